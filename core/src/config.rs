@@ -1,0 +1,516 @@
+//! What a caller says before any I/O: protocol, endpoint, identity, and how they are checked.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+/// A mail protocol. In Swift and Kotlin its name is `MailProtocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// RFC 9051, and RFC 3501 before it.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+    /// RFC 5321, or submission (RFC 6409), which differs only in its port.
+    Smtp,
+}
+
+impl Protocol {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Smtp];
+
+    /// `imap`, `pop3` or `smtp`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Smtp => "smtp",
+        }
+    }
+
+    /// The registered port (RFC 8314 section 7; RFC 3501, RFC 1939 and RFC 6409 for STARTTLS).
+    #[must_use]
+    pub const fn default_port(self, tls: Tls) -> u16 {
+        match (self, tls) {
+            (Self::Imap, Tls::Implicit) => 993,
+            (Self::Imap, Tls::StartTls) => 143,
+            (Self::Pop3, Tls::Implicit) => 995,
+            (Self::Pop3, Tls::StartTls) => 110,
+            (Self::Smtp, Tls::Implicit) => 465,
+            (Self::Smtp, Tls::StartTls) => 587,
+        }
+    }
+}
+
+/// A SASL mechanism that carries an OAuth 2.0 access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// `XOAUTH2`, Google's mechanism, which Microsoft, Yahoo and others took over.
+    XOAuth2,
+    /// `OAUTHBEARER`, RFC 7628.
+    OAuthBearer,
+}
+
+impl Mechanism {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::XOAuth2, Self::OAuthBearer];
+
+    /// The name on the wire: `XOAUTH2` or `OAUTHBEARER`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XOAuth2 => "XOAUTH2",
+            Self::OAuthBearer => "OAUTHBEARER",
+        }
+    }
+}
+
+/// When TLS begins. There is no plaintext mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tls {
+    /// With the first octet (RFC 8314).
+    Implicit,
+    /// By `STARTTLS` or `STLS` before anything else; a server that does not offer it is a failure.
+    StartTls,
+}
+
+impl Tls {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Implicit, Self::StartTls];
+
+    /// `implicit` or `starttls`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::StartTls => "starttls",
+        }
+    }
+}
+
+/// Whether the token travels in the same line as the `AUTH` command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum InitialResponse {
+    /// Where the server allows it and the line fits the protocol's limit; else in two steps.
+    #[default]
+    Auto,
+    /// Always in two steps, which every server must take (RFC 4959 section 3).
+    Never,
+    /// Always in one line: only for servers that ask for it.
+    Always,
+}
+
+impl InitialResponse {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Never, Self::Always];
+
+    /// `auto`, `never` or `always`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+            Self::Always => "always",
+        }
+    }
+}
+
+macro_rules! spelled {
+    ($type:ty, $field:expr, $all:expr) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = ConfigError;
+
+            fn from_str(name: &str) -> Result<Self, ConfigError> {
+                $all.into_iter()
+                    .find(|one| one.as_str().eq_ignore_ascii_case(name))
+                    .ok_or(ConfigError::Unknown { field: $field })
+            }
+        }
+    };
+}
+
+spelled!(Protocol, Field::Protocol, Self::ALL);
+spelled!(Mechanism, Field::Mechanisms, Self::ALL);
+spelled!(Tls, Field::Tls, Self::ALL);
+spelled!(InitialResponse, Field::InitialResponse, Self::ALL);
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The mail protocol.
+    pub protocol: Protocol,
+    /// When TLS begins.
+    pub tls: Tls,
+    /// Host name or IP address. It is the name that TLS verifies, and the `host` of OAUTHBEARER.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// An endpoint on the registered port.
+    #[must_use]
+    pub fn new(protocol: Protocol, tls: Tls, host: &str) -> Self {
+        Self { protocol, tls, host: host.to_string(), port: protocol.default_port(tls) }
+    }
+
+    /// The same endpoint on another port.
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        validate_host(&self.host)?;
+        if self.port == 0 {
+            return Err(ConfigError::OutOfRange { field: Field::Port, least: 1, most: 65_535 });
+        }
+        Ok(())
+    }
+}
+
+/// Who logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The mailbox, most often a mail address. For a shared mailbox at Microsoft: the shared address, with the token
+    /// of its delegate.
+    pub user: String,
+    /// The identity to act as, where it differs from the user. OAUTHBEARER sends it (`a=`); XOAUTH2 has one field only
+    /// and sends it in place of the user.
+    pub authzid: Option<String>,
+}
+
+impl Identity {
+    /// An identity that acts for itself.
+    #[must_use]
+    pub fn new(user: &str) -> Self {
+        Self { user: user.to_string(), authzid: None }
+    }
+
+    /// The name that goes on the wire.
+    pub(crate) fn name(&self) -> &str {
+        self.authzid.as_deref().unwrap_or(&self.user)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        validate_name(Field::User, &self.user)?;
+        match &self.authzid {
+            Some(authzid) => validate_name(Field::Authzid, authzid),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that a [`Negotiation`](crate::Negotiation) is told, apart from the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NegotiationConfig {
+    /// Where the connection goes.
+    pub endpoint: Endpoint,
+    /// Who logs in.
+    pub identity: Identity,
+    /// Mechanisms that may be used, the preferred one first.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether the token may travel in the `AUTH` line.
+    pub initial_response: InitialResponse,
+    /// The client's name in `EHLO`: a domain or an address literal (RFC 5321 section 4.1.1.1).
+    pub ehlo_name: String,
+    /// Capabilities that the server is known to have under TLS, which saves the question. Empty: always ask.
+    pub assumed_capabilities: Vec<String>,
+}
+
+impl NegotiationConfig {
+    /// The defaults for a server of which nothing is known.
+    ///
+    /// ```
+    /// use mailbearer::{Endpoint, Identity, NegotiationConfig, Protocol, Tls};
+    /// let endpoint = Endpoint::new(Protocol::Imap, Tls::Implicit, "imap.example.org");
+    /// let config = NegotiationConfig::new(endpoint, Identity::new("joe@example.org"));
+    /// assert_eq!(config.endpoint.port, 993);
+    /// ```
+    #[must_use]
+    pub fn new(endpoint: Endpoint, identity: Identity) -> Self {
+        Self {
+            endpoint,
+            identity,
+            // The standard first; no server has been met that has both and dislikes either (research/wire.md).
+            mechanisms: Vec::from([Mechanism::OAuthBearer, Mechanism::XOAuth2]),
+            initial_response: InitialResponse::Auto,
+            // RFC 5321 section 4.1.4: a client without a name sends an address literal.
+            ehlo_name: "[127.0.0.1]".to_string(),
+            assumed_capabilities: Vec::new(),
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        self.endpoint.validate()?;
+        self.identity.validate()?;
+        validate_ehlo_name(&self.ehlo_name)?;
+        if self.mechanisms.is_empty() {
+            return Err(ConfigError::Empty { field: Field::Mechanisms });
+        }
+        for capability in &self.assumed_capabilities {
+            validate_visible(Field::AssumedCapabilities, capability)?;
+        }
+        Ok(())
+    }
+}
+
+/// A setting that a [`ConfigError`] speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// [`Endpoint::protocol`].
+    Protocol,
+    /// [`Endpoint::tls`].
+    Tls,
+    /// [`Endpoint::host`].
+    Host,
+    /// [`Endpoint::port`].
+    Port,
+    /// [`Identity::user`].
+    User,
+    /// [`Identity::authzid`].
+    Authzid,
+    /// The access token.
+    Token,
+    /// [`NegotiationConfig::mechanisms`].
+    Mechanisms,
+    /// [`NegotiationConfig::initial_response`].
+    InitialResponse,
+    /// [`NegotiationConfig::ehlo_name`].
+    EhloName,
+    /// [`NegotiationConfig::assumed_capabilities`].
+    AssumedCapabilities,
+    /// A number of a session's configuration, by its name.
+    Session(&'static str),
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Protocol => "protocol",
+            Self::Tls => "tls",
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::User => "user",
+            Self::Authzid => "authzid",
+            Self::Token => "token",
+            Self::Mechanisms => "mechanisms",
+            Self::InitialResponse => "initial_response",
+            Self::EhloName => "ehlo_name",
+            Self::AssumedCapabilities => "assumed_capabilities",
+            Self::Session(name) => name,
+        })
+    }
+}
+
+/// A setting that cannot work. It names the field and the place, never the value, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing was given.
+    #[error("{field} is empty: a value is needed")]
+    Empty {
+        /// The setting.
+        field: Field,
+    },
+    /// More octets than any server takes.
+    #[error("{field} is too long: at most {max} octets are allowed")]
+    TooLong {
+        /// The setting.
+        field: Field,
+        /// The most octets it may have.
+        max: usize,
+    },
+    /// A control character, a space or another octet that would break the dialogue.
+    #[error("{field} has an octet that is not allowed at offset {offset}: remove it")]
+    ForbiddenOctet {
+        /// The setting.
+        field: Field,
+        /// Octets before the one at fault.
+        offset: usize,
+    },
+    /// A name that is none of the known ones.
+    #[error("{field} is none of the known values: see its documentation for them")]
+    Unknown {
+        /// The setting.
+        field: Field,
+    },
+    /// A number outside its range.
+    #[error("{field} is out of range: it must lie between {least} and {most}")]
+    OutOfRange {
+        /// The setting.
+        field: Field,
+        /// The smallest value allowed.
+        least: u64,
+        /// The greatest value allowed.
+        most: u64,
+    },
+    /// `Bearer ` was pasted in front of the token.
+    #[error("token begins with \"Bearer \": give the bare token, the prefix is added here")]
+    BearerPrefix,
+    /// The provider does not have this protocol.
+    #[error(
+        "the provider has no {protocol} service: choose another protocol, or give host and port"
+    )]
+    NoService {
+        /// The protocol asked for.
+        protocol: Protocol,
+    },
+    /// A snapshot that cannot be restored.
+    #[error("snapshot cannot be restored, {problem}: start a new session instead")]
+    Snapshot {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// RFC 5321 section 4.5.3.1: 64 octets before the `@`, 255 behind it.
+const NAME_OCTETS_MAX: usize = 320;
+/// RFC 1035 section 2.3.4.
+const HOST_OCTETS_MAX: usize = 253;
+
+/// A user name: UTF-8 without control characters. `,` and `=` are legal and escaped where they are sent.
+fn validate_name(field: Field, name: &str) -> Result<(), ConfigError> {
+    if name.is_empty() {
+        return Err(ConfigError::Empty { field });
+    }
+    if name.len() > NAME_OCTETS_MAX {
+        return Err(ConfigError::TooLong { field, max: NAME_OCTETS_MAX });
+    }
+    match name.char_indices().find(|(_, one)| one.is_control()) {
+        Some((offset, _)) => Err(ConfigError::ForbiddenOctet { field, offset }),
+        None => Ok(()),
+    }
+}
+
+/// A host name as it goes into a certificate check (an A-label), or an IP address.
+fn validate_host(host: &str) -> Result<(), ConfigError> {
+    let field = Field::Host;
+    if host.is_empty() {
+        return Err(ConfigError::Empty { field });
+    }
+    if host.len() > HOST_OCTETS_MAX {
+        return Err(ConfigError::TooLong { field, max: HOST_OCTETS_MAX });
+    }
+    // `:` and `%` for IPv6 addresses with a zone; `_` is met in private names.
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b".-_:%".contains(&octet);
+    match host.bytes().position(|octet| !allowed(octet)) {
+        Some(offset) => Err(ConfigError::ForbiddenOctet { field, offset }),
+        None => Ok(()),
+    }
+}
+
+/// `Domain / address-literal` of RFC 5321 section 4.1.2, by its characters.
+fn validate_ehlo_name(name: &str) -> Result<(), ConfigError> {
+    let field = Field::EhloName;
+    if name.is_empty() {
+        return Err(ConfigError::Empty { field });
+    }
+    if name.len() > HOST_OCTETS_MAX {
+        return Err(ConfigError::TooLong { field, max: HOST_OCTETS_MAX });
+    }
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b".-_:[]".contains(&octet);
+    match name.bytes().position(|octet| !allowed(octet)) {
+        Some(offset) => Err(ConfigError::ForbiddenOctet { field, offset }),
+        None => Ok(()),
+    }
+}
+
+fn validate_visible(field: Field, text: &str) -> Result<(), ConfigError> {
+    match text.bytes().position(|octet| !(b' '..=b'~').contains(&octet)) {
+        Some(offset) => Err(ConfigError::ForbiddenOctet { field, offset }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    fn config() -> NegotiationConfig {
+        let endpoint = Endpoint::new(Protocol::Smtp, Tls::Implicit, "mail.example.test");
+        NegotiationConfig::new(endpoint, Identity::new("user@example.test"))
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(config().validate(), Ok(()));
+    }
+
+    #[test]
+    fn names_the_field_and_the_offset_but_not_the_value() {
+        let mut broken = config();
+        broken.identity.user = "secret\u{1}name".to_string();
+        let error = broken.validate().unwrap_err();
+        assert_eq!(error, ConfigError::ForbiddenOctet { field: Field::User, offset: 6 });
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn refuses_controls_in_every_text() {
+        for bad in ["a\0b", "a\u{1}b", "a\rb", "a\nb", "a\u{7f}b"] {
+            let mut one = config();
+            one.endpoint.host = bad.to_string();
+            let mut two = config();
+            two.ehlo_name = bad.to_string();
+            let mut three = config();
+            three.identity.user = bad.to_string();
+            let mut four = config();
+            four.identity.authzid = Some(bad.to_string());
+            let mut five = config();
+            five.assumed_capabilities = Vec::from([bad.to_string()]);
+            for broken in [one, two, three, four, five] {
+                assert!(
+                    matches!(broken.validate(), Err(ConfigError::ForbiddenOctet { offset: 1, .. })),
+                    "{broken:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_empty_and_overlong_settings() {
+        let mut broken = config();
+        broken.endpoint.port = 0;
+        assert_eq!(
+            broken.validate(),
+            Err(ConfigError::OutOfRange { field: Field::Port, least: 1, most: 65_535 })
+        );
+        let mut broken = config();
+        broken.mechanisms.clear();
+        assert_eq!(broken.validate(), Err(ConfigError::Empty { field: Field::Mechanisms }));
+        let mut broken = config();
+        broken.identity.user = "a".repeat(NAME_OCTETS_MAX + 1);
+        assert_eq!(
+            broken.validate(),
+            Err(ConfigError::TooLong { field: Field::User, max: NAME_OCTETS_MAX })
+        );
+    }
+
+    #[test]
+    fn takes_names_that_need_escaping_or_utf8() {
+        let mut fine = config();
+        fine.identity.user = "a,b=c@\u{fc}n\u{ef}.example".to_string();
+        assert_eq!(fine.validate(), Ok(()));
+    }
+
+    #[test]
+    fn spellings_are_read_in_any_case() {
+        assert_eq!("IMAP".parse(), Ok(Protocol::Imap));
+        assert_eq!("oauthbearer".parse(), Ok(Mechanism::OAuthBearer));
+        assert_eq!("starttls".parse(), Ok(Tls::StartTls));
+        assert_eq!("never".parse(), Ok(InitialResponse::Never));
+        assert_eq!(
+            "jmap".parse::<Protocol>(),
+            Err(ConfigError::Unknown { field: Field::Protocol })
+        );
+    }
+}

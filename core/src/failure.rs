@@ -1,0 +1,414 @@
+//! Why something did not work, how sure that is, and what to do: [`Failure`], [`Verdict`], [`Cause`], [`Advice`].
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::sasl::Rejection;
+
+macro_rules! spelled_enum {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$inner])* $variant,)+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Its spelling in JSON, Python and Node: `snake_case`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl ::core::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use spelled_enum;
+
+spelled_enum! {
+    /// What happened.
+    Cause {
+        /// Nothing is wrong: the reply says that all is well.
+        NoFault = "no_fault",
+        /// The token was refused: expired, revoked, malformed or of another user. At login servers do not say which.
+        TokenRejected = "token_rejected",
+        /// The token's time is over: the server or the clock says so.
+        TokenExpired = "token_expired",
+        /// The token lacks the scope for mail.
+        InsufficientScope = "insufficient_scope",
+        /// The server offers no mechanism that takes a token, or refuses the one that it offered.
+        MechanismUnavailable = "mechanism_unavailable",
+        /// The server does not take the token in the line of the `AUTH` command.
+        InitialResponseRefused = "initial_response_refused",
+        /// STARTTLS is not offered or was refused, or the server says that TLS is missing.
+        TlsRefused = "tls_refused",
+        /// The TLS handshake failed, or the certificate is not of this host.
+        TlsFailed = "tls_failed",
+        /// Bytes came behind the reply that starts TLS: somebody in the middle may have put them there.
+        PlaintextInjected = "plaintext_injected",
+        /// The server greeted with PREAUTH: the session would be of whoever the server says.
+        Preauthenticated = "preauthenticated",
+        /// IMAP, POP or SMTP AUTH is switched off for this mailbox or its domain.
+        ProtocolDisabled = "protocol_disabled",
+        /// The account is locked or closed.
+        AccountDisabled = "account_disabled",
+        /// A policy of the organisation or the provider stands against this login.
+        PolicyBlocked = "policy_blocked",
+        /// The server wants an app password: it does not take this login as OAuth.
+        AppPasswordRequired = "app_password_required",
+        /// The user must act in a browser first; see the failure's `url`.
+        InteractionRequired = "interaction_required",
+        /// More connections than the server allows for one mailbox.
+        TooManyConnections = "too_many_connections",
+        /// Too much in too short a time; see `wait_ms` where the server named a time.
+        RateLimited = "rate_limited",
+        /// The server, or a part of it, is down for now.
+        Unavailable = "unavailable",
+        /// Another session holds the mailbox.
+        MailboxLocked = "mailbox_locked",
+        /// Microsoft's "User is authenticated but not connected": the login worked and the mailbox cannot be reached.
+        NotConnected = "not_connected",
+        /// The line that carries the token is longer than the server takes.
+        LineTooLong = "line_too_long",
+        /// The session reached the provider's limit.
+        SessionLimit = "session_limit",
+        /// The session was idle for too long.
+        IdleTimeout = "idle_timeout",
+        /// The server ended the session and gave no reason.
+        SessionEnded = "session_ended",
+        /// The server is being shut down.
+        Shutdown = "shutdown",
+        /// The connection was closed or broke without a word.
+        ConnectionLost = "connection_lost",
+        /// A deadline passed.
+        TimedOut = "timed_out",
+        /// The server sent more than the limits of this library allow.
+        LimitExceeded = "limit_exceeded",
+        /// The server said what the protocol does not allow there.
+        ProtocolViolation = "protocol_violation",
+        /// The exchange was cancelled, or the host asked to stop.
+        Cancelled = "cancelled",
+        /// A refusal that none of the rules knows.
+        Unrecognized = "unrecognized",
+    }
+}
+
+spelled_enum! {
+    /// What to do next.
+    Advice {
+        /// Get a new token past every cache and log in again, once.
+        RefreshToken = "refresh_token",
+        /// Connect again.
+        Reconnect = "reconnect",
+        /// Wait, at least for `wait_ms` where it is given, and connect again.
+        BackOff = "back_off",
+        /// A person must act: consent, an administrator, a setting of the account.
+        AskUser = "ask_user",
+        /// The program's own configuration is wrong.
+        FixConfiguration = "fix_configuration",
+        /// Nothing that the program or the user does will help.
+        GiveUp = "give_up",
+        /// Go on.
+        Proceed = "proceed",
+    }
+}
+
+spelled_enum! {
+    /// How sure a verdict is.
+    Certainty {
+        /// The server said so.
+        Stated = "stated",
+        /// A code, the order of events or the clock implies it.
+        Inferred = "inferred",
+        /// The default where nothing else is known.
+        Guessed = "guessed",
+    }
+}
+
+/// What a reply of the server means: the answer of [`classify`](crate::classify).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What happened.
+    pub cause: Cause,
+    /// What to do.
+    pub advice: Advice,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// Name of the rule that decided, for reports of wrong verdicts.
+    pub rule: &'static str,
+    /// Milliseconds that the server asked to wait.
+    pub wait_ms: Option<u64>,
+    /// Address where the user must go. It comes from the server: show it, and never open it unasked.
+    pub url: Option<String>,
+}
+
+impl Verdict {
+    pub(crate) const fn new(
+        cause: Cause,
+        advice: Advice,
+        certainty: Certainty,
+        rule: &'static str,
+    ) -> Self {
+        Self { cause, advice, certainty, rule, wait_ms: None, url: None }
+    }
+}
+
+/// A login or a session that did not work. Its `Display` is one sentence that a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub cause: Cause,
+    /// What to do.
+    pub advice: Advice,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// What the server said: untrusted, without control characters, at most
+    /// [`SERVER_TEXT_CHARS_MAX`](crate::limits::SERVER_TEXT_CHARS_MAX) characters; empty for what came outside TLS.
+    pub server_text: String,
+    /// RFC 5530 or POP3 response code, or the SMTP reply and enhanced status code, as in `535 5.7.8`.
+    pub code: Option<String>,
+    /// What the server's error challenge said.
+    pub rejection: Option<Rejection>,
+    /// Milliseconds that the server asked to wait.
+    pub wait_ms: Option<u64>,
+    /// Address where the user must go. It comes from the server: show it, and never open it unasked.
+    pub url: Option<String>,
+    /// What exactly was wrong, in words of this library.
+    pub detail: &'static str,
+}
+
+impl Failure {
+    pub(crate) fn from_verdict(verdict: Verdict) -> Self {
+        Self {
+            cause: verdict.cause,
+            advice: verdict.advice,
+            certainty: verdict.certainty,
+            server_text: String::new(),
+            code: None,
+            rejection: None,
+            wait_ms: verdict.wait_ms,
+            url: verdict.url,
+            detail: "",
+        }
+    }
+
+    pub(crate) fn new(cause: Cause, advice: Advice, detail: &'static str) -> Self {
+        Self { detail, ..Self::from_verdict(Verdict::new(cause, advice, Certainty::Inferred, "")) }
+    }
+
+    /// A failure that the host saw and this library could not: of TLS, of a deadline, of the connection.
+    ///
+    /// ```
+    /// use mailbearer::{Cause, Failure};
+    /// let failure = Failure::of_host(Cause::TlsFailed, "the certificate is of another host");
+    /// assert!(failure.to_string().starts_with("TLS failed"));
+    /// ```
+    #[must_use]
+    pub fn of_host(cause: Cause, detail: &'static str) -> Self {
+        Self::new(cause, default_advice(cause), detail)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(sentence(self.cause))?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        match (&self.code, self.server_text.is_empty()) {
+            (_, false) => write!(f, "; the server said: {}", self.server_text)?,
+            (Some(code), true) => write!(f, "; the server's code: {code}")?,
+            (None, true) => {}
+        }
+        f.write_str(". ")?;
+        f.write_str(counsel(self.cause, self.advice))?;
+        if let Some(url) = &self.url {
+            write!(f, " The server names this address: {url}")?;
+        }
+        if let Some(wait_ms) = self.wait_ms {
+            write!(f, " The server asks for a wait of {} s.", wait_ms.div_ceil(1000))?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// The calling code is wrong: a call that does not fit the state. The machine's state is unharmed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misuse {
+    /// A call after the end.
+    #[error("the negotiation is over: make a new one for a new connection")]
+    Finished,
+    /// `tls_established` where no upgrade was asked for.
+    #[error(
+        "tls_established was called, but no TLS handshake was asked for: call it only after StartTls"
+    )]
+    NoHandshakeExpected,
+    /// A read of zero bytes.
+    #[error("no bytes were given: call closed() at the end of file, and receive() only with bytes")]
+    EmptyRead,
+    /// An answer that fits no order that is open.
+    #[error("{answer} does not answer any open order: see the table of orders and answers")]
+    UnexpectedAnswer {
+        /// The input's name.
+        answer: &'static str,
+    },
+    /// A token that is no `b64token`.
+    #[error("the token given is not valid, {0}")]
+    Token(crate::config::ConfigError),
+}
+
+/// What a cause is called in a sentence.
+const fn sentence(cause: Cause) -> &'static str {
+    match cause {
+        Cause::NoFault => "Nothing is wrong",
+        Cause::TokenRejected => "The server refused the access token",
+        Cause::TokenExpired => "The access token has expired",
+        Cause::InsufficientScope => "The access token does not have the scope for mail",
+        Cause::MechanismUnavailable => "The server offers no login with an access token",
+        Cause::InitialResponseRefused => "The server does not take the token in the AUTH line",
+        Cause::TlsRefused => "The server does not offer TLS here",
+        Cause::TlsFailed => "TLS failed",
+        Cause::PlaintextInjected => "Bytes were put in front of the TLS handshake",
+        Cause::Preauthenticated => "The server skips the login (PREAUTH)",
+        Cause::ProtocolDisabled => "This protocol is switched off for the mailbox",
+        Cause::AccountDisabled => "The account is disabled",
+        Cause::PolicyBlocked => "A policy forbids this login",
+        Cause::AppPasswordRequired => "The server asks for an app password",
+        Cause::InteractionRequired => "The user must log in with a browser first",
+        Cause::TooManyConnections => "Too many connections are open for this mailbox",
+        Cause::RateLimited => "The server limits the rate",
+        Cause::Unavailable => "The server is unavailable for now",
+        Cause::MailboxLocked => "Another session holds the mailbox",
+        Cause::NotConnected => {
+            "The login worked, but the server does not connect it to the mailbox"
+        }
+        Cause::LineTooLong => "The line with the token is longer than the server takes",
+        Cause::SessionLimit => "The session reached the provider's limit",
+        Cause::IdleTimeout => "The session was idle for too long",
+        Cause::SessionEnded => "The server ended the session",
+        Cause::Shutdown => "The server is shutting down",
+        Cause::ConnectionLost => "The connection was lost",
+        Cause::TimedOut => "The server did not answer in time",
+        Cause::LimitExceeded => "The server sent more than is allowed",
+        Cause::ProtocolViolation => "The server broke the protocol",
+        Cause::Cancelled => "The login was cancelled",
+        Cause::Unrecognized => "The server refused the login",
+    }
+}
+
+/// What a person is told to do, by cause where that says more than the advice.
+const fn counsel(cause: Cause, advice: Advice) -> &'static str {
+    match (cause, advice) {
+        (Cause::TokenRejected, Advice::RefreshToken) => {
+            "Get a new access token for this user, with the provider's mail scope, and log in again."
+        }
+        (Cause::InsufficientScope, _) => {
+            "Ask the user to consent again, with the provider's mail scope."
+        }
+        (Cause::MechanismUnavailable, _) => {
+            "Check host and port, and whether the provider takes XOAUTH2 or OAUTHBEARER there."
+        }
+        (Cause::TlsRefused, _) => {
+            "Use the port for implicit TLS, or check host and port; nothing secret was sent in the clear."
+        }
+        (Cause::TlsFailed, _) => {
+            "Check the host name and the certificate authority; the token was not sent."
+        }
+        (Cause::PlaintextInjected, _) => {
+            "Do not trust this network: use the port for implicit TLS; the token was not sent."
+        }
+        (Cause::Preauthenticated, _) => "Check host and port; the token was not sent.",
+        (Cause::ProtocolDisabled, _) => {
+            "Switch the protocol on in the settings of the account, or ask its administrator."
+        }
+        (Cause::AppPasswordRequired, _) => {
+            "This provider wants an app password here in place of OAuth."
+        }
+        (Cause::NotConnected, _) => {
+            "Check that the mailbox exists, that the protocol is on for it, and that token and user name belong together."
+        }
+        (
+            Cause::LineTooLong | Cause::InitialResponseRefused,
+            Advice::FixConfiguration | Advice::Reconnect,
+        ) => "Log in again in two steps (initial_response: never).",
+        (Cause::LineTooLong, Advice::AskUser) => {
+            "Ask the provider for a shorter token: with fewer scopes or claims."
+        }
+        (_, Advice::RefreshToken) => "Get a new access token and log in again.",
+        (_, Advice::Reconnect) => "Connect again.",
+        (_, Advice::BackOff) => "Wait, then connect again.",
+        (_, Advice::AskUser) => "The user or the administrator of the account must act.",
+        (_, Advice::FixConfiguration) => {
+            "Check the configuration: host, port, protocol, user name and mechanisms."
+        }
+        (_, Advice::GiveUp) => "Trying again will not help.",
+        (_, Advice::Proceed) => "Go on.",
+    }
+}
+
+/// The advice for a cause where no reply says more.
+pub(crate) const fn default_advice(cause: Cause) -> Advice {
+    match cause {
+        Cause::NoFault | Cause::Cancelled => Advice::Proceed,
+        Cause::TokenRejected | Cause::TokenExpired => Advice::RefreshToken,
+        Cause::InsufficientScope
+        | Cause::ProtocolDisabled
+        | Cause::AccountDisabled
+        | Cause::PolicyBlocked
+        | Cause::AppPasswordRequired
+        | Cause::InteractionRequired
+        | Cause::NotConnected => Advice::AskUser,
+        Cause::MechanismUnavailable
+        | Cause::TlsRefused
+        | Cause::TlsFailed
+        | Cause::PlaintextInjected
+        | Cause::Preauthenticated => Advice::FixConfiguration,
+        Cause::TooManyConnections
+        | Cause::RateLimited
+        | Cause::Unavailable
+        | Cause::MailboxLocked
+        | Cause::TimedOut
+        | Cause::LimitExceeded
+        | Cause::ProtocolViolation
+        | Cause::Unrecognized => Advice::BackOff,
+        Cause::InitialResponseRefused
+        | Cause::LineTooLong
+        | Cause::SessionLimit
+        | Cause::IdleTimeout
+        | Cause::SessionEnded
+        | Cause::Shutdown
+        | Cause::ConnectionLost => Advice::Reconnect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_failure_reads_as_a_sentence_with_a_counsel() {
+        for &cause in Cause::ALL {
+            for &advice in Advice::ALL {
+                let text = Failure::new(cause, advice, "a detail").to_string();
+                assert!(text.contains("(a detail). "), "{text}");
+                assert!(text.ends_with('.'), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_spellings_are_distinct() {
+        for (index, cause) in Cause::ALL.iter().enumerate() {
+            assert!(Cause::ALL[index + 1..].iter().all(|other| other.as_str() != cause.as_str()));
+        }
+    }
+}

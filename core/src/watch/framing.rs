@@ -1,0 +1,221 @@
+//! Cuts streams that carry message content: lines of any length, of which only the start is kept, and the lone dot.
+
+use alloc::vec::Vec;
+
+use crate::limits::WATCHED_LINE_OCTETS_MAX;
+
+/// Octets at the end of a line that are enough for the size of a literal: `{18446744073709551615+}`.
+const TAIL_OCTETS: usize = 24;
+
+/// A line, or as much of it as matters.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    /// The first octets, without the line end.
+    pub(super) start: &'a [u8],
+    /// The last octets, without the line end.
+    pub(super) end: &'a [u8],
+}
+
+/// Keeps the start of a line whose end has not come.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LongLines {
+    start: Vec<u8>,
+    /// The last octets of a line that is longer than what `start` holds.
+    tail: Vec<u8>,
+}
+
+impl LongLines {
+    /// Takes a line off the front of `input` and shows it; `None` when its end has not come.
+    ///
+    /// Lines end in LF: after login, mail clients live with servers that leave out the CR, and so must this.
+    pub(super) fn take<T>(
+        &mut self,
+        input: &mut &[u8],
+        show: impl FnOnce(Line<'_>) -> T,
+    ) -> Option<T> {
+        let Some(end) = memchr::memchr(b'\n', input) else {
+            self.keep(input);
+            *input = &[];
+            return None;
+        };
+        let (piece, rest) = input.split_at(end.saturating_add(1));
+        *input = rest;
+        if self.start.is_empty() {
+            let line = without_line_end(piece);
+            return Some(show(Line { start: line, end: line }));
+        }
+        self.keep(piece);
+        let start = core::mem::take(&mut self.start);
+        let tail = core::mem::take(&mut self.tail);
+        let shown = if tail.is_empty() {
+            let line = without_line_end(&start);
+            show(Line { start: line, end: line })
+        } else {
+            show(Line { start: &start, end: without_line_end(&tail) })
+        };
+        Some(shown)
+    }
+
+    /// Whether a line has begun.
+    pub(super) fn is_within(&self) -> bool {
+        !self.start.is_empty()
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        let room = WATCHED_LINE_OCTETS_MAX.saturating_sub(self.start.len());
+        let (into_start, beyond) = piece.split_at(room.min(piece.len()));
+        self.start.extend_from_slice(into_start);
+        if beyond.is_empty() {
+            return;
+        }
+        if self.tail.is_empty() {
+            let from = self.start.len().saturating_sub(TAIL_OCTETS);
+            self.tail.extend_from_slice(self.start.get(from..).unwrap_or_default());
+        }
+        let from = beyond.len().saturating_sub(TAIL_OCTETS);
+        self.tail.extend_from_slice(beyond.get(from..).unwrap_or_default());
+        let excess = self.tail.len().saturating_sub(TAIL_OCTETS);
+        self.tail.drain(..excess);
+    }
+}
+
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// What ends message content in POP3 and SMTP.
+const END: &[u8] = b"\r\n.\r\n";
+
+/// Finds the lone dot at the end of message content (RFC 1939 section 3, RFC 5321 section 4.1.1.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DotEnd {
+    /// How much of `END` the octets so far end in.
+    matched: usize,
+}
+
+impl DotEnd {
+    /// Content starts at the beginning of a line: the CRLF before it counts.
+    pub(super) const fn new() -> Self {
+        Self { matched: 2 }
+    }
+
+    /// Takes content off the front of `input`; true when its end was found.
+    pub(super) fn take(&mut self, input: &mut &[u8]) -> bool {
+        while self.matched > 0 {
+            let Some((&octet, rest)) = input.split_first() else { return false };
+            *input = rest;
+            self.step(octet);
+            if self.matched == END.len() {
+                return true;
+            }
+        }
+        if let Some(at) = memchr::memmem::find(input, END) {
+            let (_, rest) = input.split_at(at.saturating_add(END.len()));
+            *input = rest;
+            return true;
+        }
+        let from = input.len().saturating_sub(END.len());
+        for &octet in input.get(from..).unwrap_or_default() {
+            self.step(octet);
+        }
+        *input = &[];
+        false
+    }
+
+    /// Knuth, Morris and Pratt, for this one pattern: its only border is the CRLF.
+    fn step(&mut self, octet: u8) {
+        loop {
+            if END.get(self.matched) == Some(&octet) {
+                self.matched = self.matched.saturating_add(1);
+                return;
+            }
+            self.matched = match self.matched {
+                0 => return,
+                // `\r\n.\r` ends in `\r`.
+                4 => 1,
+                _ => 0,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts_and_ends(pieces: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut lines = LongLines::default();
+        let mut found = Vec::new();
+        for piece in pieces {
+            let mut input = *piece;
+            while let Some(line) =
+                lines.take(&mut input, |line| (line.start.to_vec(), line.end.to_vec()))
+            {
+                found.push(line);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_line_is_the_same_at_every_cut() {
+        let text = b"one\r\ntwo\nthree {5}\r\n";
+        let whole = starts_and_ends(&[text]);
+        for cut in 0..=text.len() {
+            assert_eq!(starts_and_ends(&[&text[..cut], &text[cut..]]), whole);
+        }
+    }
+
+    #[test]
+    fn a_long_line_keeps_its_start_and_its_end() {
+        let mut text = alloc::vec![b'a'; WATCHED_LINE_OCTETS_MAX * 3];
+        text.extend_from_slice(b" {123}\r\n");
+        for cut in [
+            1,
+            WATCHED_LINE_OCTETS_MAX - 1,
+            WATCHED_LINE_OCTETS_MAX,
+            WATCHED_LINE_OCTETS_MAX + 1,
+            text.len() - 3,
+        ] {
+            let found = starts_and_ends(&[&text[..cut], &text[cut..]]);
+            assert_eq!(found.len(), 1);
+            assert!(found[0].1.ends_with(b" {123}"), "{cut}");
+        }
+    }
+
+    /// Octets up to and with the end, by hand.
+    fn slow(text: &[u8]) -> Option<usize> {
+        let all = [b"\r\n".as_slice(), text].concat();
+        all.windows(5).position(|window| window == END).map(|at| at + 5 - 2)
+    }
+
+    #[test]
+    fn finds_the_lone_dot_at_every_cut() {
+        for text in [
+            b".\r\nrest".as_slice(),
+            b"a\r\n.\r\nrest",
+            b"a\r\n..\r\nb\r\n.\r\n",
+            b"\r\n\r\n.\r\r\n.\r\n",
+            b"a.\r\n\r\n.\r\n",
+            b"\r\n.\n.\r\n\r\n.\r\n",
+            b"never",
+            b"\r\n.\r",
+        ] {
+            for cut in 0..=text.len() {
+                let mut end = DotEnd::new();
+                let mut consumed = 0;
+                let mut found = None;
+                for piece in [&text[..cut], &text[cut..]] {
+                    let mut input = piece;
+                    if found.is_none() {
+                        let hit = end.take(&mut input);
+                        consumed += piece.len() - input.len();
+                        found = hit.then_some(consumed);
+                    }
+                }
+                assert_eq!(found, slow(text), "{:?} at {cut}", core::str::from_utf8(text));
+            }
+        }
+    }
+}

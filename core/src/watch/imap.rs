@@ -1,0 +1,523 @@
+//! IMAP: literals are counted, tags are matched, and `* BYE` ends the session (RFC 9051 section 7.1.5).
+
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use super::framing::{Line, LongLines};
+use super::{Aftermath, Sign, ending};
+use crate::config::Protocol;
+use crate::limits::{PIPELINE_MAX, WATCHED_LINE_OCTETS_MAX};
+use crate::reply::{LiteralEnd, literal_at_end};
+
+/// The mailbox that a session had selected, with what is needed to find out what changed since.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mailbox {
+    /// Its name as the client wrote it, in modified UTF-7 or UTF-8.
+    pub name: String,
+    /// Whether it was opened with EXAMINE, or the server said READ-ONLY.
+    pub read_only: bool,
+    /// UIDVALIDITY: while it is the same, UIDs still mean the same messages.
+    pub uid_validity: Option<u32>,
+    /// UIDNEXT at the time of the selection.
+    pub uid_next: Option<u32>,
+    /// HIGHESTMODSEQ at the time of the selection (RFC 7162).
+    pub highest_mod_seq: Option<u64>,
+}
+
+/// What is watched in one session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ImapWatch {
+    incoming: Stream,
+    outgoing: Stream,
+    commands: VecDeque<Command>,
+    /// The command whose lines are being written.
+    writing: Option<Command>,
+    selected: Option<Mailbox>,
+    idling: bool,
+    logged_out: bool,
+    /// Exchange's "authenticated but not connected": one of them may pass, a second one does not.
+    not_connected: Option<String>,
+}
+
+/// One direction.
+#[derive(Debug, Clone, Default)]
+struct Stream {
+    lines: LongLines,
+    literal_left: u64,
+    /// The line continues what a literal interrupted.
+    continued: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Command {
+    tag: String,
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// SELECT or EXAMINE, with what the server said of the mailbox so far.
+    Select(Mailbox),
+    /// CLOSE or UNSELECT.
+    Deselect,
+    Idle,
+    Logout,
+    Other,
+}
+
+impl ImapWatch {
+    pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Sign> {
+        let mut input = bytes;
+        loop {
+            self.incoming.skip_literal(&mut input);
+            let Self {
+                incoming,
+                commands,
+                writing,
+                not_connected,
+                selected,
+                idling,
+                logged_out,
+                outgoing,
+            } = self;
+            let continued = incoming.continued;
+            let mut reader = Reader {
+                commands,
+                writing,
+                not_connected,
+                selected,
+                idling,
+                logged_out: *logged_out,
+                outgoing,
+            };
+            let Some(seen) = incoming.lines.take(&mut input, |line| reader.line(&line, continued))
+            else {
+                return Ok(());
+            };
+            match seen? {
+                Some(octets) => {
+                    self.incoming.literal_left = octets;
+                    self.incoming.continued = true;
+                }
+                None => self.incoming.continued = false,
+            }
+        }
+    }
+
+    pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Sign> {
+        let mut input = bytes;
+        while !input.is_empty() || self.outgoing.literal_left > 0 {
+            if self.outgoing.literal_left > 0 {
+                if input.is_empty() {
+                    return Ok(());
+                }
+                let literal = self.outgoing.skip_literal(&mut input);
+                if let Some(Command { kind: Kind::Select(mailbox), .. }) = &mut self.writing
+                    && mailbox.name.len() < WATCHED_LINE_OCTETS_MAX
+                {
+                    mailbox.name.push_str(&String::from_utf8_lossy(literal));
+                }
+                continue;
+            }
+            let continued = self.outgoing.continued;
+            let idling = self.idling;
+            let Some((command, literal)) = self.outgoing.lines.take(&mut input, |line| {
+                let command =
+                    if continued { None } else { Some(Command::parse(line.start, idling)) };
+                (command, client_literal(line.end))
+            }) else {
+                return Ok(());
+            };
+            self.command_line(command, literal)?;
+        }
+        Ok(())
+    }
+
+    fn command_line(
+        &mut self,
+        command: Option<Option<Command>>,
+        literal: Option<u64>,
+    ) -> Result<(), Sign> {
+        match command {
+            Some(Some(command)) => self.writing = Some(command),
+            // DONE: IDLE is over, and its tagged reply is awaited (RFC 2177).
+            Some(None) => self.idling = false,
+            None => {}
+        }
+        if let Some(octets) = literal {
+            self.outgoing.literal_left = octets;
+            self.outgoing.continued = true;
+            return Ok(());
+        }
+        self.outgoing.continued = false;
+        let Some(command) = self.writing.take() else { return Ok(()) };
+        match command.kind {
+            Kind::Idle => self.idling = true,
+            Kind::Logout => self.logged_out = true,
+            Kind::Select(_) | Kind::Deselect | Kind::Other => {}
+        }
+        self.commands.push_back(command);
+        if self.commands.len() > PIPELINE_MAX { Err(Sign::Doubt) } else { Ok(()) }
+    }
+
+    pub(super) fn skipped(&mut self, octets: u64) {
+        self.incoming.literal_left = self.incoming.literal_left.saturating_sub(octets);
+    }
+
+    pub(super) fn literal_left(&self) -> u64 {
+        self.incoming.literal_left
+    }
+
+    pub(super) fn said_goodbye(&self) -> bool {
+        self.logged_out
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        let waiting =
+            self.commands.iter().filter(|command| !matches!(command.kind, Kind::Idle)).count();
+        waiting == 0
+            && self.writing.is_none()
+            && !self.outgoing.lines.is_within()
+            && self.incoming.literal_left == 0
+    }
+
+    pub(super) fn aftermath(&self) -> Aftermath {
+        let in_flight = self.commands.iter().chain(&self.writing);
+        Aftermath::Imap {
+            selected: self.selected.clone(),
+            idling: self.idling,
+            unanswered: in_flight
+                .map(|command| format!("{} {}", command.tag, command.name))
+                .collect(),
+        }
+    }
+}
+
+impl Stream {
+    fn skip_literal<'a>(&mut self, input: &mut &'a [u8]) -> &'a [u8] {
+        let length = usize::try_from(self.literal_left).unwrap_or(usize::MAX).min(input.len());
+        let (literal, rest) = input.split_at(length);
+        *input = rest;
+        self.literal_left = self.literal_left.saturating_sub(length as u64);
+        literal
+    }
+}
+
+impl Command {
+    /// `None` for the DONE that ends IDLE.
+    fn parse(line: &[u8], idling: bool) -> Option<Self> {
+        let text = String::from_utf8_lossy(line);
+        if idling && text.trim().eq_ignore_ascii_case("DONE") {
+            return None;
+        }
+        let (tag, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let (name, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut name = name.trim().to_ascii_uppercase();
+        let kind = match name.as_str() {
+            "SELECT" | "EXAMINE" => Kind::Select(Mailbox {
+                name: mailbox_name(arguments),
+                read_only: name == "EXAMINE",
+                ..Mailbox::default()
+            }),
+            "CLOSE" | "UNSELECT" => Kind::Deselect,
+            "IDLE" => Kind::Idle,
+            "LOGOUT" => Kind::Logout,
+            _ => Kind::Other,
+        };
+        if name == "UID" {
+            let verb = arguments.split(' ').next().unwrap_or_default();
+            name = format!("UID {}", verb.to_ascii_uppercase());
+        }
+        // What a client writes may be secret or long: only the words of the protocol are kept.
+        let name =
+            name.chars().filter(|one| one.is_ascii_alphabetic() || *one == ' ').take(24).collect();
+        Some(Self { tag: tag.chars().take(64).collect(), name, kind })
+    }
+}
+
+/// An atom or a quoted string; a literal follows in its own octets, and the name is empty until then.
+fn mailbox_name(arguments: &str) -> String {
+    let arguments = arguments.trim_start();
+    let Some(quoted) = arguments.strip_prefix('"') else {
+        let atom = arguments.split([' ', '\r']).next().unwrap_or_default();
+        return if atom.starts_with('{') { String::new() } else { atom.to_string() };
+    };
+    let mut name = String::new();
+    let mut characters = quoted.chars();
+    while let Some(one) = characters.next() {
+        match one {
+            '"' => break,
+            '\\' => name.extend(characters.next()),
+            other => name.push(other),
+        }
+    }
+    name
+}
+
+/// RFC 9051 section 4.3 and RFC 7888: `{n}` and `{n+}`.
+fn client_literal(end: &[u8]) -> Option<u64> {
+    let plain = end.strip_suffix(b"+}").map(|start| [start, b"}"].concat());
+    match literal_at_end(plain.as_deref().unwrap_or(end)) {
+        LiteralEnd::Octets(octets) => Some(octets),
+        LiteralEnd::None | LiteralEnd::Malformed => None,
+    }
+}
+
+/// Reads the lines of the server.
+struct Reader<'a> {
+    commands: &'a mut VecDeque<Command>,
+    writing: &'a mut Option<Command>,
+    not_connected: &'a mut Option<String>,
+    selected: &'a mut Option<Mailbox>,
+    idling: &'a mut bool,
+    logged_out: bool,
+    outgoing: &'a mut Stream,
+}
+
+impl Reader<'_> {
+    /// Octets of the literal that the line announces.
+    fn line(&mut self, line: &Line<'_>, continued: bool) -> Result<Option<u64>, Sign> {
+        if continued {
+            return announced(line.end);
+        }
+        match line.start {
+            // The fast path: data, which starts with a number or a name that is no status.
+            [b'*', b' ', first, ..]
+                if !matches!(first.to_ascii_uppercase(), b'O' | b'N' | b'B' | b'P') =>
+            {
+                announced(line.end)
+            }
+            [b'*', b' ', rest @ ..] => self.untagged(rest, line),
+            [b'+', ..] => Ok(None),
+            tagged => self.tagged(tagged).map(|()| None),
+        }
+    }
+
+    fn untagged(&mut self, rest: &[u8], line: &Line<'_>) -> Result<Option<u64>, Sign> {
+        let (word, text) = split_word(rest);
+        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+        if is(b"BYE") {
+            return if self.logged_out { Ok(None) } else { Err(self.goodbye(line.start)) };
+        }
+        if is(b"OK") {
+            self.note_code(text);
+            return Ok(None);
+        }
+        // RFC 9051 section 7.1: text of a status is no place for a literal, whatever it ends in.
+        if is(b"NO") || is(b"BAD") || is(b"PREAUTH") { Ok(None) } else { announced(line.end) }
+    }
+
+    fn goodbye(&self, line: &[u8]) -> Sign {
+        let line = String::from_utf8_lossy(line);
+        match self.not_connected.as_deref() {
+            Some(before) => ending(Protocol::Imap, &[before, &line]),
+            None => ending(Protocol::Imap, &[&line]),
+        }
+    }
+
+    fn tagged(&mut self, line: &[u8]) -> Result<(), Sign> {
+        let (tag, rest) = split_word(line);
+        let (status, text) = split_word(rest);
+        let is_tag = |command: &Command| command.tag.as_bytes() == tag;
+        let command = match self.commands.iter().position(is_tag) {
+            Some(at) => self.commands.remove(at),
+            // A refusal before the whole command was written: its literal is not sent any more.
+            None if self.writing.as_ref().is_some_and(is_tag) => {
+                *self.outgoing = Stream::default();
+                self.writing.take()
+            }
+            // A line that answers no command that was seen: perhaps one from before the watch began.
+            None => None,
+        };
+        let positive = status.eq_ignore_ascii_case(b"OK");
+        if !positive {
+            self.note_not_connected(line)?;
+        }
+        match command.map(|command| command.kind) {
+            Some(Kind::Select(mailbox)) => {
+                let read_only = mailbox.read_only || starts_with_ignore_case(text, b"[READ-ONLY]");
+                *self.selected = positive.then_some(Mailbox { read_only, ..mailbox });
+            }
+            Some(Kind::Deselect) if positive => *self.selected = None,
+            Some(Kind::Idle) => *self.idling = false,
+            Some(Kind::Deselect | Kind::Logout | Kind::Other) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Exchange: a login that works, and a mailbox that does not (MailKit #1496). One such reply may pass.
+    fn note_not_connected(&mut self, line: &[u8]) -> Result<(), Sign> {
+        if memchr::memmem::find(line, b"authenticated but not connected").is_none() {
+            return Ok(());
+        }
+        let line = String::from_utf8_lossy(line).to_string();
+        match self.not_connected.replace(line.clone()) {
+            Some(_) => Err(ending(Protocol::Imap, &[&line])),
+            None => Ok(()),
+        }
+    }
+
+    /// `[UIDVALIDITY n]` and its like, while a mailbox is being selected.
+    fn note_code(&mut self, text: &[u8]) {
+        let selecting =
+            self.commands.iter_mut().rev().find_map(|command| match &mut command.kind {
+                Kind::Select(mailbox) => Some(mailbox),
+                Kind::Deselect | Kind::Idle | Kind::Logout | Kind::Other => None,
+            });
+        let (Some(mailbox), Some(inside)) = (selecting, text.strip_prefix(b"[")) else { return };
+        let inside = inside.split(|octet| *octet == b']').next().unwrap_or_default();
+        let (code, number) = split_word(inside);
+        let number = core::str::from_utf8(number).unwrap_or_default();
+        if code.eq_ignore_ascii_case(b"UIDVALIDITY") {
+            mailbox.uid_validity = number.parse().ok();
+        } else if code.eq_ignore_ascii_case(b"UIDNEXT") {
+            mailbox.uid_next = number.parse().ok();
+        } else if code.eq_ignore_ascii_case(b"HIGHESTMODSEQ") {
+            mailbox.highest_mod_seq = number.parse().ok();
+        }
+    }
+}
+
+fn announced(end: &[u8]) -> Result<Option<u64>, Sign> {
+    match literal_at_end(end) {
+        LiteralEnd::None => Ok(None),
+        LiteralEnd::Octets(octets) => Ok(Some(octets)),
+        LiteralEnd::Malformed => Err(Sign::Doubt),
+    }
+}
+
+fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b' ', line) {
+        Some(at) => (
+            line.get(..at).unwrap_or_default(),
+            line.get(at.saturating_add(1)..).unwrap_or_default(),
+        ),
+        None => (line, &[]),
+    }
+}
+
+fn starts_with_ignore_case(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Watch;
+    use super::*;
+    use crate::failure::Cause;
+    use alloc::vec::Vec;
+
+    fn state(watch: &Watch) -> (Option<Mailbox>, bool, Vec<String>) {
+        match watch.aftermath() {
+            Aftermath::Imap { selected, idling, unanswered } => (selected, idling, unanswered),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn keeps_what_is_needed_to_select_again() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a SELECT \"My \\\"Box\\\"\" (CONDSTORE)\r\n");
+        let text = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [UIDNEXT 12] ok\r\n* OK [HIGHESTMODSEQ 99] ok\r\n\
+                     a OK [READ-ONLY] done\r\n";
+        assert_eq!(watch.received(text).ending, None);
+        let mailbox = state(&watch).0.unwrap();
+        assert_eq!((mailbox.name.as_str(), mailbox.read_only), ("My \"Box\"", true));
+        assert_eq!(
+            (mailbox.uid_validity, mailbox.uid_next, mailbox.highest_mod_seq),
+            (Some(7), Some(12), Some(99))
+        );
+        watch.sent(b"b CLOSE\r\n");
+        watch.received(b"b OK closed\r\n");
+        assert_eq!(state(&watch).0, None);
+    }
+
+    #[test]
+    fn a_select_that_fails_leaves_none_selected() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a SELECT INBOX\r\n");
+        watch.received(b"a OK in\r\n");
+        watch.sent(b"b EXAMINE {4+}\r\nSent\r\n");
+        assert_eq!(state(&watch).2, ["b EXAMINE"]);
+        watch.received(b"b NO gone\r\n");
+        assert_eq!(state(&watch), (None, false, Vec::new()));
+        watch.sent(b"c SELECT {4}\r\n");
+        watch.received(b"+ go\r\n");
+        watch.sent(b"Se");
+        watch.sent(b"nt\r\n");
+        watch.received(b"c OK in\r\n");
+        assert_eq!(state(&watch).0.unwrap().name, "Sent");
+    }
+
+    #[test]
+    fn idle_lasts_until_done() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a IDLE\r\n");
+        watch.received(b"+ idling\r\n* 4 EXISTS\r\n");
+        assert_eq!(state(&watch), (None, true, Vec::from(["a IDLE".to_string()])));
+        assert!(watch.is_quiet());
+        watch.sent(b"DONE\r\n");
+        assert!(!state(&watch).1);
+        watch.received(b"a OK done\r\n");
+        assert!(state(&watch).2.is_empty());
+    }
+
+    #[test]
+    fn a_literal_that_the_server_refuses_is_not_awaited() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a APPEND INBOX {1000}\r\n");
+        assert_eq!(state(&watch).2, ["a APPEND"]);
+        watch.received(b"a NO [OVERQUOTA] full\r\n");
+        watch.sent(b"b SELECT INBOX\r\n");
+        watch.received(b"b OK in\r\n");
+        assert_eq!(state(&watch).0.unwrap().name, "INBOX");
+    }
+
+    #[test]
+    fn content_that_looks_like_an_ending_is_content_at_every_cut() {
+        let text = b"* 1 FETCH (BODY[] {44}\r\n* BYE Session invalidated - AccessTokenExpired FLAGS {3}\r\n* B \"* BYE x\")\r\n\
+                     * 2 FETCH (ENVELOPE (NIL \"* BYE Session expired\" NIL))\r\n* OK bye {9}\r\na OK done\r\n";
+        for cut in 0..=text.len() {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent(b"a FETCH 1:2 BODY[]\r\n");
+            for piece in [&text[..cut], &text[cut..]] {
+                assert_eq!(watch.received(piece).ending, None, "cut at {cut}");
+            }
+            assert!(state(&watch).2.is_empty(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn offers_to_skip_and_takes_the_rest_either_way() {
+        let mut watch = Watch::new(Protocol::Imap);
+        assert_eq!(watch.received(b"* 1 FETCH (BODY[] {1000}\r\nabc").skip, 997);
+        watch.skipped(900);
+        assert_eq!(watch.received(&[b'x'; 97]).skip, 0);
+        assert_eq!(watch.received(b")\r\n* BYE\r\n").ending.unwrap().cause, Cause::SessionEnded);
+    }
+
+    #[test]
+    fn a_goodbye_after_logout_is_no_ending() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a LOGOUT\r\n");
+        assert_eq!(watch.received(b"* BYE see you\r\na OK done\r\n").ending, None);
+        assert_eq!(watch.closed().cause, Cause::NoFault);
+    }
+
+    #[test]
+    fn not_connected_ends_it_the_second_time_or_with_the_goodbye() {
+        let line = b"a BAD User is authenticated but not connected.\r\n";
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a NOOP\r\n");
+        assert_eq!(watch.received(line).ending, None);
+        assert_eq!(
+            watch.received(b"* BYE Connection closed. 14\r\n").ending.unwrap().cause,
+            Cause::NotConnected
+        );
+        let mut watch = Watch::new(Protocol::Imap);
+        assert_eq!(watch.received(line).ending, None);
+        assert_eq!(watch.received(line).ending.unwrap().cause, Cause::NotConnected);
+    }
+}

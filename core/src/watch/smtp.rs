@@ -1,0 +1,345 @@
+//! SMTP: replies are matched with commands, the message text is framed, and it is known whether the message that was
+//! being sent may be sent again (RFC 5321 sections 3.8 and 4.2.5).
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+
+use super::framing::{DotEnd, LongLines};
+use super::{Aftermath, Sign, ending, violation};
+use crate::classify::{Phase, classify};
+use crate::config::Protocol;
+use crate::failure::Cause;
+use crate::limits::PIPELINE_MAX;
+
+/// The message that was being sent when the session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Submission {
+    /// There was none.
+    #[default]
+    Idle,
+    /// The server has not been given all of it, and so has not taken it: it is safe to send it again.
+    NotAccepted,
+    /// The end of the message was written and no reply came: whether it was taken cannot be known. Sending it again may
+    /// deliver it twice: ask, or look into the Sent folder.
+    Unknown,
+}
+
+impl Submission {
+    /// `idle`, `not_accepted` or `unknown`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::NotAccepted => "not_accepted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is watched in one session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SmtpWatch {
+    incoming: LongLines,
+    outgoing: LongLines,
+    /// Commands and ends of messages whose reply has not come, in their order.
+    commands: VecDeque<Command>,
+    /// The client writes message text until the lone dot.
+    text: Option<DotEnd>,
+    /// The client writes this many octets of a BDAT chunk (RFC 3030), the last one or not.
+    chunk: Option<(u64, bool)>,
+    /// A transaction is open: MAIL was sent, and neither taken back nor refused.
+    in_transaction: bool,
+    /// Code of a reply of which more lines follow.
+    partial_code: Option<String>,
+    quit: bool,
+    fault: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Mail,
+    Data,
+    Chunk {
+        octets: u64,
+        last: bool,
+    },
+    /// The end of a message, after which the server answers for it.
+    End,
+    /// RSET, EHLO, HELO: they end a transaction.
+    Reset,
+    Quit,
+    Other,
+}
+
+impl SmtpWatch {
+    pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Sign> {
+        let mut input = bytes;
+        while let Some(line) =
+            self.incoming.take(&mut input, |line| String::from_utf8_lossy(line.start).to_string())
+        {
+            self.reply_line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn reply_line(&mut self, line: &str) -> Result<(), Sign> {
+        let code = line.get(..3).filter(|code| code.bytes().all(|octet| octet.is_ascii_digit()));
+        let Some(code) = code else { return Err(violation("not-a-reply")) };
+        // RFC 5321 section 3.8: 421 may come in place of any reply.
+        if code == "421" {
+            return if self.quit { Ok(()) } else { Err(ending(Protocol::Smtp, &[line])) };
+        }
+        if self.partial_code.as_deref().is_some_and(|first| first != code) {
+            return Err(violation("mixed-codes"));
+        }
+        if line.get(3..4) == Some("-") {
+            self.partial_code = Some(code.to_string());
+            return Ok(());
+        }
+        self.partial_code = None;
+        self.reply(code, line)
+    }
+
+    fn reply(&mut self, code: &str, line: &str) -> Result<(), Sign> {
+        let refused = code.starts_with(['4', '5']);
+        let command = self.commands.pop_front();
+        if refused {
+            self.fault = Some(line.to_string());
+            if let Some(sign) = closing_sign(line, command.is_none()) {
+                return Err(sign);
+            }
+        } else {
+            self.fault = None;
+        }
+        match command {
+            None => return Err(violation("unasked-reply")),
+            Some(Command::Data) if code == "354" => self.text = Some(DotEnd::new()),
+            // A client that pipelines may have begun the next transaction already.
+            Some(Command::Mail) if refused => {
+                self.in_transaction = self.commands.contains(&Command::Mail)
+            }
+            Some(Command::End | Command::Reset) => {
+                self.in_transaction = self.commands.contains(&Command::Mail)
+            }
+            Some(Command::Chunk { .. }) if refused => self.chunk = None,
+            Some(
+                Command::Mail
+                | Command::Data
+                | Command::Chunk { .. }
+                | Command::Quit
+                | Command::Other,
+            ) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Sign> {
+        let mut input = bytes;
+        while !input.is_empty() {
+            if let Some(text) = &mut self.text {
+                if text.take(&mut input) {
+                    self.text = None;
+                    self.commands.push_back(Command::End);
+                }
+                continue;
+            }
+            if let Some((left, last)) = self.chunk {
+                self.sent_chunk(&mut input, left, last);
+                continue;
+            }
+            let Some(command) = self.outgoing.take(&mut input, |line| Command::parse(line.start))
+            else {
+                return Ok(());
+            };
+            self.command(command)?;
+        }
+        Ok(())
+    }
+
+    fn sent_chunk(&mut self, input: &mut &[u8], left: u64, last: bool) {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        let (_, rest) = input.split_at(length);
+        *input = rest;
+        let left = left.saturating_sub(length as u64);
+        self.chunk = if left > 0 { Some((left, last)) } else { None };
+        if left == 0 && last {
+            self.end_of_chunks();
+        }
+    }
+
+    /// The last chunk is written: its reply is the answer for the message.
+    fn end_of_chunks(&mut self) {
+        if let Some(command) = self.commands.back_mut() {
+            *command = Command::End;
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), Sign> {
+        match command {
+            Command::Mail => self.in_transaction = true,
+            Command::Quit => self.quit = true,
+            Command::Chunk { octets, last } => {
+                self.chunk = (octets > 0).then_some((octets, last));
+            }
+            Command::Data | Command::End | Command::Reset | Command::Other => {}
+        }
+        self.commands.push_back(command);
+        if command == (Command::Chunk { octets: 0, last: true }) {
+            self.end_of_chunks();
+        }
+        if self.commands.len() > PIPELINE_MAX { Err(Sign::Doubt) } else { Ok(()) }
+    }
+
+    pub(super) fn said_goodbye(&self) -> bool {
+        self.quit
+    }
+
+    pub(super) fn last_fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.commands.is_empty() && !self.in_transaction && !self.outgoing.is_within()
+    }
+
+    pub(super) fn aftermath(&self) -> Aftermath {
+        let submission = if self.commands.contains(&Command::End) {
+            Submission::Unknown
+        } else if self.in_transaction {
+            Submission::NotAccepted
+        } else {
+            Submission::Idle
+        };
+        Aftermath::Smtp { submission }
+    }
+}
+
+/// Whether a refusal ends the session: it says so, it forgets the login, or nobody had asked.
+fn closing_sign(line: &str, unasked: bool) -> Option<Sign> {
+    let verdict = classify(Protocol::Smtp, Phase::MidSession, &[line]);
+    let words = line.to_ascii_lowercase();
+    let says_so = ["closing connection", "closing transmission", "disconnecting", "goodbye"];
+    if unasked || says_so.iter().any(|word| words.contains(word)) {
+        return Some(ending(Protocol::Smtp, &[line]));
+    }
+    let ends = matches!(
+        verdict.cause,
+        Cause::IdleTimeout | Cause::SessionEnded | Cause::SessionLimit | Cause::TokenExpired
+    );
+    ends.then_some(Sign::Ending(verdict))
+}
+
+impl Command {
+    fn parse(line: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(line);
+        let mut words = text.split_ascii_whitespace();
+        let name = words.next().unwrap_or_default().to_ascii_uppercase();
+        match name.as_str() {
+            "MAIL" => Self::Mail,
+            "DATA" => Self::Data,
+            "BDAT" => {
+                let octets = words.next().and_then(|size| size.parse().ok()).unwrap_or(0);
+                let last = words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST"));
+                Self::Chunk { octets, last }
+            }
+            "RSET" | "EHLO" | "HELO" => Self::Reset,
+            "QUIT" => Self::Quit,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Watch;
+    use super::*;
+
+    fn submission(watch: &Watch) -> Submission {
+        match watch.aftermath() {
+            Aftermath::Smtp { submission } => submission,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn knows_at_each_point_whether_the_message_may_be_sent_again() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        assert_eq!(submission(&watch), Submission::Idle);
+        watch.sent(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+        assert_eq!(submission(&watch), Submission::NotAccepted);
+        watch.received(b"250 ok\r\n250 ok\r\n354 go\r\n");
+        watch.sent(b"Subject: 421\r\n\r\n421 bye\r\n.\r");
+        assert_eq!(submission(&watch), Submission::NotAccepted);
+        watch.sent(b"\n");
+        assert_eq!(submission(&watch), Submission::Unknown);
+        watch.received(b"250 2.0.0 queued\r\n");
+        assert_eq!(submission(&watch), Submission::Idle);
+        assert!(watch.is_quiet());
+    }
+
+    #[test]
+    fn chunks_end_with_the_last() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 6\r\nQUIT\r\n");
+        assert_eq!(submission(&watch), Submission::NotAccepted);
+        watch.sent(b"BDAT 5 LAST\r\nRSE");
+        assert_eq!(submission(&watch), Submission::NotAccepted);
+        watch.sent(b"T\n");
+        assert_eq!(submission(&watch), Submission::Unknown);
+        watch.received(b"250 ok\r\n250 ok\r\n250 ok\r\n250 taken\r\n");
+        assert_eq!(submission(&watch), Submission::Idle);
+    }
+
+    #[test]
+    fn a_refused_message_is_over() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"MAIL FROM:<a@b>\r\n");
+        watch.received(b"550 no\r\n");
+        assert_eq!(submission(&watch), Submission::Idle);
+        watch.sent(b"MAIL FROM:<a@b>\r\n");
+        watch.received(b"250 ok\r\n");
+        watch.sent(b"RSET\r\n");
+        watch.received(b"250 ok\r\n");
+        assert_eq!(submission(&watch), Submission::Idle);
+    }
+
+    #[test]
+    fn tells_an_ending_from_a_refusal() {
+        let cause = |line: &[u8]| {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(b"NOOP\r\n");
+            watch.received(line).ending.map(|verdict| verdict.cause)
+        };
+        assert_eq!(cause(b"451 4.7.0 Temporary server error. Please try again later\r\n"), None);
+        assert_eq!(cause(b"550 5.1.1 no such user\r\n"), None);
+        assert_eq!(
+            cause(b"451 4.4.2 Timeout - closing connection. x - gsmtp\r\n"),
+            Some(Cause::IdleTimeout)
+        );
+        assert_eq!(cause(b"530 5.7.0 Authentication Required\r\n"), Some(Cause::SessionEnded));
+        assert_eq!(
+            cause(b"421 4.7.0 Connection expired, try reconnecting.\r\n"),
+            Some(Cause::SessionLimit)
+        );
+        assert_eq!(cause(b"250-ok\r\n421 4.3.2 closing\r\n"), Some(Cause::Unavailable));
+        assert_eq!(
+            cause(b"502 5.5.1 Too many unrecognized commands, goodbye.\r\n"),
+            Some(Cause::ProtocolViolation)
+        );
+    }
+
+    #[test]
+    fn text_that_looks_like_a_command_is_text_at_every_cut() {
+        let text = b"a\r\nQUIT\r\n.\r\nMAIL FROM:<e@f>\r\n";
+        for cut in 0..=text.len() {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(b"MAIL FROM:<a@b>\r\nDATA\r\n");
+            watch.received(b"250 ok\r\n354 go\r\n");
+            watch.sent(&text[..cut]);
+            watch.sent(&text[cut..]);
+            assert!(watch.received(b"250 taken\r\n").ending.is_none(), "cut at {cut}");
+            assert_eq!(submission(&watch), Submission::NotAccepted, "cut at {cut}");
+            assert_eq!(watch.closed().cause, Cause::ConnectionLost);
+        }
+    }
+}
