@@ -355,6 +355,14 @@ pub enum ConfigError {
     /// `Bearer ` was pasted in front of the token.
     #[error("token begins with \"Bearer \": give the bare token, the prefix is added here")]
     BearerPrefix,
+    /// Settings that do not go together.
+    #[error("{field} does not go together with the other settings: {reason}")]
+    Conflict {
+        /// The setting.
+        field: Field,
+        /// What it would need.
+        reason: &'static str,
+    },
     /// The provider does not have this protocol.
     #[error(
         "the provider has no {protocol} service: choose another protocol, or give host and port"

@@ -40,6 +40,8 @@ spelled_enum! {
         TokenRejected = "token_rejected",
         /// The token's time is over: the server or the clock says so.
         TokenExpired = "token_expired",
+        /// The program's token source has no token to give.
+        TokenUnavailable = "token_unavailable",
         /// The token lacks the scope for mail.
         InsufficientScope = "insufficient_scope",
         /// The server offers no mechanism that takes a token, or refuses the one that it offered.
@@ -271,6 +273,7 @@ const fn sentence(cause: Cause) -> &'static str {
         Cause::NoFault => "Nothing is wrong",
         Cause::TokenRejected => "The server refused the access token",
         Cause::TokenExpired => "The access token has expired",
+        Cause::TokenUnavailable => "No access token can be had",
         Cause::InsufficientScope => "The access token does not have the scope for mail",
         Cause::MechanismUnavailable => "The server offers no login with an access token",
         Cause::InitialResponseRefused => "The server does not take the token in the AUTH line",
@@ -359,7 +362,8 @@ pub(crate) const fn default_advice(cause: Cause) -> Advice {
     match cause {
         Cause::NoFault | Cause::Cancelled => Advice::Proceed,
         Cause::TokenRejected | Cause::TokenExpired => Advice::RefreshToken,
-        Cause::InsufficientScope
+        Cause::TokenUnavailable
+        | Cause::InsufficientScope
         | Cause::ProtocolDisabled
         | Cause::AccountDisabled
         | Cause::PolicyBlocked

@@ -17,6 +17,7 @@ mod provider;
 mod redact;
 mod reply;
 mod sasl;
+mod session;
 mod text;
 mod token;
 mod watch;
@@ -30,5 +31,9 @@ pub use failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRANSITIONS};
 pub use provider::{Provider, Service, SessionLimits};
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};
+pub use session::{
+    Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, Session, SessionConfig, SessionPhase,
+    Status, TokenNeed, WakeReason,
+};
 pub use token::{AccessToken, TOKEN_OCTETS_MAX};
 pub use watch::{Aftermath, Mailbox, Sighting, Submission, Watch};

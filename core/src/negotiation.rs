@@ -359,6 +359,12 @@ impl Negotiation {
         self.mechanism
     }
 
+    /// Whether the host was told to do the TLS handshake.
+    #[must_use]
+    pub fn awaits_tls(&self) -> bool {
+        self.state == State::Handshake
+    }
+
     fn check_open(&self) -> Result<(), Misuse> {
         match self.state {
             State::Authenticated | State::Failed => Err(Misuse::Finished),

@@ -412,7 +412,7 @@ mod tests {
     fn state(watch: &Watch) -> (Option<Mailbox>, bool, Vec<String>) {
         match watch.aftermath() {
             Aftermath::Imap { selected, idling, unanswered } => (selected, idling, unanswered),
-            other => panic!("{other:?}"),
+            other @ (Aftermath::Pop3 { .. } | Aftermath::Smtp { .. }) => panic!("{other:?}"),
         }
     }
 

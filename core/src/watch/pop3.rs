@@ -167,7 +167,7 @@ mod tests {
     fn deletions(watch: &Watch) -> Vec<u32> {
         match watch.aftermath() {
             Aftermath::Pop3 { uncommitted_deletes } => uncommitted_deletes,
-            other => panic!("{other:?}"),
+            other @ (Aftermath::Imap { .. } | Aftermath::Smtp { .. }) => panic!("{other:?}"),
         }
     }
 

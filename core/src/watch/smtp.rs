@@ -257,7 +257,7 @@ mod tests {
     fn submission(watch: &Watch) -> Submission {
         match watch.aftermath() {
             Aftermath::Smtp { submission } => submission,
-            other => panic!("{other:?}"),
+            other @ (Aftermath::Imap { .. } | Aftermath::Pop3 { .. }) => panic!("{other:?}"),
         }
     }
 

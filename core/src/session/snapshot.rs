@@ -1,0 +1,368 @@
+//! What outlives the process: generation, what was learnt, back-off, a stop, and what was in flight. No secret.
+//!
+//! A snapshot is one line of header with a checksum, and a JSON object. It belongs to one user at one server: it cannot be
+//! restored for another.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value, json};
+
+use super::{Run, Session, SessionConfig};
+use crate::config::{ConfigError, InitialResponse};
+use crate::failure::{Advice, Cause, Certainty, Failure};
+use crate::watch::{Aftermath, Mailbox, Submission};
+
+const HEADER: &str = "mailbearer-session 1 ";
+
+/// Octets of a snapshot: far above what one holds, whose deletions are bounded.
+const SNAPSHOT_OCTETS_MAX: usize = 2 << 20;
+
+impl Session {
+    /// What must outlive the process. It holds no secret, and what servers said only where a stop is to be explained.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        let (run, failure) = match &self.run {
+            Run::Stopped => ("stopped", None),
+            Run::Running => ("running", None),
+            Run::NeedsUser(failure) => ("needs_user", Some(failure)),
+            Run::GaveUp(failure) => ("gave_up", Some(failure)),
+        };
+        let content = json!({
+            "owner": owner(&self.config),
+            "run": run,
+            "failure": failure.map(failure_to_json),
+            "generation": self.generation,
+            "failures": self.failures,
+            "rejections": self.rejections,
+            "not_connected": self.not_connected,
+            "wait_ms": self.wait_until_ms.saturating_sub(self.now_ms),
+            "two_steps": self.config.negotiation.initial_response == InitialResponse::Never,
+            "lengths_ms": self.lengths_ms,
+            "ends_with_token": self.ends_with_token,
+            "aftermath": self.aftermath().as_ref().map(aftermath_to_json),
+        })
+        .to_string();
+        format!("{HEADER}{:016x}\n{content}", checksum(content.as_bytes())).into_bytes()
+    }
+
+    /// A session that goes on where the one of the snapshot was: send [`Input::Tick`](super::Input::Tick). One that had
+    /// been stopped for a person gives that order again, and goes on with [`Input::Start`](super::Input::Start).
+    ///
+    /// # Errors
+    /// [`ConfigError::Snapshot`] when it is damaged, of another version, or of another user or server.
+    pub fn restore(
+        config: SessionConfig,
+        snapshot: &[u8],
+        now_ms: u64,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
+        let owner = owner(&config);
+        let mut session = Self::new(config, seed)?;
+        let content = Content::open(snapshot)?;
+        if content.text("owner")? != owner {
+            return Err(ConfigError::Snapshot { problem: "it is of another user or server" });
+        }
+        session.now_ms = now_ms;
+        session.generation = content.number("generation")?;
+        session.failures = content.small("failures")?;
+        session.rejections = content.small("rejections")?;
+        session.not_connected = content.small("not_connected")?;
+        session.wait_until_ms = now_ms.saturating_add(content.number("wait_ms")?);
+        session.lengths_ms = content.numbers("lengths_ms")?;
+        session.lengths_ms.truncate(super::LENGTHS_MAX);
+        session.ends_with_token = content.optional("ends_with_token", Value::as_bool)?;
+        session.resumed = content.optional("aftermath", aftermath_from_json)?;
+        if content.flag("two_steps")? {
+            session.config.negotiation.initial_response = InitialResponse::Never;
+        }
+        let failure = content.optional("failure", failure_from_json)?;
+        session.run = match (content.text("run")?, failure) {
+            ("stopped", None) => Run::Stopped,
+            ("running", None) => Run::Running,
+            ("needs_user", Some(failure)) => Run::NeedsUser(failure),
+            ("gave_up", Some(failure)) => Run::GaveUp(failure),
+            _ => return Err(DAMAGED),
+        };
+        session.last_failure = match &session.run {
+            Run::NeedsUser(failure) | Run::GaveUp(failure) => Some(failure.clone()),
+            Run::Stopped | Run::Running => None,
+        };
+        session.announce = session.last_failure.is_some();
+        Ok(session)
+    }
+}
+
+const DAMAGED: ConfigError = ConfigError::Snapshot { problem: "it is damaged" };
+
+/// FNV-1a: it finds damage, not malice. A snapshot holds nothing that is worth forging.
+fn checksum(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Whose session it is, without saying it.
+fn owner(config: &SessionConfig) -> String {
+    let endpoint = &config.negotiation.endpoint;
+    let identity = &config.negotiation.identity;
+    let parts =
+        [endpoint.protocol.as_str(), &endpoint.host, &endpoint.port.to_string(), identity.name()];
+    format!("{:016x}", checksum(parts.join("\n").as_bytes()))
+}
+
+/// The JSON object of a snapshot. Whatever is not as it was written is damage.
+struct Content(Map<String, Value>);
+
+impl Content {
+    fn open(snapshot: &[u8]) -> Result<Self, ConfigError> {
+        if snapshot.len() > SNAPSHOT_OCTETS_MAX {
+            return Err(ConfigError::Snapshot { problem: "it is too long" });
+        }
+        let text = core::str::from_utf8(snapshot).map_err(|_| DAMAGED)?;
+        let Some(rest) = text.strip_prefix(HEADER) else {
+            return Err(ConfigError::Snapshot { problem: "it is none, or of another version" });
+        };
+        let (sum, content) = rest.split_once('\n').ok_or(DAMAGED)?;
+        if sum != format!("{:016x}", checksum(content.as_bytes())) {
+            return Err(DAMAGED);
+        }
+        match serde_json::from_str(content) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(_) | Err(_) => Err(DAMAGED),
+        }
+    }
+
+    fn get(&self, key: &str) -> Result<&Value, ConfigError> {
+        self.0.get(key).ok_or(DAMAGED)
+    }
+
+    fn text(&self, key: &str) -> Result<&str, ConfigError> {
+        self.get(key)?.as_str().ok_or(DAMAGED)
+    }
+
+    fn number(&self, key: &str) -> Result<u64, ConfigError> {
+        self.get(key)?.as_u64().ok_or(DAMAGED)
+    }
+
+    fn small(&self, key: &str) -> Result<u32, ConfigError> {
+        u32::try_from(self.number(key)?).map_err(|_| DAMAGED)
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, ConfigError> {
+        self.get(key)?.as_bool().ok_or(DAMAGED)
+    }
+
+    fn numbers(&self, key: &str) -> Result<Vec<u64>, ConfigError> {
+        let list = self.get(key)?.as_array().ok_or(DAMAGED)?;
+        list.iter().map(|one| one.as_u64().ok_or(DAMAGED)).collect()
+    }
+
+    fn optional<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let value = self.get(key)?;
+        if value.is_null() { Ok(None) } else { read(value).map(Some).ok_or(DAMAGED) }
+    }
+}
+
+fn failure_to_json(failure: &Failure) -> Value {
+    json!({
+        "cause": failure.cause.as_str(),
+        "advice": failure.advice.as_str(),
+        "certainty": failure.certainty.as_str(),
+        "server_text": failure.server_text,
+        "code": failure.code,
+        "wait_ms": failure.wait_ms,
+        "url": failure.url,
+    })
+}
+
+fn failure_from_json(value: &Value) -> Option<Failure> {
+    let name = |key: &str| value.get(key).and_then(Value::as_str);
+    let optional = |key: &str| name(key).map(ToString::to_string);
+    Some(Failure {
+        cause: Cause::ALL.iter().copied().find(|one| Some(one.as_str()) == name("cause"))?,
+        advice: Advice::ALL.iter().copied().find(|one| Some(one.as_str()) == name("advice"))?,
+        certainty: Certainty::ALL
+            .iter()
+            .copied()
+            .find(|one| Some(one.as_str()) == name("certainty"))?,
+        server_text: optional("server_text")?,
+        code: optional("code"),
+        rejection: None,
+        wait_ms: value.get("wait_ms").and_then(Value::as_u64),
+        url: optional("url"),
+        detail: "before the restart",
+    })
+}
+
+fn aftermath_to_json(aftermath: &Aftermath) -> Value {
+    match aftermath {
+        Aftermath::Imap { selected, idling, unanswered } => json!({
+            "protocol": "imap",
+            "selected": selected.as_ref().map(|mailbox| json!({
+                "name": mailbox.name,
+                "read_only": mailbox.read_only,
+                "uid_validity": mailbox.uid_validity,
+                "uid_next": mailbox.uid_next,
+                "highest_mod_seq": mailbox.highest_mod_seq,
+            })),
+            "idling": idling,
+            "unanswered": unanswered,
+        }),
+        Aftermath::Pop3 { uncommitted_deletes } => {
+            json!({ "protocol": "pop3", "uncommitted_deletes": uncommitted_deletes })
+        }
+        Aftermath::Smtp { submission } => {
+            json!({ "protocol": "smtp", "submission": submission.as_str() })
+        }
+    }
+}
+
+fn aftermath_from_json(value: &Value) -> Option<Aftermath> {
+    match value.get("protocol")?.as_str()? {
+        "imap" => Some(Aftermath::Imap {
+            selected: match value.get("selected").filter(|mailbox| !mailbox.is_null()) {
+                None => None,
+                Some(mailbox) => Some(mailbox_from_json(mailbox)?),
+            },
+            idling: value.get("idling")?.as_bool()?,
+            unanswered: list(value.get("unanswered")?, |one| {
+                one.as_str().map(ToString::to_string)
+            })?,
+        }),
+        "pop3" => Some(Aftermath::Pop3 {
+            uncommitted_deletes: list(value.get("uncommitted_deletes")?, |one| {
+                one.as_u64()?.try_into().ok()
+            })?,
+        }),
+        "smtp" => {
+            let name = value.get("submission")?.as_str()?;
+            let all = [Submission::Idle, Submission::NotAccepted, Submission::Unknown];
+            Some(Aftermath::Smtp { submission: all.into_iter().find(|one| one.as_str() == name)? })
+        }
+        _ => None,
+    }
+}
+
+fn mailbox_from_json(value: &Value) -> Option<Mailbox> {
+    let small = |key: &str| {
+        value.get(key).and_then(Value::as_u64).and_then(|number| number.try_into().ok())
+    };
+    Some(Mailbox {
+        name: value.get("name")?.as_str()?.to_string(),
+        read_only: value.get("read_only")?.as_bool()?,
+        uid_validity: small("uid_validity"),
+        uid_next: small("uid_next"),
+        highest_mod_seq: value.get("highest_mod_seq").and_then(Value::as_u64),
+    })
+}
+
+fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Identity, Protocol};
+    use crate::provider::Provider;
+    use crate::session::{Action, Input, SessionPhase};
+    use crate::token::AccessToken;
+
+    fn config(user: &str) -> SessionConfig {
+        SessionConfig::for_provider(&Provider::gmail(), Protocol::Pop3, Identity::new(user))
+            .unwrap()
+    }
+
+    /// A session that is online, has deleted two messages, and has learnt something.
+    fn online() -> Session {
+        let mut session = Session::new(config("joe@gmail.com"), 1).unwrap();
+        let _ = session.handle(0, Input::Start).unwrap();
+        let token = AccessToken::new("CANARYCANARYCANARY").unwrap();
+        let _ = session
+            .handle(0, Input::Token { request: 1, token, expires_in_ms: Some(3_600_000) })
+            .unwrap();
+        let _ = session.handle(0, Input::Connected { ticket: 1 }).unwrap();
+        let _ = session.receive(1, 1, b"+OK hi\r\n").unwrap();
+        let _ = session.receive(3, 1, b"+OK Welcome.\r\n").unwrap();
+        session.sent(1, b"DELE 4\r\nDELE 2\r\n");
+        session.lengths_ms = Vec::from([70_000]);
+        session.ends_with_token = Some(true);
+        session
+    }
+
+    #[test]
+    fn goes_on_where_it_was() {
+        let session = online();
+        let restored =
+            Session::restore(config("joe@gmail.com"), &session.snapshot(), 9_000, 2).unwrap();
+        assert_eq!(restored.status().generation, 1);
+        assert_eq!(restored.status().learnt, session.status().learnt);
+        assert_eq!(
+            restored.aftermath(),
+            Some(Aftermath::Pop3 { uncommitted_deletes: Vec::from([2, 4]) })
+        );
+        assert_eq!(
+            restored.snapshot(),
+            Session::restore(config("joe@gmail.com"), &restored.snapshot(), 0, 3)
+                .unwrap()
+                .snapshot()
+        );
+        let mut restored = restored;
+        let plan = restored.handle(9_000, Input::Tick).unwrap();
+        assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "{plan:?}");
+    }
+
+    #[test]
+    fn holds_no_secret() {
+        let text = String::from_utf8(online().snapshot()).unwrap();
+        assert!(!text.contains("CANARY") && !text.contains("joe"), "{text}");
+    }
+
+    #[test]
+    fn keeps_the_back_off_and_the_stop() {
+        let mut session = online();
+        session.wait_until_ms = 60_003;
+        session.live = None;
+        let mut restored =
+            Session::restore(config("joe@gmail.com"), &session.snapshot(), 1_000_000, 2).unwrap();
+        let plan = restored.handle(1_000_000, Input::Tick).unwrap();
+        assert_eq!((plan.actions.len(), plan.wake_at_ms), (0, Some(1_060_000)));
+
+        let failure = Failure::of_host(Cause::ProtocolDisabled, "");
+        session.run = Run::NeedsUser(failure);
+        let mut restored =
+            Session::restore(config("joe@gmail.com"), &session.snapshot(), 0, 2).unwrap();
+        assert_eq!(restored.status().phase, SessionPhase::NeedsUser);
+        let plan = restored.handle(1, Input::Tick).unwrap();
+        let [Action::NeedsUser(failure)] = &plan.actions[..] else { panic!("{plan:?}") };
+        assert_eq!(failure.cause, Cause::ProtocolDisabled);
+        assert!(restored.handle(2, Input::Tick).unwrap().actions.is_empty());
+        let plan = restored.handle(3, Input::Start).unwrap();
+        assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "{plan:?}");
+    }
+
+    #[test]
+    fn damage_at_any_octet_and_a_foreign_snapshot_are_errors() {
+        let snapshot = online().snapshot();
+        for at in 0..snapshot.len() {
+            let mut damaged = snapshot.clone();
+            damaged[at] ^= 1;
+            assert!(
+                Session::restore(config("joe@gmail.com"), &damaged, 0, 1).is_err(),
+                "octet {at}"
+            );
+            assert!(
+                Session::restore(config("joe@gmail.com"), &snapshot[..at], 0, 1).is_err(),
+                "cut at {at}"
+            );
+        }
+        let foreign = Session::restore(config("eve@gmail.com"), &snapshot, 0, 1).unwrap_err();
+        assert_eq!(foreign, ConfigError::Snapshot { problem: "it is of another user or server" });
+    }
+}
