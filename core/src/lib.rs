@@ -18,6 +18,8 @@ mod redact;
 mod reply;
 mod sasl;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text;
 mod token;
 mod watch;

@@ -1,0 +1,43 @@
+//! The extension module `mailbearer._core`: the machines of the core for Python. What users see is in `python/src`.
+//!
+//! Octets come in as any bytes-like object and go out as `bytes`; names are `snake_case` strings; times are milliseconds.
+//! A panic, which would be a bug of ours, becomes an ordinary exception.
+
+mod convert;
+mod machines;
+mod pure;
+mod session;
+mod testing;
+mod types;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false, name = "_core")]
+mod core_module {
+    #[pymodule_export]
+    use crate::machines::{PyNegotiation, PyStep, PyWatch};
+    #[pymodule_export]
+    use crate::pure::{
+        PyAccessToken, PyProvider, acknowledgement, classify, initial_response, read_rejection,
+    };
+    #[pymodule_export]
+    use crate::session::{PyAction, PyPlan, PySession};
+    #[pymodule_export]
+    use crate::testing::PyServer;
+    #[pymodule_export]
+    use crate::types::{
+        PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict,
+    };
+
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        let causes: Vec<&str> = mailbearer::Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+        module.add("CAUSES", causes)?;
+        let advices: Vec<&str> =
+            mailbearer::Advice::ALL.iter().map(|advice| advice.as_str()).collect();
+        module.add("ADVICES", advices)
+    }
+}

@@ -1,0 +1,237 @@
+//! `Negotiation` and `Watch`.
+
+use std::borrow::Cow;
+use std::sync::Mutex;
+
+use mailbearer::{
+    ConfigError, Endpoint, Field, Identity, InitialResponse, Mechanism, Misuse, Negotiation,
+    NegotiationConfig, Next, Protocol, Step, Tls, Watch,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::convert::{self, config_error, guard, misuse, named, optional_text, text, texts};
+use crate::types::{PyAftermath, PyAuthenticated, PyFailure, PyVerdict};
+
+/// What the host does next.
+#[pyclass(frozen, get_all, name = "Step", module = "mailbearer")]
+pub(crate) struct PyStep {
+    send: Py<PyBytes>,
+    sensitive: bool,
+    next: &'static str,
+    authenticated: Option<Py<PyAuthenticated>>,
+    failure: Option<PyFailure>,
+}
+
+#[pymethods]
+impl PyStep {
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let send = self.send.as_bytes(py);
+        let shown = if self.sensitive {
+            format!("<{} octets with the token>", send.len())
+        } else {
+            format!("{:?}", String::from_utf8_lossy(send))
+        };
+        format!("Step(next='{}', send={shown})", self.next)
+    }
+}
+
+impl PyStep {
+    fn new(py: Python<'_>, step: Step) -> PyResult<Self> {
+        let send = PyBytes::new(py, &step.send).unbind();
+        let (next, authenticated, failure) = match step.next {
+            Next::Read => ("read", None, None),
+            Next::StartTls => ("start_tls", None, None),
+            Next::Done(authenticated) => {
+                ("done", Some(Py::new(py, PyAuthenticated::new(py, authenticated))?), None)
+            }
+            Next::Failed(failure) => ("failed", None, Some(failure.into())),
+        };
+        Ok(Self { send, sensitive: step.sensitive, next, authenticated, failure })
+    }
+}
+
+/// From the greeting to authenticated: octets in, one step out.
+#[pyclass(frozen, name = "Negotiation", module = "mailbearer")]
+pub(crate) struct PyNegotiation(Mutex<Negotiation>);
+
+#[pymethods]
+impl PyNegotiation {
+    #[new]
+    #[pyo3(signature = (protocol, user, token, *, host, port=None, tls=None, authzid=None, mechanisms=None,
+        initial_response=None, ehlo_name=None, assumed_capabilities=None))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments are Python's way to configure")]
+    fn new(
+        protocol: &Bound<'_, PyAny>,
+        user: &Bound<'_, PyAny>,
+        token: &Bound<'_, PyAny>,
+        host: &Bound<'_, PyAny>,
+        port: Option<&Bound<'_, PyAny>>,
+        tls: Option<&Bound<'_, PyAny>>,
+        authzid: Option<&Bound<'_, PyAny>>,
+        mechanisms: Option<&Bound<'_, PyAny>>,
+        initial_response: Option<&Bound<'_, PyAny>>,
+        ehlo_name: Option<&Bound<'_, PyAny>>,
+        assumed_capabilities: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        guard(|| {
+            let settings = Settings {
+                protocol,
+                user,
+                host,
+                port,
+                tls,
+                authzid,
+                mechanisms,
+                initial_response,
+                ehlo_name,
+                assumed_capabilities,
+            };
+            let config = settings.read()?;
+            let negotiation = Negotiation::new(config, convert::token(token)?)
+                .map_err(|error| config_error(&error))?;
+            Ok(Self(Mutex::new(negotiation)))
+        })
+    }
+
+    /// Takes what one read of the socket brought.
+    fn receive(&self, py: Python<'_>, data: Cow<'_, [u8]>) -> PyResult<PyStep> {
+        self.step(py, |negotiation| negotiation.receive(&data))
+    }
+
+    /// The TLS handshake is done.
+    fn tls_established(&self, py: Python<'_>) -> PyResult<PyStep> {
+        self.step(py, Negotiation::tls_established)
+    }
+
+    /// The connection reached its end.
+    fn closed(&self, py: Python<'_>) -> PyResult<PyStep> {
+        self.step(py, Negotiation::closed)
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        lock(&self.0).state().as_str()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<{:?}>", lock(&self.0))
+    }
+}
+
+impl PyNegotiation {
+    fn step(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut Negotiation) -> Result<Step, Misuse>,
+    ) -> PyResult<PyStep> {
+        guard(|| {
+            let step = call(&mut lock(&self.0)).map_err(|error| misuse(&error))?;
+            PyStep::new(py, step)
+        })
+    }
+}
+
+/// The settings of a login as Python gives them.
+pub(crate) struct Settings<'a, 'py> {
+    pub(crate) protocol: &'a Bound<'py, PyAny>,
+    pub(crate) user: &'a Bound<'py, PyAny>,
+    pub(crate) host: &'a Bound<'py, PyAny>,
+    pub(crate) port: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) tls: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) authzid: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) mechanisms: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) initial_response: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) ehlo_name: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) assumed_capabilities: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Settings<'_, '_> {
+    pub(crate) fn read(&self) -> PyResult<NegotiationConfig> {
+        let protocol: Protocol = named(self.protocol, "protocol")?;
+        let tls: Tls = self.tls.map_or(Ok(Tls::Implicit), |tls| named(tls, "tls"))?;
+        let mut endpoint = Endpoint::new(protocol, tls, &text(self.host, "host")?);
+        if let Some(port) = self.port {
+            endpoint.port = convert::port(port)?;
+        }
+        let identity = Identity {
+            user: text(self.user, "user")?,
+            authzid: optional_text(self.authzid, "authzid")?,
+        };
+        let mut config = NegotiationConfig::new(endpoint, identity);
+        if let Some(names) = texts(self.mechanisms, "mechanisms")? {
+            let parsed: Result<Vec<Mechanism>, ConfigError> =
+                names.iter().map(|name| name.parse()).collect();
+            config.mechanisms = parsed.map_err(|error| config_error(&error))?;
+            if config.mechanisms.is_empty() {
+                return Err(config_error(&ConfigError::Empty { field: Field::Mechanisms }));
+            }
+        }
+        if let Some(name) = self.initial_response {
+            config.initial_response = named::<InitialResponse>(name, "initial_response")?;
+        }
+        if let Some(name) = optional_text(self.ehlo_name, "ehlo_name")? {
+            config.ehlo_name = name;
+        }
+        if let Some(list) = texts(self.assumed_capabilities, "assumed_capabilities")? {
+            config.assumed_capabilities = list;
+        }
+        Ok(config)
+    }
+}
+
+/// After login: says when the server ends the session, and what was in flight.
+#[pyclass(frozen, name = "Watch", module = "mailbearer")]
+pub(crate) struct PyWatch(Mutex<Watch>);
+
+#[pymethods]
+impl PyWatch {
+    #[new]
+    fn new(protocol: &Bound<'_, PyAny>) -> PyResult<Self> {
+        guard(|| Ok(Self(Mutex::new(Watch::new(named(protocol, "protocol")?)))))
+    }
+
+    /// Octets from the server: the verdict when they end the session, and the octets of content that may be skipped.
+    fn received(&self, data: Cow<'_, [u8]>) -> PyResult<(Option<PyVerdict>, u64)> {
+        guard(|| {
+            let sighting = lock(&self.0).received(&data);
+            Ok((sighting.ending.map(Into::into), sighting.skip))
+        })
+    }
+
+    /// Octets of content that were passed by.
+    fn skipped(&self, octets: u64) -> PyResult<()> {
+        guard(|| {
+            lock(&self.0).skipped(octets);
+            Ok(())
+        })
+    }
+
+    /// Octets that the client wrote.
+    fn sent(&self, data: Cow<'_, [u8]>) -> PyResult<()> {
+        guard(|| {
+            lock(&self.0).sent(&data);
+            Ok(())
+        })
+    }
+
+    /// The connection reached its end: why, as far as the octets tell.
+    fn closed(&self) -> PyResult<PyVerdict> {
+        guard(|| Ok(lock(&self.0).closed().into()))
+    }
+
+    /// What was in flight.
+    fn aftermath(&self) -> PyResult<PyAftermath> {
+        guard(|| Ok(lock(&self.0).aftermath().into()))
+    }
+
+    #[getter]
+    fn is_quiet(&self) -> bool {
+        lock(&self.0).is_quiet()
+    }
+}
+
+/// A machine is usable after a panic of another call: it holds no invariant that a panic breaks half-way.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,179 @@
+//! Pure functions, tokens and providers.
+
+use mailbearer::{AccessToken, Endpoint, Identity, Mechanism, Phase, Protocol, Provider, Tls};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::convert::{self, config_error, guard, named, optional_text, text, texts};
+use crate::types::{PyRejection, PyVerdict};
+
+/// An access token that is checked and never shown.
+#[pyclass(frozen, eq, name = "AccessToken", module = "mailbearer")]
+#[derive(PartialEq)]
+pub(crate) struct PyAccessToken(pub(crate) AccessToken);
+
+#[pymethods]
+impl PyAccessToken {
+    #[new]
+    fn new(token: &Bound<'_, PyAny>) -> PyResult<Self> {
+        guard(|| convert::token(token).map(Self))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<{:?}>", self.0)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// What a reply means.
+#[pyfunction]
+pub(crate) fn classify(
+    protocol: &Bound<'_, PyAny>,
+    phase: &Bound<'_, PyAny>,
+    reply_lines: &Bound<'_, PyAny>,
+) -> PyResult<PyVerdict> {
+    guard(|| {
+        let protocol: Protocol = named(protocol, "protocol")?;
+        let name = text(phase, "phase")?;
+        let phase = Phase::ALL.iter().find(|phase| phase.as_str() == name);
+        let phase =
+            *phase.ok_or_else(|| PyValueError::new_err("phase is none of the known values"))?;
+        let lines = texts(Some(reply_lines), "reply_lines")?.unwrap_or_default();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        Ok(mailbearer::classify(protocol, phase, &lines).into())
+    })
+}
+
+/// What an error challenge says.
+#[pyfunction]
+pub(crate) fn read_rejection(challenge: &Bound<'_, PyAny>) -> PyResult<PyRejection> {
+    guard(|| Ok(mailbearer::read_rejection(&text(challenge, "challenge")?).into()))
+}
+
+/// The one SASL message, before base64.
+#[pyfunction]
+#[pyo3(signature = (mechanism, user, token, *, host="", port=None, authzid=None))]
+pub(crate) fn initial_response<'py>(
+    py: Python<'py>,
+    mechanism: &Bound<'py, PyAny>,
+    user: &Bound<'py, PyAny>,
+    token: &Bound<'py, PyAny>,
+    host: &str,
+    port: Option<&Bound<'py, PyAny>>,
+    authzid: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    guard(|| {
+        let mechanism: Mechanism = named(mechanism, "mechanism")?;
+        // XOAUTH2 names no host; OAUTHBEARER does, and servers check it (RFC 7628 section 3.2).
+        let host =
+            if host.is_empty() && mechanism == Mechanism::XOAuth2 { "localhost" } else { host };
+        let mut endpoint = Endpoint::new(Protocol::Imap, Tls::Implicit, host);
+        if let Some(number) = port {
+            endpoint.port = convert::port(number)?;
+        }
+        let identity =
+            Identity { user: text(user, "user")?, authzid: optional_text(authzid, "authzid")? };
+        let message =
+            mailbearer::initial_response(mechanism, &identity, &endpoint, &convert::token(token)?)
+                .map_err(|error| config_error(&error))?;
+        Ok(PyBytes::new(py, &message))
+    })
+}
+
+/// The answer to an error challenge, before base64.
+#[pyfunction]
+pub(crate) fn acknowledgement<'py>(
+    py: Python<'py>,
+    mechanism: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    guard(|| Ok(PyBytes::new(py, mailbearer::acknowledgement(named(mechanism, "mechanism")?))))
+}
+
+/// What is known of a mail provider.
+#[pyclass(frozen, eq, name = "Provider", module = "mailbearer")]
+#[derive(PartialEq, Clone)]
+pub(crate) struct PyProvider(pub(crate) Provider);
+
+#[pymethods]
+impl PyProvider {
+    #[classattr]
+    const NAMES: [&'static str; 8] = Provider::NAMES;
+
+    /// The profile of a name.
+    #[staticmethod]
+    fn named(name: &Bound<'_, PyAny>) -> PyResult<Self> {
+        guard(|| {
+            let found = Provider::named(&text(name, "provider")?);
+            found.map(Self).ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "provider is none of the known ones: {}",
+                    Provider::NAMES.join(", ")
+                ))
+            })
+        })
+    }
+
+    /// The provider of a mail address, where that is certain.
+    #[staticmethod]
+    fn of_address(address: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        guard(|| Ok(Provider::of_address(&text(address, "address")?).map(Self)))
+    }
+
+    /// A server of which nothing is known but its host.
+    #[staticmethod]
+    fn generic(host: &Bound<'_, PyAny>) -> PyResult<Self> {
+        guard(|| Ok(Self(Provider::generic(&text(host, "host")?))))
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    #[getter]
+    fn domains(&self) -> Vec<String> {
+        self.0.domains.clone()
+    }
+
+    #[getter]
+    fn token_lifetime_ms(&self) -> Option<u64> {
+        self.0.token_lifetime_ms
+    }
+
+    /// What it has of a protocol, as a dict, or `None`.
+    fn service<'py>(
+        &self,
+        py: Python<'py>,
+        protocol: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        guard(|| {
+            let Some(service) = self.0.service(named(protocol, "protocol")?) else {
+                return Ok(None);
+            };
+            let dict = PyDict::new(py);
+            dict.set_item("host", &service.endpoint.host)?;
+            dict.set_item("port", service.endpoint.port)?;
+            dict.set_item("tls", service.endpoint.tls.as_str())?;
+            dict.set_item(
+                "mechanisms",
+                service.mechanisms.iter().map(|one| one.as_str()).collect::<Vec<_>>(),
+            )?;
+            dict.set_item("scopes", &service.scopes)?;
+            dict.set_item("initial_response", service.initial_response.as_str())?;
+            dict.set_item("assumed_capabilities", &service.assumed_capabilities)?;
+            dict.set_item("session_ms", service.limits.session_ms)?;
+            dict.set_item("ends_with_token", service.limits.ends_with_token)?;
+            dict.set_item("idle_ms", service.limits.idle_ms)?;
+            dict.set_item("connections", service.limits.connections)?;
+            Ok(Some(dict))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Provider('{}')", self.0.name)
+    }
+}
