@@ -78,7 +78,8 @@ pub enum Next {
 pub struct Authenticated {
     /// The mechanism that was used.
     pub mechanism: Mechanism,
-    /// What the server said, with the end of the login, that it can do now. Empty where it said nothing: ask.
+    /// What the server said that it can do now: with the end of the login, or in the answer to EHLO, which stays true. Empty
+    /// where it said nothing: ask.
     pub capabilities: Vec<String>,
     /// Octets that came behind the end of the login: they belong to the mail client.
     pub leftover: Vec<u8>,
@@ -865,7 +866,11 @@ impl Negotiation {
         let _ = event;
         self.state = state;
         // A list is asked for anew, or has done its work: what is heard from here on replaces it.
-        if matches!(state, State::Capabilities | State::Prompt | State::Verdict) {
+        // RFC 4954 section 4: without a security layer, what EHLO said stays true after the login.
+        let asked_anew = state == State::Capabilities;
+        let login_changes_it =
+            matches!(state, State::Prompt | State::Verdict) && !self.dialect.greets_by_name;
+        if asked_anew || login_changes_it {
             self.capabilities = None;
         }
     }

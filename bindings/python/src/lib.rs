@@ -26,7 +26,7 @@ mod core_module {
     use crate::testing::PyServer;
     #[pymodule_export]
     use crate::types::{
-        PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict,
+        PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict, failure_of_host,
     };
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};

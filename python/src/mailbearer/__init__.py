@@ -1,0 +1,70 @@
+"""Log in to IMAP, POP3 and SMTP with OAuth 2.0 access tokens, and get the true reason when that fails.
+
+The front door is :func:`imap`, :func:`pop3` and :func:`smtp`, which return the clients of the standard library, logged
+in; :func:`connect` returns a TLS socket, logged in; :mod:`mailbearer.aio` has the same for asyncio. The machines below
+them (:class:`Negotiation`, :class:`Watch`, :class:`Session`) and the pure functions (:func:`classify`,
+:func:`initial_response`, :func:`read_rejection`) are for programs that have sockets or a mail library of their own.
+"""
+
+from __future__ import annotations
+
+from ._core import (
+    ADVICES,
+    CAUSES,
+    AccessToken,
+    Aftermath,
+    Authenticated,
+    Failure,
+    Mailbox,
+    Negotiation,
+    Provider,
+    Rejection,
+    Session,
+    Step,
+    Verdict,
+    Watch,
+    __version__,
+    acknowledgement,
+    classify,
+    initial_response,
+    read_rejection,
+)
+from .clients import imap, imapclient, pop3, smtp
+from .connection import Connection, connect
+from .errors import ConfigError, Error, InternalError, LoginFailed, Misuse, TokenSourceFailed
+from .settings import Endpoint
+
+__all__ = [
+    "ADVICES",
+    "CAUSES",
+    "AccessToken",
+    "Aftermath",
+    "Authenticated",
+    "ConfigError",
+    "Connection",
+    "Endpoint",
+    "Error",
+    "Failure",
+    "InternalError",
+    "LoginFailed",
+    "Mailbox",
+    "Misuse",
+    "Negotiation",
+    "Provider",
+    "Rejection",
+    "Session",
+    "Step",
+    "TokenSourceFailed",
+    "Verdict",
+    "Watch",
+    "__version__",
+    "acknowledgement",
+    "classify",
+    "connect",
+    "imap",
+    "imapclient",
+    "initial_response",
+    "pop3",
+    "read_rejection",
+    "smtp",
+]

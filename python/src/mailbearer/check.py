@@ -1,0 +1,228 @@
+"""``mailbearer check USER``: logs in over all three protocols and says what happened, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._core import Failure
+from .connection import connect
+from .errors import Error, LoginFailed, TokenSourceFailed
+from .settings import Endpoint, MailProtocol, resolve
+
+_PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
+_TITLES = {"imap": "IMAP", "pop3": "POP3", "smtp": "SMTP"}
+
+
+@dataclass
+class Result:
+    """What came of one protocol."""
+
+    protocol: str
+    ok: bool
+    endpoint: Endpoint | None = None
+    tls_version: str | None = None
+    mechanism: str | None = None
+    round_trips: int | None = None
+    seconds: float | None = None
+    failure: Failure | None = None
+    problem: str | None = None
+    trace: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the types of JSON."""
+        endpoint = self.endpoint
+        return {
+            "protocol": self.protocol,
+            "ok": self.ok,
+            "host": endpoint.host if endpoint else None,
+            "port": endpoint.port if endpoint else None,
+            "tls": endpoint.tls if endpoint else None,
+            "tls_version": self.tls_version,
+            "mechanism": self.mechanism,
+            "round_trips": self.round_trips,
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "failure": self.failure.to_dict() if self.failure else None,
+            "problem": self.problem,
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument("user", metavar="USER", help="the mailbox, most often a mail address")
+    for protocol in _PROTOCOLS:
+        title = _TITLES[protocol]
+        parser.add_argument(f"--{protocol}", metavar="HOST[:PORT]", help=f"where {title} is, in place of the profile's")
+        parser.add_argument(f"--no-{protocol}", action="store_true", help=f"leave {title} out")
+    parser.add_argument("--starttls", action="store_true", help="upgrade with STARTTLS in place of TLS from the start")
+    parser.add_argument("--provider", metavar="NAME", help="gmail, microsoft, yahoo, aol, fastmail, yandex, mailru, icloud")
+    parser.add_argument("--ca-file", metavar="FILE", help="certificate authorities to trust, in place of the system's")
+    parser.add_argument("--mechanism", choices=["XOAUTH2", "OAUTHBEARER"], help="use this mechanism only")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)")
+    parser.add_argument("--token-command", metavar="COMMAND", help="a command that prints an access token")
+    parser.add_argument("--trace", action="store_true", help="show the dialogue, with the token masked")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.epilog = (
+        "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input; "
+        "never from an argument, which other users of the machine could read. Exit status 0: all that was asked for worked."
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    try:
+        token = _token(arguments)
+    except TokenSourceFailed as error:
+        print(f"mailbearer: {error}", file=sys.stderr)
+        return 2
+    asked = [protocol for protocol in _PROTOCOLS if not getattr(arguments, f"no_{protocol}")]
+    if not asked:
+        print("mailbearer: nothing to check: all protocols are left out", file=sys.stderr)
+        return 2
+    paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ and not arguments.json)
+    if not arguments.json:
+        print(f"Checking {arguments.user}\n")
+    results = []
+    for protocol in asked:
+        result = check(protocol, arguments, token)
+        results.append(result)
+        if not arguments.json:
+            _show(result, paint, arguments.trace)
+    if arguments.json:
+        print(json.dumps({"user": arguments.user, "results": [result.to_dict() for result in results]}, indent=2))
+    else:
+        worked = sum(result.ok for result in results)
+        print(f"{worked} of {len(results)} worked.")
+    return 0 if all(result.ok for result in results) else 1
+
+
+def check(protocol: MailProtocol, arguments: argparse.Namespace, token: str) -> Result:
+    """Log in over one protocol."""
+    result = Result(protocol, ok=False)
+    try:
+        settings = _settings(protocol, arguments)
+        result.endpoint = resolve(protocol, arguments.user, **settings).endpoint
+        with connect(
+            protocol,
+            arguments.user,
+            token,
+            trace=lambda side, line: result.trace.append(f"{side}: {line}"),
+            **settings,
+        ) as connection:
+            result.ok = True
+            result.tls_version = connection.tls_version
+            result.mechanism = connection.mechanism
+            result.round_trips = connection.round_trips
+            result.seconds = connection.seconds
+    except LoginFailed as error:
+        result.failure = error.failure
+    except (Error, OSError) as error:
+        result.problem = str(error)
+    return result
+
+
+def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    settings: dict[str, Any] = {"timeout": arguments.timeout, "provider": arguments.provider}
+    place = getattr(arguments, protocol)
+    if place:
+        host, port = _place(place)
+        settings |= {"host": host, "port": port}
+    if arguments.starttls:
+        settings["tls"] = "starttls"
+    if arguments.mechanism:
+        settings["mechanisms"] = [arguments.mechanism]
+    if arguments.ca_file:
+        settings["ssl_context"] = ssl.create_default_context(cafile=arguments.ca_file)
+    return settings
+
+
+def _place(text: str) -> tuple[str, int | None]:
+    """Read ``host``, ``host:port`` or ``[v6]:port``."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") > 1:
+        host, port = text, ""
+    else:
+        host, _, port = text.partition(":")
+    try:
+        return host, int(port) if port else None
+    except ValueError:
+        raise ArgumentError(f"{text} is not HOST or HOST:PORT") from None
+
+
+class ArgumentError(Error, ValueError):
+    """An argument that cannot be read."""
+
+
+def _token(arguments: argparse.Namespace) -> str:
+    if arguments.token_command:
+        return _token_of_command(arguments.token_command)
+    token = os.environ.get("MAILBEARER_TOKEN")
+    if token is None:
+        if sys.stdin.isatty():
+            print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
+        token = sys.stdin.readline()
+    if not token.strip():
+        raise TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input")
+    return token.strip()
+
+
+def _token_of_command(command: str) -> str:
+    try:
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise TokenSourceFailed(f"--token-command could not be run: {type(error).__name__}") from None
+    if done.returncode != 0:
+        raise TokenSourceFailed(f"--token-command failed with status {done.returncode}: {done.stderr.strip()[:500]}")
+    lines = done.stdout.split()
+    if len(lines) != 1:
+        raise TokenSourceFailed("--token-command must print one token, and nothing else")
+    return lines[0]
+
+
+class _Paint:
+    """Colour, where the terminal takes it."""
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+
+    def __call__(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._on else text
+
+
+def _show(result: Result, paint: _Paint, trace: bool) -> None:
+    mark = paint("32", "ok  ") if result.ok else paint("31", "FAIL")
+    where = f"  {result.endpoint}" if result.endpoint else ""
+    print(f"{mark} {paint('1', _TITLES[result.protocol])}{where}")
+    for line in _lines(result):
+        print(f"       {line}")
+    if trace:
+        for line in result.trace:
+            print(f"       {paint('2', line)}")
+    print()
+
+
+def _lines(result: Result) -> list[str]:
+    if result.ok:
+        trips = "1 round trip" if result.round_trips == 1 else f"{result.round_trips} round trips"
+        return [f"{result.tls_version}, {result.mechanism}, {trips}, {(result.seconds or 0) * 1000:.0f} ms"]
+    if result.failure is None:
+        return [f"problem  {result.problem}"]
+    failure = result.failure
+    lines = [f"cause    {failure.cause} ({failure.certainty})"]
+    if failure.server_text:
+        code = f"[{failure.code}] " if failure.code else ""
+        lines.append(f"server   {code}{failure.server_text}")
+    lines.append(f"advice   {failure.advice}")
+    lines.append(f"         {failure.sentence}")
+    if failure.url:
+        lines.append(f"address  {failure.url}")
+    return lines

@@ -1,0 +1,135 @@
+"""The clients that people already use, logged in: imaplib, poplib, smtplib and IMAPClient."""
+
+from __future__ import annotations
+
+import imaplib
+import poplib
+import smtplib
+from typing import TYPE_CHECKING, Any
+
+from .connection import Connection, ResumedSocket, connect
+from .tokens import TokenSource
+
+if TYPE_CHECKING:
+    from imapclient import IMAPClient
+
+
+def imap(user: str, token: TokenSource, **settings: Any) -> imaplib.IMAP4:
+    """Return an :class:`imaplib.IMAP4` in the state ``AUTH``. The settings are those of :func:`mailbearer.connect`.
+
+    >>> import mailbearer, mailbearer.testing
+    >>> with mailbearer.testing.Server() as server:
+    ...     token = server.issue_token("joe@gmail.com")
+    ...     with mailbearer.imap("joe@gmail.com", token, **server.at("imap")) as imap:
+    ...         imap.select("INBOX")
+    ('OK', [b'3'])
+    """
+    return _logged_in(Imap, connect("imap", user, token, **settings))
+
+
+def pop3(user: str, token: TokenSource, **settings: Any) -> poplib.POP3:
+    """Return a :class:`poplib.POP3` in the transaction state.
+
+    >>> import mailbearer, mailbearer.testing
+    >>> with mailbearer.testing.Server() as server:
+    ...     token = server.issue_token("joe@gmail.com")
+    ...     pop3 = mailbearer.pop3("joe@gmail.com", token, **server.at("pop3"))
+    ...     count, octets = pop3.stat()
+    ...     _ = pop3.quit()
+    >>> count
+    3
+    """
+    return _logged_in(Pop3, connect("pop3", user, token, **settings))
+
+
+def smtp(user: str, token: TokenSource, **settings: Any) -> smtplib.SMTP:
+    """Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
+
+    >>> import mailbearer, mailbearer.testing
+    >>> with mailbearer.testing.Server() as server:
+    ...     token = server.issue_token("joe@gmail.com")
+    ...     with mailbearer.smtp("joe@gmail.com", token, **server.at("smtp")) as smtp:
+    ...         smtp.sendmail("joe@gmail.com", ["ann@example.org"], b"Subject: hello\\r\\n\\r\\n")
+    {}
+    """
+    return _logged_in(Smtp, connect("smtp", user, token, **settings))
+
+
+def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
+    """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
+    import imapclient as package
+
+    class LoggedIn(package.IMAPClient):  # type: ignore[misc]
+        """IMAPClient over a connection that is logged in."""
+
+        def __init__(self, connection: Connection) -> None:
+            self._connection = connection
+            endpoint = connection.endpoint
+            super().__init__(endpoint.host, port=endpoint.port, ssl=True, timeout=connection.sock.gettimeout())
+
+        def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - the name is IMAPClient's
+            return Imap(self._connection)
+
+    return _logged_in(LoggedIn, connect("imap", user, token, **settings))
+
+
+def _logged_in(client: Any, connection: Connection) -> Any:
+    """Make a client over a connection; where that fails, nothing stays open."""
+    try:
+        return client(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+class Imap(imaplib.IMAP4):
+    """imaplib over a connection that is logged in: to it, the server has greeted with PREAUTH."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known = " ".join(connection.capabilities)
+        super().__init__(connection.endpoint.host, connection.endpoint.port)
+
+    def open(self, host: str = "", port: int = imaplib.IMAP4_PORT, timeout: float | None = None) -> None:
+        """Take the connection in place of a new one."""
+        self.host, self.port = host, port
+        self.sock = self._connection.resumed(b"* PREAUTH logged in\r\n")
+        self.file = self.sock.makefile("rb")
+        # From Python 3.14 on the reader is private, and `file` a deprecated view of it.
+        self._file = self.file
+
+    def capability(self) -> tuple[str, list[Any]]:
+        """Answer the first question from what the server said with the login, where it said it."""
+        if "IMAP4" in self._known.upper():
+            known, self._known = self._known, ""
+            return "OK", [known.encode("ascii", "replace")]
+        return super().capability()
+
+
+class Pop3(poplib.POP3):
+    """poplib over a connection that is logged in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        super().__init__(connection.endpoint.host, connection.endpoint.port)
+
+    def _create_socket(self, timeout: float | None) -> ResumedSocket:
+        return self._connection.resumed(b"+OK logged in\r\n")
+
+
+class Smtp(smtplib.SMTP):
+    """smtplib over a connection that is logged in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        endpoint = connection.endpoint
+        super().__init__(endpoint.host, endpoint.port, timeout=connection.sock.gettimeout() or 60.0)
+        # RFC 4954 section 4: what EHLO said before the login stays true, and need not be asked again.
+        self.does_esmtp = True
+        self.ehlo_resp = "\n".join([endpoint.host, *connection.capabilities]).encode("ascii", "replace")
+        for line in connection.capabilities:
+            keyword, _, parameters = line.partition(" ")
+            self.esmtp_features[keyword.lower()] = parameters
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> ResumedSocket:
+        return self._connection.resumed(b"220 logged in\r\n")

@@ -1,0 +1,326 @@
+"""A blocking login: from nothing to a TLS socket that is logged in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from . import tokens
+from ._core import AccessToken, Authenticated, Provider, Step, failure_of_host
+from .errors import LoginFailed
+from .settings import Endpoint, MailProtocol, Settings, Tls, resolve
+
+Trace: TypeAlias = Callable[[str, str], None]
+"""Called with ``"C"`` or ``"S"`` and a line of the dialogue. The token is masked."""
+
+# Larger than what a login brings in one piece: one foreign call for each read.
+_READ_OCTETS = 65_536
+
+
+class Connection:
+    """A TLS socket that is logged in.
+
+    Attributes:
+        sock: the :class:`ssl.SSLSocket`. Octets that came behind the login are in ``leftover``, not in the socket.
+        endpoint: where it leads.
+        mechanism: ``XOAUTH2`` or ``OAUTHBEARER``.
+        capabilities: what the server said that it can do now; empty where it said nothing.
+        leftover: octets that came behind the login. They belong to the mail client.
+        round_trips: times that the client waited for the server, from the greeting on, TLS apart.
+        seconds: how long connection and login took.
+    """
+
+    def __init__(
+        self,
+        sock: ssl.SSLSocket,
+        endpoint: Endpoint,
+        authenticated: Authenticated,
+        round_trips: int,
+        seconds: float,
+    ) -> None:
+        self.sock = sock
+        self.endpoint = endpoint
+        self.mechanism = authenticated.mechanism
+        self.capabilities = list(authenticated.capabilities)
+        self.leftover = authenticated.leftover
+        self.round_trips = round_trips
+        self.seconds = seconds
+
+    @property
+    def tls_version(self) -> str:
+        """``TLSv1.3``, for example."""
+        return self.sock.version() or ""
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.endpoint.protocol} {self.endpoint}>"
+
+    def resumed(self, greeting: bytes) -> ResumedSocket:
+        """Give the socket to a mail client that begins with a greeting: it reads this one first, then ``leftover``."""
+        return ResumedSocket(self.sock, greeting + self.leftover)
+
+
+def connect(
+    protocol: MailProtocol,
+    user: str,
+    token: tokens.TokenSource,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    tls: Tls | None = None,
+    provider: str | Provider | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    timeout: float = 60.0,
+    authzid: str | None = None,
+    mechanisms: Sequence[str] | None = None,
+    initial_response: str | None = None,
+    ehlo_name: str | None = None,
+    assumed_capabilities: Sequence[str] | None = None,
+    trace: Trace | None = None,
+) -> Connection:
+    """Connect and log in.
+
+    The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``, ``tls``
+    and the other settings override it. Certificate and host name are always verified. ``timeout`` is in seconds, for
+    connection, TLS, greeting and login together. Where the server refuses the token and the source can get another, one
+    more login is made with a fresh one.
+
+    Raises:
+        LoginFailed: with the true reason; the socket is closed.
+        TokenSourceFailed: there is no token.
+        ConfigError: a setting cannot work; nothing was sent.
+
+    >>> import mailbearer, mailbearer.testing
+    >>> with mailbearer.testing.Server() as server:
+    ...     token = server.issue_token("joe@gmail.com")
+    ...     with mailbearer.connect("imap", "joe@gmail.com", token, **server.at("imap")) as connection:
+    ...         connection.mechanism, connection.tls_version
+    ('XOAUTH2', 'TLSv1.3')
+    """
+    settings = resolve(
+        protocol,
+        user,
+        host=host,
+        port=port,
+        tls=tls,
+        provider=provider,
+        ssl_context=ssl_context,
+        timeout=timeout,
+        authzid=authzid,
+        mechanisms=mechanisms,
+        initial_response=initial_response,
+        ehlo_name=ehlo_name,
+        assumed_capabilities=assumed_capabilities,
+    )
+    source = tokens.source(token, user=user, scopes=settings.scopes)
+    first = source.get(force_refresh=False).token
+    try:
+        return _Login(settings, trace).run(first)
+    except LoginFailed as refused:
+        if refused.advice != "refresh_token" or not source.can_refresh:
+            raise
+        second = source.get(force_refresh=True).token
+        if second == first:
+            raise
+        return _Login(settings, trace).run(second)
+
+
+class _Login:
+    """One attempt: it owns the socket until it is logged in."""
+
+    def __init__(self, settings: Settings, trace: Trace | None) -> None:
+        self._settings = settings
+        self._trace = trace
+        self._begun = time.monotonic()
+        self._deadline = self._begun + settings.timeout
+        self._sock: socket.socket | None = None
+        self._round_trips = 0
+
+    def run(self, token: AccessToken) -> Connection:
+        negotiation = self._settings.negotiation(token)
+        try:
+            sock = self._open()
+            step = self._read(negotiation.receive, negotiation.closed)
+            while True:
+                self._send(step)
+                match step.next:
+                    case "read":
+                        step = self._read(negotiation.receive, negotiation.closed)
+                    case "start_tls":
+                        sock = self._start_tls(sock)
+                        step = negotiation.tls_established()
+                    case "done":
+                        assert step.authenticated is not None
+                        return self._done(step.authenticated)
+                    case _:
+                        assert step.failure is not None
+                        raise LoginFailed(step.failure)
+        except BaseException:
+            if self._sock is not None:
+                self._sock.close()
+            raise
+
+    def _done(self, authenticated: Authenticated) -> Connection:
+        assert isinstance(self._sock, ssl.SSLSocket)
+        self._sock.settimeout(self._settings.timeout)
+        seconds = time.monotonic() - self._begun
+        return Connection(self._sock, self._settings.endpoint, authenticated, self._round_trips, seconds)
+
+    def _open(self) -> socket.socket:
+        endpoint = self._settings.endpoint
+        try:
+            sock = socket.create_connection((endpoint.host, endpoint.port), timeout=self._left())
+        except TimeoutError:
+            raise _failed("timed_out", "the server did not accept the connection") from None
+        except socket.gaierror:
+            raise _failed("connection_lost", f"the host {endpoint.host} was not found") from None
+        except OSError as error:
+            raise _failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}") from None
+        self._sock = sock
+        # A login is short lines and answers: Nagle's algorithm would hold each second line back.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._start_tls(sock) if endpoint.tls == "implicit" else sock
+
+    def _start_tls(self, sock: socket.socket) -> socket.socket:
+        sock.settimeout(self._left())
+        try:
+            wrapped = self._settings.ssl_context.wrap_socket(sock, server_hostname=self._settings.endpoint.host)
+        except TimeoutError:
+            raise _failed("timed_out", "in the TLS handshake") from None
+        except ssl.SSLError as error:
+            raise _failed("tls_failed", tls_reason(error)) from None
+        except OSError as error:
+            raise _failed("tls_failed", f"the connection ended in the handshake: {error.strerror}") from None
+        self._sock = wrapped
+        return wrapped
+
+    def _read(self, receive: Callable[[bytes], Step], closed: Callable[[], Step]) -> Step:
+        assert self._sock is not None
+        self._sock.settimeout(self._left())
+        try:
+            data = self._sock.recv(_READ_OCTETS)
+        except TimeoutError:
+            raise _failed("timed_out", "in the login") from None
+        except OSError:
+            data = b""
+        if self._trace:
+            show(self._trace, "S", data)
+        return receive(data) if data else closed()
+
+    def _send(self, step: Step) -> None:
+        if not step.send:
+            return
+        assert self._sock is not None
+        if self._trace:
+            show(self._trace, "C", masked(step))
+        self._round_trips += 1
+        self._sock.settimeout(self._left())
+        try:
+            self._sock.sendall(step.send)
+        except TimeoutError:
+            raise _failed("timed_out", "in the login") from None
+        except OSError:
+            # The server may have said why before it closed: the next read tells.
+            return
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise _failed("timed_out", "in connection and login together")
+        return left
+
+
+def _failed(cause: str, detail: str) -> LoginFailed:
+    return LoginFailed(failure_of_host(cause, detail))
+
+
+def tls_reason(error: ssl.SSLError) -> str:
+    """OpenSSL's reason in words, as in ``certificate verify failed: Hostname mismatch``."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    reason = (error.reason or "handshake").lower().replace("_", " ")
+    if reason in ("wrong version number", "record layer failure", "packet length too long"):
+        return "the peer does not speak TLS on this port"
+    return reason
+
+
+def masked(step: Step) -> bytes:
+    """What a step sends, with the token masked."""
+    if not step.sensitive:
+        return step.send
+    line = step.send.rstrip(b"\r\n")
+    start, space, secret = line.rpartition(b" ")
+    return start + space + b"<token, %d octets>" % len(secret) + b"\r\n"
+
+
+def show(trace: Trace, side: str, data: bytes) -> None:
+    """Give the lines of the dialogue to the trace, without control characters."""
+    for line in data.decode("utf-8", "replace").splitlines() or [""]:
+        trace(side, "".join(one if one.isprintable() else " " for one in line))
+
+
+class ResumedSocket:
+    """A socket whose reader finds some octets first. It is everything else that the socket is."""
+
+    def __init__(self, sock: ssl.SSLSocket, first: bytes) -> None:
+        self._sock = sock
+        self._first = bytearray(first)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def makefile(self, mode: str = "rb", *arguments: Any, **options: Any) -> io.BufferedReader:
+        """Return a binary reader: what the clients of the standard library read from."""
+        return io.BufferedReader(_Reader(self))
+
+    def recv(self, octets: int, flags: int = 0) -> bytes:
+        """Read the first octets, then from the socket."""
+        if self._first:
+            first = bytes(self._first[:octets])
+            del self._first[:octets]
+            return first
+        return self._sock.recv(octets, flags)
+
+    def recv_into(self, buffer: Any, octets: int = 0, flags: int = 0) -> int:
+        """Read into a buffer."""
+        if not self._first:
+            return self._sock.recv_into(buffer, octets or None, flags)
+        data = self.recv(octets or len(buffer))
+        memoryview(buffer).cast("B")[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the socket."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+
+class _Reader(io.RawIOBase):
+    """The raw side of :meth:`ResumedSocket.makefile`."""
+
+    def __init__(self, sock: ResumedSocket) -> None:
+        super().__init__()
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._sock.recv_into(buffer)

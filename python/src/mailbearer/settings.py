@@ -1,0 +1,154 @@
+"""What a login is told, gathered from arguments, a provider's profile, and the mail address."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ._core import AccessToken, Negotiation, Provider
+from .errors import ConfigError
+
+MailProtocol: TypeAlias = Literal["imap", "pop3", "smtp"]
+Tls: TypeAlias = Literal["implicit", "starttls"]
+
+_PORTS = {
+    ("imap", "implicit"): 993,
+    ("imap", "starttls"): 143,
+    ("pop3", "implicit"): 995,
+    ("pop3", "starttls"): 110,
+    ("smtp", "implicit"): 465,
+    ("smtp", "starttls"): 587,
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server listens, and when TLS begins."""
+
+    protocol: MailProtocol
+    host: str
+    port: int
+    tls: Tls
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port} ({'TLS' if self.tls == 'implicit' else 'STARTTLS'})"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A login, but for its token."""
+
+    endpoint: Endpoint
+    user: str
+    ssl_context: ssl.SSLContext
+    timeout: float
+    authzid: str | None = None
+    mechanisms: Sequence[str] | None = None
+    initial_response: str | None = None
+    ehlo_name: str | None = None
+    assumed_capabilities: Sequence[str] | None = None
+    scopes: Sequence[str] = ()
+    service: dict[str, Any] = field(default_factory=dict)
+
+    def negotiation(self, token: AccessToken) -> Negotiation:
+        """Make the machine for one login."""
+        return Negotiation(
+            self.endpoint.protocol,
+            self.user,
+            token,
+            host=self.endpoint.host,
+            port=self.endpoint.port,
+            tls=self.endpoint.tls,
+            authzid=self.authzid,
+            mechanisms=self.mechanisms,
+            initial_response=self.initial_response,
+            ehlo_name=self.ehlo_name,
+            assumed_capabilities=self.assumed_capabilities,
+        )
+
+
+def resolve(
+    protocol: MailProtocol,
+    user: str,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    tls: Tls | None = None,
+    provider: str | Provider | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    timeout: float = 60.0,
+    authzid: str | None = None,
+    mechanisms: Sequence[str] | None = None,
+    initial_response: str | None = None,
+    ehlo_name: str | None = None,
+    assumed_capabilities: Sequence[str] | None = None,
+) -> Settings:
+    """Gather the settings of a login and check them, before any I/O.
+
+    Raises:
+        ConfigError: a setting is missing or cannot work.
+    """
+    if protocol not in ("imap", "pop3", "smtp"):
+        raise ConfigError("protocol is none of the known values: imap, pop3, smtp")
+    profile = _profile(user, provider, host)
+    service = (profile.service(protocol) if profile else None) or {}
+    if profile and not service and host is None:
+        raise ConfigError(f"the provider {profile.name} has no {protocol} service: give another protocol, or a host")
+    mode = tls or service.get("tls", "implicit")
+    if mode not in ("implicit", "starttls"):
+        raise ConfigError("tls is none of the known values: implicit, starttls")
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
+        raise ConfigError("timeout must be a number of seconds above zero")
+    known_port = service.get("port") if mode == service.get("tls") else None
+    number = port if port is not None else known_port or _PORTS[protocol, mode]
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f"port must be an int, not {type(number).__name__}")
+    settings = Settings(
+        endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
+        user=user,
+        ssl_context=_verifying(ssl_context),
+        timeout=float(timeout),
+        authzid=authzid,
+        mechanisms=mechanisms if mechanisms is not None else service.get("mechanisms"),
+        initial_response=initial_response or service.get("initial_response"),
+        ehlo_name=ehlo_name,
+        assumed_capabilities=assumed_capabilities
+        if assumed_capabilities is not None
+        else service.get("assumed_capabilities"),
+        scopes=service.get("scopes", ()),
+        service=service,
+    )
+    # The machine checks every field; a token of one letter stands in for the real one.
+    settings.negotiation(AccessToken("x"))
+    return settings
+
+
+def _profile(user: str, provider: str | Provider | None, host: str | None) -> Provider | None:
+    if isinstance(provider, str):
+        try:
+            return Provider.named(provider)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    if provider is not None:
+        return provider
+    if host is not None:
+        return None
+    if not isinstance(user, str):
+        raise TypeError(f"user must be a str, not {type(user).__name__}")
+    profile = Provider.of_address(user)
+    if profile is None:
+        raise ConfigError("host is missing, and the mail address does not tell the provider: give host or provider")
+    return profile
+
+
+def _verifying(context: ssl.SSLContext | None) -> ssl.SSLContext:
+    """TLS that verifies certificate and host name; there is no way to switch that off."""
+    if context is None:
+        return ssl.create_default_context()
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(context).__name__}")
+    if context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname:
+        raise ConfigError("ssl_context does not verify certificate and host name: load your own CA into one that does")
+    return context

@@ -1,0 +1,336 @@
+"""A Gmail-like mail server on loopback, for tests of programs that log in with OAuth.
+
+It speaks real TLS, it takes only tokens that it issued itself, and it refuses, cuts and vanishes where a test wants it to.
+
+>>> import mailbearer
+>>> with Server(flavour="dovecot") as server:
+...     token = server.issue_token("joe@example.org", lifetime=0.0)
+...     try:
+...         mailbearer.connect("imap", "joe@example.org", token, **server.at("imap"))
+...     except mailbearer.LoginFailed as error:
+...         print(error.cause)
+token_rejected
+
+In pytest, the fixture ``mailbearer_server`` is one of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pathlib
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self, TypeVar
+
+from .. import _core
+from .._core import Provider
+from ..settings import MailProtocol, Tls
+
+__all__ = ["Server", "ServerEvent", "ca_file", "client_context"]
+
+_T = TypeVar("_T")
+_FOLDER = pathlib.Path(__file__).parent
+_PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
+_TLS: tuple[Tls, ...] = ("implicit", "starttls")
+
+Flavour = Literal["gmail", "outlook", "dovecot"]
+Cut = Literal["words", "silent", "vanish", "never"]
+
+
+class ServerEvent(NamedTuple):
+    """What happened: when (milliseconds of :func:`time.monotonic`), on which connection, and what."""
+
+    at_ms: int
+    connection: int
+    protocol: str
+    what: str
+
+
+def ca_file() -> str:
+    """Return the path of the certificate authority that signed the server's certificate."""
+    return str(_FOLDER / "ca.pem")
+
+
+def client_context() -> ssl.SSLContext:
+    """Return a context that trusts the testing server, and nobody else."""
+    return ssl.create_default_context(cafile=ca_file())
+
+
+class Server:
+    """A mail server for tests: a context manager that listens on free ports of 127.0.0.1.
+
+    Args:
+        flavour: whose words it uses: ``gmail``, ``outlook`` or ``dovecot``.
+        token_lifetime: seconds that a token lives.
+        session_limit: seconds that a session may live.
+        cut: what happens to a session whose token or time is over: ``words`` (the provider's own), ``silent``,
+            ``vanish`` (the connection stays open and nothing is answered) or ``never``.
+        refuse: a cause of :data:`mailbearer.CAUSES`: every login is refused for it.
+        connections_max: most sessions at a time for one user.
+        messages: messages in a mailbox that is new.
+        seed: of the tokens, so that runs can be repeated.
+    """
+
+    def __init__(
+        self,
+        *,
+        flavour: Flavour = "gmail",
+        token_lifetime: float = 3600.0,
+        session_limit: float | None = None,
+        cut: Cut = "words",
+        refuse: str | None = None,
+        connections_max: int | None = None,
+        messages: int = 3,
+        seed: int = 0,
+    ) -> None:
+        self._machine = _core.Server(seed)
+        self._flavour = flavour
+        self._machine.set("flavour", flavour)
+        self._machine.set("token_lifetime_ms", int(token_lifetime * 1000))
+        self._machine.set("session_limit_ms", None if session_limit is None else int(session_limit * 1000))
+        self._machine.set("cut", cut)
+        self._machine.set("connections_max", connections_max)
+        self._machine.set("messages", messages)
+        self.refuse(refuse)
+        self._ports: dict[tuple[str, str], int] = {}
+        self._peers: dict[int, _Peer] = {}
+        self._listeners: list[asyncio.Server] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    # ---- What a test does with it ----------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Listen. The context manager does this."""
+        loop = asyncio.new_event_loop()
+        # A client that refuses our certificate, or goes away, is an ordinary thing in a test.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        self._loop = loop
+        self._thread = threading.Thread(target=loop.run_forever, name="mailbearer-testing", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+        return self
+
+    def stop(self) -> None:
+        """Close all connections and stop listening."""
+        if self._loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def at(self, protocol: MailProtocol, tls: Tls = "implicit") -> dict[str, Any]:
+        """Return the settings that lead :func:`mailbearer.connect` here: host, port, TLS, profile and trust."""
+        profiles = {"gmail": "gmail", "outlook": "microsoft"}
+        name = profiles.get(self._flavour)
+        return {
+            "host": "localhost",
+            "port": self._ports[protocol, tls],
+            "tls": tls,
+            "provider": Provider.named(name) if name else Provider.generic("localhost"),
+            "ssl_context": client_context(),
+        }
+
+    def port(self, protocol: MailProtocol, tls: Tls = "implicit") -> int:
+        """Return the port of a protocol."""
+        return self._ports[protocol, tls]
+
+    def issue_token(
+        self, user: str, *, lifetime: float | None = None, scope: str | None = None, octets: int | None = None
+    ) -> str:
+        """Issue an access token for a user; ``lifetime`` is in seconds, ``octets`` the length of the token."""
+        lifetime_ms = None if lifetime is None else int(lifetime * 1000)
+        return self._machine.issue_token(_now_ms(), user, lifetime_ms, scope, octets)
+
+    def revoke_token(self, token: str) -> None:
+        """Refuse a token from now on."""
+        self._machine.revoke_token(token)
+
+    def refuse(self, cause: str | None) -> None:
+        """Refuse every login for a cause of :data:`mailbearer.CAUSES`; ``None`` ends that."""
+        self._machine.set("refuse", cause)
+
+    def set_fault(self, stage: str | None = None, kind: str | None = None) -> None:
+        """Set a fault that strikes once; without arguments: take it back.
+
+        Stages: ``greeting``, ``capabilities``, ``upgrade``, ``login``, ``verdict``, ``command``, ``after_dot``. Kinds:
+        ``drop``, ``vanish``, ``garbage``, ``flood``, ``inject``.
+        """
+        self._machine.set_fault(stage, kind)
+
+    def deliver(self, user: str, message: bytes) -> None:
+        """Put a message into a user's INBOX; clients in IDLE are told."""
+        self._machine.deliver(user, message)
+        self._call(self._tick)
+
+    def messages(self, user: str) -> list[bytes]:
+        """Return the messages in a user's INBOX."""
+        return self._machine.messages(user)
+
+    def submitted(self) -> list[dict[str, Any]]:
+        """Return what was accepted over SMTP: ``user``, ``sender``, ``recipients``, ``content``."""
+        return self._machine.submitted()
+
+    def events(self) -> list[ServerEvent]:
+        """Return what happened since the last call."""
+        return [ServerEvent(*event) for event in self._machine.take_events()]
+
+    def restart(self) -> None:
+        """End all connections with the words of a shutdown, and go on."""
+        self._call(lambda: [self._act(*reply) for reply in self._machine.restart(_now_ms())])
+
+    @property
+    def sessions(self) -> int:
+        """Connections that are logged in."""
+        return self._machine.sessions
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # ---- The loop --------------------------------------------------------------------------------------------
+
+    def _call(self, function: Callable[[], _T]) -> _T:
+        """Run something in the server's thread."""
+        assert self._loop is not None, "the server is not running"
+        done: Future[_T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(function())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(_FOLDER / "localhost.pem")
+        for protocol in _PROTOCOLS:
+            for tls in _TLS:
+                listener = await loop.create_server(
+                    lambda protocol=protocol, tls=tls: _Peer(self, protocol, tls, context),  # type: ignore[misc]
+                    "127.0.0.1",
+                    0,
+                    ssl=context if tls == "implicit" else None,
+                )
+                self._listeners.append(listener)
+                self._ports[protocol, tls] = listener.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for listener in self._listeners:
+            listener.close()
+        for peer in list(self._peers.values()):
+            peer.abort()
+        # The transports close in the next rounds of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def _act(self, connection: int, send: bytes, then: str) -> None:
+        peer = self._peers.get(connection)
+        if peer is not None:
+            peer.act(send, then)
+        self._schedule()
+
+    def _tick(self) -> None:
+        for reply in self._machine.tick(_now_ms()):
+            self._act(*reply)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Come back when the next session ends by itself."""
+        assert self._loop is not None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_ms = self._machine.next_wake_ms()
+        if wake_ms is not None:
+            wait = max(0.001, (wake_ms - _now_ms()) / 1000)
+            # A year is enough for a test, and below what event loops take.
+            self._timer = self._loop.call_later(min(wait, 31_536_000.0), self._tick)
+
+
+class _Peer(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: Server, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
+        self._server = server
+        self._protocol = protocol
+        self._tls = tls
+        self._context = context
+        self._id = 0
+        self._transport: asyncio.Transport | None = None
+        self._upgrade: asyncio.Task[None] | None = None
+        # A fast client speaks before the task that did the handshake goes on.
+        self._early = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._id == 0:
+            self._id, send, then = self._server._machine.open(_now_ms(), self._protocol, self._tls)
+            self._server._peers[self._id] = self
+            self.act(send, then)
+
+    def data_received(self, data: bytes) -> None:
+        if self._upgrade is not None:
+            self._early += data
+            return
+        self._server._act(*self._server._machine.receive(_now_ms(), self._id, data))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server._machine.closed(_now_ms(), self._id)
+        self._server._peers.pop(self._id, None)
+
+    def act(self, send: bytes, then: str) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if send:
+            self._transport.write(send)
+        match then:
+            case "close":
+                self._transport.close()
+            case "vanish":
+                self._transport.pause_reading()
+            case "start_tls":
+                self._transport.pause_reading()
+                self._upgrade = asyncio.get_running_loop().create_task(self._start_tls())
+            case _:
+                return
+
+    async def _start_tls(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._transport is not None
+        with contextlib.suppress(OSError, ssl.SSLError):
+            upgraded = await loop.start_tls(self._transport, self, self._context, server_side=True)
+            if upgraded is not None:
+                self._transport = upgraded
+                self._server._act(*self._server._machine.tls_established(self._id))
+        self._upgrade = None
+        if self._early:
+            early, self._early = bytes(self._early), bytearray()
+            self.data_received(early)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
