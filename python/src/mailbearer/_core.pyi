@@ -5,6 +5,32 @@ from typing import Any, Literal, TypeAlias, final
 
 _Data: TypeAlias = bytes | bytearray | memoryview
 
+__all__ = [
+    "ADVICES",
+    "AccessToken",
+    "Action",
+    "Aftermath",
+    "Authenticated",
+    "CAUSES",
+    "Failure",
+    "Mailbox",
+    "Negotiation",
+    "Plan",
+    "Provider",
+    "Rejection",
+    "Server",
+    "Session",
+    "Step",
+    "Verdict",
+    "Watch",
+    "__version__",
+    "acknowledgement",
+    "classify",
+    "failure_of_host",
+    "initial_response",
+    "read_rejection",
+]
+
 __version__: str
 CAUSES: list[str]
 ADVICES: list[str]

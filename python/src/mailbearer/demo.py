@@ -65,7 +65,8 @@ def _work(server: Server, say: Callable[[str], None]) -> None:
 
 def _login(client: object) -> str:
     connection = client._connection  # type: ignore[attr-defined]
-    return f"{connection.tls_version}, {connection.mechanism}, {connection.round_trips} round trips"
+    trips = "1 round trip" if connection.round_trips == 1 else f"{connection.round_trips} round trips"
+    return f"{connection.tls_version}, {connection.mechanism}, {trips}"
 
 
 def _failures(server: Server, say: Callable[[str], None]) -> int:

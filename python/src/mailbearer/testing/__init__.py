@@ -306,8 +306,6 @@ class _Peer(asyncio.Protocol):
         match then:
             case "close":
                 self._transport.close()
-            case "vanish":
-                self._transport.pause_reading()
             case "start_tls":
                 self._transport.pause_reading()
                 self._upgrade = asyncio.get_running_loop().create_task(self._start_tls())

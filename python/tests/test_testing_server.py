@@ -1,0 +1,134 @@
+"""The Gmail-like server through real sockets: refusals, faults, deadlines, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import imaplib
+import threading
+import time
+from typing import Any
+
+import mailbearer
+import mailbearer.aio
+import pytest
+from mailbearer.testing import Server
+
+USER = "joe@gmail.com"
+REASONS = ["protocol_disabled", "too_many_connections", "rate_limited", "unavailable", "interaction_required"]
+
+
+def test_the_fixture_is_a_server(mailbearer_server: Server) -> None:
+    token = mailbearer_server.issue_token(USER)
+    mailbearer.connect("imap", USER, token, **mailbearer_server.at("imap")).close()
+    assert "logged_in" in [event.what for event in mailbearer_server.events()]
+
+
+@pytest.mark.parametrize("flavour", ["gmail", "outlook", "dovecot"])
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("protocol", ["imap", "smtp"])
+def test_a_reason_for_a_refusal_is_recognised(flavour: Any, reason: str, protocol: Any) -> None:
+    with Server(flavour=flavour, refuse=reason) as server:
+        with pytest.raises(mailbearer.LoginFailed) as caught:
+            mailbearer.connect(protocol, USER, server.issue_token(USER), **server.at(protocol))
+        assert caught.value.cause == reason
+        if reason == "interaction_required":
+            assert str(caught.value.failure.url).startswith("https://accounts.google.com/signin/continue")
+
+
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+@pytest.mark.parametrize("stage", ["greeting", "capabilities", "login", "verdict"])
+@pytest.mark.parametrize("kind", ["drop", "garbage", "flood"])
+def test_a_fault_is_a_failure_at_once(tls: Any, stage: str, kind: str) -> None:
+    with Server() as server:
+        server.set_fault(stage, kind)
+        begun = time.monotonic()
+        with pytest.raises(mailbearer.LoginFailed) as caught:
+            mailbearer.connect("smtp", USER, server.issue_token(USER, octets=900), **server.at("smtp", tls))
+        assert time.monotonic() - begun < 5
+        assert caught.value.cause in ("connection_lost", "protocol_violation", "limit_exceeded")
+
+
+@pytest.mark.parametrize("stage", ["greeting", "verdict"])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_server_that_vanishes_meets_the_deadline(stage: str, blocking: bool) -> None:
+    with Server() as server:
+        server.set_fault(stage, "vanish")
+        settings = server.at("imap") | {"timeout": 0.5}
+        begun = time.monotonic()
+        with pytest.raises(mailbearer.LoginFailed) as caught:
+            if blocking:
+                mailbearer.connect("imap", USER, server.issue_token(USER), **settings)
+            else:
+                asyncio.run(mailbearer.aio.connect("imap", USER, server.issue_token(USER), **settings))
+        assert caught.value.cause == "timed_out"
+        assert 0.4 < time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("protocol", ["imap", "pop3", "smtp"])
+def test_octets_in_front_of_tls_are_found(blocking: bool, protocol: Any) -> None:
+    with Server() as server:
+        server.set_fault("upgrade", "inject")
+        settings = server.at(protocol, "starttls")
+        with pytest.raises(mailbearer.LoginFailed) as caught:
+            if blocking:
+                mailbearer.connect(protocol, USER, server.issue_token(USER), **settings)
+            else:
+                asyncio.run(mailbearer.aio.connect(protocol, USER, server.issue_token(USER), **settings))
+        assert caught.value.cause == "plaintext_injected"
+        assert "logged_in" not in [event.what for event in server.events()]
+
+
+def test_cancelling_closes_the_connection() -> None:
+    async def main(server: Server) -> None:
+        server.set_fault("verdict", "vanish")
+        task = asyncio.create_task(mailbearer.aio.connect("imap", USER, server.issue_token(USER), **server.at("imap")))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with Server() as server:
+        asyncio.run(main(server))
+        deadline = time.monotonic() + 5
+        closed = False
+        while not closed and time.monotonic() < deadline:
+            closed = "closed" in [event.what for event in server.events()]
+            time.sleep(0.02)
+        assert closed
+
+
+def test_a_session_ends_in_the_providers_words_when_its_token_expires() -> None:
+    with Server(flavour="outlook", token_lifetime=0.5) as server:
+        imap = mailbearer.imap(USER, server.issue_token(USER), **server.at("imap"))
+        imap.select("INBOX")
+        time.sleep(0.7)
+        with pytest.raises(imaplib.IMAP4.abort, match="AccessTokenExpired"):
+            imap.noop()
+        imap.shutdown()
+
+
+def test_two_logins_in_two_threads_do_not_meet() -> None:
+    with Server() as server:
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                for _ in range(10):
+                    mailbearer.connect("smtp", USER, server.issue_token(USER), **server.at("smtp")).close()
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+
+
+def test_nothing_stays_behind() -> None:
+    before = threading.active_count()
+    with Server() as server:
+        mailbearer.connect("imap", USER, server.issue_token(USER), **server.at("imap")).close()
+    assert threading.active_count() == before

@@ -1,0 +1,22 @@
+#!/bin/bash
+# Installs Dovecot and Postfix from Debian's packages, without starting them. Does nothing where they are there.
+set -euo pipefail
+packages=(dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd postfix openssl)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} = 0 ] && exit 0
+echo "installing the mail servers for the tests: ${missing[*]}"
+[ "$(id -u)" = 0 ] || { echo "this needs root: apt-get install ${missing[*]}" >&2; exit 1; }
+# A policy of 101 keeps the packages from starting their daemons.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    trap 'rm -f $policy' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
