@@ -224,7 +224,9 @@ impl fmt::Display for Failure {
             write!(f, " ({})", self.detail)?;
         }
         match (&self.code, self.server_text.is_empty()) {
-            (_, false) => write!(f, "; the server said: {}", self.server_text.trim_end_matches('.'))?,
+            (_, false) => {
+                write!(f, "; the server said: {}", self.server_text.trim_end_matches('.'))?
+            }
             (Some(code), true) => write!(f, "; the server's code: {code}")?,
             (None, true) => {}
         }

@@ -1,6 +1,24 @@
-//! Keeps a program logged in to a mail account with OAuth 2.0.
+//! Logs in to mail with OAuth 2.0, and keeps the login alive: SASL XOAUTH2 and OAUTHBEARER over IMAP, POP3 and SMTP.
+//!
+//! The crate does no I/O, reads no clock and calls nothing back: octets, facts and times go in, steps and plans come out.
+//!
+//! | you have | use |
+//! |---|---|
+//! | a mail library that does the rest | [`initial_response`], [`read_rejection`], [`classify`] |
+//! | a socket and TLS | [`Negotiation`]: from the greeting to authenticated |
+//! | a stream after the login | [`Watch`]: says when the server ends the session, and what was in flight |
+//! | a token source, a clock, and a connection to keep | [`Session`] |
+//! | a program to test | [`testing`], with the feature of that name |
+//!
+//! What a login is told is in [`NegotiationConfig`]; a [`Provider`] fills it in. What went wrong is a [`Failure`], what a reply
+//! means a [`Verdict`]. `Err` is for calling code that is wrong ([`ConfigError`], [`Misuse`]): whatever a server does is a
+//! [`Step`] or a [`Plan`]. All bounds are in [`limits`].
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(rustdoc::broken_intra_doc_links, reason = "the testing module")
+)]
 
 extern crate alloc;
 #[cfg(test)]
@@ -39,3 +57,8 @@ pub use session::{
 };
 pub use token::{AccessToken, TOKEN_OCTETS_MAX};
 pub use watch::{Aftermath, Mailbox, Sighting, Submission, Watch};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

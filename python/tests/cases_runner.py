@@ -2,8 +2,8 @@
 
     python python/tests/cases_runner.py
 
-It prints a line for each failure and one for each kind, and ends with status 0 only when all cases passed. The format is
-described in ``tests/cases/README.md``.
+It prints a line for each failure and one for each kind, and ends with status 0 only when all cases passed. The format
+is described in ``tests/cases/README.md``.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def cuts(case: dict[str, Any]) -> Iterator[tuple[int, int] | str | None]:
     """Whole, octet by octet, and once at every position of every server message."""
     yield None
     sizes = {
-        index: len(step["server"]) * step.get("repeat", 1) for index, step in enumerate(case["steps"]) if "server" in step
+        index: len(step["server"]) * step.get("repeat", 1)
+        for index, step in enumerate(case["steps"])
+        if "server" in step
     }
     if sum(sizes.values()) > CUT_OCTETS_MAX:
         return
@@ -220,7 +222,10 @@ class Player:
             if verdict is not None:
                 self.end(verdict.cause)
         if step.failure is not None:
-            check_leak(f"{mailbearer.LoginFailed(step.failure)} {step.failure!r} {step.failure.to_dict()}", self.token)
+            check_leak(
+                f"{mailbearer.LoginFailed(step.failure)} {step.failure!r} {step.failure.to_dict()}",
+                self.token,
+            )
             self.end(step.failure.cause)
 
     def client(self, pattern: str) -> None:

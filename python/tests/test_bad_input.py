@@ -50,7 +50,7 @@ CASES: list[tuple[str, dict[str, Any], type[Exception]]] = [
     ("provider", {"provider": "nobody"}, mailbearer.ConfigError),
     ("timeout", {"timeout": 0}, mailbearer.ConfigError),
     ("timeout", {"timeout": "1"}, mailbearer.ConfigError),
-    ("ssl_context", {"ssl_context": ssl._create_unverified_context()}, mailbearer.ConfigError),  # noqa: S323
+    ("ssl_context", {"ssl_context": ssl._create_unverified_context()}, mailbearer.ConfigError),
     ("ssl_context", {"ssl_context": True}, TypeError),
 ]
 

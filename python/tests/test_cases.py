@@ -28,7 +28,12 @@ def test_an_exception_that_is_no_longer_needed_is_found() -> None:
     [
         {"outcome": "preauthenticated"},
         {"token_on_wire": "never"},
-        {"steps": [{"server": "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n"}, {"client": "^LOGIN"}]},
+        {
+            "steps": [
+                {"server": "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n"},
+                {"client": "^LOGIN"},
+            ]
+        },
     ],
 )
 def test_the_runner_sees_a_case_that_does_not_hold(change: dict[str, object]) -> None:

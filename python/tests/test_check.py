@@ -53,7 +53,11 @@ def test_json_is_for_programs() -> None:
     with Server(refuse="protocol_disabled") as server:
         done = run("check", USER, "--json", "--no-pop3", "--no-smtp", *places(server), token=server.issue_token(USER))
     (result,) = json.loads(done.stdout)["results"]
-    assert (result["protocol"], result["ok"], result["failure"]["cause"]) == ("imap", False, "protocol_disabled")
+    assert (result["protocol"], result["ok"], result["failure"]["cause"]) == (
+        "imap",
+        False,
+        "protocol_disabled",
+    )
 
 
 def test_the_trace_shows_the_dialogue_and_masks_the_token() -> None:

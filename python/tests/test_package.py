@@ -54,7 +54,9 @@ def test_the_pure_functions() -> None:
 
 
 def test_the_session_machine_can_be_driven() -> None:
-    session = mailbearer.Session("imap", "joe@gmail.com", host="imap.gmail.com", seed=1, policy={"ends_with_token": True})
+    session = mailbearer.Session(
+        "imap", "joe@gmail.com", host="imap.gmail.com", seed=1, policy={"ends_with_token": True}
+    )
     (action,) = session.start(0).actions
     assert (action.kind, action.request, action.force_refresh) == ("fetch_token", 1, False)
     (action,) = session.token(1, 1, "abc", 3_600_000).actions

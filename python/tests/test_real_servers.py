@@ -23,7 +23,9 @@ ENDPOINTS = list(itertools.product(PROTOCOLS, ("implicit", "starttls")))
 MECHANISMS = ("XOAUTH2", "OAUTHBEARER")
 
 
-def at(servers: mailservers.RealServers, protocol: str, tls: str = "implicit", host: str = "localhost") -> dict[str, Any]:
+def at(
+    servers: mailservers.RealServers, protocol: str, tls: str = "implicit", host: str = "localhost"
+) -> dict[str, Any]:
     return {
         "host": host,
         "port": servers.ports[f"{protocol}-{tls}"],
@@ -31,6 +33,13 @@ def at(servers: mailservers.RealServers, protocol: str, tls: str = "implicit", h
         "ssl_context": ssl.create_default_context(cafile=servers.ca_file),
         "timeout": 20.0,
     }
+
+
+def connect(blocking: bool, *arguments: Any, **settings: Any) -> None:
+    if blocking:
+        mailbearer.connect(*arguments, **settings)
+    else:
+        asyncio.run(mailbearer.aio.connect(*arguments, **settings))
 
 
 @pytest.fixture(autouse=True)
@@ -108,10 +117,7 @@ def test_a_certificate_that_is_not_good_ends_it_before_the_token(
     try:
         settings = at(servers, "imap") | {"port": bad.port}
         with pytest.raises(mailbearer.LoginFailed) as caught:
-            if blocking:
-                mailbearer.connect("imap", USER, mailservers.token(USER), **settings)
-            else:
-                asyncio.run(mailbearer.aio.connect("imap", USER, mailservers.token(USER), **settings))
+            connect(blocking, "imap", USER, mailservers.token(USER), **settings)
     finally:
         bad.close()
     assert caught.value.cause == "tls_failed"
@@ -124,10 +130,7 @@ def test_a_certificate_that_is_not_good_ends_it_before_the_token(
 def test_a_plaintext_server_gets_no_token(servers: mailservers.RealServers, protocol: Any, blocking: bool) -> None:
     settings = at(servers, protocol) | {"port": servers.ports[f"{protocol}-starttls"], "timeout": 5.0}
     with pytest.raises(mailbearer.LoginFailed) as caught:
-        if blocking:
-            mailbearer.connect(protocol, USER, mailservers.token(USER), **settings)
-        else:
-            asyncio.run(mailbearer.aio.connect(protocol, USER, mailservers.token(USER), **settings))
+        connect(blocking, protocol, USER, mailservers.token(USER), **settings)
     assert caught.value.cause == "tls_failed"
 
 
@@ -150,9 +153,7 @@ def test_asyncio_logs_in_as_well(servers: mailservers.RealServers, protocol: Any
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 @pytest.mark.parametrize("length", [300, 2000])
-def test_postfix_takes_both_mechanisms(
-    servers: mailservers.RealServers, tls: str, mechanism: str, length: int
-) -> None:
+def test_postfix_takes_both_mechanisms(servers: mailservers.RealServers, tls: str, mechanism: str, length: int) -> None:
     settings = at(servers, "postfix", tls) | {"mechanisms": [mechanism]}
     with mailbearer.smtp(USER, mailservers.token(USER, length=length), **settings) as smtp:
         assert smtp.noop()[0] == 250

@@ -17,6 +17,13 @@ USER = "joe@gmail.com"
 REASONS = ["protocol_disabled", "too_many_connections", "rate_limited", "unavailable", "interaction_required"]
 
 
+def connect(blocking: bool, *arguments: Any, **settings: Any) -> None:
+    if blocking:
+        mailbearer.connect(*arguments, **settings)
+    else:
+        asyncio.run(mailbearer.aio.connect(*arguments, **settings))
+
+
 def test_the_fixture_is_a_server(mailbearer_server: Server) -> None:
     token = mailbearer_server.issue_token(USER)
     mailbearer.connect("imap", USER, token, **mailbearer_server.at("imap")).close()
@@ -56,10 +63,7 @@ def test_a_server_that_vanishes_meets_the_deadline(stage: str, blocking: bool) -
         settings = server.at("imap") | {"timeout": 0.5}
         begun = time.monotonic()
         with pytest.raises(mailbearer.LoginFailed) as caught:
-            if blocking:
-                mailbearer.connect("imap", USER, server.issue_token(USER), **settings)
-            else:
-                asyncio.run(mailbearer.aio.connect("imap", USER, server.issue_token(USER), **settings))
+            connect(blocking, "imap", USER, server.issue_token(USER), **settings)
         assert caught.value.cause == "timed_out"
         assert 0.4 < time.monotonic() - begun < 3
 
@@ -71,10 +75,7 @@ def test_octets_in_front_of_tls_are_found(blocking: bool, protocol: Any) -> None
         server.set_fault("upgrade", "inject")
         settings = server.at(protocol, "starttls")
         with pytest.raises(mailbearer.LoginFailed) as caught:
-            if blocking:
-                mailbearer.connect(protocol, USER, server.issue_token(USER), **settings)
-            else:
-                asyncio.run(mailbearer.aio.connect(protocol, USER, server.issue_token(USER), **settings))
+            connect(blocking, protocol, USER, server.issue_token(USER), **settings)
         assert caught.value.cause == "plaintext_injected"
         assert "logged_in" not in [event.what for event in server.events()]
 

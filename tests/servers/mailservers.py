@@ -48,7 +48,12 @@ _PORTS = (
 
 
 def token(
-    user: str, *, expires_in: float = 3600, length: int | None = None, secret: str = _SECRET, **claims: Any
+    user: str,
+    *,
+    expires_in: float = 3600,
+    length: int | None = None,
+    secret: str = _SECRET,
+    **claims: Any,
 ) -> str:
     """Mint a JWT for a user; with ``length``, of exactly so many characters."""
     now = int(time.time())
@@ -163,13 +168,21 @@ class RealServers:
             raise
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.stop()
 
     def describe(self) -> dict[str, Any]:
         """Return what a test in another language needs to know."""
-        return {"host": HOST, "ports": self.ports, "ca_file": self.ca_file, "domain": DOMAIN}
+        return {
+            "host": HOST,
+            "ports": self.ports,
+            "ca_file": self.ca_file,
+            "domain": DOMAIN,
+        }
 
 
 class BadTls:
@@ -261,12 +274,33 @@ def _make_certificates(folder: pathlib.Path) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     def key(name: str) -> list[str]:
-        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key"]
+        return [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+        ]
 
-    constraints = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"]
+    constraints = [
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+        "-addext",
+        "keyUsage=critical,keyCertSign",
+    ]
     for authority in ("ca", "other-ca"):
         subject = ["-subj", f"/CN=tests {authority}", "-days", "2"]
-        openssl("req", "-x509", *key(authority), "-out", f"{authority}.pem", *subject, *constraints)
+        openssl(
+            "req",
+            "-x509",
+            *key(authority),
+            "-out",
+            f"{authority}.pem",
+            *subject,
+            *constraints,
+        )
     for name, authority, host, days in (
         ("server", "ca", "localhost", "2"),
         ("unknown-ca", "other-ca", "localhost", "2"),
@@ -276,8 +310,26 @@ def _make_certificates(folder: pathlib.Path) -> None:
         addresses = ",IP:127.0.0.1,IP:127.0.0.2" if host == "localhost" else ""
         (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}{addresses}\nextendedKeyUsage=serverAuth\n")
         openssl("req", "-new", *key(name), "-out", f"{name}.csr", "-subj", f"/CN={host}")
-        signed = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-CAcreateserial", "-days", days]
-        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+        signed = [
+            "-CA",
+            f"{authority}.pem",
+            "-CAkey",
+            f"{authority}.key",
+            "-CAcreateserial",
+            "-days",
+            days,
+        ]
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            *signed,
+            "-extfile",
+            f"{name}.ext",
+            "-out",
+            f"{name}.pem",
+        )
     for file in folder.iterdir():
         file.chmod(0o644)
 
@@ -449,7 +501,14 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "token":
         secret = "another secret" if arguments.forged else _SECRET
-        print(token(arguments.user, expires_in=arguments.expires_in, length=arguments.length, secret=secret))
+        print(
+            token(
+                arguments.user,
+                expires_in=arguments.expires_in,
+                length=arguments.length,
+                secret=secret,
+            )
+        )
     elif arguments.command == "start":
         print(json.dumps(RealServers(arguments.directory).start().describe()))
     else:

@@ -814,9 +814,10 @@ impl Session {
     /// The server announced the end: close, and go on.
     fn close_live(&mut self, verdict: Verdict, plan: &mut Plan) {
         let Some(live) = self.live.take() else { return };
-        let ticket = live.ticket;
+        let (ticket, at) = (live.ticket, plan.actions.len());
         let verdict = self.session_over(live, verdict, plan);
-        plan.actions.push(Action::Close { ticket, cause: verdict.cause });
+        // The socket is closed before anybody is told.
+        plan.actions.insert(at, Action::Close { ticket, cause: verdict.cause });
         self.last_ending = Some(verdict);
     }
 

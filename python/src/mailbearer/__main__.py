@@ -10,7 +10,9 @@ from . import __version__, check, demo
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="mailbearer", description="Log in to mail with OAuth 2.0, and know why it fails.")
+    parser = argparse.ArgumentParser(
+        prog="mailbearer", description="Log in to mail with OAuth 2.0, and know why it fails."
+    )
     parser.add_argument("--version", action="version", version=f"mailbearer {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     checking = commands.add_parser("check", help="log in over IMAP, POP3 and SMTP, and say what happened")

@@ -32,6 +32,7 @@ class Connection:
         reader: an :class:`asyncio.StreamReader`; octets that came behind the login are in it.
         writer: its :class:`asyncio.StreamWriter`.
         endpoint, mechanism, capabilities, round_trips, seconds: as in :class:`mailbearer.Connection`.
+
     """
 
     def __init__(
@@ -125,7 +126,7 @@ async def connect(
     assumed_capabilities: Sequence[str] | None = None,
     trace: Trace | None = None,
 ) -> Connection:
-    """Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
+    r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
 
     >>> import asyncio, mailbearer.aio, mailbearer.testing
     >>> async def main():
@@ -135,10 +136,10 @@ async def connect(
     ...         async with await mailbearer.aio.connect(
     ...             "smtp", "joe@gmail.com", token, **server.at("smtp")
     ...         ) as connection:
-    ...             connection.writer.write(b"NOOP\\r\\n")
+    ...             connection.writer.write(b"NOOP\r\n")
     ...             return await connection.reader.readline()
     >>> asyncio.run(main())
-    b'250 2.0.0 OK\\r\\n'
+    b'250 2.0.0 OK\r\n'
     """
     settings = resolve(
         protocol,
@@ -174,7 +175,7 @@ async def imap(user: str, token: tokens.TokenSource, **settings: Any) -> aioimap
 
     connection = await connect("imap", user, token, **settings)
 
-    class LoggedIn(aioimaplib.IMAP4):  # type: ignore[misc]
+    class LoggedIn(aioimaplib.IMAP4):
         """aioimaplib over a connection that is logged in."""
 
         def create_client(self, host: str, port: int, loop: Any, conn_lost_cb: Any = None, *rest: Any) -> None:
@@ -348,7 +349,10 @@ class _Attempt:
             return step
         try:
             upgraded = await self._loop.start_tls(
-                self._transport, self._inbox, self._settings.ssl_context, server_hostname=self._settings.endpoint.host
+                self._transport,
+                self._inbox,
+                self._settings.ssl_context,
+                server_hostname=self._settings.endpoint.host,
             )
         except ssl.SSLError as error:
             raise _failed("tls_failed", tls_reason(error)) from None

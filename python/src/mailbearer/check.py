@@ -62,16 +62,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{protocol}", metavar="HOST[:PORT]", help=f"where {title} is, in place of the profile's")
         parser.add_argument(f"--no-{protocol}", action="store_true", help=f"leave {title} out")
     parser.add_argument("--starttls", action="store_true", help="upgrade with STARTTLS in place of TLS from the start")
-    parser.add_argument("--provider", metavar="NAME", help="gmail, microsoft, yahoo, aol, fastmail, yandex, mailru, icloud")
+    parser.add_argument(
+        "--provider", metavar="NAME", help="gmail, microsoft, yahoo, aol, fastmail, yandex, mailru, icloud"
+    )
     parser.add_argument("--ca-file", metavar="FILE", help="certificate authorities to trust, in place of the system's")
     parser.add_argument("--mechanism", choices=["XOAUTH2", "OAUTHBEARER"], help="use this mechanism only")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)"
+    )
     parser.add_argument("--token-command", metavar="COMMAND", help="a command that prints an access token")
     parser.add_argument("--trace", action="store_true", help="show the dialogue, with the token masked")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.epilog = (
-        "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input; "
-        "never from an argument, which other users of the machine could read. Exit status 0: all that was asked for worked."
+        "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard "
+        "input; never from an argument, which other users of the machine could read. Exit status 0: all that was "
+        "asked for worked."
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import imaplib
 import poplib
 import smtplib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .connection import Connection, ResumedSocket, connect
 from .tokens import TokenSource
 
 if TYPE_CHECKING:
     from imapclient import IMAPClient
+
+_Client = TypeVar("_Client")
 
 
 def imap(user: str, token: TokenSource, **settings: Any) -> imaplib.IMAP4:
@@ -43,13 +46,13 @@ def pop3(user: str, token: TokenSource, **settings: Any) -> poplib.POP3:
 
 
 def smtp(user: str, token: TokenSource, **settings: Any) -> smtplib.SMTP:
-    """Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
+    r"""Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
     ...     token = server.issue_token("joe@gmail.com")
     ...     with mailbearer.smtp("joe@gmail.com", token, **server.at("smtp")) as smtp:
-    ...         smtp.sendmail("joe@gmail.com", ["ann@example.org"], b"Subject: hello\\r\\n\\r\\n")
+    ...         smtp.sendmail("joe@gmail.com", ["ann@example.org"], b"Subject: hello\r\n\r\n")
     {}
     """
     return _logged_in(Smtp, connect("smtp", user, token, **settings))
@@ -59,7 +62,7 @@ def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
     import imapclient as package
 
-    class LoggedIn(package.IMAPClient):  # type: ignore[misc]
+    class LoggedIn(package.IMAPClient):
         """IMAPClient over a connection that is logged in."""
 
         def __init__(self, connection: Connection) -> None:
@@ -73,7 +76,7 @@ def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
     return _logged_in(LoggedIn, connect("imap", user, token, **settings))
 
 
-def _logged_in(client: Any, connection: Connection) -> Any:
+def _logged_in(client: Callable[[Connection], _Client], connection: Connection) -> _Client:
     """Make a client over a connection; where that fails, nothing stays open."""
     try:
         return client(connection)
@@ -90,11 +93,12 @@ class Imap(imaplib.IMAP4):
         self._known = " ".join(connection.capabilities)
         super().__init__(connection.endpoint.host, connection.endpoint.port)
 
-    def open(self, host: str = "", port: int = imaplib.IMAP4_PORT, timeout: float | None = None) -> None:
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         """Take the connection in place of a new one."""
         self.host, self.port = host, port
-        self.sock = self._connection.resumed(b"* PREAUTH logged in\r\n")
-        self.file = self.sock.makefile("rb")
+        sock: Any = self._connection.resumed(b"* PREAUTH logged in\r\n")
+        self.sock = sock
+        self.file = sock.makefile("rb")
         # From Python 3.14 on the reader is private, and `file` a deprecated view of it.
         self._file = self.file
 

@@ -34,6 +34,7 @@ class Connection:
         leftover: octets that came behind the login. They belong to the mail client.
         round_trips: times that the client waited for the server, from the greeting on, TLS apart.
         seconds: how long connection and login took.
+
     """
 
     def __init__(
@@ -97,10 +98,10 @@ def connect(
 ) -> Connection:
     """Connect and log in.
 
-    The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``, ``tls``
-    and the other settings override it. Certificate and host name are always verified. ``timeout`` is in seconds, for
-    connection, TLS, greeting and login together. Where the server refuses the token and the source can get another, one
-    more login is made with a fresh one.
+    The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``,
+    ``tls`` and the other settings override it. Certificate and host name are always verified. ``timeout`` is in
+    seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
+    get another, one more login is made with a fresh one.
 
     Raises:
         LoginFailed: with the true reason; the socket is closed.
@@ -113,6 +114,7 @@ def connect(
     ...     with mailbearer.connect("imap", "joe@gmail.com", token, **server.at("imap")) as connection:
     ...         connection.mechanism, connection.tls_version
     ('XOAUTH2', 'TLSv1.3')
+
     """
     settings = resolve(
         protocol,
@@ -262,7 +264,7 @@ def tls_reason(error: ssl.SSLError) -> str:
 
 
 def masked(step: Step) -> bytes:
-    """What a step sends, with the token masked."""
+    """Return what a step sends, with the token masked."""
     if not step.sensitive:
         return step.send
     line = step.send.rstrip(b"\r\n")

@@ -18,7 +18,9 @@ _USER = "joe@gmail.com"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.description = "Starts a Gmail-like server on this machine, logs in over IMAP, POP3 and SMTP, and fails on purpose."
+    parser.description = (
+        "Starts a Gmail-like server on this machine, logs in over IMAP, POP3 and SMTP, and fails on purpose."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ class ConfigError(Error, ValueError):
     """
 
 
-class Misuse(Error, RuntimeError):  # noqa: N818 - the design's own word
+class Misuse(Error, RuntimeError):
     """The calling code is wrong: a call that does not fit the state of a machine."""
 
 
@@ -40,6 +40,7 @@ class LoginFailed(Error):
     Attributes:
         failure: the :class:`~mailbearer.Failure` with ``cause``, ``advice``, ``certainty``, ``server_text``, ``code``,
             ``rejection``, ``wait_ms`` and ``url``.
+
     """
 
     def __init__(self, failure: Failure) -> None:

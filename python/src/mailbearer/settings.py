@@ -89,6 +89,7 @@ def resolve(
 
     Raises:
         ConfigError: a setting is missing or cannot work.
+
     """
     if protocol not in ("imap", "pop3", "smtp"):
         raise ConfigError("protocol is none of the known values: imap, pop3, smtp")

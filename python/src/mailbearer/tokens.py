@@ -50,6 +50,7 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
 
     Raises:
         ConfigError: it is none of the known kinds.
+
     """
     if isinstance(value, str | AccessToken):
         return FixedToken(AccessToken(value) if isinstance(value, str) else value)
@@ -224,4 +225,4 @@ def _token(value: Any) -> AccessToken:
 def _google_request() -> Any:
     from google.auth.transport.requests import Request
 
-    return Request()  # type: ignore[no-untyped-call]
+    return Request()

@@ -1,6 +1,7 @@
 """A Gmail-like mail server on loopback, for tests of programs that log in with OAuth.
 
-It speaks real TLS, it takes only tokens that it issued itself, and it refuses, cuts and vanishes where a test wants it to.
+It speaks real TLS, it takes only tokens that it issued itself, and it refuses, cuts and vanishes where a test wants
+it to.
 
 >>> import mailbearer
 >>> with Server(flavour="dovecot") as server:
@@ -74,6 +75,7 @@ class Server:
         connections_max: most sessions at a time for one user.
         messages: messages in a mailbox that is new.
         seed: of the tokens, so that runs can be repeated.
+
     """
 
     def __init__(
@@ -185,7 +187,12 @@ class Server:
 
     def restart(self) -> None:
         """End all connections with the words of a shutdown, and go on."""
-        self._call(lambda: [self._act(*reply) for reply in self._machine.restart(_now_ms())])
+
+        def end_all() -> None:
+            for reply in self._machine.restart(_now_ms()):
+                self._act(*reply)
+
+        self._call(end_all)
 
     @property
     def sessions(self) -> int:
@@ -223,7 +230,7 @@ class Server:
         for protocol in _PROTOCOLS:
             for tls in _TLS:
                 listener = await loop.create_server(
-                    lambda protocol=protocol, tls=tls: _Peer(self, protocol, tls, context),  # type: ignore[misc]
+                    lambda protocol=protocol, tls=tls: _Peer(self, protocol, tls, context),
                     "127.0.0.1",
                     0,
                     ssl=context if tls == "implicit" else None,

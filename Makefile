@@ -1,0 +1,82 @@
+# make demo    shows what mailbearer does, against a Gmail-like server on this machine
+# make test    runs all tests: it installs what it needs, and says what it does
+# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
+# make lint    formats, lints, types, licences (part of make test)
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test cases lint test-rust test-python clean
+
+PYTHON ?= python3
+RUNTIMES ?= rust python
+VENV := .cache/venv
+TOOLS := .cache/tools
+SAY := @printf '\n\033[1m== %s\033[0m\n'
+
+PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+
+demo: $(VENV)/installed
+	$(SAY) "The demo: mailbearer demo"
+	$(VENV)/bin/mailbearer demo
+
+test: lint test-rust test-python cases
+	$(SAY) "All tests passed"
+
+test-rust:
+	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
+	cargo test --locked -p mailbearer
+	cargo test --locked -p mailbearer --features testing --lib --test session
+	$(SAY) "Rust: the core builds without the standard library"
+	cargo build --locked -p mailbearer --no-default-features
+
+test-python: $(VENV)/installed
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Python: the package as users install it, against real servers and the testing server"
+	cd python && ../$(VENV)/bin/python -m pytest
+	$(SAY) "Python: the examples in the documentation"
+	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
+
+cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed)
+	$(SAY) "The cases in: $(RUNTIMES)"
+	@status=0; \
+	for runtime in $(RUNTIMES); do \
+	    case $$runtime in \
+	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
+	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
+	        *) echo "there is no runner for $$runtime"; status=1 ;; \
+	    esac; \
+	done; exit $$status
+
+lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
+	$(SAY) "Rust: format, lints, documentation, licences"
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features -p mailbearer
+	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	@echo "NOT CHECKED HERE: security advisories (cargo deny check advisories), whose database this network does not reach"
+	$(SAY) "Python: format, lints, types"
+	$(VENV)/bin/ruff format --check --config python/pyproject.toml python tests/servers
+	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers
+	cd python && ../$(VENV)/bin/mypy
+
+$(VENV)/bin/python:
+	$(SAY) "Python: a virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
+	cd python && ../$(VENV)/bin/pip install -q --disable-pip-version-check maturin --group dev
+
+# The wheel is built and installed as users get it: nothing is imported from the source tree.
+$(VENV)/installed: $(VENV)/bin/python $(PYTHON_SOURCES)
+	$(SAY) "Python: the wheel is built and installed"
+	rm -rf target/wheels
+	cd python && ../$(VENV)/bin/maturin build -q --locked --release --interpreter $(abspath $(VENV)/bin/python) --out ../target/wheels
+	$(VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
+	touch $@
+
+$(TOOLS)/bin/cargo-deny:
+	$(SAY) "cargo-deny is built (once; some minutes)"
+	cargo install -q --locked --root $(TOOLS) cargo-deny@0.20.2
+
+clean:
+	rm -rf target .cache

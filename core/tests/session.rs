@@ -1,0 +1,566 @@
+//! The session through its public calls: rules 7 to 11 of the design, one test each.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test")]
+
+use mailbearer::{
+    AccessToken, Action, Aftermath, Cause, Identity, Input, Login, Misuse, Plan, Protocol,
+    Provider, Renewal, Session, SessionConfig, SessionPhase, TokenNeed,
+};
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// A session and the host that carries out its orders, with a clock of its own.
+struct World {
+    session: Session,
+    now_ms: u64,
+    tokens: u32,
+}
+
+fn config(protocol: Protocol) -> SessionConfig {
+    SessionConfig::for_provider(&Provider::gmail(), protocol, Identity::new("joe@gmail.com"))
+        .expect("a profile")
+}
+
+impl World {
+    fn new(config: SessionConfig) -> Self {
+        Self {
+            session: Session::new(config, 7).expect("a configuration"),
+            now_ms: 1_000,
+            tokens: 0,
+        }
+    }
+
+    fn handle(&mut self, input: Input) -> Plan {
+        let plan = self.session.handle(self.now_ms, input).expect("a right call");
+        assert!(plan.wake_at_ms.is_none_or(|at_ms| at_ms > self.now_ms), "{plan:?}");
+        plan
+    }
+
+    fn receive(&mut self, ticket: u64, text: &str) -> Plan {
+        self.session.receive(self.now_ms, ticket, text.as_bytes()).expect("a right call")
+    }
+
+    /// Goes on to the time that the plan asks for.
+    fn sleep(&mut self, plan: &Plan) -> Plan {
+        self.now_ms = plan.wake_at_ms.expect("a time to wake");
+        self.handle(Input::Tick)
+    }
+
+    /// Answers the order for a token with a new one.
+    fn token(&mut self, plan: &Plan) -> Plan {
+        self.tokens += 1;
+        let text = format!("token-{}", self.tokens);
+        self.give(plan, &text, Some(HOUR_MS))
+    }
+
+    fn give(&mut self, plan: &Plan, text: &str, expires_in_ms: Option<u64>) -> Plan {
+        let token = AccessToken::new(text).expect("a token");
+        self.handle(Input::Token { request: request(plan), token, expires_in_ms })
+    }
+
+    /// From an order for a token to online.
+    fn log_in(&mut self, plan: &Plan) -> (u64, Plan) {
+        let plan = self.token(plan);
+        let ticket = connect(&plan);
+        (ticket, self.accept(ticket))
+    }
+
+    fn accept(&mut self, ticket: u64) -> Plan {
+        let _ = self.handle(Input::Connected { ticket });
+        let _ = self.receive(ticket, "* OK Gimap ready\r\n");
+        self.receive(ticket, "A0001 OK in\r\n")
+    }
+
+    fn refuse(&mut self, ticket: u64, line: &str) -> Plan {
+        let _ = self.handle(Input::Connected { ticket });
+        let _ = self.receive(ticket, "* OK Gimap ready\r\n");
+        self.receive(ticket, &format!("A0001 {line}\r\n"))
+    }
+
+    fn online(protocol: Protocol) -> (Self, u64, Plan) {
+        let mut world = Self::new(config(protocol));
+        let plan = world.handle(Input::Start);
+        let (ticket, plan) = world.log_in(&plan);
+        (world, ticket, plan)
+    }
+}
+
+fn request(plan: &Plan) -> u64 {
+    match plan.actions.last() {
+        Some(Action::FetchToken { request, .. }) => *request,
+        _ => panic!("no order for a token: {plan:?}"),
+    }
+}
+
+fn connect(plan: &Plan) -> u64 {
+    match plan.actions.last() {
+        Some(Action::Connect { ticket, .. }) => *ticket,
+        _ => panic!("no order to connect: {plan:?}"),
+    }
+}
+
+fn needs_user(plan: &Plan) -> Cause {
+    match plan.actions.last() {
+        Some(Action::NeedsUser(failure)) => failure.cause,
+        _ => panic!("no order for the user: {plan:?}"),
+    }
+}
+
+const REFUSED: &str = "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)";
+
+#[test]
+fn a_refused_token_is_dropped_and_a_fresh_one_tried_once() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let Some(Action::FetchToken { why, force_refresh, .. }) = plan.actions.last() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((*why, *force_refresh), (TokenNeed::Replacement, true));
+    let plan = world.token(&plan);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    assert_eq!(needs_user(&plan), Cause::TokenRejected);
+    assert_eq!(world.session.status().phase, SessionPhase::NeedsUser);
+    world.now_ms += 24 * HOUR_MS;
+    assert!(world.handle(Input::Tick).actions.is_empty());
+    assert!(matches!(world.handle(Input::Start).actions[..], [Action::FetchToken { .. }]));
+}
+
+#[test]
+fn the_same_token_handed_back_asks_the_user_without_another_login() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "same", None);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let plan = world.give(&plan, "same", None);
+    assert_eq!(needs_user(&plan), Cause::TokenRejected);
+}
+
+#[test]
+fn limits_and_outages_neither_refresh_nor_count_as_refusals() {
+    for (line, cause) in [
+        ("NO [UNAVAILABLE] Temporary System Problem (Failure)", Cause::Unavailable),
+        ("NO [ALERT] Too many simultaneous connections. (Failure)", Cause::TooManyConnections),
+        ("NO [ALERT] Account exceeded command or bandwidth limits. (Failure)", Cause::RateLimited),
+    ] {
+        let mut world = World::new(config(Protocol::Imap));
+        let mut plan = world.handle(Input::Start);
+        for _ in 0..20 {
+            let Some(Action::FetchToken { force_refresh: false, .. }) = plan.actions.last() else {
+                panic!("{plan:?}")
+            };
+            plan = world.token(&plan);
+            plan = world.refuse(connect(&plan), line);
+            assert_eq!(
+                world.session.status().last_failure.map(|failure| failure.cause),
+                Some(cause)
+            );
+            while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+                plan = world.sleep(&plan);
+            }
+        }
+    }
+}
+
+#[test]
+fn waits_at_least_as_long_as_the_server_asked() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let refused_at_ms = world.now_ms;
+    let plan = world.refuse(
+        connect(&plan),
+        "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
+    );
+    assert!(plan.wake_at_ms.is_some_and(|at_ms| at_ms >= refused_at_ms + 92_415), "{plan:?}");
+}
+
+#[test]
+fn back_off_grows_and_is_forgotten_after_a_minute_online() {
+    let mut world = World::new(config(Protocol::Imap));
+    let mut plan = world.handle(Input::Start);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        plan = world.token(&plan);
+        let ticket = connect(&plan);
+        let failed_at_ms = world.now_ms;
+        plan = world.handle(Input::Ended {
+            ticket,
+            last_line: None,
+            cause: Some(Cause::ConnectionLost),
+        });
+        while !matches!(
+            plan.actions.last(),
+            Some(Action::FetchToken { .. } | Action::Connect { .. })
+        ) {
+            plan = world.sleep(&plan);
+        }
+        waits.push(world.now_ms - failed_at_ms);
+        // The token was not used, and is used for the next attempt while it is fresh.
+        if let Some(Action::Connect { ticket, .. }) = plan.actions.last() {
+            let ticket = *ticket;
+            plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+            while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+                plan = world.sleep(&plan);
+                if let Some(Action::Connect { ticket, .. }) = plan.actions.last() {
+                    let ticket = *ticket;
+                    plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+                }
+            }
+        }
+    }
+    assert!(waits.iter().all(|wait_ms| *wait_ms <= 300_000 + 1_000), "{waits:?}");
+    let (_, plan) = world.log_in(&plan);
+    assert!(world.session.status().failures > 0);
+    let _ = world.sleep(&plan);
+    assert_eq!(world.session.status().failures, 0);
+}
+
+#[test]
+fn renews_before_the_token_expires_with_a_newer_one() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    let began_ms = world.now_ms;
+    let plan = world.sleep(&plan);
+    let Some(Action::FetchToken { why: TokenNeed::Renewal, force_refresh: true, .. }) =
+        plan.actions.last()
+    else {
+        panic!("{plan:?}")
+    };
+    let lead_ms = began_ms + HOUR_MS - world.now_ms;
+    assert!((150_000..=450_000).contains(&lead_ms), "{lead_ms}");
+    let plan = world.token(&plan);
+    let Some(Action::Renew { ticket: renewed, by_ms, .. }) = plan.actions.last() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(*renewed, ticket);
+    assert!(*by_ms < began_ms + HOUR_MS && *by_ms > world.now_ms);
+    let plan = world.handle(Input::Drained { ticket });
+    let Some(Action::Close { .. }) = plan.actions.first() else { panic!("{plan:?}") };
+    let plan = world.accept(connect(&plan));
+    assert!(matches!(plan.actions[..], [Action::Online { generation: 2, .. }]), "{plan:?}");
+}
+
+#[test]
+fn a_session_that_is_not_let_go_is_closed_and_its_aftermath_kept() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    world.session.sent(ticket, b"a SELECT INBOX\r\n");
+    let _ = world.receive(ticket, "a OK [READ-WRITE] in\r\n");
+    let plan = world.sleep(&plan);
+    let plan = world.token(&plan);
+    let plan = world.sleep(&plan);
+    let Some(Action::Close { cause: Cause::SessionLimit, .. }) = plan.actions.first() else {
+        panic!("{plan:?}")
+    };
+    let plan = world.accept(connect(&plan));
+    let Some(Action::Online { resumed: Some(Aftermath::Imap { selected, .. }), .. }) =
+        plan.actions.last()
+    else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(selected.as_ref().map(|mailbox| mailbox.name.as_str()), Some("INBOX"));
+}
+
+#[test]
+fn a_healthy_session_is_not_cut_when_no_token_can_be_had() {
+    let (mut world, _, plan) = World::online(Protocol::Imap);
+    let mut plan = world.sleep(&plan);
+    for _ in 0..50 {
+        if let Some(Action::FetchToken { request, .. }) = plan.actions.last() {
+            plan = world.handle(Input::TokenFailed { request: *request, permanent: true });
+        } else {
+            plan = world.sleep(&plan);
+        }
+        assert_eq!(world.session.status().phase, SessionPhase::Online);
+    }
+}
+
+#[test]
+fn nor_when_the_policy_says_so() {
+    let mut world = World::new(SessionConfig { renewal: Renewal::AtEnd, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let (_, plan) = world.log_in(&plan);
+    assert_eq!(plan.wake_at_ms, None);
+}
+
+#[test]
+fn an_overlapping_successor_is_online_before_the_session_is_let_go() {
+    let mut world =
+        World::new(SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let (first, plan) = world.log_in(&plan);
+    let plan = world.sleep(&plan);
+    let plan = world.token(&plan);
+    let second = connect(&plan);
+    let plan = world.accept(second);
+    let [Action::Renew { ticket, .. }, Action::Online { ticket: online, generation: 2, .. }] =
+        plan.actions[..]
+    else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((ticket, online), (first, second));
+    let plan = world.handle(Input::Drained { ticket: first });
+    assert!(matches!(plan.actions[..], [Action::Close { cause: Cause::NoFault, .. }]), "{plan:?}");
+}
+
+#[test]
+fn overlap_is_for_imap_and_two_connections() {
+    let pop3 = SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Pop3) };
+    assert!(Session::new(pop3, 1).is_err());
+}
+
+#[test]
+fn the_clock_explains_an_end_without_a_word() {
+    for (after_ms, cause) in
+        [(HOUR_MS - 30_000, Cause::TokenExpired), (HOUR_MS / 2, Cause::ConnectionLost)]
+    {
+        let mut world =
+            World::new(SessionConfig { renewal: Renewal::AtEnd, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let (ticket, _) = world.log_in(&plan);
+        world.now_ms += after_ms;
+        let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+        assert_eq!(world.session.status().last_ending.map(|ending| ending.cause), Some(cause));
+        assert!(matches!(plan.actions.last(), Some(Action::FetchToken { .. })), "{plan:?}");
+    }
+}
+
+#[test]
+fn the_words_of_the_server_end_it_and_it_comes_back_at_once() {
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    world.now_ms += 20 * 60_000;
+    let plan = world.receive(ticket, "* BYE Session expired, please login again.\r\n");
+    assert!(matches!(
+        plan.actions[..],
+        [Action::Close { cause: Cause::SessionLimit, .. }, Action::FetchToken { .. }]
+    ));
+    assert_eq!(world.session.status().learnt.session_ms, Some(20 * 60_000));
+    let (_, _) = world.log_in(&plan);
+    let ends_at_ms = world.session.status().ends_at_ms.expect("an end");
+    assert_eq!(ends_at_ms, world.now_ms + 20 * 60_000, "what was learnt is expected");
+}
+
+#[test]
+fn a_token_that_the_server_calls_expired_too_early_counts_as_refused() {
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    world.now_ms += 1_000;
+    let mut plan = world.receive(ticket, "* BYE Session invalidated - AccessTokenExpired\r\n");
+    while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+        plan = world.sleep(&plan);
+    }
+    let plan = world.give(&plan, "token-1", None);
+    assert_eq!(needs_user(&plan), Cause::TokenRejected);
+}
+
+#[test]
+fn not_connected_is_tried_three_times_and_then_a_person_is_asked() {
+    let mut world = World::new(config(Protocol::Imap));
+    let mut plan = world.handle(Input::Start);
+    for round in 1..=3 {
+        let (ticket, _) = world.log_in(&plan);
+        let line = "a BAD User is authenticated but not connected.\r\n";
+        let _ = world.receive(ticket, line);
+        plan = world.receive(ticket, line);
+        if round < 3 {
+            while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+                plan = world.sleep(&plan);
+            }
+        }
+    }
+    assert_eq!(needs_user(&plan), Cause::NotConnected);
+}
+
+#[test]
+fn a_token_near_its_end_is_replaced_once() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "old", Some(20_000));
+    let Some(Action::FetchToken { force_refresh: true, .. }) = plan.actions.last() else {
+        panic!("{plan:?}")
+    };
+    let plan = world.give(&plan, "short", Some(20_000));
+    connect(&plan);
+}
+
+#[test]
+fn a_source_that_gives_expired_tokens_asks_the_user() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "old", Some(0));
+    let plan = world.give(&plan, "old", Some(0));
+    assert_eq!(needs_user(&plan), Cause::TokenExpired);
+}
+
+#[test]
+fn a_source_that_fails_for_good_asks_the_user_and_one_that_hangs_is_asked_again() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.handle(Input::TokenFailed { request: request(&plan), permanent: true });
+    assert_eq!(needs_user(&plan), Cause::TokenUnavailable);
+
+    let mut world = World::new(config(Protocol::Imap));
+    let mut plan = world.handle(Input::Start);
+    let mut asked = Vec::new();
+    for _ in 0..40 {
+        if matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+            asked.push(world.now_ms);
+        }
+        plan = world.sleep(&plan);
+    }
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= 60_000), "{asked:?}");
+}
+
+#[test]
+fn a_connection_that_does_not_open_meets_its_deadline() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let plan = world.sleep(&plan);
+    let Some(Action::Close { ticket: closed, cause: Cause::TimedOut }) = plan.actions.first()
+    else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(*closed, ticket);
+}
+
+#[test]
+fn answers_with_an_old_ticket_change_nothing_and_made_up_ones_are_misuse() {
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    let before = world.session.status();
+    let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    let _ = world.handle(Input::Drained { ticket });
+    let _ = world.receive(ticket, "* BYE late\r\n");
+    assert_eq!(world.session.status(), before);
+    for input in
+        [Input::Connected { ticket: 99 }, Input::TokenFailed { request: 99, permanent: true }]
+    {
+        let misuse = world.session.handle(world.now_ms, input);
+        assert!(matches!(misuse, Err(Misuse::UnexpectedAnswer { .. })), "{misuse:?}");
+    }
+    assert_eq!(world.session.status(), before);
+}
+
+#[test]
+fn a_machine_that_slept_begins_anew_without_back_off() {
+    for told in [true, false] {
+        let (mut world, _, plan) = World::online(Protocol::Imap);
+        world.now_ms = plan.wake_at_ms.expect("a time") + 9 * HOUR_MS;
+        let plan = world.handle(if told { Input::Woke } else { Input::Tick });
+        let [Action::Close { cause: Cause::ConnectionLost, .. }, Action::FetchToken { .. }] =
+            plan.actions[..]
+        else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(world.session.status().failures, 0);
+    }
+}
+
+#[test]
+fn time_never_runs_backwards_and_an_early_tick_is_harmless() {
+    let (mut world, _, plan) = World::online(Protocol::Imap);
+    let wake_at_ms = plan.wake_at_ms;
+    for now_ms in [0, 5, world.now_ms + 1, world.now_ms] {
+        let plan = world.session.handle(now_ms, Input::Tick).expect("a right call");
+        assert_eq!((plan.actions.len(), plan.wake_at_ms), (0, wake_at_ms));
+    }
+}
+
+#[test]
+fn the_same_inputs_and_seed_give_the_same_plans() {
+    let run = |seed| {
+        let mut world = World {
+            session: Session::new(config(Protocol::Imap), seed).expect("one"),
+            now_ms: 5,
+            tokens: 0,
+        };
+        let mut text = String::new();
+        let mut plan = world.handle(Input::Start);
+        for round in 0..60 {
+            text.push_str(&format!("{plan:?}\n"));
+            plan = match plan.actions.last() {
+                Some(Action::FetchToken { .. }) => world.token(&plan),
+                Some(Action::Connect { ticket, .. }) if round % 3 == 0 => world.accept(*ticket),
+                Some(Action::Connect { ticket, .. }) => {
+                    world.handle(Input::Ended { ticket: *ticket, last_line: None, cause: None })
+                }
+                _ => world.sleep(&plan),
+            };
+        }
+        text
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4), "the jitter comes from the seed");
+}
+
+#[test]
+fn orders_keep_their_greatest_rate_whatever_the_host_answers() {
+    let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+    let mut plan = world.handle(Input::Start);
+    let mut orders = Vec::new();
+    for round in 0..2_000_u64 {
+        if let Some(Action::FetchToken { .. } | Action::Connect { .. }) = plan.actions.last() {
+            orders.push(world.now_ms);
+        }
+        plan = match plan.actions.last() {
+            // Tokens that live a second, and sessions that end at once.
+            Some(Action::FetchToken { .. }) => world.give(&plan, &format!("t{round}"), Some(1_000)),
+            Some(Action::Connect { ticket, .. }) => {
+                let ticket = *ticket;
+                let _ = world.handle(Input::Connected { ticket });
+                let _ = world.handle(Input::Authenticated { ticket });
+                world.now_ms += 960;
+                world.handle(Input::Line {
+                    ticket,
+                    line: "* BYE Session expired, please login again.".into(),
+                })
+            }
+            _ => world.sleep(&plan),
+        };
+    }
+    let minute = |at: &usize| {
+        orders.iter().filter(|ms| (orders[*at]..orders[*at] + 60_000).contains(*ms)).count()
+    };
+    let most = (0..orders.len()).map(|at| minute(&at)).max();
+    assert!(most.is_some_and(|most| most <= 140), "{most:?} orders in a minute");
+}
+
+#[test]
+fn stop_closes_what_is_open_and_start_goes_on() {
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    let plan = world.handle(Input::Stop);
+    assert!(matches!(plan.actions[..], [Action::Close { ticket: closed, .. }] if closed == ticket));
+    assert_eq!(plan.wake_at_ms, None);
+    assert!(matches!(world.handle(Input::Start).actions[..], [Action::FetchToken { .. }]));
+}
+
+#[test]
+fn pop3_tells_which_deletions_were_lost() {
+    let mut world = World::new(config(Protocol::Pop3));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "+OK Gpop ready\r\n");
+    let _ = world.receive(ticket, "+OK Welcome.\r\n");
+    world.session.sent(ticket, b"DELE 3\r\n");
+    let _ = world.receive(ticket, "+OK\r\n");
+    let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    assert_eq!(world.session.aftermath(), Some(Aftermath::Pop3 { uncommitted_deletes: vec![3] }));
+}
+
+#[test]
+fn no_token_shows_in_any_debug_output() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "CANARYCANARYCANARY", None);
+    let ticket = connect(&plan);
+    let mut shown = format!("{plan:?} {:?}", world.session);
+    let _ = world.handle(Input::Connected { ticket });
+    let plan = world.receive(ticket, "* OK Gimap ready\r\n");
+    shown.push_str(&format!("{plan:?} {:?} {:?}", world.session, world.session.status()));
+    assert!(
+        !shown.contains("CANARY") && !shown.contains("Q0FOQVJZ") && !shown.contains("NBTkFSW"),
+        "{shown}"
+    );
+}
