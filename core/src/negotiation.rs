@@ -161,7 +161,6 @@ pub const TRANSITIONS: &[(State, Event, State)] = {
         (Capabilities, Fault, Failed),
         (Capabilities, Closed, Failed),
         (Upgrade, Positive, Handshake),
-        (Upgrade, Positive, Failed),
         (Upgrade, Negative, Failed),
         (Upgrade, Goodbye, Failed),
         (Upgrade, Fault, Failed),
@@ -346,6 +345,13 @@ impl Negotiation {
             | State::Failed => Failure::of_host(Cause::ConnectionLost, "before the login was done"),
         };
         Ok(self.fail(Event::Closed, failure))
+    }
+
+    /// Masks the token, and any part of it, in text of the server that is to be logged: servers were seen to repeat the
+    /// line that they refuse.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.redacted(text.to_string())
     }
 
     /// What is awaited.
@@ -895,3 +901,6 @@ fn carries_failure(prompt: &str) -> bool {
     let first = prompt.trim_start().split(' ').next().unwrap_or_default();
     is_enhanced_code(first) && !first.starts_with('2')
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,9 @@ import pickle
 import ssl
 from typing import Any
 
-import mailbearer
 import pytest
+
+import mailbearer
 
 SECRET = "Sesame0penSesame"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 
-import cases_runner
 import pytest
+
+import cases_runner
 
 ARGUED = cases_runner.exceptions()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import mailservers
 import pytest
+
 from mailbearer.testing import Server, ca_file
 
 USER = "joe@gmail.com"

@@ -6,8 +6,9 @@ import pickle
 import subprocess
 import sys
 
-import mailbearer
 import pytest
+
+import mailbearer
 
 
 def test_the_stubs_are_those_of_the_module() -> None:
@@ -39,6 +40,33 @@ def test_a_profile_says_what_is_known() -> None:
     assert mailbearer.Provider.named("icloud").service("pop3") is None
     assert mailbearer.Provider.of_address("joe@example.org") is None
     assert mailbearer.Provider.of_address("joe@hotmail.com") == mailbearer.Provider.named("microsoft")
+
+
+def test_a_program_gives_a_profile_of_its_own() -> None:
+    mine = mailbearer.Provider("mine", {"imap": {"host": "mail.example.org", "mechanisms": ["OAUTHBEARER"], "port": 9}})
+    service = mine.service("imap")
+    assert service is not None
+    assert (service["host"], service["port"], service["mechanisms"]) == ("mail.example.org", 9, ["OAUTHBEARER"])
+    gmail = mailbearer.Provider.named("gmail").service("imap")
+    assert gmail is not None
+    assert mailbearer.Provider("again", {"imap": gmail}).service("imap") == gmail
+    with pytest.raises(ValueError, match="no fact colour"):
+        mailbearer.Provider("x", {"imap": {"host": "h", "colour": 1}})
+    with pytest.raises(ValueError, match="host"):
+        mailbearer.Provider("x", {"imap": {}})
+
+
+def test_a_failure_goes_to_another_process() -> None:
+    with pytest.raises(mailbearer.LoginFailed) as caught:
+        mailbearer.connect("imap", "joe@example.org", "abc", host="127.0.0.1", port=1)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert again.failure == caught.value.failure
+
+
+def test_a_token_that_comes_back_is_masked_in_a_trace() -> None:
+    machine = mailbearer.Negotiation("imap", "joe", "CanaryCanaryCanary", host="a.example")
+    assert machine.redact("BAD unknown CanaryCanaryCanary") == "BAD unknown <token>"
 
 
 def test_the_pure_functions() -> None:

@@ -7,8 +7,9 @@ import re
 from email.message import EmailMessage
 from typing import Any
 
-import mailbearer.connection
 import pytest
+
+import mailbearer.connection
 from mailbearer.testing import Server
 
 README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()

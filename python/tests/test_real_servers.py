@@ -12,10 +12,11 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any
 
-import mailbearer
-import mailbearer.aio
 import mailservers
 import pytest
+
+import mailbearer
+import mailbearer.aio
 
 USER = "joe@example.com"
 PROTOCOLS = ("imap", "pop3", "smtp")

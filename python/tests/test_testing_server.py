@@ -8,9 +8,10 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 import mailbearer
 import mailbearer.aio
-import pytest
 from mailbearer.testing import Server
 
 USER = "joe@gmail.com"

@@ -7,10 +7,11 @@ import datetime
 from typing import Any
 
 import google.auth.credentials
-import mailbearer
-import mailbearer.aio
 import msal
 import pytest
+
+import mailbearer
+import mailbearer.aio
 from mailbearer import tokens
 from mailbearer.testing import Server
 

@@ -26,7 +26,8 @@ mod core_module {
     use crate::testing::PyServer;
     #[pymodule_export]
     use crate::types::{
-        PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict, failure_of_host,
+        PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict,
+        failure_of_fields, failure_of_host,
     };
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};

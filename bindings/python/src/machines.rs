@@ -109,6 +109,11 @@ impl PyNegotiation {
         self.step(py, Negotiation::closed)
     }
 
+    /// Masks the token in text of the server that is to be logged.
+    fn redact(&self, text: &Bound<'_, PyAny>) -> PyResult<String> {
+        guard(|| Ok(lock(&self.0).redact(&convert::text(text, "text")?)))
+    }
+
     #[getter]
     fn state(&self) -> &'static str {
         lock(&self.0).state().as_str()

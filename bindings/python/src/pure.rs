@@ -1,7 +1,10 @@
 //! Pure functions, tokens and providers.
 
-use mailbearer::{AccessToken, Endpoint, Identity, Mechanism, Phase, Protocol, Provider, Tls};
-use pyo3::exceptions::PyValueError;
+use mailbearer::{
+    AccessToken, ConfigError, Endpoint, Identity, Mechanism, Phase, Protocol, Provider, Service,
+    SessionLimits, Tls,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -103,6 +106,30 @@ impl PyProvider {
     #[classattr]
     const NAMES: [&'static str; 8] = Provider::NAMES;
 
+    #[new]
+    #[pyo3(signature = (name, services, *, domains=None, token_lifetime_ms=None))]
+    fn new(
+        name: &Bound<'_, PyAny>,
+        services: &Bound<'_, PyDict>,
+        domains: Option<&Bound<'_, PyAny>>,
+        token_lifetime_ms: Option<u64>,
+    ) -> PyResult<Self> {
+        guard(|| {
+            let services = services.iter().map(|(protocol, facts)| {
+                let facts = facts
+                    .cast::<PyDict>()
+                    .map_err(|_| PyTypeError::new_err("a service must be a dict"))?;
+                service(named(&protocol, "protocol")?, facts)
+            });
+            Ok(Self(Provider {
+                name: text(name, "name")?,
+                domains: texts(domains, "domains")?.unwrap_or_default(),
+                token_lifetime_ms,
+                services: services.collect::<PyResult<Vec<_>>>()?,
+            }))
+        })
+    }
+
     /// The profile of a name.
     #[staticmethod]
     fn named(name: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -176,4 +203,49 @@ impl PyProvider {
     fn __repr__(&self) -> String {
         format!("Provider('{}')", self.0.name)
     }
+}
+
+/// A service from the facts that `Provider.service` gives: `host` is needed, the others have defaults.
+fn service(protocol: Protocol, facts: &Bound<'_, PyDict>) -> PyResult<Service> {
+    let mut host = None;
+    let mut port = None;
+    let mut tls = Tls::Implicit;
+    let generic = Provider::generic("localhost");
+    let mut made = generic
+        .service(protocol)
+        .cloned()
+        .ok_or_else(|| PyValueError::new_err("no such protocol"))?;
+    let mut limits = SessionLimits::default();
+    for (name, value) in facts.iter() {
+        match text(&name, "service")?.as_str() {
+            "host" => host = Some(text(&value, "host")?),
+            "port" => port = Some(convert::port(&value)?),
+            "tls" => tls = named(&value, "tls")?,
+            "mechanisms" => {
+                let names = texts(Some(&value), "mechanisms")?.unwrap_or_default();
+                let parsed: Result<Vec<Mechanism>, ConfigError> =
+                    names.iter().map(|name| name.parse()).collect();
+                made.mechanisms = parsed.map_err(|error| config_error(&error))?;
+            }
+            "scopes" => made.scopes = texts(Some(&value), "scopes")?.unwrap_or_default(),
+            "initial_response" => made.initial_response = named(&value, "initial_response")?,
+            "assumed_capabilities" => {
+                made.assumed_capabilities =
+                    texts(Some(&value), "assumed_capabilities")?.unwrap_or_default();
+            }
+            "session_ms" => limits.session_ms = value.extract()?,
+            "ends_with_token" => limits.ends_with_token = value.extract()?,
+            "idle_ms" => limits.idle_ms = value.extract()?,
+            "connections" => limits.connections = value.extract()?,
+            other => return Err(PyValueError::new_err(format!("a service has no fact {other}"))),
+        }
+    }
+    let host = host.ok_or_else(|| PyValueError::new_err("a service needs its host"))?;
+    let endpoint = Endpoint::new(protocol, tls, &host);
+    made.endpoint = match port {
+        Some(port) => endpoint.with_port(port),
+        None => endpoint,
+    };
+    made.limits = limits;
+    Ok(made)
 }

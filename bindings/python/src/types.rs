@@ -280,6 +280,46 @@ impl From<Aftermath> for PyAftermath {
     }
 }
 
+/// A failure from the fields that `to_dict` gives: for pickling.
+#[pyfunction]
+#[pyo3(signature = (*, cause, advice, certainty, server_text, code, rejection, wait_ms, url, sentence))]
+#[allow(clippy::too_many_arguments, reason = "one for each field")]
+pub(crate) fn failure_of_fields(
+    cause: &str,
+    advice: &str,
+    certainty: &str,
+    server_text: String,
+    code: Option<String>,
+    rejection: Option<&Bound<'_, pyo3::types::PyDict>>,
+    wait_ms: Option<u64>,
+    url: Option<String>,
+    sentence: String,
+) -> PyResult<PyFailure> {
+    let unknown = || pyo3::exceptions::PyValueError::new_err("a name is none of the known values");
+    let cause = crate::session::cause(cause)?.as_str();
+    let advice = mailbearer::Advice::ALL
+        .iter()
+        .find(|one| one.as_str() == advice)
+        .ok_or_else(unknown)?
+        .as_str();
+    let certainty = mailbearer::Certainty::ALL.iter().find(|one| one.as_str() == certainty);
+    let certainty = certainty.ok_or_else(unknown)?.as_str();
+    let field = |dict: &Bound<'_, pyo3::types::PyDict>, name: &str| -> PyResult<Option<String>> {
+        dict.get_item(name)?.map_or(Ok(None), |value| value.extract())
+    };
+    let rejection = rejection
+        .map(|dict| -> PyResult<PyRejection> {
+            Ok(PyRejection {
+                status: field(dict, "status")?,
+                scope: field(dict, "scope")?,
+                schemes: field(dict, "schemes")?,
+                openid_configuration: field(dict, "openid_configuration")?,
+            })
+        })
+        .transpose()?;
+    Ok(PyFailure { cause, advice, certainty, server_text, code, rejection, wait_ms, url, sentence })
+}
+
 /// A failure that the host saw: of TLS, of a deadline, of the connection.
 #[pyfunction]
 pub(crate) fn failure_of_host(cause: &str, detail: &str) -> PyResult<PyFailure> {

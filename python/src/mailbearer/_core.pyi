@@ -26,6 +26,7 @@ __all__ = [
     "__version__",
     "acknowledgement",
     "classify",
+    "failure_of_fields",
     "failure_of_host",
     "initial_response",
     "read_rejection",
@@ -173,6 +174,7 @@ class Negotiation:
     def receive(self, data: _Data) -> Step: ...
     def tls_established(self) -> Step: ...
     def closed(self) -> Step: ...
+    def redact(self, text: str) -> str: ...
     @property
     def state(self) -> str: ...
 
@@ -190,6 +192,14 @@ class Watch:
 @final
 class Provider:
     NAMES: list[str]
+    def __new__(
+        cls,
+        name: str,
+        services: dict[str, dict[str, Any]],
+        *,
+        domains: Sequence[str] | None = None,
+        token_lifetime_ms: int | None = None,
+    ) -> Provider: ...
     @staticmethod
     def named(name: str) -> Provider: ...
     @staticmethod
@@ -329,3 +339,15 @@ def initial_response(
 ) -> bytes: ...
 def acknowledgement(mechanism: str) -> bytes: ...
 def failure_of_host(cause: str, detail: str) -> Failure: ...
+def failure_of_fields(
+    *,
+    cause: str,
+    advice: str,
+    certainty: str,
+    server_text: str,
+    code: str | None,
+    rejection: dict[str, Any] | None,
+    wait_ms: int | None,
+    url: str | None,
+    sentence: str,
+) -> Failure: ...

@@ -368,7 +368,7 @@ class _Attempt:
     async def _read(self, negotiation: Any) -> Step:
         data = await self._inbox.read()
         if self._trace:
-            show(self._trace, "S", data)
+            show(self._trace, "S", data, negotiation)
         step: Step = negotiation.receive(data) if data else negotiation.closed()
         return step
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import poplib
 import smtplib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,9 +99,8 @@ class Imap(imaplib.IMAP4):
         self.host, self.port = host, port
         sock: Any = self._connection.resumed(b"* PREAUTH logged in\r\n")
         self.sock = sock
-        self.file = sock.makefile("rb")
-        # From Python 3.14 on the reader is private, and `file` a deprecated view of it.
-        self._file = self.file
+        # From Python 3.14 on the reader is private, and `file` a view of it.
+        setattr(self, "_file" if sys.version_info >= (3, 14) else "file", sock.makefile("rb"))
 
     def capability(self) -> tuple[str, list[Any]]:
         """Answer the first question from what the server said with the login, where it said it."""

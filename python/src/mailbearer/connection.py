@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Provider, Step, failure_of_host
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, failure_of_host
 from .errors import LoginFailed
 from .settings import Endpoint, MailProtocol, Settings, Tls, resolve
 
@@ -159,12 +159,12 @@ class _Login:
         negotiation = self._settings.negotiation(token)
         try:
             sock = self._open()
-            step = self._read(negotiation.receive, negotiation.closed)
+            step = self._read(negotiation)
             while True:
                 self._send(step)
                 match step.next:
                     case "read":
-                        step = self._read(negotiation.receive, negotiation.closed)
+                        step = self._read(negotiation)
                     case "start_tls":
                         sock = self._start_tls(sock)
                         step = negotiation.tls_established()
@@ -187,18 +187,31 @@ class _Login:
 
     def _open(self) -> socket.socket:
         endpoint = self._settings.endpoint
-        try:
-            sock = socket.create_connection((endpoint.host, endpoint.port), timeout=self._left())
-        except TimeoutError:
-            raise _failed("timed_out", "the server did not accept the connection") from None
-        except socket.gaierror:
-            raise _failed("connection_lost", f"the host {endpoint.host} was not found") from None
-        except OSError as error:
-            raise _failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}") from None
-        self._sock = sock
+        self._sock = sock = self._open_tcp(endpoint)
         # A login is short lines and answers: Nagle's algorithm would hold each second line back.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._start_tls(sock) if endpoint.tls == "implicit" else sock
+
+    def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
+        """Try the addresses of the host one after the other, all within the one deadline."""
+        try:
+            addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        except OSError:
+            raise _failed("connection_lost", f"the host {endpoint.host} was not found") from None
+        problem = _failed("connection_lost", f"the host {endpoint.host} has no address")
+        for family, kind, number, _, address in addresses:
+            sock = socket.socket(family, kind, number)
+            sock.settimeout(self._left())
+            try:
+                sock.connect(address)
+            except TimeoutError:
+                problem = _failed("timed_out", "the server did not accept the connection")
+            except OSError as error:
+                problem = _failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}")
+            else:
+                return sock
+            sock.close()
+        raise problem
 
     def _start_tls(self, sock: socket.socket) -> socket.socket:
         sock.settimeout(self._left())
@@ -213,7 +226,7 @@ class _Login:
         self._sock = wrapped
         return wrapped
 
-    def _read(self, receive: Callable[[bytes], Step], closed: Callable[[], Step]) -> Step:
+    def _read(self, negotiation: Negotiation) -> Step:
         assert self._sock is not None
         self._sock.settimeout(self._left())
         try:
@@ -223,8 +236,8 @@ class _Login:
         except OSError:
             data = b""
         if self._trace:
-            show(self._trace, "S", data)
-        return receive(data) if data else closed()
+            show(self._trace, "S", data, negotiation)
+        return negotiation.receive(data) if data else negotiation.closed()
 
     def _send(self, step: Step) -> None:
         if not step.send:
@@ -272,10 +285,11 @@ def masked(step: Step) -> bytes:
     return start + space + b"<token, %d octets>" % len(secret) + b"\r\n"
 
 
-def show(trace: Trace, side: str, data: bytes) -> None:
-    """Give the lines of the dialogue to the trace, without control characters."""
+def show(trace: Trace, side: str, data: bytes, negotiation: Negotiation | None = None) -> None:
+    """Give the lines of the dialogue to the trace, without control characters, and without a token that came back."""
     for line in data.decode("utf-8", "replace").splitlines() or [""]:
-        trace(side, "".join(one if one.isprintable() else " " for one in line))
+        shown = "".join(one if one.isprintable() else " " for one in line)
+        trace(side, negotiation.redact(shown) if negotiation else shown)
 
 
 class ResumedSocket:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import Failure
@@ -47,6 +47,9 @@ class LoginFailed(Error):
         super().__init__(failure.sentence)
         self.failure = failure
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _login_failed, (self.failure.to_dict(),)
+
     @property
     def cause(self) -> str:
         """What happened, as in ``token_rejected``: one of :data:`mailbearer.CAUSES`."""
@@ -56,3 +59,11 @@ class LoginFailed(Error):
     def advice(self) -> str:
         """What to do, as in ``refresh_token``: one of :data:`mailbearer.ADVICES`."""
         return self.failure.advice
+
+
+def _login_failed(fields: dict[str, Any]) -> LoginFailed:
+    """Make the exception again in another process."""
+    # The core imports this module: it is there once somebody unpickles.
+    from ._core import failure_of_fields
+
+    return LoginFailed(failure_of_fields(**fields))
