@@ -26,6 +26,8 @@ test-rust:
 	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
 	cargo test --locked -p mailbearer
 	cargo test --locked -p mailbearer --features testing --lib --test session
+	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
+	cargo test --locked -q -p mailbearer-simulation
 	$(SAY) "Rust: the core builds without the standard library"
 	cargo build --locked -p mailbearer --no-default-features
 

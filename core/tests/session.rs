@@ -266,12 +266,40 @@ fn a_healthy_session_is_not_cut_when_no_token_can_be_had() {
     let mut plan = world.sleep(&plan);
     for _ in 0..50 {
         if let Some(Action::FetchToken { request, .. }) = plan.actions.last() {
-            plan = world.handle(Input::TokenFailed { request: *request, permanent: true });
+            plan = world.handle(Input::TokenFailed { request: *request, permanent: false });
         } else {
             plan = world.sleep(&plan);
         }
         assert_eq!(world.session.status().phase, SessionPhase::Online);
     }
+}
+
+#[test]
+fn what_a_person_must_mend_is_told_when_the_session_that_works_is_over() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    let plan = world.sleep(&plan);
+    let plan = world.handle(Input::TokenFailed { request: request(&plan), permanent: true });
+    assert!(plan.actions.is_empty(), "the source is not asked again: {plan:?}");
+    assert_eq!(world.session.status().phase, SessionPhase::Online);
+    let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    assert_eq!(needs_user(&plan), Cause::TokenUnavailable);
+}
+
+#[test]
+fn a_successor_is_refused_twice_and_not_a_third_time() {
+    let mut world =
+        World::new(SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let (first, plan) = world.log_in(&plan);
+    let mut plan = world.sleep(&plan);
+    for _ in 0..2 {
+        plan = world.token(&plan);
+        plan = world.refuse(connect(&plan), REFUSED);
+    }
+    assert!(!matches!(plan.actions.last(), Some(Action::FetchToken { .. })), "{plan:?}");
+    assert_eq!(world.session.status().phase, SessionPhase::Online);
+    let plan = world.handle(Input::Ended { ticket: first, last_line: None, cause: None });
+    assert_eq!(needs_user(&plan), Cause::TokenRejected);
 }
 
 #[test]
@@ -300,6 +328,26 @@ fn an_overlapping_successor_is_online_before_the_session_is_let_go() {
     assert_eq!((ticket, online), (first, second));
     let plan = world.handle(Input::Drained { ticket: first });
     assert!(matches!(plan.actions[..], [Action::Close { cause: Cause::NoFault, .. }]), "{plan:?}");
+}
+
+#[test]
+fn a_successor_that_fails_backs_off_although_the_session_lasts() {
+    let mut world =
+        World::new(SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let (_, plan) = world.log_in(&plan);
+    let mut plan = world.sleep(&plan);
+    for attempt in 1..=12 {
+        assert!(matches!(plan.actions.last(), Some(Action::FetchToken { .. })), "{plan:?}");
+        plan = world.token(&plan);
+        plan =
+            world.refuse(connect(&plan), "NO [ALERT] Too many simultaneous connections. (Failure)");
+        assert_eq!(world.session.status().failures, attempt);
+        assert_eq!(world.session.status().phase, SessionPhase::Online);
+        while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+            plan = world.sleep(&plan);
+        }
+    }
 }
 
 #[test]
@@ -379,6 +427,24 @@ fn a_token_near_its_end_is_replaced_once() {
     };
     let plan = world.give(&plan, "short", Some(20_000));
     connect(&plan);
+}
+
+#[test]
+fn a_token_that_expires_on_the_way_to_the_login_is_not_sent() {
+    let mut world = World::new(config(Protocol::Smtp));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "old", Some(500));
+    let plan = world.give(&plan, "short", Some(500));
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "220 hi\r\n");
+    world.now_ms += 500;
+    let plan = world.receive(ticket, "250-hi\r\n250 AUTH XOAUTH2\r\n");
+    assert!(
+        matches!(plan.actions[..], [Action::Close { cause: Cause::TokenExpired, .. }, ..]),
+        "{plan:?}"
+    );
+    assert!(!plan.actions.iter().any(|action| matches!(action, Action::Send { .. })), "{plan:?}");
 }
 
 #[test]

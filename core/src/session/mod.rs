@@ -110,6 +110,8 @@ pub struct Session {
     leaving: Option<Leaving>,
     /// No attempt before this time.
     wait_until_ms: u64,
+    /// Nor before this one, for which the server asked.
+    server_wait_until_ms: u64,
     connects: Rate,
     /// Attempts that failed, and sessions that did not last, in a row.
     failures: u32,
@@ -125,6 +127,8 @@ pub struct Session {
     ends_with_token: Option<bool>,
     last_failure: Option<Failure>,
     last_ending: Option<Verdict>,
+    /// What a person must mend, and need not while the session that is online lasts.
+    stop_at_end: Option<Failure>,
     /// A stop from before a restart has to be told again.
     announce: bool,
 }
@@ -165,6 +169,8 @@ struct Live {
     ends: Option<Ends>,
     /// When it is closed, if the host has not let it go.
     renewing_until_ms: Option<u64>,
+    /// It has lasted: what fails from now on is its successor's failure, and is not forgotten for its sake.
+    lasted: bool,
 }
 
 /// When a session is expected to end, and what is done before.
@@ -200,6 +206,7 @@ impl Session {
             live: None,
             leaving: None,
             wait_until_ms: 0,
+            server_wait_until_ms: 0,
             connects: Rate::default(),
             failures: 0,
             rejections: 0,
@@ -211,6 +218,7 @@ impl Session {
             ends_with_token: None,
             last_failure: None,
             last_ending: None,
+            stop_at_end: None,
             announce: false,
         })
     }
@@ -332,7 +340,9 @@ impl Session {
         self.live.as_ref().map(|live| live.watch.aftermath()).or_else(|| self.resumed.clone())
     }
 
-    fn phase(&self) -> SessionPhase {
+    /// What the session does: the part of [`Session::status`] that costs nothing.
+    #[must_use]
+    pub fn phase(&self) -> SessionPhase {
         match &self.run {
             Run::Stopped => return SessionPhase::Stopped,
             Run::NeedsUser(_) => return SessionPhase::NeedsUser,
@@ -451,6 +461,10 @@ impl Session {
     // ---- Start and stop ------------------------------------------------------------------------------------------
 
     fn start(&mut self) {
+        if self.stop_at_end.take().is_some() {
+            self.rejections = 0;
+            self.token.forgive();
+        }
         match self.run {
             Run::Running => {}
             Run::Stopped | Run::NeedsUser(_) | Run::GaveUp(_) => {
@@ -502,10 +516,6 @@ impl Session {
         match worth {
             Worth::Usable | Worth::Replaced | Worth::Late => {}
             Worth::NotNewer => self.token.failed(self.now_ms, &self.config, &mut self.rng),
-            // A session that works is not cut because of the token for the next one.
-            Worth::RefusedBefore | Worth::Expired if self.live.is_some() => {
-                self.token.failed(self.now_ms, &self.config, &mut self.rng);
-            }
             Worth::RefusedBefore => {
                 let detail = "the token source gave back the token that the server had refused";
                 let failure = Failure {
@@ -532,11 +542,11 @@ impl Session {
         if !self.token.awaits(request) {
             return;
         }
-        // A session that works is not cut because the next token cannot be had.
-        if permanent && self.live.is_none() {
+        if permanent {
+            self.token.clear();
             let failure =
                 Failure::of_host(Cause::TokenUnavailable, "the token source failed for good");
-            self.needs_user(failure, plan);
+            self.needs_user_unless_live(failure, plan);
             return;
         }
         self.token.failed(self.now_ms, &self.config, &mut self.rng);
@@ -550,6 +560,9 @@ impl Session {
 
     fn connect(&mut self, plan: &mut Plan) {
         let Some(held) = self.token.take() else { return };
+        if let Some(live) = &mut self.live {
+            live.lasted = true;
+        }
         self.tickets = self.tickets.saturating_add(1);
         self.connects.take(self.now_ms);
         let deadline_ms = self.now_ms.saturating_add(self.config.login_timeout_ms);
@@ -559,9 +572,14 @@ impl Session {
     }
 
     fn connected(&mut self, ticket: u64, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.ticket == ticket) else {
+        if self.attempt.as_ref().is_none_or(|attempt| attempt.ticket != ticket) {
             return;
-        };
+        }
+        if self.token_is_over() {
+            self.drop_expired(plan);
+            return;
+        }
+        let Some(attempt) = self.attempt.as_mut() else { return };
         match self.config.login {
             Login::Host => attempt.stage = Stage::HostLogin,
             Login::Session => {
@@ -589,6 +607,10 @@ impl Session {
     }
 
     fn on_step(&mut self, ticket: u64, step: Step, plan: &mut Plan) {
+        if step.sensitive && self.token_is_over() {
+            self.drop_expired(plan);
+            return;
+        }
         if !step.send.is_empty() {
             plan.actions.push(Action::Send { ticket, bytes: step.send, sensitive: step.sensitive });
         }
@@ -600,6 +622,22 @@ impl Session {
             }
             Next::Failed(failure) => self.attempt_failed(failure, plan),
         }
+    }
+
+    /// Whether the token's announced life ended on the way to the login.
+    fn token_is_over(&self) -> bool {
+        let expires_at_ms = self.attempt.as_ref().and_then(|attempt| attempt.held.expires_at_ms);
+        expires_at_ms.is_some_and(|expires_at_ms| self.now_ms >= expires_at_ms)
+    }
+
+    /// An expired token is not sent: another one is asked for, and another connection made.
+    fn drop_expired(&mut self, plan: &mut Plan) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let failure = Failure::of_host(Cause::TokenExpired, "before it could be sent");
+        plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
+        self.token.force();
+        self.wait(&failure, 0);
+        self.last_failure = Some(failure);
     }
 
     fn host_logged_in(&mut self, ticket: u64, plan: &mut Plan) {
@@ -647,6 +685,7 @@ impl Session {
             fingerprint: attempt.held.fingerprint,
             ends,
             renewing_until_ms: None,
+            lasted: false,
         });
         let generation = self.generation;
         plan.actions.push(Action::Online { ticket, generation, capabilities, leftover, resumed });
@@ -696,12 +735,12 @@ impl Session {
         }
     }
 
-    /// A successor that cannot log in does not cost the session that still works.
+    /// A successor that cannot log in does not cost the session that still works: the stop comes at its end.
     fn needs_user_unless_live(&mut self, failure: Failure, plan: &mut Plan) {
         if self.live.is_some() {
-            self.wait(&failure, self.config.backoff_max_ms)
+            self.stop_at_end = Some(failure);
         } else {
-            self.needs_user(failure, plan)
+            self.needs_user(failure, plan);
         }
     }
 
@@ -742,6 +781,9 @@ impl Session {
         let least_ms = failure.wait_ms.unwrap_or(0).max(least_ms);
         let wait_ms = backoff.wait_ms(self.failures, least_ms, &mut self.rng);
         self.wait_until_ms = self.now_ms.saturating_add(wait_ms);
+        if failure.wait_ms.is_some() {
+            self.server_wait_until_ms = self.wait_until_ms;
+        }
     }
 
     // ---- The end of a session ------------------------------------------------------------------------------------
@@ -998,10 +1040,20 @@ impl Session {
     fn round(&mut self, plan: &mut Plan) -> bool {
         self.close_leaving(plan)
             || (self.run == Run::Running
-                && (self.fail_late(plan)
+                && (self.stop_late(plan)
+                    || self.fail_late(plan)
                     || self.close_late(plan)
                     || self.note_stable()
                     || self.go_on(plan)))
+    }
+
+    fn stop_late(&mut self, plan: &mut Plan) -> bool {
+        if self.live.is_some() || self.attempt.is_some() {
+            return false;
+        }
+        let Some(failure) = self.stop_at_end.take() else { return false };
+        self.needs_user(failure, plan);
+        true
     }
 
     fn close_leaving(&mut self, plan: &mut Plan) -> bool {
@@ -1054,13 +1106,19 @@ impl Session {
         if stable {
             self.failures = 0;
             self.not_connected = 0;
+            if let Some(live) = &mut self.live {
+                live.lasted = true;
+            }
         }
         stable
     }
 
     /// When the session that is online has lasted, if that changes anything.
     fn stable_at_ms(&self) -> Option<u64> {
-        let live = self.live.as_ref().filter(|_| self.failures > 0 || self.not_connected > 0)?;
+        let live = self
+            .live
+            .as_ref()
+            .filter(|live| !live.lasted && (self.failures > 0 || self.not_connected > 0))?;
         Some(live.since_ms.saturating_add(self.config.stable_after_ms))
     }
 
@@ -1095,7 +1153,9 @@ impl Session {
     fn need(&self) -> Option<TokenNeed> {
         let Some(live) = &self.live else { return Some(TokenNeed::Login) };
         let due = live.ends.is_some_and(|ends| self.now_ms >= ends.prepare_at_ms);
-        let open = live.renewing_until_ms.is_none() && self.leaving.is_none();
+        let open = live.renewing_until_ms.is_none()
+            && self.leaving.is_none()
+            && self.stop_at_end.is_none();
         (due && open && self.config.renewal != Renewal::AtEnd).then_some(TokenNeed::Renewal)
     }
 
@@ -1115,12 +1175,16 @@ impl Session {
 
     /// A connection waits for the back-off, and keeps the greatest rate.
     fn next_connect_ms(&self) -> u64 {
-        self.connects.next_ms(self.now_ms).max(self.wait_until_ms)
+        self.connects.next_ms(self.now_ms).max(self.waits_until_ms())
+    }
+
+    fn waits_until_ms(&self) -> u64 {
+        self.wait_until_ms.max(self.server_wait_until_ms)
     }
 
     /// A token is not asked for before it can be used.
     fn next_ask_ms(&self) -> u64 {
-        self.token.next_ask_ms(self.now_ms).max(self.wait_until_ms)
+        self.token.next_ask_ms(self.now_ms).max(self.waits_until_ms())
     }
 
     // ---- The next wake -------------------------------------------------------------------------------------------
@@ -1152,7 +1216,7 @@ impl Session {
         if self.attempt.is_some() || self.token.is_asked() || self.need().is_none() {
             return None;
         }
-        let waits = self.wait_until_ms > self.now_ms;
+        let waits = self.waits_until_ms() > self.now_ms;
         if self.token.held().is_some() {
             let reason = if waits { WakeReason::BackOff } else { WakeReason::Rate };
             return Some((self.next_connect_ms(), reason));

@@ -37,7 +37,7 @@ impl Session {
             "failures": self.failures,
             "rejections": self.rejections,
             "not_connected": self.not_connected,
-            "wait_ms": self.wait_until_ms.saturating_sub(self.now_ms),
+            "wait_ms": self.wait_until_ms.max(self.server_wait_until_ms).saturating_sub(self.now_ms),
             "two_steps": self.config.negotiation.initial_response == InitialResponse::Never,
             "lengths_ms": self.lengths_ms,
             "ends_with_token": self.ends_with_token,

@@ -1,0 +1,88 @@
+//! Runs many worlds on two threads; then sees that planted mistakes are found.
+#![allow(clippy::expect_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use mailbearer::SessionPhase;
+use mailbearer_simulation::{Broken, Bug, Report, World};
+
+/// Seeds in which a planted mistake must be found.
+const BUG_SEEDS: u64 = 500;
+
+fn main() -> ExitCode {
+    let worlds = std::env::var("MAILBEARER_WORLDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100_000);
+    let mut failed = 0;
+    if !run_worlds(worlds) {
+        failed += 1;
+    }
+    for seed in 0..20 {
+        let run = || World::new(seed, None).run().map(|report| report.hash);
+        if run() != run() {
+            println!("FAIL seed {seed} does not reproduce");
+            failed += 1;
+        }
+    }
+    for bug in Bug::ALL {
+        match (0..BUG_SEEDS).find_map(|seed| World::new(seed, Some(bug)).run().err()) {
+            Some(broken) => println!("planted {bug:?}: found, {broken}"),
+            None => {
+                println!("FAIL planted {bug:?}: not found in {BUG_SEEDS} seeds");
+                failed += 1;
+            }
+        }
+    }
+    println!("simulation: {} passed, {failed} failed", 2 + Bug::ALL.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_worlds(worlds: u64) -> bool {
+    let begun = Instant::now();
+    let next = AtomicU64::new(0);
+    let work = || {
+        let (mut sum, mut phases, mut broken) = (Report::default(), BTreeSet::new(), Vec::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= worlds || broken.len() >= 3 {
+                return (sum, phases, broken);
+            }
+            match World::new(seed, None).run() {
+                Ok(report) => {
+                    sum.inputs += report.inputs;
+                    sum.sessions += report.sessions;
+                    sum.faults += report.faults;
+                    phases.extend(report.phases);
+                }
+                Err(problem) => broken.push(problem),
+            }
+        }
+    };
+    type Found = (Report, BTreeSet<(SessionPhase, SessionPhase)>, Vec<Broken>);
+    let found: Vec<Found> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|one| one.join().expect("a thread that ends")).collect()
+    });
+    let inputs: u64 = found.iter().map(|(report, _, _)| report.inputs).sum();
+    let sessions: u64 = found.iter().map(|(report, _, _)| report.sessions).sum();
+    let faults: u64 = found.iter().map(|(report, _, _)| report.faults).sum();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "{worlds} worlds of 30 hours: {inputs} inputs, {sessions} sessions, {faults} faults, {seconds:.1} s"
+    );
+    if std::env::var_os("MAILBEARER_PHASES").is_some() {
+        let phases: BTreeSet<_> = found.iter().flat_map(|(_, phases, _)| phases).collect();
+        println!("{phases:?}");
+    }
+    let broken: Vec<&Broken> = found.iter().flat_map(|(_, _, broken)| broken).collect();
+    for problem in &broken {
+        println!("FAIL {problem}");
+        println!("     cargo run -p mailbearer-simulation -- {}", problem.seed);
+    }
+    broken.is_empty()
+}
