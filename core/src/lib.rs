@@ -52,8 +52,8 @@ pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRAN
 pub use provider::{Provider, Service, SessionLimits};
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};
 pub use session::{
-    Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, Session, SessionConfig, SessionPhase,
-    Status, TokenNeed, WakeReason,
+    Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, SESSION_TRANSITIONS, Session,
+    SessionConfig, SessionPhase, Status, TokenNeed, WakeReason,
 };
 pub use token::{AccessToken, TOKEN_OCTETS_MAX};
 pub use watch::{Aftermath, Mailbox, Sighting, Submission, Watch};

@@ -490,6 +490,38 @@ fn a_connection_that_does_not_open_meets_its_deadline() {
 }
 
 #[test]
+fn a_configuration_that_cannot_work_gives_up_and_start_goes_on() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let plan =
+        world.handle(Input::Ended { ticket, last_line: None, cause: Some(Cause::TlsFailed) });
+    assert!(matches!(plan.actions[..], [Action::GiveUp(_)]), "{plan:?}");
+    assert_eq!((world.session.phase(), plan.wake_at_ms), (SessionPhase::GaveUp, None));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let plan = world.receive(ticket, "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n");
+    assert!(matches!(plan.actions[..], [Action::Close { .. }, Action::GiveUp(_)]), "{plan:?}");
+    // Once it has worked, the same is taken for trouble on the way: a captive portal, say.
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    assert_eq!(world.session.phase(), SessionPhase::Waiting, "{plan:?}");
+    let mut plan = plan;
+    while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+        plan = world.sleep(&plan);
+    }
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let failed_at_ms = world.now_ms;
+    let plan =
+        world.handle(Input::Ended { ticket, last_line: None, cause: Some(Cause::TlsFailed) });
+    assert!(plan.wake_at_ms.is_some_and(|at_ms| at_ms >= failed_at_ms + 60_000), "{plan:?}");
+}
+
+#[test]
 fn answers_with_an_old_ticket_change_nothing_and_made_up_ones_are_misuse() {
     let (mut world, ticket, _) = World::online(Protocol::Imap);
     let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });

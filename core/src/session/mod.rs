@@ -36,7 +36,8 @@ use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
 pub use plan::{
-    Action, Input, Learnt, Plan, RenewWhy, SessionPhase, Status, TokenNeed, WakeReason,
+    Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
+    WakeReason,
 };
 
 use crate::classify::{Phase, classify, text_and_code};

@@ -302,6 +302,42 @@ spelled_enum! {
     }
 }
 
+/// Every legal way from one phase to another, but for [`Input::Stop`], which leads from everywhere to `Stopped`. Where one
+/// input has several effects, as a token that leads to a connection at once, the phases between are left out.
+pub const SESSION_TRANSITIONS: &[(SessionPhase, SessionPhase)] = {
+    use SessionPhase::{
+        Connecting, FetchingToken, GaveUp, LoggingIn, NeedsUser, Online, Renewing, Stopped, Waiting,
+    };
+    &[
+        (Stopped, FetchingToken),
+        (Waiting, FetchingToken),
+        (Waiting, Connecting),
+        (FetchingToken, Waiting),
+        (FetchingToken, Connecting),
+        (FetchingToken, NeedsUser),
+        (Connecting, Waiting),
+        (Connecting, FetchingToken),
+        (Connecting, LoggingIn),
+        (Connecting, GaveUp),
+        (LoggingIn, Waiting),
+        (LoggingIn, FetchingToken),
+        (LoggingIn, Online),
+        (LoggingIn, NeedsUser),
+        (LoggingIn, GaveUp),
+        (Online, Waiting),
+        (Online, FetchingToken),
+        (Online, Connecting),
+        (Online, LoggingIn),
+        (Online, Renewing),
+        (Online, NeedsUser),
+        (Renewing, Waiting),
+        (Renewing, FetchingToken),
+        (Renewing, Connecting),
+        (NeedsUser, FetchingToken),
+        (GaveUp, FetchingToken),
+    ]
+};
+
 /// What a server was seen to do with sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Learnt {

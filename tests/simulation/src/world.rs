@@ -200,8 +200,11 @@ impl World {
             90 * MINUTE_MS,
         ];
         // A token of five seconds makes twenty thousand sessions in a world: rare, as it is in life.
-        let token_life_ms =
-            if rng.u16(0..2000) == 0 { lives_ms[0] } else { lives_ms[rng.usize(1..lives_ms.len())] };
+        let token_life_ms = if rng.u16(0..2000) == 0 {
+            lives_ms[0]
+        } else {
+            lives_ms[rng.usize(1..lives_ms.len())]
+        };
         let session_limit_ms =
             [None, Some(24 * HOUR_MS), Some(2 * HOUR_MS), Some(20 * MINUTE_MS)][rng.usize(0..4)];
         let server_config = ServerConfig {
