@@ -159,6 +159,12 @@ impl Verdict {
     ) -> Self {
         Self { cause, advice, certainty, rule, wait_ms: None, url: None }
     }
+
+    /// What the host itself has found out about a session: that the connection was lost, that a deadline passed.
+    #[must_use]
+    pub const fn of_host(cause: Cause) -> Self {
+        Self::new(cause, default_advice(cause), Certainty::Inferred, "host")
+    }
 }
 
 /// A login or a session that did not work. Its `Display` is one sentence that a person can act on.

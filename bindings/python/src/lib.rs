@@ -27,7 +27,7 @@ mod core_module {
     #[pymodule_export]
     use crate::types::{
         PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict,
-        failure_of_fields, failure_of_host,
+        failure_of_fields, failure_of_host, verdict_of_host,
     };
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};

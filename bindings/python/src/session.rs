@@ -36,6 +36,7 @@ pub(crate) struct PyAction {
     data: Option<Py<PyBytes>>,
     sensitive: Option<bool>,
     generation: Option<u64>,
+    mechanism: Option<&'static str>,
     capabilities: Option<Vec<String>>,
     resumed: Option<PyAftermath>,
     by_ms: Option<u64>,
@@ -62,6 +63,7 @@ impl PyAction {
             data: None,
             sensitive: None,
             generation: None,
+            mechanism: None,
             capabilities: None,
             resumed: None,
             by_ms: None,
@@ -85,14 +87,17 @@ impl PyAction {
                 ..none("send")
             },
             Action::StartTls { ticket } => Self { ticket: Some(ticket), ..none("start_tls") },
-            Action::Online { ticket, generation, capabilities, leftover, resumed } => Self {
-                ticket: Some(ticket),
-                generation: Some(generation),
-                capabilities: Some(capabilities),
-                data: Some(PyBytes::new(py, &leftover).unbind()),
-                resumed: resumed.map(Into::into),
-                ..none("online")
-            },
+            Action::Online { ticket, generation, mechanism, capabilities, leftover, resumed } => {
+                Self {
+                    ticket: Some(ticket),
+                    generation: Some(generation),
+                    mechanism: mechanism.map(|mechanism| mechanism.as_str()),
+                    capabilities: Some(capabilities),
+                    data: Some(PyBytes::new(py, &leftover).unbind()),
+                    resumed: resumed.map(Into::into),
+                    ..none("online")
+                }
+            }
             Action::Renew { ticket, by_ms, why } => Self {
                 ticket: Some(ticket),
                 by_ms: Some(by_ms),
@@ -267,6 +272,12 @@ impl PySession {
     /// What was in flight.
     fn aftermath(&self) -> PyResult<Option<PyAftermath>> {
         guard(|| Ok(lock(&self.0).aftermath().map(Into::into)))
+    }
+
+    /// Whether the mail client waits for no answer.
+    #[getter]
+    fn is_quiet(&self) -> bool {
+        lock(&self.0).is_quiet()
     }
 
     /// What must outlive the process.

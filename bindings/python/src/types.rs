@@ -330,3 +330,9 @@ pub(crate) fn failure_of_host(cause: &str, detail: &str) -> PyResult<PyFailure> 
     }
     Ok(failure)
 }
+
+/// What the host saw of the end of a session.
+#[pyfunction]
+pub(crate) fn verdict_of_host(cause: &str) -> PyResult<PyVerdict> {
+    Ok(Verdict::of_host(crate::session::cause(cause)?).into())
+}

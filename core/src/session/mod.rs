@@ -31,7 +31,6 @@ mod snapshot;
 mod token;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
@@ -43,7 +42,7 @@ pub use plan::{
 use crate::classify::{Phase, classify, text_and_code};
 use crate::config::{ConfigError, InitialResponse, Protocol};
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
-use crate::negotiation::{Negotiation, Next, Step};
+use crate::negotiation::{Authenticated, Negotiation, Next, Step};
 use crate::watch::{Aftermath, Watch};
 use backoff::{Backoff, Rate};
 use token::{Held, TokenRegion, Worth};
@@ -341,6 +340,12 @@ impl Session {
         self.live.as_ref().map(|live| live.watch.aftermath()).or_else(|| self.resumed.clone())
     }
 
+    /// Whether the mail client waits for no answer, and writes nothing: IDLE is quiet. True where nothing is online.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.live.as_ref().is_none_or(|live| live.watch.is_quiet())
+    }
+
     /// What the session does: the part of [`Session::status`] that costs nothing.
     #[must_use]
     pub fn phase(&self) -> SessionPhase {
@@ -618,9 +623,7 @@ impl Session {
         match step.next {
             Next::Read => {}
             Next::StartTls => plan.actions.push(Action::StartTls { ticket }),
-            Next::Done(authenticated) => {
-                self.logged_in(ticket, authenticated.capabilities, authenticated.leftover, plan);
-            }
+            Next::Done(authenticated) => self.logged_in(ticket, Some(authenticated), plan),
             Next::Failed(failure) => self.attempt_failed(failure, plan),
         }
     }
@@ -643,7 +646,7 @@ impl Session {
 
     fn host_logged_in(&mut self, ticket: u64, plan: &mut Plan) {
         if self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket) {
-            self.logged_in(ticket, Vec::new(), Vec::new(), plan);
+            self.logged_in(ticket, None, plan);
         }
     }
 
@@ -661,14 +664,13 @@ impl Session {
         self.attempt_failed(failure, plan);
     }
 
-    fn logged_in(
-        &mut self,
-        ticket: u64,
-        capabilities: Vec<String>,
-        leftover: Vec<u8>,
-        plan: &mut Plan,
-    ) {
+    /// `authenticated` is `None` where the host has logged in by itself.
+    fn logged_in(&mut self, ticket: u64, authenticated: Option<Authenticated>, plan: &mut Plan) {
         let Some(attempt) = self.attempt.take() else { return };
+        let mechanism = authenticated.as_ref().map(|authenticated| authenticated.mechanism);
+        let (capabilities, leftover) = authenticated
+            .map(|authenticated| (authenticated.capabilities, authenticated.leftover))
+            .unwrap_or_default();
         self.rejections = 0;
         self.generation = self.generation.saturating_add(1);
         let resumed = match self.live.take() {
@@ -689,7 +691,14 @@ impl Session {
             lasted: false,
         });
         let generation = self.generation;
-        plan.actions.push(Action::Online { ticket, generation, capabilities, leftover, resumed });
+        plan.actions.push(Action::Online {
+            ticket,
+            generation,
+            mechanism,
+            capabilities,
+            leftover,
+            resumed,
+        });
         if let Some(verdict) = ending {
             self.close_live(verdict, plan);
         }
@@ -927,9 +936,14 @@ impl Session {
         verdict
     }
 
-    /// Where the server gave no reason, the clock may know it.
+    /// Where the server gave no reason, the clock may know it; and Gmail has the same words for the limit of a session and
+    /// the life of its token.
     fn with_clock(&self, live: &Live, verdict: Verdict) -> Verdict {
-        if !matches!(verdict.cause, Cause::SessionEnded | Cause::ConnectionLost) {
+        let vague = matches!(
+            verdict.cause,
+            Cause::SessionEnded | Cause::ConnectionLost | Cause::SessionLimit
+        );
+        if !vague {
             return verdict;
         }
         let lived_ms = self.now_ms.saturating_sub(live.since_ms);
@@ -945,7 +959,7 @@ impl Session {
                 Certainty::Inferred,
                 "clock-expiry",
             )
-        } else if at_limit {
+        } else if at_limit && verdict.cause != Cause::SessionLimit {
             Verdict::new(Cause::SessionLimit, Advice::Reconnect, Certainty::Inferred, "clock-limit")
         } else {
             verdict

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::config::Mechanism;
 use crate::failure::{Cause, Failure, Verdict, spelled_enum};
 use crate::token::AccessToken;
 use crate::watch::Aftermath;
@@ -157,6 +158,8 @@ pub enum Action {
         ticket: u64,
         /// Counts the sessions, from one.
         generation: u64,
+        /// How it was logged in; `None` where the host did that.
+        mechanism: Option<Mechanism>,
         /// What the server said with the login that it can do; empty where it said nothing.
         capabilities: Vec<String>,
         /// Octets that came behind the login: they belong to the mail client.

@@ -1,7 +1,8 @@
 """Log in to IMAP, POP3 and SMTP with OAuth 2.0 access tokens, and get the true reason when that fails.
 
-The front door is :func:`imap`, :func:`pop3` and :func:`smtp`, which return the clients of the standard library, logged
-in; :func:`connect` returns a TLS socket, logged in; :mod:`mailbearer.aio` has the same for asyncio. The machines below
+The front door is :func:`sessions`, which stays logged in: it yields a connection each time that one is due. For one
+login, :func:`imap`, :func:`pop3` and :func:`smtp` return the clients of the standard library, logged in, and
+:func:`connect` a TLS socket. :mod:`mailbearer.aio` has the same for asyncio. The machines below
 them (:class:`Negotiation`, :class:`Watch`, :class:`Session`) and the pure functions (:func:`classify`,
 :func:`initial_response`, :func:`read_rejection`) are for programs that have sockets or a mail library of their own.
 """
@@ -31,7 +32,20 @@ from ._core import (
 )
 from .clients import imap, imapclient, pop3, smtp
 from .connection import Connection, connect
-from .errors import ConfigError, Error, InternalError, LoginFailed, Misuse, TokenSourceFailed
+from .driver import SessionEvent
+from .errors import (
+    ConfigError,
+    Error,
+    GaveUp,
+    InternalError,
+    LoginFailed,
+    Misuse,
+    NeedsUser,
+    SessionEnded,
+    TokenSourceFailed,
+)
+from .policy import SessionPolicy
+from .sessions import SessionConnection, Sessions, sessions
 from .settings import Endpoint
 
 __all__ = [
@@ -45,14 +59,21 @@ __all__ = [
     "Endpoint",
     "Error",
     "Failure",
+    "GaveUp",
     "InternalError",
     "LoginFailed",
     "Mailbox",
     "Misuse",
+    "NeedsUser",
     "Negotiation",
     "Provider",
     "Rejection",
     "Session",
+    "SessionConnection",
+    "SessionEnded",
+    "SessionEvent",
+    "SessionPolicy",
+    "Sessions",
     "Step",
     "TokenSourceFailed",
     "Verdict",
@@ -66,5 +87,6 @@ __all__ = [
     "initial_response",
     "pop3",
     "read_rejection",
+    "sessions",
     "smtp",
 ]

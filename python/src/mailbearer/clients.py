@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import poplib
 import smtplib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .connection import Connection, ResumedSocket, connect
+from .connection import Connection, GreetedSocket, connect
+from .errors import SessionEnded
 from .tokens import TokenSource
 
 if TYPE_CHECKING:
@@ -61,20 +63,21 @@ def smtp(user: str, token: TokenSource, **settings: Any) -> smtplib.SMTP:
 
 def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
+    return _logged_in(imapclient_over, connect("imap", user, token, **settings))
+
+
+def imapclient_over(connection: Connection) -> IMAPClient:
+    """Make an ``imapclient.IMAPClient`` over a connection that is logged in."""
     import imapclient as package
 
     class LoggedIn(package.IMAPClient):
         """IMAPClient over a connection that is logged in."""
 
-        def __init__(self, connection: Connection) -> None:
-            self._connection = connection
-            endpoint = connection.endpoint
-            super().__init__(endpoint.host, port=endpoint.port, ssl=True, timeout=connection.sock.gettimeout())
-
         def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - the name is IMAPClient's
-            return Imap(self._connection)
+            return Imap(connection)
 
-    return _logged_in(LoggedIn, connect("imap", user, token, **settings))
+    # The socket has its timeout already.
+    return LoggedIn(connection.endpoint.host, port=connection.endpoint.port, ssl=True)
 
 
 def _logged_in(client: Callable[[Connection], _Client], connection: Connection) -> _Client:
@@ -84,6 +87,29 @@ def _logged_in(client: Callable[[Connection], _Client], connection: Connection) 
     except BaseException:
         connection.close()
         raise
+
+
+class ImapSessionEnded(SessionEnded, imaplib.IMAP4.abort):
+    """The session is over, as imaplib says it."""
+
+
+class Pop3SessionEnded(SessionEnded, poplib.error_proto):
+    """The session is over, as poplib says it."""
+
+
+class SmtpSessionEnded(SessionEnded, smtplib.SMTPServerDisconnected):
+    """The session is over, as smtplib says it."""
+
+
+@contextlib.contextmanager
+def _typed(connection: Connection, kind: type[SessionEnded], native: type[Exception]) -> Iterator[None]:
+    """Where the session has ended, turn what a client raises into our exception, which is one of its own as well."""
+    try:
+        yield
+    except (SessionEnded, native) as error:
+        if isinstance(error, kind) or connection.verdict is None:
+            raise
+        raise kind(connection.verdict) from error
 
 
 class Imap(imaplib.IMAP4):
@@ -97,7 +123,7 @@ class Imap(imaplib.IMAP4):
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         """Take the connection in place of a new one."""
         self.host, self.port = host, port
-        sock: Any = self._connection.resumed(b"* PREAUTH logged in\r\n")
+        sock: Any = self._connection.greeted(b"* PREAUTH logged in\r\n")
         self.sock = sock
         # From Python 3.14 on the reader is private, and `file` a view of it.
         setattr(self, "_file" if sys.version_info >= (3, 14) else "file", sock.makefile("rb"))
@@ -109,6 +135,18 @@ class Imap(imaplib.IMAP4):
             return "OK", [known.encode("ascii", "replace")]
         return super().capability()
 
+    def _command(self, name: str, *arguments: Any) -> Any:
+        with _typed(self._connection, ImapSessionEnded, imaplib.IMAP4.abort):
+            return super()._command(name, *arguments)  # type: ignore[misc]
+
+    def _command_complete(self, name: str, tag: Any) -> Any:
+        with _typed(self._connection, ImapSessionEnded, imaplib.IMAP4.abort):
+            return super()._command_complete(name, tag)  # type: ignore[misc]
+
+    def _get_response(self, *arguments: Any) -> Any:
+        with _typed(self._connection, ImapSessionEnded, imaplib.IMAP4.abort):
+            return super()._get_response(*arguments)  # type: ignore[misc]
+
 
 class Pop3(poplib.POP3):
     """poplib over a connection that is logged in."""
@@ -117,8 +155,16 @@ class Pop3(poplib.POP3):
         self._connection = connection
         super().__init__(connection.endpoint.host, connection.endpoint.port)
 
-    def _create_socket(self, timeout: float | None) -> ResumedSocket:
-        return self._connection.resumed(b"+OK logged in\r\n")
+    def _create_socket(self, timeout: float | None) -> GreetedSocket:
+        return self._connection.greeted(b"+OK logged in\r\n")
+
+    def _shortcmd(self, line: str) -> Any:
+        with _typed(self._connection, Pop3SessionEnded, poplib.error_proto):
+            return super()._shortcmd(line)  # type: ignore[misc]
+
+    def _longcmd(self, line: str) -> Any:
+        with _typed(self._connection, Pop3SessionEnded, poplib.error_proto):
+            return super()._longcmd(line)  # type: ignore[misc]
 
 
 class Smtp(smtplib.SMTP):
@@ -135,5 +181,19 @@ class Smtp(smtplib.SMTP):
             keyword, _, parameters = line.partition(" ")
             self.esmtp_features[keyword.lower()] = parameters
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> ResumedSocket:
-        return self._connection.resumed(b"220 logged in\r\n")
+    def _get_socket(self, host: str, port: int, timeout: float) -> GreetedSocket:
+        return self._connection.greeted(b"220 logged in\r\n")
+
+    def send(self, s: Any) -> None:
+        """Send, as smtplib does."""
+        with _typed(self._connection, SmtpSessionEnded, smtplib.SMTPServerDisconnected):
+            super().send(s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read a reply; the one with which the server ends the session is raised."""
+        with _typed(self._connection, SmtpSessionEnded, smtplib.SMTPServerDisconnected):
+            reply = super().getreply()
+            if self._connection.said_goodbye and self.file is not None:
+                # Nothing is behind it: the reply itself is the end. Else this is one that came before it.
+                self.file.peek(1)
+        return reply

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, failure_of_host
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from .errors import LoginFailed
 from .settings import Endpoint, MailProtocol, Settings, Tls, resolve
 
@@ -20,7 +20,7 @@ Trace: TypeAlias = Callable[[str, str], None]
 """Called with ``"C"`` or ``"S"`` and a line of the dialogue. The token is masked."""
 
 # Larger than what a login brings in one piece: one foreign call for each read.
-_READ_OCTETS = 65_536
+READ_OCTETS = 65_536
 
 
 class Connection:
@@ -34,8 +34,13 @@ class Connection:
         leftover: octets that came behind the login. They belong to the mail client.
         round_trips: times that the client waited for the server, from the greeting on, TLS apart.
         seconds: how long connection and login took.
+        verdict: why it ended, where a session watches it: see :func:`mailbearer.sessions`.
+        said_goodbye: whether the server has said so in words.
 
     """
+
+    verdict: Verdict | None = None
+    said_goodbye = False
 
     def __init__(
         self,
@@ -67,15 +72,16 @@ class Connection:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
         self.close()
+        return None
 
     def __repr__(self) -> str:
         return f"<Connection {self.endpoint.protocol} {self.endpoint}>"
 
-    def resumed(self, greeting: bytes) -> ResumedSocket:
+    def greeted(self, greeting: bytes) -> GreetedSocket:
         """Give the socket to a mail client that begins with a greeting: it reads this one first, then ``leftover``."""
-        return ResumedSocket(self.sock, greeting + self.leftover)
+        return GreetedSocket(self.sock, greeting + self.leftover)
 
 
 def connect(
@@ -145,20 +151,17 @@ def connect(
 
 
 class _Login:
-    """One attempt: it owns the socket until it is logged in."""
+    """One login: it gives the octets to the machine, and what the machine says to the link."""
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
         self._trace = trace
-        self._begun = time.monotonic()
-        self._deadline = self._begun + settings.timeout
-        self._sock: socket.socket | None = None
-        self._round_trips = 0
+        self._link = Link(settings)
 
     def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
         try:
-            sock = self._open()
+            self._link.open()
             step = self._read(negotiation)
             while True:
                 self._send(step)
@@ -166,7 +169,7 @@ class _Login:
                     case "read":
                         step = self._read(negotiation)
                     case "start_tls":
-                        sock = self._start_tls(sock)
+                        self._link.start_tls()
                         step = negotiation.tls_established()
                     case "done":
                         assert step.authenticated is not None
@@ -175,66 +178,16 @@ class _Login:
                         assert step.failure is not None
                         raise LoginFailed(step.failure)
         except BaseException:
-            if self._sock is not None:
-                self._sock.close()
+            self._link.close()
             raise
 
     def _done(self, authenticated: Authenticated) -> Connection:
-        assert isinstance(self._sock, ssl.SSLSocket)
-        self._sock.settimeout(self._settings.timeout)
-        seconds = time.monotonic() - self._begun
-        return Connection(self._sock, self._settings.endpoint, authenticated, self._round_trips, seconds)
-
-    def _open(self) -> socket.socket:
-        endpoint = self._settings.endpoint
-        self._sock = sock = self._open_tcp(endpoint)
-        # A login is short lines and answers: Nagle's algorithm would hold each second line back.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._start_tls(sock) if endpoint.tls == "implicit" else sock
-
-    def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
-        """Try the addresses of the host one after the other, all within the one deadline."""
-        try:
-            addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except OSError:
-            raise _failed("connection_lost", f"the host {endpoint.host} was not found") from None
-        problem = _failed("connection_lost", f"the host {endpoint.host} has no address")
-        for family, kind, number, _, address in addresses:
-            sock = socket.socket(family, kind, number)
-            sock.settimeout(self._left())
-            try:
-                sock.connect(address)
-            except TimeoutError:
-                problem = _failed("timed_out", "the server did not accept the connection")
-            except OSError as error:
-                problem = _failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}")
-            else:
-                return sock
-            sock.close()
-        raise problem
-
-    def _start_tls(self, sock: socket.socket) -> socket.socket:
-        sock.settimeout(self._left())
-        try:
-            wrapped = self._settings.ssl_context.wrap_socket(sock, server_hostname=self._settings.endpoint.host)
-        except TimeoutError:
-            raise _failed("timed_out", "in the TLS handshake") from None
-        except ssl.SSLError as error:
-            raise _failed("tls_failed", tls_reason(error)) from None
-        except OSError as error:
-            raise _failed("tls_failed", f"the connection ended in the handshake: {error.strerror}") from None
-        self._sock = wrapped
-        return wrapped
+        link = self._link
+        sock = link.logged_in()
+        return Connection(sock, self._settings.endpoint, authenticated, link.round_trips, link.seconds)
 
     def _read(self, negotiation: Negotiation) -> Step:
-        assert self._sock is not None
-        self._sock.settimeout(self._left())
-        try:
-            data = self._sock.recv(_READ_OCTETS)
-        except TimeoutError:
-            raise _failed("timed_out", "in the login") from None
-        except OSError:
-            data = b""
+        data = self._link.read()
         if self._trace:
             show(self._trace, "S", data, negotiation)
         return negotiation.receive(data) if data else negotiation.closed()
@@ -242,27 +195,133 @@ class _Login:
     def _send(self, step: Step) -> None:
         if not step.send:
             return
-        assert self._sock is not None
         if self._trace:
             show(self._trace, "C", masked(step))
-        self._round_trips += 1
-        self._sock.settimeout(self._left())
+        self._link.write(step.send)
+
+
+class Link:
+    """A socket on its way to be logged in: TCP, TLS, reads and writes, all within the one deadline.
+
+    Everything that fails is a :class:`~mailbearer.LoginFailed`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._begun = time.monotonic()
+        self._deadline = self._begun + settings.timeout
+        self._sock: socket.socket | None = None
+        self.round_trips = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long this has taken so far."""
+        return time.monotonic() - self._begun
+
+    def open(self) -> None:
+        """Connect, with TLS where it is implicit."""
+        endpoint = self._settings.endpoint
+        self._sock = self._open_tcp(endpoint)
+        # A login is short lines and answers: Nagle's algorithm would hold each second line back.
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if endpoint.tls == "implicit":
+            self.start_tls()
+
+    def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
+        """Try the addresses of the host one after the other."""
         try:
-            self._sock.sendall(step.send)
+            addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        except OSError:
+            raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
+        problem = failed("connection_lost", f"the host {endpoint.host} has no address")
+        for family, kind, number, _, address in addresses:
+            self._sock = sock = socket.socket(family, kind, number)
+            sock.settimeout(self._left())
+            try:
+                sock.connect(address)
+            except TimeoutError:
+                problem = failed("timed_out", "the server did not accept the connection")
+            except OSError as error:
+                problem = failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}")
+            else:
+                return sock
+            sock.close()
+        raise problem
+
+    def start_tls(self) -> None:
+        """Do the handshake; certificate and host name are verified."""
+        sock = self._open_socket()
+        sock.settimeout(self._left())
+        try:
+            self._sock = self._settings.ssl_context.wrap_socket(sock, server_hostname=self._settings.endpoint.host)
         except TimeoutError:
-            raise _failed("timed_out", "in the login") from None
+            raise failed("timed_out", "in the TLS handshake") from None
+        except ssl.SSLError as error:
+            raise failed("tls_failed", tls_reason(error)) from None
+        except OSError as error:
+            raise failed("tls_failed", f"the connection ended in the handshake: {error.strerror}") from None
+
+    def read(self) -> bytes:
+        """Return what has come; nothing at the end."""
+        sock = self._open_socket()
+        sock.settimeout(self._left())
+        try:
+            return sock.recv(READ_OCTETS)
+        except TimeoutError:
+            raise failed("timed_out", "in the login") from None
+        except OSError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        sock = self._open_socket()
+        self.round_trips += 1
+        sock.settimeout(self._left())
+        try:
+            sock.sendall(data)
+        except TimeoutError:
+            raise failed("timed_out", "in the login") from None
         except OSError:
             # The server may have said why before it closed: the next read tells.
             return
 
+    def logged_in(self) -> ssl.SSLSocket:
+        """Return the socket, which belongs to somebody else from now on."""
+        sock, self._sock = self._open_socket(), None
+        assert isinstance(sock, ssl.SSLSocket)
+        sock.settimeout(self._settings.timeout)
+        return sock
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits here: its read or write ends."""
+        if self._sock is not None:
+            hang_up(self._sock)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._sock is not None:
+            self._sock.close()
+
+    def _open_socket(self) -> socket.socket:
+        assert self._sock is not None
+        return self._sock
+
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise _failed("timed_out", "in connection and login together")
+            raise failed("timed_out", "in connection and login together")
         return left
 
 
-def _failed(cause: str, detail: str) -> LoginFailed:
+def hang_up(sock: socket.socket) -> None:
+    """End the connection under a thread that may read from it; the owner closes the socket."""
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own: that would take the TLS layer away from under the reader.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def failed(cause: str, detail: str) -> LoginFailed:
+    """Make the exception for what the host itself has found."""
     return LoginFailed(failure_of_host(cause, detail))
 
 
@@ -292,12 +351,11 @@ def show(trace: Trace, side: str, data: bytes, negotiation: Negotiation | None =
         trace(side, negotiation.redact(shown) if negotiation else shown)
 
 
-class ResumedSocket:
-    """A socket whose reader finds some octets first. It is everything else that the socket is."""
+class SocketShell:
+    """A socket around a socket: whatever it does not do by itself, the inner one does."""
 
-    def __init__(self, sock: ssl.SSLSocket, first: bytes) -> None:
+    def __init__(self, sock: Any) -> None:
         self._sock = sock
-        self._first = bytearray(first)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -307,17 +365,12 @@ class ResumedSocket:
         return io.BufferedReader(_Reader(self))
 
     def recv(self, octets: int, flags: int = 0) -> bytes:
-        """Read the first octets, then from the socket."""
-        if self._first:
-            first = bytes(self._first[:octets])
-            del self._first[:octets]
-            return first
-        return self._sock.recv(octets, flags)
+        """Read, at most so many octets."""
+        data: bytes = self._sock.recv(octets, flags)
+        return data
 
     def recv_into(self, buffer: Any, octets: int = 0, flags: int = 0) -> int:
         """Read into a buffer."""
-        if not self._first:
-            return self._sock.recv_into(buffer, octets or None, flags)
         data = self.recv(octets or len(buffer))
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data)
@@ -328,10 +381,26 @@ class ResumedSocket:
             self._sock.close()
 
 
-class _Reader(io.RawIOBase):
-    """The raw side of :meth:`ResumedSocket.makefile`."""
+class GreetedSocket(SocketShell):
+    """A socket whose reader finds some octets first."""
 
-    def __init__(self, sock: ResumedSocket) -> None:
+    def __init__(self, sock: Any, first: bytes) -> None:
+        super().__init__(sock)
+        self._first = bytearray(first)
+
+    def recv(self, octets: int, flags: int = 0) -> bytes:
+        """Read the first octets, then from the socket."""
+        if self._first:
+            first = bytes(self._first[:octets])
+            del self._first[:octets]
+            return first
+        return super().recv(octets, flags)
+
+
+class _Reader(io.RawIOBase):
+    """The raw side of :meth:`SocketShell.makefile`."""
+
+    def __init__(self, sock: SocketShell) -> None:
         super().__init__()
         self._sock = sock
 

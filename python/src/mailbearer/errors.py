@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._core import Failure
+    from ._core import Failure, Verdict
 
 
 class Error(Exception):
@@ -31,7 +31,14 @@ class InternalError(Error, RuntimeError):
 
 
 class TokenSourceFailed(Error):
-    """The token source raised, or gave something that is no token. Its own exception is the cause."""
+    """The token source raised, or gave something that is no token. Its own exception is the ``__cause__``.
+
+    A source raises it by itself, with ``permanent=True``, where asking again is in vain until the user acts.
+    """
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent
 
 
 class LoginFailed(Error):
@@ -48,7 +55,7 @@ class LoginFailed(Error):
         self.failure = failure
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _login_failed, (self.failure.to_dict(),)
+        return _login_failed, (type(self), self.failure.to_dict())
 
     @property
     def cause(self) -> str:
@@ -61,9 +68,56 @@ class LoginFailed(Error):
         return self.failure.advice
 
 
-def _login_failed(fields: dict[str, Any]) -> LoginFailed:
+class NeedsUser(LoginFailed):
+    """A person must act before it makes sense to go on: ``failure`` says why, and what to do."""
+
+
+class GaveUp(LoginFailed):
+    """The program's own settings cannot work, or nothing helps: ``failure`` says why."""
+
+
+class SessionEnded(Error):
+    """The session is over, in the middle of what the program did with it. The next one follows.
+
+    Through the clients of the standard library and through aiosmtplib it is their own exception as well
+    (``imaplib.IMAP4.abort``, ``poplib.error_proto``, ``SMTPServerDisconnected``), so that code that handles those goes
+    on to work.
+
+    Attributes:
+        verdict: the :class:`~mailbearer.Verdict` with ``cause``, ``advice``, ``certainty``.
+
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        from ._core import failure_of_host
+
+        super().__init__(failure_of_host(verdict.cause, "").sentence)
+        self.verdict = verdict
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _session_ended, (type(self), self.verdict.cause)
+
+    @property
+    def cause(self) -> str:
+        """What happened, as in ``session_limit``: one of :data:`mailbearer.CAUSES`."""
+        return self.verdict.cause
+
+    @property
+    def advice(self) -> str:
+        """What to do, as in ``reconnect``: one of :data:`mailbearer.ADVICES`."""
+        return self.verdict.advice
+
+
+def _login_failed(kind: type[LoginFailed], fields: dict[str, Any]) -> LoginFailed:
     """Make the exception again in another process."""
     # The core imports this module: it is there once somebody unpickles.
     from ._core import failure_of_fields
 
-    return LoginFailed(failure_of_fields(**fields))
+    return kind(failure_of_fields(**fields))
+
+
+def _session_ended(kind: type[SessionEnded], cause: str) -> SessionEnded:
+    """Make the exception again in another process."""
+    from ._core import verdict_of_host
+
+    return kind(verdict_of_host(cause))

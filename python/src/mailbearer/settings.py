@@ -5,13 +5,31 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
-from ._core import AccessToken, Negotiation, Provider
+from ._core import AccessToken, Negotiation, Provider, Session
 from .errors import ConfigError
+from .policy import SessionPolicy
 
 MailProtocol: TypeAlias = Literal["imap", "pop3", "smtp"]
 Tls: TypeAlias = Literal["implicit", "starttls"]
+
+
+class LoginOptions(TypedDict, total=False):
+    """The keyword arguments that every way to log in takes: those of :func:`mailbearer.connect`."""
+
+    host: str | None
+    port: int | None
+    tls: Tls | None
+    provider: str | Provider | None
+    ssl_context: ssl.SSLContext | None
+    timeout: float
+    authzid: str | None
+    mechanisms: Sequence[str] | None
+    initial_response: str | None
+    ehlo_name: str | None
+    assumed_capabilities: Sequence[str] | None
+
 
 _PORTS = {
     ("imap", "implicit"): 993,
@@ -51,6 +69,7 @@ class Settings:
     assumed_capabilities: Sequence[str] | None = None
     scopes: Sequence[str] = ()
     service: dict[str, Any] = field(default_factory=dict)
+    token_lifetime_ms: int | None = None
 
     def negotiation(self, token: AccessToken) -> Negotiation:
         """Make the machine for one login."""
@@ -66,6 +85,25 @@ class Settings:
             initial_response=self.initial_response,
             ehlo_name=self.ehlo_name,
             assumed_capabilities=self.assumed_capabilities,
+        )
+
+    def session(self, policy: SessionPolicy, *, seed: int, now_ms: int, snapshot: bytes | None) -> Session:
+        """Make the machine that stays logged in."""
+        return Session(
+            self.endpoint.protocol,
+            self.user,
+            host=self.endpoint.host,
+            port=self.endpoint.port,
+            tls=self.endpoint.tls,
+            authzid=self.authzid,
+            mechanisms=self.mechanisms,
+            initial_response=self.initial_response,
+            ehlo_name=self.ehlo_name,
+            assumed_capabilities=self.assumed_capabilities,
+            seed=seed,
+            policy=policy.in_milliseconds(self.service, self.token_lifetime_ms, self.timeout),
+            snapshot=snapshot,
+            now_ms=now_ms,
         )
 
 
@@ -120,6 +158,7 @@ def resolve(
         else service.get("assumed_capabilities"),
         scopes=service.get("scopes", ()),
         service=service,
+        token_lifetime_ms=profile.token_lifetime_ms if profile else None,
     )
     # The machine checks every field; a token of one letter stands in for the real one.
     settings.negotiation(AccessToken("x"))

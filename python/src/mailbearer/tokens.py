@@ -8,16 +8,23 @@ A source is one of
 * an ``async`` function of the same kind, for :mod:`mailbearer.aio`;
 * a ``google.auth.credentials.Credentials``;
 * an MSAL application (``PublicClientApplication`` or ``ConfidentialClientApplication``).
+
+A source that will not have a token before the user acts raises :class:`~mailbearer.TokenSourceFailed` with
+``permanent=True``; whatever else it raises is taken for an outage, and it is asked again later. Calls of one source
+never overlap: requests that come while one runs are joined to it, also those of other connections and sessions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 from ._core import AccessToken
 from .errors import ConfigError, Error, TokenSourceFailed
@@ -39,14 +46,17 @@ class Source(Protocol):
     can_refresh: bool
 
     def get(self, force_refresh: bool) -> Token:
-        """Get a token, past every cache where that is asked for."""
+        """Get a token in this thread, past every cache where that is asked for."""
+
+    def request(self, force_refresh: bool) -> Future[Token]:
+        """Get a token in another thread."""
 
     async def aget(self, force_refresh: bool) -> Token:
         """Get a token without blocking the event loop."""
 
 
 def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Source:
-    """Make a source of what the program has.
+    """Make a source of what the program has; the same one for the same thing, as long as it is in use.
 
     Raises:
         ConfigError: it is none of the known kinds.
@@ -54,14 +64,31 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
     """
     if isinstance(value, str | AccessToken):
         return FixedToken(AccessToken(value) if isinstance(value, str) else value)
+    # A bound method is another object each time that it is looked up.
+    identity = (id(getattr(value, "__self__", value)), id(getattr(value, "__func__", value)), user, tuple(scopes))
+    with _in_use_lock:
+        found = _in_use.get(identity)
+        if found is None:
+            found = _in_use[identity] = _new(value, user, scopes)
+        return found
+
+
+def _new(value: TokenSource, user: str, scopes: Sequence[str]) -> Source:
     if hasattr(value, "acquire_token_silent"):
         return MsalToken(value, user, scopes)
     if hasattr(value, "refresh") and hasattr(value, "expiry"):
         return GoogleToken(value)
+    if inspect.iscoroutinefunction(value):
+        return AwaitedToken(value)
     if callable(value):
         return CalledToken(value)
     kind = type(value).__name__
     raise ConfigError(f"token must be a str, a function, google-auth credentials or an MSAL application, not {kind}")
+
+
+# A source holds what it was made of, so that an identity is not used again while it is here.
+_in_use: WeakValueDictionary[tuple[Any, ...], Source] = WeakValueDictionary()
+_in_use_lock = threading.Lock()
 
 
 class FixedToken:
@@ -76,68 +103,182 @@ class FixedToken:
         """Return the token."""
         return self._token
 
+    def request(self, force_refresh: bool) -> Future[Token]:
+        """Return the token."""
+        future: Future[Token] = Future()
+        future.set_result(self._token)
+        return future
+
     async def aget(self, force_refresh: bool) -> Token:
         """Return the token."""
         return self._token
 
 
-class CalledToken:
-    """A function of the program. Calls do not overlap: a second one waits for the first."""
+class _Joined:
+    """A source whose calls do not overlap.
+
+    While one runs, at most one more waits: a request is joined to the call that runs, but not one that bypasses the
+    cache to one that does not.
+    """
+
+    can_refresh = True
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: tuple[bool, Future[Token]] | None = None
+        self._next: Future[Token] | None = None
+
+    def _call(self, force_refresh: bool) -> Token:
+        raise NotImplementedError
+
+    def get(self, force_refresh: bool) -> Token:
+        """Get a token; the call is made in this thread, unless one runs already."""
+        future, is_new = self._enter(force_refresh)
+        if is_new:
+            self._run()
+        return future.result()
+
+    def request(self, force_refresh: bool) -> Future[Token]:
+        """Get a token; the call is made in another thread."""
+        future, is_new = self._enter(force_refresh)
+        if is_new:
+            # A call that hangs must not keep the program from ending.
+            threading.Thread(target=self._run, name="mailbearer-token", daemon=True).start()
+        return future
+
+    async def aget(self, force_refresh: bool) -> Token:
+        """Get a token without blocking the event loop. When it is cancelled, the call goes on: others may wait."""
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not arrived.done():
+                arrived.set_result(None)
+
+        def tell(_: Future[Token]) -> None:
+            # The loop may be closed before a slow source answers.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(wake)
+
+        future = self.request(force_refresh)
+        future.add_done_callback(tell)
+        await arrived
+        return future.result()
+
+    def _enter(self, force_refresh: bool) -> tuple[Future[Token], bool]:
+        with self._lock:
+            if self._running is None:
+                future: Future[Token] = Future()
+                self._running = (force_refresh, future)
+                return future, True
+            bypasses, running = self._running
+            if bypasses or not force_refresh:
+                return running, False
+            self._next = self._next or Future()
+            return self._next, False
+
+    def _run(self) -> None:
+        while self._running is not None:
+            force_refresh, future = self._running
+            try:
+                token = self._call(force_refresh)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(token)
+            with self._lock:
+                self._running = (True, self._next) if self._next is not None else None
+                self._next = None
+
+
+class CalledToken(_Joined):
+    """A function of the program."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._function = function
+        self._takes_force = _takes_force_refresh(function)
+
+    def _call(self, force_refresh: bool) -> Token:
+        with _failures("the token source"):
+            return _read(self._function(force_refresh=force_refresh) if self._takes_force else self._function())
+
+
+class AwaitedToken:
+    """An async function of the program."""
 
     can_refresh = True
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._takes_force = _takes_force_refresh(function)
-        self._lock = threading.Lock()
-
-    def _call(self, force_refresh: bool) -> Any:
-        with self._lock:
-            return self._function(force_refresh=force_refresh) if self._takes_force else self._function()
+        self._flight: _Flight | None = None
 
     def get(self, force_refresh: bool) -> Token:
-        """Call the function."""
-        if inspect.iscoroutinefunction(self._function):
-            raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
-        try:
-            return _read(self._call(force_refresh))
-        except Error:
-            raise
-        except Exception as error:
-            raise TokenSourceFailed(f"the token source raised {type(error).__name__}") from error
+        """Refuse: there is no event loop."""
+        raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
+
+    def request(self, force_refresh: bool) -> Future[Token]:
+        """Refuse: there is no event loop."""
+        raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
 
     async def aget(self, force_refresh: bool) -> Token:
-        """Call the function: in a thread, where it is not async."""
-        if not inspect.iscoroutinefunction(self._function):
-            return await asyncio.to_thread(self.get, force_refresh)
+        """Await the function, or the call of it that is under way. It is cancelled when nobody waits any more."""
+        loop = asyncio.get_running_loop()
+        flight = self._flight
+        if flight is not None and (flight.loop is not loop or flight.task.done()):
+            flight = None
+        if flight is None or (force_refresh and not flight.bypasses):
+            task = loop.create_task(self._call(force_refresh, flight))
+            self._flight = flight = _Flight(loop, task, force_refresh)
+        flight.waiting += 1
         try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting:
+                flight.task.cancel()
+
+    async def _call(self, force_refresh: bool, before: _Flight | None) -> Token:
+        if before is not None:
+            await asyncio.wait([before.task])
+        with _failures("the token source"):
             arguments = {"force_refresh": force_refresh} if self._takes_force else {}
-            answer: Awaitable[Any] = self._function(**arguments)
-            return _read(await answer)
-        except Error:
-            raise
-        except Exception as error:
-            raise TokenSourceFailed(f"the token source raised {type(error).__name__}") from error
+            return _read(await self._function(**arguments))
 
 
-class GoogleToken:
+class _Flight:
+    """A call that is under way in an event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Token], bypasses: bool) -> None:
+        self.loop = loop
+        self.task = task
+        self.bypasses = bypasses
+        self.waiting = 0
+
+
+class GoogleToken(_Joined):
     """``google.auth.credentials.Credentials``; they refresh themselves where they are past their time."""
 
-    can_refresh = True
-
     def __init__(self, credentials: Any) -> None:
+        super().__init__()
         self._credentials = credentials
-        self._lock = threading.Lock()
 
-    def get(self, force_refresh: bool) -> Token:
-        """Refresh where that is needed or asked for."""
-        with self._lock:
-            try:
-                if force_refresh or not self._credentials.valid:
-                    self._credentials.refresh(_google_request())
-            except Exception as error:
-                raise TokenSourceFailed(f"google-auth raised {type(error).__name__}") from error
-            return Token(_token(self._credentials.token), self._expires_in_ms())
+    def _call(self, force_refresh: bool) -> Token:
+        with _failures("google-auth"):
+            if force_refresh or not self._credentials.valid:
+                self._refresh()
+        return Token(_token(self._credentials.token), self._expires_in_ms())
+
+    def _refresh(self) -> None:
+        from google.auth.exceptions import RefreshError
+
+        try:
+            self._credentials.refresh(_google_request())
+        except RefreshError as error:
+            # As with invalid_grant: the user has revoked the consent, or changed the password.
+            text = f"google-auth could not refresh: {type(error).__name__}"
+            raise TokenSourceFailed(text, permanent=not error.retryable) from error
 
     def _expires_in_ms(self) -> int | None:
         expiry = self._credentials.expiry
@@ -147,17 +288,16 @@ class GoogleToken:
         left = expiry.replace(tzinfo=datetime.UTC) - datetime.datetime.now(datetime.UTC)
         return max(0, int(left.total_seconds() * 1000))
 
-    async def aget(self, force_refresh: bool) -> Token:
-        """Do the same in a thread."""
-        return await asyncio.to_thread(self.get, force_refresh)
+
+# What MSAL calls an outage; every other error needs the user, or another configuration.
+_MSAL_OUTAGES = ("temporarily_unavailable", "server_error", "service_not_available", "request_timeout")
 
 
-class MsalToken:
+class MsalToken(_Joined):
     """An MSAL application: silently for an account, or for the client itself where it is confidential."""
 
-    can_refresh = True
-
     def __init__(self, application: Any, user: str, scopes: Sequence[str]) -> None:
+        super().__init__()
         self._application = application
         self._user = user
         # MSAL adds offline_access by itself and refuses it as an argument.
@@ -165,15 +305,12 @@ class MsalToken:
         if not self._scopes:
             raise ConfigError("token is an MSAL application, but no scopes are known: name the provider")
 
-    def get(self, force_refresh: bool) -> Token:
-        """Ask MSAL."""
-        try:
+    def _call(self, force_refresh: bool) -> Token:
+        with _failures("MSAL"):
             answer = self._acquire(force_refresh)
-        except Exception as error:
-            raise TokenSourceFailed(f"MSAL raised {type(error).__name__}") from error
         if not answer or "access_token" not in answer:
             reason = (answer or {}).get("error", "the user has not logged in with this application")
-            raise TokenSourceFailed(f"MSAL has no token: {reason}")
+            raise TokenSourceFailed(f"MSAL has no token: {reason}", permanent=reason not in _MSAL_OUTAGES)
         lives = answer.get("expires_in")
         return Token(_token(answer["access_token"]), None if lives is None else int(lives) * 1000)
 
@@ -192,9 +329,16 @@ class MsalToken:
             return client
         return None
 
-    async def aget(self, force_refresh: bool) -> Token:
-        """Do the same in a thread."""
-        return await asyncio.to_thread(self.get, force_refresh)
+
+@contextlib.contextmanager
+def _failures(of: str) -> Iterator[None]:
+    """Turn what a source raises into one exception, which does not repeat a text that may be secret."""
+    try:
+        yield
+    except Error:
+        raise
+    except Exception as error:
+        raise TokenSourceFailed(f"{of} raised {type(error).__name__}") from error
 
 
 def _takes_force_refresh(function: Callable[..., Any]) -> bool:

@@ -1,7 +1,4 @@
-"""The same for asyncio: :func:`connect`, :func:`imap` (aioimaplib) and :func:`smtp` (aiosmtplib).
-
-Cancelling a login closes its socket.
-"""
+"""A login with asyncio: from nothing to a TLS connection that is logged in."""
 
 from __future__ import annotations
 
@@ -10,19 +7,16 @@ import socket
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from . import tokens
-from ._core import AccessToken, Authenticated, Provider, Step, failure_of_host
-from .connection import Trace, masked, show, tls_reason
-from .errors import LoginFailed
-from .settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from .. import tokens
+from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
+from ..connection import Trace, failed, masked, show, tls_reason
+from ..errors import LoginFailed
+from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
 
-if TYPE_CHECKING:
-    import aioimaplib
-    import aiosmtplib
-
-__all__ = ["Connection", "connect", "imap", "smtp"]
+# For the goodbye of TLS when a connection is closed.
+_GOODBYE_SECONDS = 1.0
 
 
 class Connection:
@@ -31,9 +25,15 @@ class Connection:
     Attributes:
         reader: an :class:`asyncio.StreamReader`; octets that came behind the login are in it.
         writer: its :class:`asyncio.StreamWriter`.
+        transport: the :class:`asyncio.Transport` below them.
         endpoint, mechanism, capabilities, round_trips, seconds: as in :class:`mailbearer.Connection`.
+        verdict: why it ended, where a session watches it: see :func:`mailbearer.aio.sessions`.
 
     """
+
+    verdict: Verdict | None = None
+    # How long mail clients wait for an answer.
+    client_timeout: float | None = 60.0
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Connection:
         round_trips: int,
         seconds: float,
     ) -> None:
-        self._transport = transport
+        self.transport = transport
         self.endpoint = endpoint
         self.mechanism = authenticated.mechanism
         self.capabilities = list(authenticated.capabilities)
@@ -65,7 +65,7 @@ class Connection:
     @property
     def tls_version(self) -> str:
         """``TLSv1.3``, for example."""
-        return str(self._transport.get_extra_info("ssl_object").version())
+        return str(self.transport.get_extra_info("ssl_object").version())
 
     def _open_streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
@@ -73,28 +73,38 @@ class Connection:
             reader = asyncio.StreamReader(loop=loop)
             protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
             self.hand_over(protocol, b"")
-            self._streams = reader, asyncio.StreamWriter(self._transport, protocol, reader, loop)
+            self._streams = reader, asyncio.StreamWriter(self.transport, protocol, reader, loop)
         return self._streams
 
     def hand_over(self, protocol: Any, greeting: bytes) -> None:
         """Give the transport to another protocol, which reads the greeting and what is left over first."""
-        ended = self._transport.get_protocol()
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
+        ended = self.transport.get_protocol()
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
         first, self._leftover = greeting + self._leftover, b""
-        pending = ended.take() if isinstance(ended, _Inbox) else b""
+        pending = ended.take() if isinstance(ended, Inbox) else b""
         if first + pending:
             protocol.data_received(first + pending)
-        self._transport.resume_reading()
+        self.transport.resume_reading()
 
     async def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
+        """Close the connection; return when it is closed."""
+        self.transport.close()
+        try:
+            # A peer that does not say goodbye is not waited for.
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._closed()
+        except TimeoutError:
+            self.transport.abort()
+        except (OSError, ssl.SSLError):
+            return
+
+    async def _closed(self) -> None:
+        protocol = self.transport.get_protocol()
         if self._streams is not None:
-            try:
-                await self._streams[1].wait_closed()
-            except (OSError, ssl.SSLError):
-                return
+            await self._streams[1].wait_closed()
+        elif isinstance(protocol, Inbox):
+            await protocol.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,66 +179,16 @@ async def connect(
         return await _login(settings, second, trace)
 
 
-async def imap(user: str, token: tokens.TokenSource, **settings: Any) -> aioimaplib.IMAP4:
-    """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
-    import aioimaplib
-
-    connection = await connect("imap", user, token, **settings)
-
-    class LoggedIn(aioimaplib.IMAP4):
-        """aioimaplib over a connection that is logged in."""
-
-        def create_client(self, host: str, port: int, loop: Any, conn_lost_cb: Any = None, *rest: Any) -> None:
-            loop = asyncio.get_running_loop()
-            self.protocol = aioimaplib.IMAP4ClientProtocol(loop, conn_lost_cb)
-            self._client_task = loop.create_future()
-            self._client_task.set_result((connection._transport, self.protocol))
-
-    client = LoggedIn(connection.endpoint.host, connection.endpoint.port)
-    connection.hand_over(client.protocol, b"")
-    client.protocol.state = aioimaplib.AUTH
-    if connection.capabilities:
-        client.protocol.capabilities = set(connection.capabilities)
-    else:
-        await client.protocol.capability()
-    return client
-
-
-async def smtp(user: str, token: tokens.TokenSource, **settings: Any) -> aiosmtplib.SMTP:
-    """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
-    import aiosmtplib
-    from aiosmtplib.protocol import SMTPProtocol
-
-    connection = await connect("smtp", user, token, **settings)
-
-    class LoggedIn(aiosmtplib.SMTP):
-        """aiosmtplib over a connection that is logged in."""
-
-        async def _create_connection(self, timeout: float | None) -> aiosmtplib.SMTPResponse:
-            lost = self._on_connection_lost
-            self.protocol = SMTPProtocol(loop=asyncio.get_running_loop(), connection_lost_callback=lost)
-            self.transport = connection._transport
-            connection.hand_over(self.protocol, b"220 logged in\r\n")
-            return await self.protocol.read_response(timeout=timeout)
-
-    client = LoggedIn(hostname=connection.endpoint.host, port=connection.endpoint.port, start_tls=False)
-    await client.connect()
-    # RFC 4954 section 4: what EHLO said before the login stays true, and need not be asked again.
-    extensions = "\n".join([connection.endpoint.host, *connection.capabilities])
-    client.last_ehlo_response = aiosmtplib.SMTPResponse(250, extensions)
-    return client
-
-
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
-    attempt = _Attempt(settings, trace)
+    login = _Login(settings, trace)
     try:
         async with asyncio.timeout(settings.timeout):
-            return await attempt.run(token)
+            return await login.run(token)
     except TimeoutError:
-        raise _failed("timed_out", "in connection and login together") from None
+        raise failed("timed_out", "in connection and login together") from None
 
 
-class _Inbox(asyncio.Protocol):
+class Inbox(asyncio.Protocol):
     """Collects what comes until somebody waits for it. asyncio's own streams keep octets across STARTTLS."""
 
     # A login is far smaller; a server that sends more is held back.
@@ -237,26 +197,31 @@ class _Inbox(asyncio.Protocol):
     def __init__(self) -> None:
         self._data = bytearray()
         self._ended = False
+        self.is_lost = False
         self._waiter: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Keep what came."""
         self._data += data
         if len(self._data) > self._PAUSE_OCTETS and self._transport is not None:
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
+        """Note the end."""
         self._ended = True
         self._wake()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._ended = True
+        """Note that it is gone."""
+        self._ended = self.is_lost = True
         self._wake()
 
     def _wake(self) -> None:
@@ -264,37 +229,42 @@ class _Inbox(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def take(self) -> bytes:
+        """Return what nobody has read."""
         data = bytes(self._data)
         self._data.clear()
         return data
 
+    async def wait_closed(self) -> None:
+        """Return when the connection is gone."""
+        while not self.is_lost:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
     async def read(self) -> bytes:
         """Return what has come; nothing at the end."""
         if not self._data and not self._ended:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            await self._wait()
         data = self.take()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
         return data
 
 
-class _Attempt:
-    """One attempt: it owns the transport until it is logged in."""
+class _Login:
+    """One login: it gives the octets to the machine, and what the machine says to the link."""
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
         self._trace = trace
-        self._loop = asyncio.get_running_loop()
-        self._begun = self._loop.time()
-        self._inbox = _Inbox()
-        self._transport: asyncio.Transport | None = None
-        self._round_trips = 0
+        self._link = Link(settings)
 
     async def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
         try:
-            await self._open()
+            await self._link.open()
             step = await self._read(negotiation)
             while True:
                 self._send(step)
@@ -310,17 +280,55 @@ class _Attempt:
                         assert step.failure is not None
                         raise LoginFailed(step.failure)
         except BaseException:
-            if self._transport is not None:
-                self._transport.abort()
+            self._link.abort()
             raise
 
     def _done(self, authenticated: Authenticated) -> Connection:
-        assert self._transport is not None
-        self._transport.pause_reading()
-        seconds = self._loop.time() - self._begun
-        return Connection(self._transport, self._settings.endpoint, authenticated, self._round_trips, seconds)
+        link = self._link
+        return Connection(link.logged_in(), self._settings.endpoint, authenticated, link.round_trips, link.seconds)
 
-    async def _open(self) -> None:
+    async def _start_tls(self, negotiation: Negotiation) -> Step:
+        injected = self._link.take()
+        if injected:
+            return negotiation.receive(injected)
+        await self._link.start_tls()
+        return negotiation.tls_established()
+
+    async def _read(self, negotiation: Negotiation) -> Step:
+        data = await self._link.read()
+        if self._trace:
+            show(self._trace, "S", data, negotiation)
+        return negotiation.receive(data) if data else negotiation.closed()
+
+    def _send(self, step: Step) -> None:
+        if not step.send:
+            return
+        if self._trace:
+            show(self._trace, "C", masked(step))
+        self._link.write(step.send)
+
+
+class Link:
+    """A transport on its way to be logged in: TCP, TLS, reads and writes. The caller keeps the deadline.
+
+    Everything that fails is a :class:`~mailbearer.LoginFailed`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self._inbox = Inbox()
+        self._transport: asyncio.Transport | None = None
+        self.round_trips = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long this has taken so far."""
+        return self._loop.time() - self._begun
+
+    async def open(self) -> None:
+        """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
         endpoint = self._settings.endpoint
         implicit = endpoint.tls == "implicit"
         try:
@@ -332,21 +340,21 @@ class _Attempt:
                 server_hostname=endpoint.host if implicit else None,
             )
         except ssl.SSLError as error:
-            raise _failed("tls_failed", tls_reason(error)) from None
+            raise failed("tls_failed", tls_reason(error)) from None
         except socket.gaierror:
-            raise _failed("connection_lost", f"the host {endpoint.host} was not found") from None
+            raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
         except OSError as error:
             cause = "tls_failed" if implicit and isinstance(error, ConnectionResetError) else "connection_lost"
-            raise _failed(cause, f"{endpoint.host}:{endpoint.port}: {error.strerror or 'refused'}") from None
+            raise failed(cause, f"{endpoint.host}:{endpoint.port}: {error.strerror or 'refused'}") from None
         self._transport = transport
-        # asyncio sets TCP_NODELAY by itself.
 
-    async def _start_tls(self, negotiation: Any) -> Step:
+    def take(self) -> bytes:
+        """Return what has come and nobody has read: before the handshake, that must be nothing."""
+        return self._inbox.take()
+
+    async def start_tls(self) -> None:
+        """Do the handshake; certificate and host name are verified."""
         assert self._transport is not None
-        injected = self._inbox.take()
-        if injected:
-            step: Step = negotiation.receive(injected)
-            return step
         try:
             upgraded = await self._loop.start_tls(
                 self._transport,
@@ -355,32 +363,32 @@ class _Attempt:
                 server_hostname=self._settings.endpoint.host,
             )
         except ssl.SSLError as error:
-            raise _failed("tls_failed", tls_reason(error)) from None
+            raise failed("tls_failed", tls_reason(error)) from None
         except OSError:
-            raise _failed("tls_failed", "the connection ended in the handshake") from None
+            raise failed("tls_failed", "the connection ended in the handshake") from None
         if upgraded is None:
-            raise _failed("tls_failed", "the connection ended in the handshake")
+            raise failed("tls_failed", "the connection ended in the handshake")
         self._transport = upgraded
         self._inbox.connection_made(upgraded)
-        established: Step = negotiation.tls_established()
-        return established
 
-    async def _read(self, negotiation: Any) -> Step:
-        data = await self._inbox.read()
-        if self._trace:
-            show(self._trace, "S", data, negotiation)
-        step: Step = negotiation.receive(data) if data else negotiation.closed()
-        return step
+    async def read(self) -> bytes:
+        """Return what has come; nothing at the end."""
+        return await self._inbox.read()
 
-    def _send(self, step: Step) -> None:
-        if not step.send:
-            return
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
         assert self._transport is not None
-        if self._trace:
-            show(self._trace, "C", masked(step))
-        self._round_trips += 1
-        self._transport.write(step.send)
+        self.round_trips += 1
+        self._transport.write(data)
 
+    def logged_in(self) -> asyncio.Transport:
+        """Return the transport, paused: it belongs to somebody else from now on."""
+        assert self._transport is not None
+        transport, self._transport = self._transport, None
+        transport.pause_reading()
+        return transport
 
-def _failed(cause: str, detail: str) -> LoginFailed:
-    return LoginFailed(failure_of_host(cause, detail))
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()

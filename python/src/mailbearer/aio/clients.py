@@ -1,0 +1,142 @@
+"""The clients that people already use with asyncio, logged in: aioimaplib and aiosmtplib."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .._core import Verdict
+from ..errors import SessionEnded
+from ..tokens import TokenSource
+from .connection import Connection, connect
+
+if TYPE_CHECKING:
+    import aioimaplib
+    import aiosmtplib
+
+
+async def imap(user: str, token: TokenSource, **settings: Any) -> aioimaplib.IMAP4:
+    """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
+    return await imap_over(await connect("imap", user, token, **settings))
+
+
+async def smtp(user: str, token: TokenSource, **settings: Any) -> aiosmtplib.SMTP:
+    """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
+    return await smtp_over(await connect("smtp", user, token, **settings))
+
+
+async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
+    """Make an ``aioimaplib.IMAP4`` over a connection that is logged in."""
+    import aioimaplib
+
+    class LoggedIn(aioimaplib.IMAP4):
+        """aioimaplib over a connection that is logged in."""
+
+        def create_client(self, host: str, port: int, loop: Any, conn_lost_cb: Any = None, *rest: Any) -> None:
+            loop = asyncio.get_running_loop()
+            self.protocol = Imap(loop, conn_lost_cb)
+            self._client_task = loop.create_future()
+            self._client_task.set_result((connection.transport, self.protocol))
+
+        async def wait_server_push(self, *arguments: Any, **options: Any) -> Any:
+            push = await super().wait_server_push(*arguments, **options)
+            if not push and connection.verdict is not None:
+                raise SessionEnded(connection.verdict)
+            return push
+
+    class Imap(aioimaplib.IMAP4ClientProtocol):
+        """Its protocol: commands without an answer learn of the end, for which aioimaplib would let them wait."""
+
+        def connection_lost(self, error: Exception | None) -> None:
+            super().connection_lost(error)
+            if error is None:
+                return
+            pending = [*self.pending_async_commands.values(), self.pending_sync_command]
+            for command in pending:
+                if command is not None:
+                    command._exception = error
+                    command.close(b"", "KO")
+            # Whoever waits for the server in IDLE.
+            self.idle_queue.put_nowait([])
+
+    client = LoggedIn(connection.endpoint.host, connection.endpoint.port, timeout=connection.client_timeout)
+    connection.hand_over(client.protocol, b"")
+    client.protocol.state = aioimaplib.AUTH
+    if connection.capabilities:
+        client.protocol.capabilities = set(connection.capabilities)
+    else:
+        await client.protocol.capability()
+    return client
+
+
+async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
+    """Make an ``aiosmtplib.SMTP`` over a connection that is logged in."""
+    import aiosmtplib
+    from aiosmtplib.protocol import SMTPProtocol
+
+    class LoggedIn(aiosmtplib.SMTP):
+        """aiosmtplib over a connection that is logged in."""
+
+        async def _create_connection(self, timeout: float | None) -> aiosmtplib.SMTPResponse:
+            lost = self._on_connection_lost
+            self.protocol = SMTPProtocol(loop=asyncio.get_running_loop(), connection_lost_callback=lost)
+            self.transport = connection.transport
+            connection.hand_over(self.protocol, b"220 logged in\r\n")
+            return await self.protocol.read_response(timeout=timeout)
+
+        async def execute_command(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
+            with _typed(connection):
+                reply = await super().execute_command(*arguments, **options)
+                if reply.code == _CLOSING and connection.verdict is not None:
+                    raise aiosmtplib.SMTPServerDisconnected(reply.message)
+            return reply
+
+        async def data(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
+            with _typed(connection):
+                return await super().data(*arguments, **options)
+
+    client = LoggedIn(
+        hostname=connection.endpoint.host,
+        port=connection.endpoint.port,
+        start_tls=False,
+        timeout=connection.client_timeout,
+    )
+    await client.connect()
+    # RFC 4954 section 4: what EHLO said before the login stays true, and need not be asked again.
+    extensions = "\n".join([connection.endpoint.host, *connection.capabilities])
+    client.last_ehlo_response = aiosmtplib.SMTPResponse(250, extensions)
+    return client
+
+
+# RFC 5321 section 4.2.2: service not available, closing transmission channel.
+_CLOSING = 421
+
+
+@contextlib.contextmanager
+def _typed(connection: Connection) -> Iterator[None]:
+    """Where the session has ended, turn what aiosmtplib raises into our exception, which is one of its own as well."""
+    import aiosmtplib
+
+    try:
+        yield
+    except (SessionEnded, aiosmtplib.SMTPException) as error:
+        if connection.verdict is None:
+            raise
+        raise _smtp_session_ended()(connection.verdict) from error
+
+
+@functools.cache
+def _smtp_session_ended() -> type[SessionEnded]:
+    import aiosmtplib
+
+    class SmtpSessionEnded(SessionEnded, aiosmtplib.SMTPServerDisconnected):
+        """The session is over, as aiosmtplib says it."""
+
+        def __init__(self, verdict: Verdict) -> None:
+            SessionEnded.__init__(self, verdict)
+            self.message = str(self)
+
+    return SmtpSessionEnded

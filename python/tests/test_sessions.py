@@ -1,0 +1,558 @@
+"""Sessions against the testing server: expiry, renewal, refusals, sources that fail, and what programs see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import imaplib
+import poplib
+import smtplib
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import aiosmtplib
+import pytest
+
+import mailbearer
+import mailbearer.aio
+from mailbearer import SessionEvent, SessionPolicy
+from mailbearer.testing import Server
+
+USER = "joe@gmail.com"
+AT_END = SessionPolicy(renewal="at_end", backoff_base=0.05)
+QUICK = SessionPolicy(backoff_base=0.05, backoff_max=0.2)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(token_lifetime=1.0) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    gc.collect()
+    deadline = time.monotonic() + 3
+    while any(thread.name.startswith("mailbearer-") for thread in threading.enumerate()):
+        left = [thread.name for thread in threading.enumerate()]
+        assert time.monotonic() < deadline, f"threads are left behind: {left}"
+        time.sleep(0.01)
+
+
+def source(server: Server, seconds: float = 1.0) -> Callable[[], tuple[str, float]]:
+    return lambda: (server.issue_token(USER, lifetime=seconds), seconds)
+
+
+def for_ever(call: Callable[[], Any]) -> None:
+    while True:
+        call()
+        time.sleep(0.01)
+
+
+async def for_ever_async(call: Callable[[], Any]) -> None:
+    while True:
+        await call()
+
+
+class Log:
+    """Keeps the events."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[float, SessionEvent]] = []
+
+    def __call__(self, event: SessionEvent) -> None:
+        self.events.append((time.monotonic(), event))
+
+    def of(self, kind: str) -> list[SessionEvent]:
+        return [event for _, event in self.events if event.kind == kind]
+
+
+# ---- The end of a session, as the program sees it -------------------------------------------------------------------
+
+
+def test_imap_raises_the_end_in_the_middle_of_a_command(server: Server) -> None:
+    sessions = mailbearer.sessions("imap", USER, source(server), policy=AT_END, **server.at("imap"))
+    with sessions:
+        connection = next(sessions)
+        connection.client.select("INBOX")
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            for_ever(connection.client.noop)
+        assert isinstance(caught.value, imaplib.IMAP4.abort)
+        assert caught.value.cause == "token_expired"
+        assert caught.value.verdict is connection.verdict
+        again = next(sessions)
+        assert again.generation == 2
+        assert again.resumed is not None
+        assert again.resumed.selected is not None
+        assert again.resumed.selected.name == "INBOX"
+
+
+def test_pop3_and_smtp_raise_it_as_their_own_exception_too(server: Server) -> None:
+    with mailbearer.sessions("pop3", USER, source(server), policy=AT_END, **server.at("pop3")) as pop3_sessions:
+        pop3 = next(pop3_sessions).client
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            for_ever(pop3.noop)
+        assert isinstance(caught.value, poplib.error_proto)
+    with mailbearer.sessions("smtp", USER, source(server), policy=AT_END, **server.at("smtp")) as smtp_sessions:
+        smtp = next(smtp_sessions).client
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            for_ever(smtp.noop)
+        assert isinstance(caught.value, smtplib.SMTPServerDisconnected)
+
+
+@pytest.mark.parametrize("cut", ["words", "silent"])
+def test_a_block_that_the_end_leaves_goes_on_with_the_next(server: Server, cut: str) -> None:
+    del server
+    generations = []
+    with Server(token_lifetime=0.5, cut=cut) as other:  # type: ignore[arg-type]
+        for connection in mailbearer.sessions("imap", USER, source(other, 0.5), policy=AT_END, **other.at("imap")):
+            generations.append(connection.generation)
+            with connection:
+                while len(generations) < 3:
+                    connection.client.noop()
+                    time.sleep(0.01)
+            if len(generations) == 3:
+                break
+    assert generations == [1, 2, 3]
+
+
+def test_other_exceptions_are_not_swallowed(server: Server) -> None:
+    with (
+        mailbearer.sessions("imap", USER, source(server), **server.at("imap")) as sessions,
+        pytest.raises(ZeroDivisionError),
+        next(sessions),
+    ):
+        _ = 1 / 0
+
+
+def test_asyncio_streams_give_what_came_and_then_the_end(server: Server) -> None:
+    async def main() -> list[bytes]:
+        lines = []
+        sessions = mailbearer.aio.sessions("imap", USER, source(server), policy=AT_END, **server.at("imap"))
+        async with sessions:
+            connection = await anext(sessions)
+
+            async def readline() -> None:
+                lines.append(await connection.reader.readline())
+
+            connection.writer.write(b"A1 NOOP\r\n")
+            with pytest.raises(mailbearer.SessionEnded) as caught:
+                await for_ever_async(readline)
+            assert caught.value.cause == "token_expired"
+            with pytest.raises(mailbearer.SessionEnded):
+                connection.writer.write(b"A2 NOOP\r\n")
+            assert (await anext(sessions)).generation == 2
+        return lines
+
+    lines = asyncio.run(main())
+    assert lines[0] == b"A1 OK Success\r\n"
+    assert lines[1].startswith(b"* BYE")
+
+
+def test_aioimaplib_and_aiosmtplib_raise_the_end(server: Server) -> None:
+    async def imap() -> None:
+        sessions = mailbearer.aio.sessions(
+            "imap", USER, source(server), client="aioimaplib", policy=AT_END, **server.at("imap")
+        )
+        async with sessions:
+            client = (await anext(sessions)).client
+            await client.select("INBOX")
+            idle = await client.idle_start(timeout=30)
+            with pytest.raises(mailbearer.SessionEnded):
+                await for_ever_async(client.wait_server_push)
+            with pytest.raises(mailbearer.SessionEnded):
+                await idle
+            again = await anext(sessions)
+            assert again.resumed is not None
+            assert again.resumed.idling
+
+    async def smtp() -> None:
+        sessions = mailbearer.aio.sessions(
+            "smtp", USER, source(server), client="aiosmtplib", policy=AT_END, **server.at("smtp")
+        )
+        async with sessions:
+            connection = await anext(sessions)
+            with pytest.raises(mailbearer.SessionEnded) as caught:
+                await for_ever_async(connection.client.noop)
+            assert isinstance(caught.value, aiosmtplib.SMTPServerDisconnected)
+
+    asyncio.run(imap())
+    asyncio.run(smtp())
+
+
+# ---- Renewal --------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_renewed_before_its_end(server: Server) -> None:
+    log = Log()
+    sessions = mailbearer.sessions("pop3", USER, source(server), on_event=log, **server.at("pop3"))
+    for connection in sessions:
+        with connection:
+            begun = time.monotonic()
+            assert connection.renew_by is None
+            assert connection.wait(5)
+            assert connection.renew_by is not None
+            assert begun < connection.renew_by < begun + 1.0
+            connection.client.noop()
+        if connection.generation == 2:
+            break
+    assert [event.cause for event in log.of("ended")] == ["no_fault", "no_fault"]
+    assert [event.text for event in log.of("renewing")] == ["token_expiry", "token_expiry"]
+
+
+def test_who_ignores_a_renewal_is_cut_before_the_server_does_it(server: Server) -> None:
+    with mailbearer.sessions("smtp", USER, source(server), **server.at("smtp")) as sessions:
+        connection = next(sessions)
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            for_ever(connection.client.noop)
+        assert caught.value.cause == "session_limit"
+    assert "ended" not in [event.what for event in server.events()]
+
+
+def test_with_overlap_the_next_is_there_before_the_last_is_gone(server: Server) -> None:
+    policy = SessionPolicy(renewal="overlap")
+    with mailbearer.sessions("imap", USER, source(server), policy=policy, **server.at("imap")) as sessions:
+        first = next(sessions)
+        assert first.wait(5)
+        wait_for_sessions(server, 2)
+        assert first.client.noop()[0] == "OK"
+        assert next(sessions).generation == 2
+
+
+def test_pop3_deletions_are_committed_when_the_block_is_left_and_not_when_it_is_cut(server: Server) -> None:
+    sessions = mailbearer.sessions("pop3", USER, source(server), policy=AT_END, **server.at("pop3"))
+    with sessions:
+        with next(sessions) as connection:
+            connection.client.dele(1)
+        assert len(server.messages(USER)) == 2
+        with next(sessions) as connection:
+            connection.client.dele(1)
+            for_ever(connection.client.noop)
+        assert len(server.messages(USER)) == 2
+        again = next(sessions)
+        assert again.resumed is not None
+        assert again.resumed.uncommitted_deletes == [1]
+
+
+# ---- Tokens that are refused, and sources that fail -----------------------------------------------------------------
+
+
+def needs_user(server: Server, token: Any, log: Log, **options: Any) -> mailbearer.NeedsUser:
+    sessions = mailbearer.sessions("imap", USER, token, on_event=log, policy=QUICK, **server.at("imap"), **options)
+    with sessions, pytest.raises(mailbearer.NeedsUser) as caught:
+        next(sessions)
+    return caught.value
+
+
+def test_two_refusals_ask_the_user_and_no_third_is_made(server: Server) -> None:
+    log = Log()
+    error = needs_user(server, lambda: server.issue_token(USER, lifetime=0.0), log)
+    assert error.cause == "token_rejected"
+    assert error.advice == "ask_user"
+    assert [event.what for event in server.events()].count("refused") == 2
+
+
+def test_the_refused_token_handed_back_asks_the_user(server: Server) -> None:
+    log = Log()
+    error = needs_user(server, server.issue_token(USER, lifetime=0.0), log)
+    assert error.cause == "token_rejected"
+    assert [event.what for event in server.events()].count("refused") == 1
+
+
+def test_a_source_that_fails_for_good_asks_the_user(server: Server) -> None:
+    def revoked() -> str:
+        raise mailbearer.TokenSourceFailed("the consent is gone", permanent=True)
+
+    error = needs_user(server, revoked, Log())
+    assert error.cause == "token_unavailable"
+    assert isinstance(error.__cause__, mailbearer.TokenSourceFailed)
+
+
+def test_a_source_that_gives_no_token_asks_the_user(server: Server) -> None:
+    assert needs_user(server, lambda: "two words", Log()).cause == "token_unavailable"
+
+
+def test_a_source_whose_tokens_have_expired_asks_the_user(server: Server) -> None:
+    log = Log()
+    assert needs_user(server, lambda: (server.issue_token(USER), 0.0), log).cause == "token_expired"
+    assert log.of("connecting") == []
+    assert len(log.of("fetching_token")) == 2
+
+
+def test_a_source_that_raises_is_asked_again_later(server: Server) -> None:
+    log = Log()
+    calls = []
+
+    def broken() -> tuple[str, float]:
+        calls.append(time.monotonic())
+        if len(calls) < 4:
+            raise ConnectionError("no route")
+        return source(server)()
+
+    with mailbearer.sessions("imap", USER, broken, on_event=log, policy=QUICK, **server.at("imap")) as sessions:
+        assert next(sessions).client.noop()[0] == "OK"
+    assert len(log.of("token_failed")) == 3
+    waits = [event.seconds for event in log.of("waiting")]
+    assert all(wait is not None and wait <= 0.25 for wait in waits)
+
+
+def test_a_source_that_hangs_is_given_up_and_asked_again_and_leaves_one_thread(server: Server) -> None:
+    log = Log()
+    go_on = threading.Event()
+
+    def hangs() -> tuple[str, float]:
+        go_on.wait(10)
+        return source(server)()
+
+    policy = SessionPolicy(token_timeout=0.1, backoff_base=0.05, backoff_max=0.1)
+    with mailbearer.sessions("imap", USER, hangs, on_event=log, policy=policy, **server.at("imap")) as sessions:
+        threading.Timer(1.0, go_on.set).start()
+        assert next(sessions).client.noop()[0] == "OK"
+        assert len([one for one in threading.enumerate() if one.name == "mailbearer-token"]) <= 1
+    assert 2 <= len(log.of("fetching_token")) <= 12
+
+
+def test_an_async_source_that_hangs_is_cancelled_and_asked_again(server: Server) -> None:
+    calls = []
+
+    async def hangs() -> tuple[str, float]:
+        calls.append(None)
+        if len(calls) < 3:
+            await asyncio.sleep(3600)
+        return source(server, 120)()
+
+    async def main() -> None:
+        policy = SessionPolicy(token_timeout=0.1, backoff_base=0.05)
+        async with mailbearer.aio.sessions("imap", USER, hangs, policy=policy, **server.at("imap")) as sessions:
+            assert (await anext(sessions)).generation == 1
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert len(calls) == 3
+
+
+def test_to_go_on_after_the_user_has_acted_is_to_iterate_again(server: Server) -> None:
+    good = False
+
+    def token() -> str:
+        return server.issue_token(USER, lifetime=60.0 if good else 0.0)
+
+    with mailbearer.sessions("imap", USER, token, **server.at("imap")) as sessions:
+        with pytest.raises(mailbearer.NeedsUser):
+            next(sessions)
+        good = True
+        assert next(sessions).client.noop()[0] == "OK"
+
+
+def test_a_wrong_certificate_gives_up_and_says_what_was_wrong(server: Server) -> None:
+    settings = server.at("imap") | {"ssl_context": None}
+    with mailbearer.sessions("imap", USER, source(server), **settings) as sessions:
+        with pytest.raises(mailbearer.GaveUp, match="certificate") as caught:
+            next(sessions)
+        assert caught.value.cause == "tls_failed"
+
+
+def test_requests_for_a_token_are_joined(server: Server) -> None:
+    calls = []
+
+    def slow() -> tuple[str, float]:
+        calls.append(None)
+        time.sleep(0.3)
+        return server.issue_token(USER, lifetime=60.0), 60.0
+
+    async def main() -> None:
+        async def one(protocol: Any) -> None:
+            async with mailbearer.aio.sessions(protocol, USER, slow, **server.at(protocol)) as sessions:
+                assert (await anext(sessions)).generation == 1
+
+        await asyncio.gather(one("imap"), one("pop3"), one("smtp"))
+
+    asyncio.run(main())
+    assert len(calls) == 1
+
+
+# ---- The server refuses, restarts, or is not there ------------------------------------------------------------------
+
+
+def test_a_server_that_is_busy_is_tried_again_within_the_wait_that_was_named(server: Server) -> None:
+    log = Log()
+    server.refuse("too_many_connections")
+    threading.Timer(0.5, server.refuse, [None]).start()
+    with mailbearer.sessions("imap", USER, source(server), on_event=log, policy=QUICK, **server.at("imap")) as sessions:
+        assert next(sessions).client.noop()[0] == "OK"
+    check_waits(log)
+    assert {event.cause for event in log.of("login_failed")} == {"too_many_connections"}
+
+
+def check_waits(log: Log) -> None:
+    """After each wait that was named, and not before, something is done."""
+    waits = 0
+    for (at, event), (next_at, _) in zip(log.events, log.events[1:], strict=False):
+        if event.kind == "waiting":
+            waits += 1
+            assert event.seconds is not None
+            assert event.seconds - 0.02 < next_at - at < event.seconds + 0.3
+    assert waits > 0
+
+
+def test_a_server_that_restarts_is_found_again(server: Server) -> None:
+    with mailbearer.sessions("imap", USER, source(server, 60), policy=QUICK, **server.at("imap")) as sessions:
+        with next(sessions) as connection:
+            server.restart()
+            for_ever(connection.client.noop)
+        assert next(sessions).client.noop()[0] == "OK"
+
+
+# ---- The end of all -------------------------------------------------------------------------------------------------
+
+
+def test_to_break_ends_everything(server: Server) -> None:
+    for connection in mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")):
+        assert connection.client.noop()[0] == "OK"
+        break
+    del connection
+    wait_for_sessions(server, 0)
+
+
+def wait_for_sessions(server: Server, count: int) -> None:
+    gc.collect()
+    deadline = time.monotonic() + 2
+    while server.sessions != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_to_close_wakes_who_waits(server: Server) -> None:
+    server.refuse("unavailable")
+    sessions = mailbearer.sessions("imap", USER, source(server), **server.at("imap"))
+    threading.Timer(0.3, sessions.close).start()
+    assert list(sessions) == []
+
+
+def test_to_close_wakes_who_reads(server: Server) -> None:
+    sessions = mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap"))
+    connection = next(sessions)
+    threading.Timer(0.3, sessions.close).start()
+    with pytest.raises(mailbearer.SessionEnded) as caught:
+        connection.sock.recv(100)
+    assert caught.value.cause == "cancelled"
+
+
+def test_a_cancelled_task_leaves_nothing(server: Server) -> None:
+    async def work() -> None:
+        async for connection in mailbearer.aio.sessions("imap", USER, source(server, 60), **server.at("imap")):
+            async with connection:
+                await connection.reader.readline()
+
+    async def main() -> None:
+        task = asyncio.create_task(work())
+        await asyncio.to_thread(wait_for_sessions, server, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(wait_for_sessions, server, 0)
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_to_wait_for_the_first_connection_can_be_cancelled(server: Server) -> None:
+    async def main() -> None:
+        server.refuse("unavailable")
+        async with mailbearer.aio.sessions("imap", USER, source(server), policy=QUICK, **server.at("imap")) as sessions:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(sessions), 0.3)
+            server.refuse(None)
+            assert (await anext(sessions)).generation == 1
+
+    asyncio.run(main())
+
+
+# ---- Snapshots, sleep, settings -------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_goes_on_where_it_was(server: Server) -> None:
+    options: dict[str, Any] = server.at("imap")
+    with mailbearer.sessions("imap", USER, source(server, 60), **options) as sessions:
+        next(sessions).client.select("INBOX")
+        snapshot = sessions.snapshot()
+    with mailbearer.sessions("imap", USER, source(server, 60), snapshot=snapshot, **options) as sessions:
+        connection = next(sessions)
+        assert connection.generation == 2
+        assert connection.resumed is not None
+        assert connection.resumed.selected is not None
+    with pytest.raises(mailbearer.ConfigError):
+        mailbearer.sessions("imap", USER, source(server), snapshot=snapshot[:-1], **options)
+
+
+def test_woke_makes_a_new_connection(server: Server) -> None:
+    with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+        first = next(sessions)
+        sessions.woke()
+        assert first.verdict is not None
+        assert first.verdict.cause == "connection_lost"
+        assert next(sessions).generation == 2
+        assert sessions.status()["phase"] == "online"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"client": "imapclient", "protocol": "pop3"}, "client"),
+        ({"policy": SessionPolicy(lead=-1.0)}, "lead"),
+        ({"policy": SessionPolicy(backoff_base=10.0, backoff_max=1.0)}, "backoff_max"),
+        ({"policy": SessionPolicy(renewal="overlap"), "protocol": "smtp"}, "overlap"),
+        ({"snapshot": b"no snapshot"}, "snapshot"),
+        ({"timeout": 0}, "timeout"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_an_error_at_once(server: Server, options: dict[str, Any], words: str) -> None:
+    protocol = options.pop("protocol", "imap")
+    for sessions in (mailbearer.sessions, mailbearer.aio.sessions):
+        with pytest.raises(mailbearer.ConfigError, match=words):
+            sessions(protocol, USER, source(server), **server.at(protocol) | options)
+
+
+def test_an_async_source_needs_asyncio(server: Server) -> None:
+    async def token() -> str:
+        return ""
+
+    with pytest.raises(mailbearer.ConfigError, match=r"mailbearer\.aio"):
+        mailbearer.sessions("imap", USER, token, **server.at("imap"))
+
+
+def test_an_observer_that_raises_ends_nothing(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    def observer(event: SessionEvent) -> None:
+        raise ValueError(event.kind)
+
+    with mailbearer.sessions("imap", USER, source(server), on_event=observer, **server.at("imap")) as sessions:
+        assert next(sessions).client.noop()[0] == "OK"
+    assert "on_event raised" in caplog.text
+
+
+def test_a_silent_server_ends_in_time(server: Server) -> None:
+    server.set_fault("command", "vanish")
+    with mailbearer.sessions("imap", USER, source(server, 60), timeout=0.5, **server.at("imap")) as sessions:
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            next(sessions).client.noop()
+        assert caught.value.cause == "timed_out"
+
+    async def main() -> AsyncIterator[None]:
+        server.set_fault("command", "vanish")
+        async with mailbearer.aio.sessions(
+            "imap", USER, source(server, 60), timeout=0.5, **server.at("imap")
+        ) as sessions:
+            connection = await anext(sessions)
+            connection.writer.write(b"A1 NOOP\r\n")
+            with pytest.raises(mailbearer.SessionEnded) as caught:
+                await connection.reader.readline()
+            assert caught.value.cause == "timed_out"
+        yield
+
+    async def run() -> None:
+        async for _ in main():
+            pass
+
+    asyncio.run(run())
