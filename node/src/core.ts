@@ -422,7 +422,7 @@ export class Session {
     }
 
     /** The connection ended; with the last line of the server and the cause, where the host knows them. */
-    ended(nowMs: number, ticket: number, known: { lastLine?: string; cause?: Cause } = {}): Plan {
+    ended(nowMs: number, ticket: number, known: { lastLine?: string | undefined; cause?: Cause | undefined } = {}): Plan {
         const number = numeric(ticket, "ticket");
         const [line, cause] = [optionalText(known.lastLine, "lastLine"), optionalText(known.cause, "cause")];
         return this.#plan(nowMs, () => this.#native.ended(nowMs, number, line, cause));

@@ -22,16 +22,15 @@ import {
     Watch,
 } from "mailbearer";
 import { ROOT } from "./places.mjs";
+import { CaseFailed, type Cut, deal, type ServerStep } from "./script.mjs";
+import { type SessionCase, SessionPlayer } from "./session_cases.mjs";
 
 const OURS = join(ROOT, "tests", "cases");
 const CUT_OCTETS_MAX = 4096;
 const UPGRADES = { imap: "STARTTLS", pop3: "STLS", smtp: "STARTTLS" };
 
 /** A step of a case: one of these. */
-interface Step {
-    server?: string;
-    repeat?: number;
-    split?: number | "every";
+interface Step extends ServerStep {
     client?: string;
     expect?: string;
     sent?: string;
@@ -39,9 +38,8 @@ interface Step {
     closed?: true;
 }
 
-export interface Case {
-    id: string;
-    kind: string;
+interface DialogueCase {
+    kind: "negotiation" | "watch" | "config";
     protocol: MailProtocol;
     tls?: Tls;
     user?: string;
@@ -54,16 +52,17 @@ export interface Case {
     steps: Step[];
     outcome: string | string[];
     token_on_wire?: string;
+}
+
+interface ClassifyCase {
+    kind: "classify";
+    protocol: MailProtocol;
     lines: string[];
     phase: Phase;
     advice: string;
 }
 
-/** Whole, octet by octet, or one server message in two pieces. */
-type Cut = "whole" | "every octet" | { step: number; at: number };
-
-/** A case does not hold. */
-class CaseFailed extends Error {}
+export type Case = { id: string } & (DialogueCase | ClassifyCase | SessionCase);
 
 export function load(): Case[] {
     const folder = process.env["MAILBEARER_CASES"] || OURS;
@@ -88,16 +87,18 @@ export function run(one: Case): string | undefined {
         case "negotiation":
         case "watch":
         case "config":
-            return played(one);
+            return played(one, () => new Player(one));
+        case "session":
+            return played(one, () => new SessionPlayer(one));
         default:
-            return `the kind ${one.kind} is not known`;
+            return `the kind ${(one as Case).kind} is not known`;
     }
 }
 
-function played(one: Case): string | undefined {
+function played(one: DialogueCase | SessionCase, player: () => Player | SessionPlayer): string | undefined {
     for (const cut of cuts(one)) {
         try {
-            new Player(one).play(cut);
+            player().play(cut);
         } catch (error) {
             if (!(error instanceof CaseFailed)) {
                 throw error;
@@ -109,9 +110,9 @@ function played(one: Case): string | undefined {
 }
 
 /** Whole, octet by octet, and once at every position of every server message. */
-function* cuts(one: Case): Iterable<Cut> {
+function* cuts(one: DialogueCase | SessionCase): Iterable<Cut> {
     yield "whole";
-    const sizes = one.steps.map((step) => (step.server?.length ?? 0) * (step.repeat ?? 1));
+    const sizes = one.steps.map((step: ServerStep) => (step.server?.length ?? 0) * (step.repeat ?? 1));
     if (sizes.reduce((sum, size) => sum + size, 0) > CUT_OCTETS_MAX) {
         return;
     }
@@ -125,7 +126,7 @@ function* cuts(one: Case): Iterable<Cut> {
 
 /** Plays the script of a case: the server's octets in, the machine's lines out. */
 class Player {
-    readonly #case: Case;
+    readonly #case: DialogueCase;
     readonly #token: string;
     #negotiation: Negotiation | undefined;
     #watch: Watch | undefined;
@@ -140,7 +141,7 @@ class Player {
     #inTls = 0;
     #inTheClear = 0;
 
-    constructor(one: Case) {
+    constructor(one: DialogueCase) {
         this.#case = one;
         this.#token = one.token === undefined ? aToken(600) : one.token === "short" ? aToken(16) : one.token;
         this.#secure = (one.tls ?? "implicit") === "implicit";
@@ -237,7 +238,9 @@ class Player {
         }
         const negotiation = this.#machine();
         const step = negotiation.receive(piece);
-        checkLeak(inspect(step, { depth: 9 }) + inspect(negotiation) + JSON.stringify(step), this.#token);
+        if (step.sensitive) {
+            checkLeak(inspect(step, { depth: 9 }) + inspect(negotiation) + JSON.stringify(step), this.#token);
+        }
         this.#take(step);
     }
 
@@ -341,30 +344,6 @@ function holds(rule: string, count: number): boolean {
             return true;
         default:
             return most !== null && count <= Number(most[1]);
-    }
-}
-
-/** The server's message in the pieces in which it arrives. */
-function* deal(data: Buffer, step: Step, index: number, cut: Cut): Iterable<Buffer> {
-    const repeat = step.repeat ?? 1;
-    if (repeat > 1) {
-        const perPiece = Math.max(1, Math.min(repeat, Math.floor(65_536 / Math.max(1, data.length))));
-        const piece = Buffer.concat(Array<Buffer>(perPiece).fill(data));
-        for (let done = 0; done < repeat; done += perPiece) {
-            yield piece;
-        }
-        return;
-    }
-    let [rest, size] = [data, typeof step.split === "number" ? step.split : data.length];
-    if (cut === "every octet") {
-        size = 1;
-    } else if (cut !== "whole" && cut.step === index) {
-        yield data.subarray(0, cut.at);
-        rest = data.subarray(cut.at);
-        size = rest.length;
-    }
-    for (let at = 0; at < rest.length; at += Math.max(1, size)) {
-        yield rest.subarray(at, at + Math.max(1, size));
     }
 }
 
