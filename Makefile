@@ -1,25 +1,29 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
-# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
+# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python node", MAILBEARER_CASES=DIR
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases lint test-rust test-python clean
+.PHONY: demo test cases lint test-rust test-python test-node clean
 
 PYTHON ?= python3
-RUNTIMES ?= rust python
+RUNTIMES ?= rust python node
 VENV := .cache/venv
 TOOLS := .cache/tools
+NODE_APP := .cache/node
 SAY := @printf '\n\033[1m== %s\033[0m\n'
 
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+
+NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml LICENSE-MIT -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
+    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
 
 demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust test-python cases
+test: lint test-rust test-python test-node cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -39,18 +43,26 @@ test-python: $(VENV)/installed
 	$(SAY) "Python: the examples in the documentation"
 	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
 
-cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed)
+test-node: $(NODE_APP)/installed
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Node: the package as users install it, against real servers and the testing server"
+	node/node_modules/.bin/tsc -p node/test
+	cd $(NODE_APP) && node --expose-gc --test --test-reporter=spec test/*.test.mjs
+
+cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed)
 	$(SAY) "The cases in: $(RUNTIMES)"
 	@status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
 	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
+	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs || status=1 ;; \
 	        *) echo "there is no runner for $$runtime"; status=1 ;; \
 	    esac; \
 	done; exit $$status
 
-lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
+lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Rust: format, lints, documentation, licences"
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
@@ -61,6 +73,8 @@ lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff format --check --config python/pyproject.toml python tests/servers
 	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers
 	cd python && ../$(VENV)/bin/mypy
+	$(SAY) "Node: format, types, package"
+	cd node && npx prettier --check . && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/bin/python:
 	$(SAY) "Python: a virtual environment in $(VENV)"
@@ -74,6 +88,17 @@ $(VENV)/installed: $(VENV)/bin/python $(PYTHON_SOURCES)
 	rm -rf target/wheels
 	cd python && ../$(VENV)/bin/maturin build -q --locked --release --interpreter $(abspath $(VENV)/bin/python) --out ../target/wheels
 	$(VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
+	touch $@
+
+node/node_modules: node/package.json node/package-lock.json
+	$(SAY) "Node: the packages for development"
+	cd node && npm ci --loglevel=error
+	touch $@
+
+# The tarballs are built and installed as users get them, into a new project.
+$(NODE_APP)/installed: node/node_modules $(NODE_SOURCES)
+	$(SAY) "Node: the package is built, packed and installed"
+	cd node && npm run build && node pack.mjs ../target/npm && node install.mjs ../target/npm ../$(NODE_APP)
 	touch $@
 
 $(TOOLS)/bin/cargo-deny:

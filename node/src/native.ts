@@ -14,6 +14,10 @@ export function enter<T>(call: () => T): T {
 }
 
 function translated(error: unknown): Error {
+    if (error instanceof TypeError && !("code" in error)) {
+        // JavaScript's own, as for a method without its object.
+        return error;
+    }
     const text = error instanceof Error ? error.message : "";
     if (text.startsWith("ConfigError: ")) {
         return new ConfigError(text.slice("ConfigError: ".length));
