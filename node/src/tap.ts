@@ -179,12 +179,20 @@ export class Tap {
 
     /** Ends the socket, once all is read that came. */
     #finish(): void {
-        const [socket, verdict] = [this.#socket, this.#verdict as Verdict];
+        const [socket, error] = [this.#socket, ended(this.#verdict as Verdict)];
         if (socket.readableLength === 0) {
-            socket.destroy(ended(verdict));
+            socket.destroy(error);
             return;
         }
-        socket._read = () => setImmediate(() => this.#finish());
+        const read = socket.read.bind(socket);
+        socket.read = (size?: number): unknown => {
+            const data: unknown = read(size);
+            if (socket.readableLength === 0) {
+                // Whoever reads handles what came before the error comes.
+                setImmediate(() => socket.destroy(error));
+            }
+            return data;
+        };
     }
 
     /** Something was written: an answer must come in time, unless none is due. */

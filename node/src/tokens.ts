@@ -4,6 +4,7 @@
  * Calls of one source never overlap: requests that come while one runs are joined to it, also those of other connections
  * and sessions.
  */
+import { once } from "node:events";
 import { AccessToken } from "./core";
 import { ConfigError, MailbearerError, TokenSourceFailed } from "./errors";
 import { kindOf } from "./native";
@@ -125,6 +126,8 @@ class FixedToken implements Source {
 /** A call that is under way. */
 interface Flight {
     readonly token: Promise<Token>;
+    /** Settles when it has ended, or nobody waits for it any more. */
+    readonly over: Promise<unknown>;
     readonly bypasses: boolean;
     readonly controller: AbortController;
     waiting: number;
@@ -141,33 +144,46 @@ class JoinedSource implements Source {
     }
 
     async get(forceRefresh: boolean, signal?: AbortSignal): Promise<Token> {
-        let flight = this.#flight;
-        if (flight === undefined || (forceRefresh && !flight.bypasses)) {
-            flight = this.#start(forceRefresh, flight);
-        }
+        signal?.throwIfAborted();
+        const running = this.#flight;
+        const flight = running === undefined || (forceRefresh && !running.bypasses) ? this.#start(forceRefresh) : running;
         flight.waiting += 1;
+        let isWaiting = true;
+        const leave = () => {
+            flight.waiting -= isWaiting ? 1 : 0;
+            isWaiting = false;
+            if (flight.waiting === 0) {
+                this.#leave(flight);
+            }
+        };
+        // At once: the next request must not be joined to a call that was given up.
+        signal?.addEventListener("abort", leave);
         try {
             return await untilAborted(flight.token, signal);
         } finally {
-            flight.waiting -= 1;
-            if (flight.waiting === 0) {
-                flight.controller.abort();
-                this.#flight = this.#flight === flight ? undefined : this.#flight;
-            }
+            signal?.removeEventListener("abort", leave);
+            leave();
         }
     }
 
-    #start(bypasses: boolean, before: Flight | undefined): Flight {
+    #start(bypasses: boolean): Flight {
         const controller = new AbortController();
-        const token = this.#call({ forceRefresh: bypasses, signal: controller.signal }, before);
+        const token = this.#call({ forceRefresh: bypasses, signal: controller.signal }, this.#flight);
         // Whoever waits hears of a failure; when nobody does, it is nobody's.
-        token.catch(() => undefined);
-        this.#flight = { token, bypasses, controller, waiting: 0 };
+        const over = Promise.race([token.catch(() => undefined), once(controller.signal, "abort")]);
+        this.#flight = { token, over, bypasses, controller, waiting: 0 };
         return this.#flight;
     }
 
+    #leave(flight: Flight): void {
+        flight.controller.abort();
+        if (this.#flight === flight) {
+            this.#flight = undefined;
+        }
+    }
+
     async #call(request: TokenRequest, before: Flight | undefined): Promise<Token> {
-        await before?.token.catch(() => undefined);
+        await before?.over;
         try {
             return await this.#fetch(request);
         } catch (error) {
@@ -184,8 +200,7 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
     if (signal === undefined) {
         return work;
     }
-    signal.throwIfAborted();
-    let stop: (() => void) | undefined;
+    let stop = (): void => undefined;
     const aborted = new Promise<never>((_, reject) => {
         stop = () => reject(signal.reason as Error);
         signal.addEventListener("abort", stop);
@@ -193,7 +208,7 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
     try {
         return await Promise.race([work, aborted]);
     } finally {
-        signal.removeEventListener("abort", stop as () => void);
+        signal.removeEventListener("abort", stop);
     }
 }
 
