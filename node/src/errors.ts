@@ -3,27 +3,28 @@ import type { Advice, Cause, Failure, Verdict } from "./core";
 
 /** Root of all errors of mailbearer. What another library threw is in `cause`, as everywhere in JavaScript. */
 export abstract class MailbearerError extends Error {
-    /** What happened. */
-    abstract readonly code: string;
+    /** What happened. Other libraries may replace it on their way, as Nodemailer does. */
+    abstract code: string;
 
-    override get name(): string {
-        return this.constructor.name;
+    constructor(message: string, options?: ErrorOptions) {
+        super(message, options);
+        this.name = new.target.name;
     }
 }
 
 /** A setting cannot work. The text names the field and the place, never the value. */
 export class ConfigError extends MailbearerError {
-    override readonly code = "config_error";
+    override code = "config_error" as const;
 }
 
 /** The calling code is wrong: a call that does not fit the state of a machine. */
 export class Misuse extends MailbearerError {
-    override readonly code = "misuse";
+    override code = "misuse" as const;
 }
 
 /** A bug of mailbearer. Please report it. */
 export class InternalError extends MailbearerError {
-    override readonly code = "internal_error";
+    override code = "internal_error" as const;
 }
 
 /**
@@ -32,7 +33,7 @@ export class InternalError extends MailbearerError {
  * A source throws it by itself, with `permanent: true`, where asking again is in vain until the user acts.
  */
 export class TokenSourceFailed extends MailbearerError {
-    override readonly code = "token_source_failed";
+    override code = "token_source_failed" as const;
     /** Whether asking again is in vain until the user acts. */
     readonly permanent: boolean;
 
@@ -46,15 +47,13 @@ export class TokenSourceFailed extends MailbearerError {
 export class LoginFailed extends MailbearerError {
     /** All that is known: `cause`, `advice`, `certainty`, `serverText`, `code`, `rejection`, `waitMs`, `url`. */
     readonly failure: Failure;
+    /** What happened, as in `token_rejected`: one of {@link CAUSES}. */
+    override code: Cause;
 
     constructor(failure: Failure, options?: ErrorOptions) {
         super(failure.sentence, options);
         this.failure = failure;
-    }
-
-    /** What happened, as in `token_rejected`: one of {@link CAUSES}. */
-    override get code(): Cause {
-        return this.failure.cause;
+        this.code = failure.cause;
     }
 
     /** What to do, as in `refresh_token`: one of {@link ADVICES}. */
@@ -73,15 +72,13 @@ export class GaveUp extends LoginFailed {}
 export class SessionEnded extends MailbearerError {
     /** Why: `cause`, `advice`, `certainty`. */
     readonly verdict: Verdict;
+    /** What happened, as in `session_limit`: one of {@link CAUSES}. */
+    override code: Cause;
 
     constructor(verdict: Verdict, sentence: string, options?: ErrorOptions) {
         super(sentence, options);
         this.verdict = verdict;
-    }
-
-    /** What happened, as in `session_limit`: one of {@link CAUSES}. */
-    override get code(): Cause {
-        return this.verdict.cause;
+        this.code = verdict.cause;
     }
 
     /** What to do, as in `reconnect`: one of {@link ADVICES}. */

@@ -191,6 +191,7 @@ export class SessionTransport {
                 return await submit(connection.client, mail, content);
             } catch (error) {
                 if (connection.verdict === undefined) {
+                    await reset(connection.client);
                     throw error;
                 }
                 refuseIfUnknown(connection, error);
@@ -259,6 +260,14 @@ function submit(client: SMTPConnection, mail: MailMessage, content: Buffer): Pro
                 resolve({ ...info, envelope, messageId: mail.message.messageId(), accepted, rejected, response });
             }
         });
+    });
+}
+
+/** Takes back a message that was refused, so that the next one can follow. */
+function reset(client: SMTPConnection): Promise<void> {
+    return new Promise((resolve) => {
+        client.once("end", () => resolve());
+        client.reset(() => resolve());
     });
 }
 
