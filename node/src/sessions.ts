@@ -2,7 +2,7 @@
 import { Connection, hangUp } from "./connection";
 import type { Action, Aftermath, MailProtocol, Status, Verdict } from "./core";
 import { nowMs } from "./clock";
-import { Driver, type OnEvent, type Watched } from "./driver";
+import { Driver, type OnEvent } from "./driver";
 import { SessionEnded } from "./errors";
 import type { Link } from "./link";
 import { known, octets } from "./native";
@@ -169,7 +169,7 @@ type Online = Extract<Action, { kind: "online" }>;
 const GOODBYE_MS = 5_000;
 
 /** A connection that a session keeps an eye on. */
-export class SessionConnection<Client> extends Connection implements Watched {
+export class SessionConnection<Client> extends Connection {
     /** The mail client, logged in, with the adapters; else `undefined`. */
     client!: Client;
     /** The number of the connection attempt. */
