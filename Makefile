@@ -48,6 +48,7 @@ test-node: $(NODE_APP)/installed
 	tests/servers/install.sh
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
+	cargo build --locked -q -p mailbearer-node --features probe
 	cd $(NODE_APP) && node --expose-gc --test --test-reporter=spec test/*.test.mjs
 
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed)
@@ -74,7 +75,7 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check . && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/bin/python:
 	$(SAY) "Python: a virtual environment in $(VENV)"

@@ -18,11 +18,23 @@ const registry = createServer(answer).listen(0, "127.0.0.1");
 registry.on("listening", async () => {
     const { port } = registry.address();
     const { typescript, "@types/node": types, ...others } = manifest.devDependencies;
-    const used = ["imapflow", "nodemailer", "google-auth-library", "@azure/msal-node"].map((name) => [name, others[name]]);
-    const dependencies = { mailbearer: `file:${packed}/mailbearer-${manifest.version}.tgz`, ...Object.fromEntries(used) };
+    const used = ["imapflow", "nodemailer", "google-auth-library", "@azure/msal-node"].map((name) => [
+        name,
+        others[name],
+    ]);
+    const dependencies = {
+        mailbearer: `file:${packed}/mailbearer-${manifest.version}.tgz`,
+        ...Object.fromEntries(used),
+    };
     const devDependencies = { typescript, "@types/node": types };
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module", dependencies, devDependencies }));
-    writeFileSync(join(folder, ".npmrc"), `${scope}:registry=http://127.0.0.1:${port}/\npackage-lock=false\naudit=false\nfund=false\n`);
+    writeFileSync(
+        join(folder, "package.json"),
+        JSON.stringify({ private: true, type: "module", dependencies, devDependencies }),
+    );
+    writeFileSync(
+        join(folder, ".npmrc"),
+        `${scope}:registry=http://127.0.0.1:${port}/\npackage-lock=false\naudit=false\nfund=false\n`,
+    );
     const npm = spawn("npm", ["install", "--prefer-offline", "--loglevel=error"], { cwd: folder, stdio: "inherit" });
     npm.on("exit", (status) => {
         registry.close();

@@ -314,12 +314,15 @@ function failureForPrograms(failure: Failure): object {
         certainty: failure.certainty,
         server_text: failure.serverText,
         code: failure.code ?? null,
-        rejection: rejection === undefined ? null : {
-            status: rejection.status ?? null,
-            scope: rejection.scope ?? null,
-            schemes: rejection.schemes ?? null,
-            openid_configuration: rejection.openidConfiguration ?? null,
-        },
+        rejection:
+            rejection === undefined
+                ? null
+                : {
+                      status: rejection.status ?? null,
+                      scope: rejection.scope ?? null,
+                      schemes: rejection.schemes ?? null,
+                      openid_configuration: rejection.openidConfiguration ?? null,
+                  },
         wait_ms: failure.waitMs ?? null,
         url: failure.url ?? null,
         sentence: failure.sentence,

@@ -1,6 +1,13 @@
 /** A login: from nothing to a TLS socket that is logged in. */
 import type { TLSSocket } from "node:tls";
-import { type AccessToken, type Authenticated, type MailProtocol, type Mechanism, Negotiation, type Step } from "./core";
+import {
+    type AccessToken,
+    type Authenticated,
+    type MailProtocol,
+    type Mechanism,
+    Negotiation,
+    type Step,
+} from "./core";
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
@@ -200,7 +207,10 @@ function show(trace: Trace | undefined, side: "C" | "S", data: Buffer, negotiati
     if (trace === undefined) {
         return;
     }
-    for (const line of data.toString().replace(/\r?\n$/, "").split(/\r?\n/)) {
+    for (const line of data
+        .toString()
+        .replace(/\r?\n$/, "")
+        .split(/\r?\n/)) {
         const shown = line.replace(/\p{C}/gu, " ");
         trace(side, negotiation === undefined ? shown : negotiation.redact(shown));
     }

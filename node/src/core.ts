@@ -1,6 +1,18 @@
 /** The machines and pure functions of the core, with exact types. */
 import { inspect } from "node:util";
-import { enter, kindOf, known, native, numeric, octets, optionalNumeric, optionalText, optionalTexts, text, texts } from "./native";
+import {
+    enter,
+    kindOf,
+    known,
+    native,
+    numeric,
+    octets,
+    optionalNumeric,
+    optionalText,
+    optionalTexts,
+    text,
+    texts,
+} from "./native";
 import { ConfigError } from "./errors";
 
 export type MailProtocol = "imap" | "pop3" | "smtp";
@@ -10,18 +22,50 @@ export type InitialResponse = "auto" | "never" | "always";
 
 /** What can be the cause of a failure or of the end of a session. */
 export const CAUSES = [
-    "no_fault", "token_rejected", "token_expired", "token_unavailable", "insufficient_scope", "mechanism_unavailable",
-    "initial_response_refused", "tls_refused", "tls_failed", "plaintext_injected", "preauthenticated", "protocol_disabled",
-    "account_disabled", "policy_blocked", "app_password_required", "interaction_required", "too_many_connections",
-    "rate_limited", "unavailable", "mailbox_locked", "not_connected", "line_too_long", "session_limit", "idle_timeout",
-    "session_ended", "shutdown", "connection_lost", "timed_out", "limit_exceeded", "protocol_violation", "cancelled",
+    "no_fault",
+    "token_rejected",
+    "token_expired",
+    "token_unavailable",
+    "insufficient_scope",
+    "mechanism_unavailable",
+    "initial_response_refused",
+    "tls_refused",
+    "tls_failed",
+    "plaintext_injected",
+    "preauthenticated",
+    "protocol_disabled",
+    "account_disabled",
+    "policy_blocked",
+    "app_password_required",
+    "interaction_required",
+    "too_many_connections",
+    "rate_limited",
+    "unavailable",
+    "mailbox_locked",
+    "not_connected",
+    "line_too_long",
+    "session_limit",
+    "idle_timeout",
+    "session_ended",
+    "shutdown",
+    "connection_lost",
+    "timed_out",
+    "limit_exceeded",
+    "protocol_violation",
+    "cancelled",
     "unrecognized",
 ] as const;
 export type Cause = (typeof CAUSES)[number];
 
 /** What to do about it. */
 export const ADVICES = [
-    "refresh_token", "reconnect", "back_off", "ask_user", "fix_configuration", "give_up", "proceed",
+    "refresh_token",
+    "reconnect",
+    "back_off",
+    "ask_user",
+    "fix_configuration",
+    "give_up",
+    "proceed",
 ] as const;
 export type Advice = (typeof ADVICES)[number];
 
@@ -151,7 +195,16 @@ export interface LoginSettings {
 }
 
 const LOGIN_SETTINGS = [
-    "protocol", "user", "host", "port", "tls", "authzid", "mechanisms", "initialResponse", "ehloName", "assumedCapabilities",
+    "protocol",
+    "user",
+    "host",
+    "port",
+    "tls",
+    "authzid",
+    "mechanisms",
+    "initialResponse",
+    "ehloName",
+    "assumedCapabilities",
 ];
 
 function checked(settings: LoginSettings): native.JsSettings {
@@ -341,8 +394,17 @@ export interface SessionSettings {
 }
 
 const TIMES = [
-    "sessionMs", "idleMs", "connections", "tokenLifetimeMs", "leadMs", "tokenLifeLeastMs", "tokenTimeoutMs",
-    "loginTimeoutMs", "backoffBaseMs", "backoffMaxMs", "stableAfterMs",
+    "sessionMs",
+    "idleMs",
+    "connections",
+    "tokenLifetimeMs",
+    "leadMs",
+    "tokenLifeLeastMs",
+    "tokenTimeoutMs",
+    "loginTimeoutMs",
+    "backoffBaseMs",
+    "backoffMaxMs",
+    "stableAfterMs",
 ] as const;
 
 function checkedPolicy(policy: SessionSettings): native.JsPolicy {
@@ -422,7 +484,11 @@ export class Session {
     }
 
     /** The connection ended; with the last line of the server and the cause, where the host knows them. */
-    ended(nowMs: number, ticket: number, known: { lastLine?: string | undefined; cause?: Cause | undefined } = {}): Plan {
+    ended(
+        nowMs: number,
+        ticket: number,
+        known: { lastLine?: string | undefined; cause?: Cause | undefined } = {},
+    ): Plan {
         const number = numeric(ticket, "ticket");
         const [line, cause] = [optionalText(known.lastLine, "lastLine"), optionalText(known.cause, "cause")];
         return this.#plan(nowMs, () => this.#native.ended(nowMs, number, line, cause));

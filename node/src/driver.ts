@@ -1,6 +1,15 @@
 /** Carries out the orders of a {@link Session}: a timer, one call of the token source, and the attempts under way. */
 import { randomBytes } from "node:crypto";
-import { type Action, type Aftermath, type Cause, type MailProtocol, type Plan, Session, type Verdict, verdictOfHost } from "./core";
+import {
+    type Action,
+    type Aftermath,
+    type Cause,
+    type MailProtocol,
+    type Plan,
+    Session,
+    type Verdict,
+    verdictOfHost,
+} from "./core";
 import { LOOK_MS, nowMs, Sleep } from "./clock";
 import { GaveUp, LoginFailed, MailbearerError, NeedsUser, TokenSourceFailed } from "./errors";
 import { failed, Link } from "./link";
@@ -9,8 +18,16 @@ import type { Settings } from "./settings";
 import type { Source } from "./tokens";
 
 type EventKind =
-    | "fetching_token" | "token_failed" | "connecting" | "login_failed" | "online" | "renewing" | "ended" | "waiting"
-    | "needs_user" | "gave_up";
+    | "fetching_token"
+    | "token_failed"
+    | "connecting"
+    | "login_failed"
+    | "online"
+    | "renewing"
+    | "ended"
+    | "waiting"
+    | "needs_user"
+    | "gave_up";
 
 /** Something that happened to a session, for logs and metrics. It never carries a token. */
 export interface SessionEvent {
@@ -371,7 +388,11 @@ export class Driver<T extends Watched> {
 
     /** Carries out the orders for this attempt; false when its login is over, in one way or the other. */
     async #perform(attempt: Attempt): Promise<boolean> {
-        for (let order = attempt.orders.shift(); order !== undefined && !attempt.isOver; order = attempt.orders.shift()) {
+        for (
+            let order = attempt.orders.shift();
+            order !== undefined && !attempt.isOver;
+            order = attempt.orders.shift()
+        ) {
             switch (order.kind) {
                 case "send":
                     attempt.link.write(order.bytes);

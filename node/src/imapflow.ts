@@ -20,7 +20,16 @@ import { LOGIN_OPTIONS } from "./settings";
 /** What ImapFlow may be told: where it connects to and how it logs in is mailbearer's business. */
 export type ClientOptions = Omit<
     ImapFlowOptions,
-    "host" | "port" | "secure" | "servername" | "auth" | "tls" | "doSTARTTLS" | "proxy" | "transport" | "disableCompression"
+    | "host"
+    | "port"
+    | "secure"
+    | "servername"
+    | "auth"
+    | "tls"
+    | "doSTARTTLS"
+    | "proxy"
+    | "transport"
+    | "disableCompression"
 >;
 
 /** The options of {@link connect}. */

@@ -31,7 +31,10 @@ export class Link {
         const { host, port, tls: mode } = this.#settings.endpoint;
         const socket = net.connect({ host, port, noDelay: true });
         this.#own(socket);
-        await this.#until(() => !socket.connecting && socket.readyState !== "closed", (error) => refused(error, host, port));
+        await this.#until(
+            () => !socket.connecting && socket.readyState !== "closed",
+            (error) => refused(error, host, port),
+        );
         if (mode === "implicit") {
             await this.startTls();
         }
@@ -60,7 +63,10 @@ export class Link {
             this.#wake?.();
         });
         this.#own(socket);
-        await this.#until(() => secure, (error) => failed("tls_failed", tlsReason(error)));
+        await this.#until(
+            () => secure,
+            (error) => failed("tls_failed", tlsReason(error)),
+        );
     }
 
     /** What has come; nothing at the end. */
@@ -68,7 +74,8 @@ export class Link {
         const socket = this.#open();
         let data: Buffer | null = null;
         // What the server said before the connection broke is read first.
-        const ready = () => (data = socket.read() as Buffer | null) !== null || socket.readableEnded || socket.destroyed;
+        const ready = () =>
+            (data = socket.read() as Buffer | null) !== null || socket.readableEnded || socket.destroyed;
         await this.#until(ready, () => undefined);
         return data ?? undefined;
     }
@@ -172,7 +179,10 @@ function tlsReason(error: Error | null): string {
     if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
         return "certificate: it is for another host name";
     }
-    if (code !== undefined && /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE)$/.test(code)) {
+    if (
+        code !== undefined &&
+        /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE)$/.test(code)
+    ) {
         return "the peer does not speak TLS on this port";
     }
     const reason = (error as { reason?: unknown }).reason;
@@ -182,7 +192,10 @@ function tlsReason(error: Error | null): string {
     // Node gives OpenSSL's verification results as such codes, with OpenSSL's words.
     return code !== undefined && !code.startsWith("ERR_") && /^[A-Z0-9_]+$/.test(code)
         ? `certificate: ${error.message}`
-        : (code ?? "handshake").toLowerCase().replace(/^err_ssl_/, "").replaceAll("_", " ");
+        : (code ?? "handshake")
+              .toLowerCase()
+              .replace(/^err_ssl_/, "")
+              .replaceAll("_", " ");
 }
 
 function codeOf(error: Error | null): string | undefined {

@@ -234,7 +234,8 @@ function refuseIfUnknown(connection: SessionConnection<SMTPConnection>, cause: u
     const aftermath: Aftermath | undefined = connection.aftermath;
     const verdict = connection.verdict;
     if (verdict !== undefined && aftermath?.protocol === "smtp" && aftermath.submission === "unknown") {
-        const sentence = "The session ended while the server took the message, and whether it did is not known: ask before sending it again.";
+        const sentence =
+            "The session ended while the server took the message, and whether it did is not known: ask before sending it again.";
         throw new SessionEnded(verdict, sentence, { cause });
     }
 }
@@ -251,15 +252,19 @@ function submit(client: SMTPConnection, mail: MailMessage, content: Buffer): Pro
     return new Promise((resolve, reject) => {
         const failed = (error: Error) => reject(error);
         client.once("error", failed);
-        client.send({ ...envelope, ...(dsn && { dsn }), ...(requireTLSExtensionEnabled && { requireTLSExtensionEnabled }) }, content, (error, info) => {
-            client.off("error", failed);
-            if (error) {
-                reject(error);
-            } else {
-                const { accepted, rejected, response } = info;
-                resolve({ ...info, envelope, messageId: mail.message.messageId(), accepted, rejected, response });
-            }
-        });
+        client.send(
+            { ...envelope, ...(dsn && { dsn }), ...(requireTLSExtensionEnabled && { requireTLSExtensionEnabled }) },
+            content,
+            (error, info) => {
+                client.off("error", failed);
+                if (error) {
+                    reject(error);
+                } else {
+                    const { accepted, rejected, response } = info;
+                    resolve({ ...info, envelope, messageId: mail.message.messageId(), accepted, rejected, response });
+                }
+            },
+        );
     });
 }
 

@@ -37,8 +37,17 @@ export interface SessionPolicy {
 }
 
 const NAMES = [
-    "renewal", "sessionLimit", "endsWithToken", "connections", "tokenLifetime", "lead", "tokenLifeLeast", "tokenTimeout",
-    "backoffBase", "backoffMax", "stableAfter",
+    "renewal",
+    "sessionLimit",
+    "endsWithToken",
+    "connections",
+    "tokenLifetime",
+    "lead",
+    "tokenLifeLeast",
+    "tokenTimeout",
+    "backoffBase",
+    "backoffMax",
+    "stableAfter",
 ];
 
 /** What the machine takes, with what a provider's profile says where the policy says nothing. */

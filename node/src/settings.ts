@@ -1,6 +1,14 @@
 /** What a login is told, gathered from options, a provider's profile, and the mail address. */
 import * as tls from "node:tls";
-import { AccessToken, type LoginSettings, type MailProtocol, Negotiation, Provider, type Service, type Tls } from "./core";
+import {
+    AccessToken,
+    type LoginSettings,
+    type MailProtocol,
+    Negotiation,
+    Provider,
+    type Service,
+    type Tls,
+} from "./core";
 import { ConfigError } from "./errors";
 import { kindOf, known, numeric, text } from "./native";
 
@@ -31,13 +39,36 @@ export interface LoginOptions {
 }
 
 export const LOGIN_OPTIONS = [
-    "user", "host", "port", "tls", "provider", "tlsOptions", "timeout", "authzid", "mechanisms", "initialResponse",
-    "ehloName", "assumedCapabilities",
+    "user",
+    "host",
+    "port",
+    "tls",
+    "provider",
+    "tlsOptions",
+    "timeout",
+    "authzid",
+    "mechanisms",
+    "initialResponse",
+    "ehloName",
+    "assumedCapabilities",
 ];
 
 const TLS_OPTIONS = [
-    "ca", "cert", "key", "pfx", "passphrase", "ciphers", "sigalgs", "crl", "dhparam", "ecdhCurve", "honorCipherOrder",
-    "minVersion", "maxVersion", "allowPartialTrustChain", "secureContext",
+    "ca",
+    "cert",
+    "key",
+    "pfx",
+    "passphrase",
+    "ciphers",
+    "sigalgs",
+    "crl",
+    "dhparam",
+    "ecdhCurve",
+    "honorCipherOrder",
+    "minVersion",
+    "maxVersion",
+    "allowPartialTrustChain",
+    "secureContext",
 ];
 
 const PORTS = {
@@ -82,7 +113,9 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
     const service: Partial<Service> = profile?.services.find((one) => one.protocol === protocol) ?? {};
     const host = options.host ?? service.host;
     if (host === undefined) {
-        throw new ConfigError(`the provider ${profile?.name} has no ${protocol} service: give another protocol, or a host`);
+        throw new ConfigError(
+            `the provider ${profile?.name} has no ${protocol} service: give another protocol, or a host`,
+        );
     }
     const endpoint = endpointOf(protocol, options, service, text(host, "host"));
     const login: LoginSettings = {
@@ -124,7 +157,9 @@ function profileOf(options: LoginOptions): Provider | undefined {
     }
     const profile = Provider.ofAddress(text(options.user, "user"));
     if (profile === undefined) {
-        throw new ConfigError("host is missing, and the mail address does not tell the provider: give host or provider");
+        throw new ConfigError(
+            "host is missing, and the mail address does not tell the provider: give host or provider",
+        );
     }
     return profile;
 }

@@ -140,8 +140,13 @@ export class Tap {
         if (writev === undefined) {
             return;
         }
-        socket._writev = (chunks: Array<{ chunk: Buffer | string; encoding: BufferEncoding }>, callback: Callback): void => {
-            const pieces = chunks.map(({ chunk, encoding }) => (Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding)));
+        socket._writev = (
+            chunks: Array<{ chunk: Buffer | string; encoding: BufferEncoding }>,
+            callback: Callback,
+        ): void => {
+            const pieces = chunks.map(({ chunk, encoding }) =>
+                Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding),
+            );
             if (this.#takes(Buffer.concat(pieces), callback)) {
                 writev(chunks, callback);
             }
@@ -217,5 +222,9 @@ export class Tap {
 
 /** The error for the end of a session. */
 export function ended(verdict: Verdict, cause?: unknown): SessionEnded {
-    return new SessionEnded(verdict, failureOfHost(verdict.cause, "").sentence, cause === undefined ? undefined : { cause });
+    return new SessionEnded(
+        verdict,
+        failureOfHost(verdict.cause, "").sentence,
+        cause === undefined ? undefined : { cause },
+    );
 }

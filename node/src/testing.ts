@@ -213,7 +213,9 @@ export class Server {
     async #listen(protocol: MailProtocol, mode: Tls): Promise<void> {
         const greet = (socket: net.Socket) => this.#greet(socket, protocol, mode);
         const listener =
-            mode === "implicit" ? tls.createServer({ ...identity(), noDelay: true }, greet) : net.createServer({ noDelay: true }, greet);
+            mode === "implicit"
+                ? tls.createServer({ ...identity(), noDelay: true }, greet)
+                : net.createServer({ noDelay: true }, greet);
         // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
         listener.on("tlsClientError", () => undefined);
         await new Promise<void>((resolve, reject) => {

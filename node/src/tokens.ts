@@ -18,7 +18,8 @@ export interface TokenRequest {
 }
 
 /** What a token function gives: a token, or a token and the milliseconds that it still lives. */
-export type TokenAnswer = string | AccessToken | { token: string | AccessToken; expiresInMs?: number | null | undefined };
+export type TokenAnswer =
+    string | AccessToken | { token: string | AccessToken; expiresInMs?: number | null | undefined };
 
 /** A function of the program, asked at every login. */
 export type TokenFunction = (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
@@ -146,7 +147,8 @@ class JoinedSource implements Source {
     async get(forceRefresh: boolean, signal?: AbortSignal): Promise<Token> {
         signal?.throwIfAborted();
         const running = this.#flight;
-        const flight = running === undefined || (forceRefresh && !running.bypasses) ? this.#start(forceRefresh) : running;
+        const flight =
+            running === undefined || (forceRefresh && !running.bypasses) ? this.#start(forceRefresh) : running;
         flight.waiting += 1;
         let isWaiting = true;
         const leave = () => {
@@ -256,7 +258,10 @@ async function google(client: GoogleAuthClient, request: TokenRequest): Promise<
     } catch (error) {
         // As with invalid_grant: the user has revoked the consent, or changed the password.
         const permanent = oauthError(error) === "invalid_grant";
-        throw new TokenSourceFailed(`google-auth-library could not refresh: ${nameOf(error)}`, { cause: error, permanent });
+        throw new TokenSourceFailed(`google-auth-library could not refresh: ${nameOf(error)}`, {
+            cause: error,
+            permanent,
+        });
     }
     const token = checked(typeof answer === "object" && answer !== null ? answer.token : answer);
     const expiry = client.credentials.expiry_date;

@@ -71,7 +71,10 @@ export function load(): Case[] {
 }
 
 export function exceptions(): Map<string, string> {
-    const argued = JSON.parse(readFileSync(join(OURS, "exceptions.json"), "utf8")) as Array<{ id: string; reading: string }>;
+    const argued = JSON.parse(readFileSync(join(OURS, "exceptions.json"), "utf8")) as Array<{
+        id: string;
+        reading: string;
+    }>;
     return new Map(argued.map(({ id, reading }) => [id, reading]));
 }
 
@@ -372,8 +375,15 @@ function checkLeak(shown: string, token: string): void {
     if (token.length < 12) {
         return;
     }
-    const aligned = [0, 1, 2].map((skip) => Buffer.from(token, "latin1").subarray(skip, skip + 12).toString("base64"));
-    const hex = Buffer.from(token, "latin1").subarray(0, 12).toString("hex").replace(/..(?!$)/g, "$& ");
+    const aligned = [0, 1, 2].map((skip) =>
+        Buffer.from(token, "latin1")
+            .subarray(skip, skip + 12)
+            .toString("base64"),
+    );
+    const hex = Buffer.from(token, "latin1")
+        .subarray(0, 12)
+        .toString("hex")
+        .replace(/..(?!$)/g, "$& ");
     for (const form of [...aligned, token.slice(0, 12), hex]) {
         if (shown.includes(form)) {
             throw new CaseFailed(`the token is readable in: ${shown}`);
@@ -390,7 +400,9 @@ export function main(): boolean {
         const problem = run(one);
         const reading = argued.get(one.id);
         if (reading !== undefined) {
-            console.log(`EXCEPTION node ${one.id}: ${problem === undefined ? "no longer needed: remove it" : "as argued"}: ${reading}`);
+            console.log(
+                `EXCEPTION node ${one.id}: ${problem === undefined ? "no longer needed: remove it" : "as argued"}: ${reading}`,
+            );
             failed += problem === undefined ? 1 : 0;
             continue;
         }

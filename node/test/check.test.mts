@@ -75,11 +75,29 @@ describe("mailbearer check", () => {
         assert.equal(results.length, 1);
         const [result] = results;
         assert.deepEqual(Object.keys(result ?? {}), [
-            "protocol", "ok", "host", "port", "tls", "tls_version", "mechanism", "round_trips", "seconds", "failure", "problem",
+            "protocol",
+            "ok",
+            "host",
+            "port",
+            "tls",
+            "tls_version",
+            "mechanism",
+            "round_trips",
+            "seconds",
+            "failure",
+            "problem",
         ]);
         assert.equal((result?.["failure"] as { cause: string }).cause, "protocol_disabled");
         assert.deepEqual(Object.keys(result?.["failure"] as object), [
-            "cause", "advice", "certainty", "server_text", "code", "rejection", "wait_ms", "url", "sentence",
+            "cause",
+            "advice",
+            "certainty",
+            "server_text",
+            "code",
+            "rejection",
+            "wait_ms",
+            "url",
+            "sentence",
         ]);
     });
 
@@ -107,13 +125,26 @@ describe("mailbearer check", () => {
         const unknown = await run(["check", "joe@example.org"], { token: "abc" });
         assert.equal(unknown.status, 1);
         assert.match(unknown.out, /give host or provider/);
-        for (const words of [["check"], ["check", "a", "b"], ["check", "a", "--no-such"], ["chekc"], [], ["check", "a", "--mechanism", "PLAIN"]]) {
+        for (const words of [
+            ["check"],
+            ["check", "a", "b"],
+            ["check", "a", "--no-such"],
+            ["chekc"],
+            [],
+            ["check", "a", "--mechanism", "PLAIN"],
+        ]) {
             const done = await run(words, { token: "abc" });
             assert.equal(done.status, 2, words.join(" "));
             assert.match(done.err, /usage: mailbearer/);
         }
-        assert.match((await run(["check", USER, "--imap", "host:port"], { token: "abc" })).out, /is not HOST or HOST:PORT/);
-        assert.match((await run(["check", USER, "--ca-file", "/no/such/file"], { token: "abc" })).out, /problem {2}ENOENT/);
+        assert.match(
+            (await run(["check", USER, "--imap", "host:port"], { token: "abc" })).out,
+            /is not HOST or HOST:PORT/,
+        );
+        assert.match(
+            (await run(["check", USER, "--ca-file", "/no/such/file"], { token: "abc" })).out,
+            /problem {2}ENOENT/,
+        );
         assert.match((await run(["--version"])).out, /^mailbearer \d+\.\d+\.\d+\n$/);
         assert.equal((await run(["check", "--help"])).status, 0);
     });

@@ -81,7 +81,11 @@ describe("ImapFlow", () => {
     });
 
     it("is logged in once, ready for work", async () => {
-        const client = await imapflow.connect({ user: USER, token: server.issueToken(USER), ...server.at("imap", "starttls") });
+        const client = await imapflow.connect({
+            user: USER,
+            token: server.issueToken(USER),
+            ...server.at("imap", "starttls"),
+        });
         const status = await client.status("INBOX", { messages: true });
         assert.ok(status && status.messages === 3);
         await client.logout();
@@ -105,7 +109,10 @@ describe("Nodemailer with our login", () => {
             }
             assert.equal(counted.of("refused"), EXPIRIES);
             assert.equal(counted.of("connected"), EXPIRIES);
-            assert.deepEqual(subjects(), Array.from({ length: EXPIRIES }, (_, index) => `message ${index + 1}`));
+            assert.deepEqual(
+                subjects(),
+                Array.from({ length: EXPIRIES }, (_, index) => `message ${index + 1}`),
+            );
         });
     }
 
@@ -140,7 +147,15 @@ describe("Nodemailer with our login", () => {
             };
             const lines: string[] = [];
             const note = (...values: unknown[]) => void lines.push(JSON.stringify(values));
-            const logger = { level: () => undefined, trace: note, debug: note, info: note, warn: note, error: note, fatal: note };
+            const logger = {
+                level: () => undefined,
+                trace: note,
+                debug: note,
+                info: note,
+                warn: note,
+                error: note,
+                fatal: note,
+            };
             const options = { ...login({ user: USER, token, ...server.at("smtp") }), logger, debug: true };
             await nodemailer.createTransport(options).sendMail(message("logged"));
             const base64 = Buffer.from(`user=${USER}\x01auth=Bearer ${issued[0]}`).toString("base64");
@@ -241,7 +256,12 @@ describe("real Dovecot and Postfix", () => {
         await own.sendMail(mail("by Nodemailer"));
         const dovecot = nodemailer.createTransport(login({ user, token, ...servers.at("smtp") }));
         await dovecot.sendMail(mail("by Dovecot"));
-        assert.deepEqual((await fetched(user, 4)).sort(), ["by Dovecot", "by Nodemailer", "by a session 1", "by a session 2"]);
+        assert.deepEqual((await fetched(user, 4)).sort(), [
+            "by Dovecot",
+            "by Nodemailer",
+            "by a session 1",
+            "by a session 2",
+        ]);
     });
 
     it("refuse an expired token, and a fresh one follows on the same connection", async () => {

@@ -3,7 +3,17 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 import { TLSSocket } from "node:tls";
-import { ADVICES, CAUSES, type Cause, connect, LoginFailed, type MailProtocol, type Mechanism, type Tls, TokenSourceFailed } from "mailbearer";
+import {
+    ADVICES,
+    CAUSES,
+    type Cause,
+    connect,
+    LoginFailed,
+    type MailProtocol,
+    type Mechanism,
+    type Tls,
+    TokenSourceFailed,
+} from "mailbearer";
 import { type FaultKind, Server, type Stage } from "mailbearer/testing";
 import { RealServers, realToken } from "./real_servers.mjs";
 import { Counted, rejection, until } from "./waiting.mjs";
@@ -34,7 +44,13 @@ describe("real Dovecot and Postfix", () => {
             for (const protocol of PROTOCOLS) {
                 for (const tls of MODES) {
                     for (const mechanism of MECHANISMS) {
-                        const options = { protocol, user: USER, token: minted, mechanisms: [mechanism], ...servers.at(protocol, tls) };
+                        const options = {
+                            protocol,
+                            user: USER,
+                            token: minted,
+                            mechanisms: [mechanism],
+                            ...servers.at(protocol, tls),
+                        };
                         const connection = await connect(options);
                         assert.equal(connection.mechanism, mechanism);
                         assert.match(connection.tlsVersion, /^TLSv1\.[23]$/);
@@ -61,7 +77,13 @@ describe("real Dovecot and Postfix", () => {
             const minted = token();
             for (const protocol of PROTOCOLS) {
                 for (const mechanism of MECHANISMS) {
-                    const options = { protocol, user: USER, token: minted, mechanisms: [mechanism], ...servers.at(protocol) };
+                    const options = {
+                        protocol,
+                        user: USER,
+                        token: minted,
+                        mechanisms: [mechanism],
+                        ...servers.at(protocol),
+                    };
                     const error = await rejection(LoginFailed, connect(options));
                     assert.equal(error.code, "token_rejected");
                     assert.equal(error.advice, "refresh_token");
@@ -86,7 +108,9 @@ describe("real Dovecot and Postfix", () => {
         const token = realToken(USER);
         for (const protocol of PROTOCOLS) {
             for (const tls of MODES) {
-                await (await connect({ protocol, user: USER, token, ...servers.at(protocol, tls, "127.0.0.2") })).close();
+                await (
+                    await connect({ protocol, user: USER, token, ...servers.at(protocol, tls, "127.0.0.2") })
+                ).close();
             }
         }
     });
@@ -95,9 +119,17 @@ describe("real Dovecot and Postfix", () => {
         const token = realToken(USER, { length: 2000 });
         for (const tls of MODES) {
             for (const mechanism of MECHANISMS) {
-                const options = { protocol: "smtp", user: USER, mechanisms: [mechanism], ...servers.at("postfix", tls) } as const;
+                const options = {
+                    protocol: "smtp",
+                    user: USER,
+                    mechanisms: [mechanism],
+                    ...servers.at("postfix", tls),
+                } as const;
                 await (await connect({ ...options, token })).close();
-                const refused = await rejection(LoginFailed, connect({ ...options, token: realToken(USER, { expiresIn: -1 }) }));
+                const refused = await rejection(
+                    LoginFailed,
+                    connect({ ...options, token: realToken(USER, { expiresIn: -1 }) }),
+                );
                 assert.equal(refused.code, "token_rejected");
             }
         }
@@ -109,7 +141,10 @@ describe("real Dovecot and Postfix", () => {
             process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
             try {
                 const options = { ...servers.at("imap"), port: bad.port };
-                const error = await rejection(LoginFailed, connect({ protocol: "imap", user: USER, token: realToken(USER), ...options }));
+                const error = await rejection(
+                    LoginFailed,
+                    connect({ protocol: "imap", user: USER, token: realToken(USER), ...options }),
+                );
                 assert.equal(error.code, "tls_failed");
                 assert.match(error.message, /certificate/);
                 assert.equal(bad.received(), "");
@@ -123,7 +158,10 @@ describe("real Dovecot and Postfix", () => {
     it("get no token where they do not speak TLS", async () => {
         for (const protocol of PROTOCOLS) {
             const options = { ...servers.at(protocol), port: servers.port(protocol, "starttls") };
-            const error = await rejection(LoginFailed, connect({ protocol, user: USER, token: realToken(USER), ...options }));
+            const error = await rejection(
+                LoginFailed,
+                connect({ protocol, user: USER, token: realToken(USER), ...options }),
+            );
             assert.equal(error.code, "tls_failed");
             assert.match(error.message, /does not speak TLS/);
         }
@@ -133,7 +171,10 @@ describe("real Dovecot and Postfix", () => {
 describe("the testing server", () => {
     const user = "joe@gmail.com";
 
-    async function withServer(options: Parameters<typeof Server.start>[0], work: (server: Server) => Promise<void>): Promise<void> {
+    async function withServer(
+        options: Parameters<typeof Server.start>[0],
+        work: (server: Server) => Promise<void>,
+    ): Promise<void> {
         const server = await Server.start(options);
         try {
             await work(server);
@@ -145,7 +186,13 @@ describe("the testing server", () => {
     for (const flavour of ["gmail", "outlook", "dovecot"] as const) {
         it(`says why, in the words of ${flavour}`, () =>
             withServer({ flavour }, async (server) => {
-                const reasons = ["protocol_disabled", "too_many_connections", "rate_limited", "unavailable", "interaction_required"];
+                const reasons = [
+                    "protocol_disabled",
+                    "too_many_connections",
+                    "rate_limited",
+                    "unavailable",
+                    "interaction_required",
+                ];
                 for (const reason of reasons as Cause[]) {
                     server.refuse(reason);
                     for (const protocol of ["imap", "smtp"] as const) {
@@ -166,8 +213,14 @@ describe("the testing server", () => {
                     for (const stage of ["greeting", "capabilities", "login", "verdict"] as Stage[]) {
                         server.setFault(stage, kind);
                         const token = server.issueToken(user, { octets: 900 });
-                        const error = await rejection(LoginFailed, connect({ protocol: "smtp", user, token, ...server.at("smtp", tls) }));
-                        assert.ok(["connection_lost", "protocol_violation", "limit_exceeded"].includes(error.code), error.code);
+                        const error = await rejection(
+                            LoginFailed,
+                            connect({ protocol: "smtp", user, token, ...server.at("smtp", tls) }),
+                        );
+                        assert.ok(
+                            ["connection_lost", "protocol_violation", "limit_exceeded"].includes(error.code),
+                            error.code,
+                        );
                     }
                 }
             }));
@@ -178,7 +231,13 @@ describe("the testing server", () => {
             for (const stage of ["greeting", "verdict"] as Stage[]) {
                 server.setFault(stage, "vanish");
                 const begun = performance.now();
-                const options = { protocol: "imap", user, token: server.issueToken(user), ...server.at("imap"), timeout: 300 } as const;
+                const options = {
+                    protocol: "imap",
+                    user,
+                    token: server.issueToken(user),
+                    ...server.at("imap"),
+                    timeout: 300,
+                } as const;
                 assert.equal((await rejection(LoginFailed, connect(options))).code, "timed_out");
                 assert.ok(performance.now() - begun > 290);
             }
@@ -202,7 +261,10 @@ describe("the testing server", () => {
             const options = { protocol: "imap", user, token: server.issueToken(user), ...server.at("imap") } as const;
             const login = connect({ ...options, signal: controller.signal });
             const refused = assert.rejects(login, (error) => error === controller.signal.reason);
-            await until("the connection is open", () => counted.of("connected") + counted.of("opened") + counted.of("open") > 0);
+            await until(
+                "the connection is open",
+                () => counted.of("connected") + counted.of("opened") + counted.of("open") > 0,
+            );
             controller.abort();
             await refused;
             await until("the connection is closed", () => counted.of("closed") > 0);
@@ -230,7 +292,10 @@ describe("the testing server", () => {
             const lines: string[] = [];
             const trace = (side: string, line: string) => void lines.push(`${side}: ${line}`);
             await (await connect({ protocol: "smtp", user, token, trace, ...server.at("smtp") })).close();
-            assert.ok(lines.some((line) => /^C: AUTH XOAUTH2 <token, \d+ octets>$/.test(line)), lines.join("\n"));
+            assert.ok(
+                lines.some((line) => /^C: AUTH XOAUTH2 <token, \d+ octets>$/.test(line)),
+                lines.join("\n"),
+            );
             assert.ok(lines.some((line) => line.startsWith("S: 235 ")));
             assert.ok(!lines.join().includes(token));
         }));
@@ -239,7 +304,10 @@ describe("the testing server", () => {
         withServer({}, async (server) => {
             const counted = new Counted(server);
             const expired = server.issueToken(user, { lifetime: 0 });
-            await rejection(LoginFailed, connect({ protocol: "imap", user, token: () => expired, ...server.at("imap") }));
+            await rejection(
+                LoginFailed,
+                connect({ protocol: "imap", user, token: () => expired, ...server.at("imap") }),
+            );
             assert.equal(counted.of("refused"), 1);
         }));
 
@@ -247,7 +315,10 @@ describe("the testing server", () => {
         withServer({}, async (server) => {
             const counted = new Counted(server);
             const broken = () => Promise.reject(new RangeError("a secret text"));
-            const error = await rejection(TokenSourceFailed, connect({ protocol: "imap", user, token: broken, ...server.at("imap") }));
+            const error = await rejection(
+                TokenSourceFailed,
+                connect({ protocol: "imap", user, token: broken, ...server.at("imap") }),
+            );
             assert.match(error.message, /RangeError/);
             assert.ok(!error.message.includes("secret"));
             assert.ok(error.cause instanceof RangeError);

@@ -24,8 +24,11 @@ import {
     version,
     Watch,
 } from "mailbearer";
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { Server } from "mailbearer/testing";
+import { APP, ROOT } from "./places.mjs";
 
 const TOKEN = "ya29.SecretSecretSecretSecretSecret";
 const SETTINGS = { protocol: "imap", user: "joe@gmail.com", host: "imap.gmail.com" } as const;
@@ -33,7 +36,10 @@ const SETTINGS = { protocol: "imap", user: "joe@gmail.com", host: "imap.gmail.co
 const wrong = (value: unknown) => value as never;
 
 function loggedIn(): Negotiation {
-    const negotiation = new Negotiation({ ...SETTINGS, assumedCapabilities: ["IMAP4rev1", "SASL-IR", "AUTH=XOAUTH2"] }, TOKEN);
+    const negotiation = new Negotiation(
+        { ...SETTINGS, assumedCapabilities: ["IMAP4rev1", "SASL-IR", "AUTH=XOAUTH2"] },
+        TOKEN,
+    );
     negotiation.receive(Buffer.from("* OK hello\r\n"));
     const step = negotiation.receive(Buffer.from("A0001 OK done\r\n"));
     assert.equal(step.next, "done");
@@ -51,8 +57,14 @@ describe("pure functions", () => {
     });
 
     it("read rejections and classify replies", () => {
-        const challenge = Buffer.from('{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}').toString("base64");
-        assert.deepEqual(readRejection(challenge), { status: "400", schemes: "Bearer", scope: "https://mail.google.com/" });
+        const challenge = Buffer.from(
+            '{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}',
+        ).toString("base64");
+        assert.deepEqual(readRejection(challenge), {
+            status: "400",
+            schemes: "Bearer",
+            scope: "https://mail.google.com/",
+        });
         const verdict = classify("imap", "mid_session", ["* BYE Session invalidated - AccessTokenExpired"]);
         assert.equal(verdict.cause, "token_expired");
         assert.equal(verdict.advice, "refresh_token");
@@ -71,7 +83,12 @@ describe("pure functions", () => {
         const native = createRequire(import.meta.url)("../node_modules/mailbearer/native/binding.js") as {
             spellings(): { causes: string[]; advices: string[]; certainties: string[]; version: string };
         };
-        assert.deepEqual(native.spellings(), { causes: [...CAUSES], advices: [...ADVICES], certainties: [...CERTAINTIES], version });
+        assert.deepEqual(native.spellings(), {
+            causes: [...CAUSES],
+            advices: [...ADVICES],
+            certainties: [...CERTAINTIES],
+            version,
+        });
     });
 });
 
@@ -93,7 +110,8 @@ describe("a wrong value", () => {
         "text as reply lines": () => classify("imap", "greeting", wrong("* OK")),
         "a phase that is none": () => classify("imap", wrong("lunch"), ["* OK"]),
         "a seed that is a number": () => new Session(SETTINGS, { seed: wrong(1) }),
-        "a policy that cannot work": () => new Session(SETTINGS, { seed: 1n, policy: { backoffBaseMs: 9, backoffMaxMs: 1 } }),
+        "a policy that cannot work": () =>
+            new Session(SETTINGS, { seed: 1n, policy: { backoffBaseMs: 9, backoffMaxMs: 1 } }),
         "a snapshot that is none": () => new Session(SETTINGS, { seed: 1n, snapshot: Buffer.from("x") }),
         "a time that is none": () => new Session(SETTINGS, { seed: 1n }).start(Number.NaN),
         "a time before zero": () => new Session(SETTINGS, { seed: 1n }).start(-1),
@@ -136,7 +154,10 @@ describe("a call that does not fit", () => {
     it("is a Misuse, and the machine goes on to say so", () => {
         const negotiation = loggedIn();
         for (const call of [() => negotiation.receive(Buffer.from("x")), () => negotiation.tlsEstablished()]) {
-            assert.throws(call, (error) => error instanceof Misuse && error instanceof MailbearerError && error.code === "misuse");
+            assert.throws(
+                call,
+                (error) => error instanceof Misuse && error instanceof MailbearerError && error.code === "misuse",
+            );
         }
         assert.throws(() => new Negotiation(SETTINGS, TOKEN).tlsEstablished(), Misuse);
     });
@@ -148,16 +169,36 @@ describe("a call that does not fit", () => {
 });
 
 describe("a panic of the core", () => {
-    it("cannot reach JavaScript but as an error: every entry catches it", async () => {
-        const { readFileSync, readdirSync } = await import("node:fs");
-        const { ROOT } = await import("./places.mjs");
-        const folder = `${ROOT}/bindings/node/src`;
+    it("is an error, and the process and the object go on", async () => {
+        // Built by `make test-node`, with entries that panic.
+        const built = join(
+            ROOT,
+            "target/debug",
+            `${process.platform === "darwin" ? "libmailbearer_node.dylib" : "libmailbearer_node.so"}`,
+        );
+        const addon = join(APP, "probe.node");
+        copyFileSync(built, addon);
+        const probe = createRequire(import.meta.url)(addon) as {
+            panics(text: string): number;
+            Fragile: new () => { panics(): void; works(): boolean };
+        };
+        assert.throws(() => probe.panics("as a bug would"), Error);
+        const fragile = new probe.Fragile();
+        assert.throws(() => fragile.panics(), Error);
+        assert.equal(fragile.works(), true);
+    });
+
+    it("is caught by every entry", () => {
+        const folder = join(ROOT, "bindings/node/src");
+        let entries = 0;
         for (const file of readdirSync(folder)) {
-            const entries = readFileSync(`${folder}/${file}`, "utf8").matchAll(/#\[napi(.*)\]\s*(?:#\[.*\]\s*)*pub (?:fn|async)/g);
-            for (const [, options] of entries) {
+            const source = readFileSync(join(folder, file), "utf8");
+            for (const [, options] of source.matchAll(/#\[napi(.*)\]\s*(?:#\[.*\]\s*)*pub (?:async )?fn/g)) {
+                entries += 1;
                 assert.match(options ?? "", /catch_unwind/, `an entry in ${file} does not catch panics`);
             }
         }
+        assert.ok(entries > 50, `only ${entries} entries were found`);
     });
 });
 
@@ -169,7 +210,14 @@ describe("a token", () => {
         assert.equal(step.sensitive, true);
         assert.match(step.send.toString(), /AUTHENTICATE XOAUTH2 /);
         const hex = Buffer.from(TOKEN).toString("hex").slice(0, 24);
-        for (const shown of [String(token), inspect(token), JSON.stringify({ token }), inspect(step), JSON.stringify(step), inspect(negotiation)]) {
+        for (const shown of [
+            String(token),
+            inspect(token),
+            JSON.stringify({ token }),
+            inspect(step),
+            JSON.stringify(step),
+            inspect(negotiation),
+        ]) {
             assert.ok(!shown.includes(TOKEN.slice(0, 12)), shown);
             assert.ok(!shown.replaceAll(" ", "").includes(hex), shown);
         }

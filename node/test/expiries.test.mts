@@ -15,7 +15,10 @@ const LIFE_MS = 900;
 const RENEWED_LIFE_MS = 1_400;
 const AT_END = { renewal: "at_end", backoffBase: 20, backoffMax: 100 } as const;
 
-async function withServer(lifetime: number, work: (server: Server, token: TokenSource) => Promise<void>): Promise<void> {
+async function withServer(
+    lifetime: number,
+    work: (server: Server, token: TokenSource) => Promise<void>,
+): Promise<void> {
     const server = await Server.start({ tokenLifetime: lifetime });
     try {
         await work(server, () => ({ token: server.issueToken(USER), expiresInMs: lifetime }));
@@ -33,7 +36,12 @@ describe(`${EXPIRIES} token expiries`, { concurrency: true }, () => {
         withServer(LIFE_MS, async (server, token) => {
             const counted = new Counted(server);
             let selected = false;
-            for await (const connection of imapflow.sessions({ user: USER, token, policy: AT_END, ...server.at("imap") })) {
+            for await (const connection of imapflow.sessions({
+                user: USER,
+                token,
+                policy: AT_END,
+                ...server.at("imap"),
+            })) {
                 const { resumed, generation } = connection;
                 assert.equal(resumed?.protocol === "imap" && resumed.selected?.name === "INBOX", selected);
                 if (generation > EXPIRIES) {
@@ -60,7 +68,8 @@ describe(`${EXPIRIES} token expiries`, { concurrency: true }, () => {
             withServer(RENEWED_LIFE_MS, async (server, token) => {
                 const counted = new Counted(server);
                 const options = { user: USER, token, policy: { backoffBase: 20 }, ...server.at("imap") };
-                const made = client === "ImapFlow" ? imapflow.sessions(options) : sessions({ ...options, protocol: "imap" });
+                const made =
+                    client === "ImapFlow" ? imapflow.sessions(options) : sessions({ ...options, protocol: "imap" });
                 for await (const connection of made) {
                     await connection.wait();
                     if (connection.generation === EXPIRIES) {
@@ -81,7 +90,12 @@ describe(`${EXPIRIES} token expiries`, { concurrency: true }, () => {
             const sent: string[] = [];
             while (counted.of("cut") < EXPIRIES) {
                 sent.push(`message ${sent.length + 1}`);
-                const info = await transporter.sendMail({ from: USER, to: USER, subject: sent.at(-1), text: "421 is only text\n" });
+                const info = await transporter.sendMail({
+                    from: USER,
+                    to: USER,
+                    subject: sent.at(-1),
+                    text: "421 is only text\n",
+                });
                 assert.deepEqual(info.accepted, [USER]);
             }
             transporter.close();

@@ -73,9 +73,13 @@ describe("the tarball", () => {
 
     for (const [what, file, imports] of [
         ["an ES module", "strict.mts", IMPORTS],
-        ["CommonJS", "strict.cts", `import { connect, Connection } from "mailbearer"; import { Server } from "mailbearer/testing";
+        [
+            "CommonJS",
+            "strict.cts",
+            `import { connect, Connection } from "mailbearer"; import { Server } from "mailbearer/testing";
             import * as imapflow from "mailbearer/imapflow"; import { login } from "mailbearer/nodemailer";
-            import nodemailer = require("nodemailer");`],
+            import nodemailer = require("nodemailer");`,
+        ],
     ] as const) {
         it(`works in strict TypeScript, as ${what}`, () => {
             const narrowed = `
@@ -101,7 +105,17 @@ describe("the tarball", () => {
             `;
             const types = 'import { type Advice, type Cause, LoginFailed } from "mailbearer";';
             writeFileSync(join(FOLDER, file), `${imports}\n${types}\n${narrowed}`);
-            const options = ["--strict", "--module", "nodenext", "--target", "es2022", "--types", "node", "--skipLibCheck", String(what === "CommonJS")];
+            const options = [
+                "--strict",
+                "--module",
+                "nodenext",
+                "--target",
+                "es2022",
+                "--types",
+                "node",
+                "--skipLibCheck",
+                String(what === "CommonJS"),
+            ];
             const tsc = join(APP, "node_modules/.bin/tsc");
             const compiled = spawnSync(tsc, [...options, file], { cwd: FOLDER, encoding: "utf8" });
             assert.equal(compiled.status, 0, compiled.stdout);
@@ -154,8 +168,13 @@ describe("the documentation", () => {
         for (const [index, example] of examples.entries()) {
             it(`of ${file}: example ${index + 1} runs`, async () => {
                 const body = example.replace(/^import .*$/gm, "");
-                const imports = [...example.matchAll(/^import .*$/gm)].map(([line]) => line).filter((line) => !line.includes("{ Server }"));
-                const out = await run(`example${index}-${file.length}.mjs`, `${imports.join("\n")}\n${around}\n${body}\nawait server.stop();`);
+                const imports = [...example.matchAll(/^import .*$/gm)]
+                    .map(([line]) => line)
+                    .filter((line) => !line.includes("{ Server }"));
+                const out = await run(
+                    `example${index}-${file.length}.mjs`,
+                    `${imports.join("\n")}\n${around}\n${body}\nawait server.stop();`,
+                );
                 assert.match(out, example.includes("test(") ? /^ok 1 - /m : /^happened .*logged_in/m);
             });
         }

@@ -45,10 +45,15 @@ export class RealServers {
     }
 
     /** Listens with a certificate that is not good, and keeps what a client sends. */
-    async badTls(kind: "unknown-ca" | "wrong-host" | "expired"): Promise<{ server: Server; port: number; received: () => string }> {
+    async badTls(
+        kind: "unknown-ca" | "wrong-host" | "expired",
+    ): Promise<{ server: Server; port: number; received: () => string }> {
         const folder = join(this.#directory, "tls");
         let received = "";
-        const identity = { cert: readFileSync(join(folder, `${kind}.pem`)), key: readFileSync(join(folder, `${kind}.key`)) };
+        const identity = {
+            cert: readFileSync(join(folder, `${kind}.pem`)),
+            key: readFileSync(join(folder, `${kind}.key`)),
+        };
         const server = createServer(identity, (socket) => {
             socket.on("error", () => undefined);
             socket.on("data", (data) => (received += data.toString()));
@@ -61,9 +66,14 @@ export class RealServers {
 }
 
 /** A token that Dovecot accepts, or refuses. */
-export function realToken(user: string, options: { length?: number; expiresIn?: number; forged?: boolean } = {}): string {
+export function realToken(
+    user: string,
+    options: { length?: number; expiresIn?: number; forged?: boolean } = {},
+): string {
     const length = options.length === undefined ? [] : ["--length", String(options.length)];
     const forged = options.forged === true ? ["--forged"] : [];
     const expiresIn = `--expires-in=${options.expiresIn ?? 3600}`;
-    return execFileSync("python3", [SCRIPT, "token", user, expiresIn, ...length, ...forged], { encoding: "utf8" }).trim();
+    return execFileSync("python3", [SCRIPT, "token", user, expiresIn, ...length, ...forged], {
+        encoding: "utf8",
+    }).trim();
 }

@@ -249,7 +249,9 @@ function expectSame(what: string, expected: unknown, actual: unknown): void {
 
 function canonical(value: unknown): string {
     const sorted = (_: string, one: unknown) =>
-        typeof one === "object" && one !== null && !Array.isArray(one) ? Object.fromEntries(Object.entries(one).sort()) : one;
+        typeof one === "object" && one !== null && !Array.isArray(one)
+            ? Object.fromEntries(Object.entries(one).sort())
+            : one;
     return JSON.stringify(value, sorted);
 }
 

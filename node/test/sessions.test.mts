@@ -154,7 +154,10 @@ describe("the end of a session", () => {
 
     it("does not hide other errors", async () => {
         const connection = await next(stay("imap"));
-        await assert.rejects(connection.use(() => Promise.reject(new RangeError("mine"))), RangeError);
+        await assert.rejects(
+            connection.use(() => Promise.reject(new RangeError("mine"))),
+            RangeError,
+        );
         assert.ok(connection.socket.destroyed);
     });
 
@@ -175,7 +178,10 @@ describe("the end of a session", () => {
     it("of a server that restarts is a shutdown", async () => {
         const made = stay("imap", { token: source(60_000) });
         const connection = await next(made);
-        const ended = rejection(SessionEnded, hear(connection).then(() => hear(connection)));
+        const ended = rejection(
+            SessionEnded,
+            hear(connection).then(() => hear(connection)),
+        );
         server.restart();
         await ended;
         assert.equal(connection.verdict?.cause, "shutdown");
@@ -265,7 +271,10 @@ describe("a token", () => {
 
     it("source that gives no token asks the user", async () => {
         for (const bad of ["two words", 5 as never, { token: null } as never]) {
-            assert.equal((await rejection(NeedsUser, stay("imap", { token: () => bad }).next())).code, "token_unavailable");
+            assert.equal(
+                (await rejection(NeedsUser, stay("imap", { token: () => bad }).next())).code,
+                "token_unavailable",
+            );
         }
     });
 
@@ -305,7 +314,10 @@ describe("a token", () => {
         const made = stay("imap", { token, policy: AT_END, onEvent: log.onEvent });
         const connection = await next(made);
         const error = await rejection(SessionEnded, askOn(connection));
-        const shown = inspect([log.events, made, made.status(), error, connection.verdict], { depth: 9, showHidden: true });
+        const shown = inspect([log.events, made, made.status(), error, connection.verdict], {
+            depth: 9,
+            showHidden: true,
+        });
         assert.ok(issued.length >= 2);
         assert.ok(issued.every((one) => !shown.includes(one.slice(0, 16)) && !made.snapshot().includes(one)));
     });
@@ -437,7 +449,9 @@ describe("sessions", () => {
 
     it("are safe through STARTTLS", async () => {
         for (const protocol of ["imap", "pop3", "smtp"] as const) {
-            const connection = await next(stay(protocol, { ...server.at(protocol, "starttls"), token: source(60_000) }));
+            const connection = await next(
+                stay(protocol, { ...server.at(protocol, "starttls"), token: source(60_000) }),
+            );
             assert.equal(connection.socket.authorized, true);
             assert.match(await ask(connection, protocol === "imap" ? "A1 NOOP\r\n" : "NOOP\r\n"), /^(A1 OK|\+OK|250)/);
         }

@@ -5,7 +5,16 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { ConfidentialClientApplication, PublicClientApplication } from "@azure/msal-node";
 import { OAuth2Client } from "google-auth-library";
-import { AccessToken, connect, LoginFailed, NeedsUser, Provider, sessions, TokenSourceFailed, type TokenSource } from "mailbearer";
+import {
+    AccessToken,
+    connect,
+    LoginFailed,
+    NeedsUser,
+    Provider,
+    sessions,
+    TokenSourceFailed,
+    type TokenSource,
+} from "mailbearer";
 import { Server } from "mailbearer/testing";
 import { rejection } from "./waiting.mjs";
 
@@ -38,7 +47,9 @@ afterEach(async () => {
 });
 
 function logIn(token: TokenSource): Promise<unknown> {
-    return connect({ protocol: "imap", user: USER, token, ...server.at("imap") }).then((connection) => connection.close());
+    return connect({ protocol: "imap", user: USER, token, ...server.at("imap") }).then((connection) =>
+        connection.close(),
+    );
 }
 
 describe("a text", () => {
@@ -51,15 +62,31 @@ describe("a text", () => {
 describe("a function", () => {
     it("may answer in every way, and is told when to refresh", async () => {
         const token = server.issueToken(USER);
-        for (const answer of [token, new AccessToken(token), { token }, { token, expiresInMs: null }, { token, expiresInMs: 5.5 }]) {
+        for (const answer of [
+            token,
+            new AccessToken(token),
+            { token },
+            { token, expiresInMs: null },
+            { token, expiresInMs: 5.5 },
+        ]) {
             await logIn(() => answer);
             await logIn(() => Promise.resolve(answer));
         }
     });
 
     it("that answers with nonsense is said to do so", async () => {
-        for (const answer of [undefined, null, 5, {}, { token: 5 }, { token: server.issueToken(USER), expiresInMs: "soon" }]) {
-            const error = await rejection(TokenSourceFailed, logIn(() => answer as never));
+        for (const answer of [
+            undefined,
+            null,
+            5,
+            {},
+            { token: 5 },
+            { token: server.issueToken(USER), expiresInMs: "soon" },
+        ]) {
+            const error = await rejection(
+                TokenSourceFailed,
+                logIn(() => answer as never),
+            );
             assert.equal(error.permanent, true);
         }
     });
@@ -79,7 +106,11 @@ describe("google-auth-library", () => {
 
     const good = (lifetime?: number) => ({
         status: 200,
-        body: { access_token: server.issueToken(USER, lifetime === undefined ? {} : { lifetime }), expires_in: 3600, token_type: "Bearer" },
+        body: {
+            access_token: server.issueToken(USER, lifetime === undefined ? {} : { lifetime }),
+            expires_in: 3600,
+            token_type: "Bearer",
+        },
     });
 
     it("refreshes when it must, and when the server refuses", async () => {
@@ -128,12 +159,24 @@ describe("@azure/msal-node", () => {
         const options = { protocol: "imap", user: USER, token: application, ...server.at("imap"), provider } as const;
         await (await connect(options)).close();
         const scope = "https://outlook.office.com/IMAP.AccessAsUser.All";
-        assert.deepEqual(requests.map(({ scopes, forceRefresh }) => [scopes, forceRefresh]), [[[scope], false], [[scope], true]]);
+        assert.deepEqual(
+            requests.map(({ scopes, forceRefresh }) => [scopes, forceRefresh]),
+            [
+                [[scope], false],
+                [[scope], true],
+            ],
+        );
     });
 
     it("without an account needs the user", async () => {
         const application = new PublicClientApplication({ auth: { clientId: "id" } });
-        const options = { protocol: "imap", user: USER, token: application, ...server.at("imap"), provider: "microsoft" } as const;
+        const options = {
+            protocol: "imap",
+            user: USER,
+            token: application,
+            ...server.at("imap"),
+            provider: "microsoft",
+        } as const;
         const error = await rejection(TokenSourceFailed, connect(options));
         assert.match(error.message, /has not logged in/);
         assert.equal(error.permanent, true);
@@ -147,7 +190,15 @@ describe("@azure/msal-node", () => {
             }
         }
         const application = new Application({ auth: { clientId: "id", clientSecret: "secret" } });
-        await (await connect({ protocol: "imap", user: USER, token: application, ...server.at("imap"), provider: "microsoft" })).close();
+        await (
+            await connect({
+                protocol: "imap",
+                user: USER,
+                token: application,
+                ...server.at("imap"),
+                provider: "microsoft",
+            })
+        ).close();
     });
 
     it("of which the scopes are not known is a wrong setting", async () => {

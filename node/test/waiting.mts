@@ -32,7 +32,10 @@ export class Counted {
 }
 
 /** The error with which something rejects. */
-export async function rejection<T extends Error>(kind: abstract new (...args: never[]) => T, work: Promise<unknown>): Promise<T> {
+export async function rejection<T extends Error>(
+    kind: abstract new (...args: never[]) => T,
+    work: Promise<unknown>,
+): Promise<T> {
     try {
         await work;
     } catch (error) {

@@ -8,6 +8,8 @@
 
 mod convert;
 mod machines;
+#[cfg(feature = "probe")]
+mod probe;
 mod pure;
 mod session;
 mod testing;
