@@ -90,6 +90,20 @@ def test_imap_raises_the_end_in_the_middle_of_a_command(server: Server) -> None:
         assert again.resumed.selected.name == "INBOX"
 
 
+def test_imapclient_raises_the_end_that_comes_in_place_of_an_answer(server: Server) -> None:
+    sessions = mailbearer.sessions(
+        "imap", USER, source(server), client="imapclient", policy=AT_END, **server.at("imap")
+    )
+    with sessions:
+        client = next(sessions).client
+        client.select_folder("INBOX")
+        # The goodbye is there before the command is written.
+        wait_for_sessions(server, 0)
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            client.idle()
+        assert isinstance(caught.value, imaplib.IMAP4.abort)
+
+
 def test_pop3_and_smtp_raise_it_as_their_own_exception_too(server: Server) -> None:
     with mailbearer.sessions("pop3", USER, source(server), policy=AT_END, **server.at("pop3")) as pop3_sessions:
         pop3 = next(pop3_sessions).client
@@ -415,6 +429,32 @@ def test_to_break_ends_everything(server: Server) -> None:
         break
     del connection
     wait_for_sessions(server, 0)
+
+
+def test_who_leaves_the_loop_in_good_order_logs_in_once(server: Server) -> None:
+    log = Log()
+    sessions = mailbearer.sessions("imap", USER, source(server, 60), on_event=log, **server.at("imap"))
+    for connection in sessions:
+        with connection:
+            assert connection.client.noop()[0] == "OK"
+        break
+    time.sleep(0.1)
+    sessions.close()
+
+    async def main() -> None:
+        async with mailbearer.aio.sessions(
+            "imap", USER, source(server, 60), on_event=log, **server.at("imap")
+        ) as sessions:
+            async for connection in sessions:
+                async with connection:
+                    connection.writer.write(b"A1 NOOP\r\n")
+                    assert await connection.reader.readline() == b"A1 OK Success\r\n"
+                break
+            await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert [event.kind for event in log.of("connecting")] == ["connecting"] * 2
+    assert [event.cause for event in log.of("ended")] == ["no_fault"] * 2
 
 
 def wait_for_sessions(server: Server, count: int) -> None:
