@@ -92,6 +92,7 @@ export class Driver<T extends Watched> {
     readonly #online = new Map<number, T>();
     readonly #waiters = new Set<() => void>();
     readonly #sleep = new Sleep();
+    readonly #letGo: number[] = [];
     #ready: T[] = [];
     #wakeAtMs: number | undefined;
     #timer: NodeJS.Timeout | undefined;
@@ -118,12 +119,7 @@ export class Driver<T extends Watched> {
 
     /** The next connection; `undefined` once it is closed. */
     async next(): Promise<T | undefined> {
-        if (!this.isClosed && !this.#isRunning) {
-            this.#isRunning = true;
-            this.#failure = undefined;
-            this.tell((now) => this.session.start(now));
-            this.#setTimer();
-        }
+        this.#goOn();
         for (;;) {
             if (this.#crash !== undefined) {
                 throw this.#crash;
@@ -143,10 +139,26 @@ export class Driver<T extends Watched> {
         }
     }
 
+    /** Works towards a connection: the program waits for one. */
+    #goOn(): void {
+        if (this.isClosed) {
+            return;
+        }
+        if (!this.#isRunning) {
+            this.#isRunning = true;
+            this.#failure = undefined;
+            this.#tell((now) => this.session.start(now));
+        }
+        for (const ticket of this.#letGo.splice(0)) {
+            this.#tell((now) => this.session.drained(now, ticket));
+        }
+        this.#setTimer();
+    }
+
     /** The network has changed: the connection is not trusted, and made anew. */
     woke(): void {
         if (this.#isRunning && !this.isClosed) {
-            this.tell((now) => this.session.woke(now));
+            this.#tell((now) => this.session.woke(now));
         }
     }
 
@@ -185,23 +197,28 @@ export class Driver<T extends Watched> {
     /** A connection that was online is gone. */
     lost(ticket: number, cause?: Cause): void {
         if (this.#online.has(ticket) && !this.isClosed) {
-            this.tell((now) => this.session.ended(now, ticket, cause === undefined ? {} : { cause }));
+            const plan = this.session.ended(nowMs(), ticket, { cause });
             this.#endOnline(ticket, undefined);
+            this.#carryOut(plan);
         }
     }
 
-    /** The program has let a connection go. */
+    /**
+     * The program has let a connection go. The machine learns of it when the program asks for the next: one that goes no
+     * further needs no other login.
+     */
     letGo(ticket: number): void {
         if (this.#online.delete(ticket) && !this.isClosed) {
             this.#note("ended", { ticket, cause: "no_fault" });
-            this.tell((now) => this.session.drained(now, ticket));
+            this.#letGo.push(ticket);
+            this.#setTimer();
         }
     }
 
     // ---- Facts in, orders out ---------------------------------------------------------------------------------------
 
     /** Tells the machine a fact, and carries out what it orders. */
-    tell(answer: (nowMs: number) => Plan): void {
+    #tell(answer: (nowMs: number) => Plan): void {
         this.#carryOut(answer(nowMs()));
     }
 
@@ -213,7 +230,7 @@ export class Driver<T extends Watched> {
             this.#obey(action);
         }
         const waits = plan.wakeReason === "back_off" || plan.wakeReason === "token_back_off";
-        if (plan.actions.length > 0 && waits && plan.wakeAtMs === this.#wakeAtMs) {
+        if (changed && waits && plan.wakeAtMs === this.#wakeAtMs) {
             this.#note("waiting", { text: plan.wakeReason, waitMs: Math.max(0, (plan.wakeAtMs ?? 0) - nowMs()) });
         }
         if (plan.actions.length > 0 || changed) {
@@ -345,7 +362,7 @@ export class Driver<T extends Watched> {
             return;
         }
         if (!call.signal.aborted && !this.isClosed) {
-            this.tell((now) => this.session.token(now, request, token.token, token.expiresInMs));
+            this.#tell((now) => this.session.token(now, request, token.token, token.expiresInMs));
         }
     }
 
@@ -354,7 +371,7 @@ export class Driver<T extends Watched> {
         this.#note("token_failed", { text: error.message });
         // A token that is none, or a source that cannot be asked, does not get better.
         const permanent = error instanceof TokenSourceFailed ? error.permanent : true;
-        this.tell((now) => this.session.tokenFailed(now, request, permanent));
+        this.#tell((now) => this.session.tokenFailed(now, request, permanent));
     }
 
     // ---- Attempts ---------------------------------------------------------------------------------------------------
@@ -429,7 +446,7 @@ export class Driver<T extends Watched> {
 
     #report(attempt: Attempt, answer: (nowMs: number) => Plan): void {
         if (!attempt.isOver && !this.isClosed) {
-            this.tell(answer);
+            this.#tell(answer);
         }
     }
 
@@ -441,13 +458,14 @@ export class Driver<T extends Watched> {
         attempt.isOver = true;
         const { ticket } = attempt;
         if (problem === undefined) {
-            this.tell((now) => this.session.ended(now, ticket));
+            const plan = this.session.ended(nowMs(), ticket);
             this.#noteLoginFailed(ticket);
+            this.#carryOut(plan);
             return;
         }
         this.#hostProblem = problem;
         this.#note("login_failed", { ticket, cause: problem.code, text: problem.message });
-        this.tell((now) => this.session.ended(now, ticket, { cause: problem.code }));
+        this.#tell((now) => this.session.ended(now, ticket, { cause: problem.code }));
     }
 
     // ---- Time -------------------------------------------------------------------------------------------------------
@@ -461,7 +479,7 @@ export class Driver<T extends Watched> {
 
     #setTimer(): void {
         clearTimeout(this.#timer);
-        if (this.isClosed || !this.#isRunning) {
+        if (this.isClosed || !this.#isRunning || this.#letGo.length > 0) {
             return;
         }
         const left = this.#wakeAtMs === undefined ? LOOK_MS : Math.max(0, this.#wakeAtMs - nowMs());
@@ -471,9 +489,9 @@ export class Driver<T extends Watched> {
     #tick(): void {
         try {
             if (this.#sleep.happened()) {
-                this.tell((now) => this.session.woke(now));
+                this.#tell((now) => this.session.woke(now));
             } else if (this.#wakeAtMs !== undefined && nowMs() >= this.#wakeAtMs) {
-                this.tell((now) => this.session.tick(now));
+                this.#tell((now) => this.session.tick(now));
             }
         } catch (error) {
             this.#crashed(error);

@@ -382,6 +382,19 @@ describe("sessions", () => {
         await assert.rejects(made.next(), { name: "AbortError" });
     });
 
+    it("log in only when a connection is asked for", async () => {
+        const counted = new Counted(server);
+        const log = new Log();
+        const made = stay("imap", { onEvent: log.onEvent });
+        const first = await next(made);
+        await first.letGo();
+        await until("it is closed", () => server.sessions === 0);
+        await new Promise((resolve) => setTimeout(resolve, LIFE_MS));
+        assert.equal(counted.of("logged_in"), 1);
+        assert.equal((await next(made)).generation, 2);
+        assert.equal(counted.of("logged_in"), 2);
+    });
+
     it("dispose of themselves", async () => {
         {
             await using made = stay("imap");
