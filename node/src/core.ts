@@ -116,7 +116,8 @@ export interface Mailbox {
     readonly readOnly: boolean;
     readonly uidValidity?: number;
     readonly uidNext?: number;
-    readonly highestModSeq?: number;
+    /** A bigint: it has 63 bits (RFC 7162). */
+    readonly highestModSeq?: bigint;
 }
 
 /** What was in flight when a session ended. */

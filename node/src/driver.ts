@@ -182,11 +182,17 @@ export class Driver<T extends Watched> {
 
     /** Octets from the server: gives the number of octets of content that come next, and need not be shown. */
     received(ticket: number, data: Uint8Array): number {
-        const plan = this.session.receive(nowMs(), ticket, data);
-        if (plan.actions.length > 0 || plan.wakeAtMs !== this.#wakeAtMs) {
-            this.#carryOut(plan);
+        try {
+            const plan = this.session.receive(nowMs(), ticket, data);
+            if (plan.actions.length > 0 || plan.wakeAtMs !== this.#wakeAtMs) {
+                this.#carryOut(plan);
+            }
+            return plan.skip;
+        } catch (error) {
+            // The caller is the event loop, which nobody can catch from: whoever waits for a connection gets it.
+            this.#crashed(error);
+            return 0;
         }
-        return plan.skip;
     }
 
     /** Octets that the mail client wrote. */

@@ -34,6 +34,8 @@ export interface NodemailerOptions {
     auth: { type: "custom"; user: string; method: typeof METHOD };
     customAuth: { [METHOD]: (context: AuthContext) => Promise<void> };
     tls: object;
+    connectionTimeout: number;
+    name?: string;
 }
 
 const METHOD = "MAILBEARER";
@@ -59,6 +61,8 @@ export function login(options: LoginOptions & { token: TokenSource }): Nodemaile
         auth: { type: "custom", user: settings.user, method: METHOD },
         customAuth: { [METHOD]: (context) => logIn(context, settings, source) },
         tls: { ...settings.tlsOptions, rejectUnauthorized: true },
+        connectionTimeout: settings.timeout,
+        ...(options.ehloName === undefined ? {} : { name: options.ehloName }),
     };
 }
 
@@ -235,7 +239,8 @@ function refuseIfUnknown(connection: SessionConnection<SMTPConnection>, cause: u
     const verdict = connection.verdict;
     if (verdict !== undefined && aftermath?.protocol === "smtp" && aftermath.submission === "unknown") {
         const sentence =
-            "The session ended while the server took the message, and whether it did is not known: ask before sending it again.";
+            "The session ended before the server answered for the message, and whether it was taken is not known: " +
+            "ask before sending it again.";
         throw new SessionEnded(verdict, sentence, { cause });
     }
 }

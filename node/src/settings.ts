@@ -150,6 +150,9 @@ function profileOf(options: LoginOptions): Provider | undefined {
     }
     if (provider !== undefined) {
         known(provider, ["name", "domains", "tokenLifetimeMs", "services"], "provider");
+        if (!Array.isArray(provider.services)) {
+            throw new ConfigError(`services must be an array, not ${kindOf(provider.services)}`);
+        }
         return provider;
     }
     if (options.host !== undefined) {
@@ -194,7 +197,8 @@ function verifying(options: TlsOptions | undefined): TlsOptions {
     const stranger = Object.keys(options).find((name) => !TLS_OPTIONS.includes(name));
     if (stranger !== undefined) {
         throw new ConfigError(
-            `tlsOptions has no option ${stranger}: certificate and host name are always verified; give your own authority as ca`,
+            `tlsOptions has no option ${stranger}: certificate and host name are always verified; ` +
+                "give your own authority as ca",
         );
     }
     return options;

@@ -58,16 +58,19 @@ function subjects(): string[] {
 
 describe("ImapFlow", () => {
     it("is told of the end in IDLE, and the next connection knows of it", async () => {
-        await started({ tokenLifetime: 600 });
-        const made = stay({ token: source(600), policy: AT_END });
+        const counted = new Counted(server);
+        const made = stay({ token: source(60_000) });
         const first = (await made.next()).value;
         assert.ok(first);
         await first.use(async ({ client }) => {
             await client.mailboxOpen("INBOX");
-            await client.idle();
+            const idle = client.idle();
+            await until("it idles", () => counted.of("IDLE") > 0);
+            server.restart();
+            await idle;
             await client.noop();
         });
-        assert.equal(first.verdict?.cause, "token_expired");
+        assert.equal(first.verdict?.cause, "shutdown");
         const second = (await made.next()).value;
         assert.ok(second?.resumed?.protocol === "imap" && second.resumed.idling);
     });

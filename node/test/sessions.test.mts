@@ -23,7 +23,7 @@ import { Server, type ServerOptions } from "mailbearer/testing";
 import { Counted, rejection, until } from "./waiting.mjs";
 
 const USER = "joe@gmail.com";
-const LIFE_MS = 700;
+const LIFE_MS = 1_500;
 const AT_END = { renewal: "at_end", backoffBase: 20 } as const;
 const QUICK = { backoffBase: 20, backoffMax: 100 };
 
@@ -137,9 +137,9 @@ describe("the end of a session", () => {
 
     for (const cut of ["words", "silent"] as const) {
         it(`in \`use\` is no error, and the loop goes on (${cut})`, async () => {
-            await started({ tokenLifetime: 400, cut });
+            await started({ tokenLifetime: 800, cut });
             const generations: number[] = [];
-            for await (const connection of stay("imap", { token: source(400), policy: AT_END })) {
+            for await (const connection of stay("imap", { token: source(800), policy: AT_END })) {
                 generations.push(connection.generation);
                 if (generations.length === 3) {
                     break;
@@ -446,7 +446,7 @@ describe("sessions", () => {
 
     it("pass message content by, and see the end behind it", async () => {
         const body = `Subject: x\r\n\r\n${"* BYE is only text\r\n".repeat(20_000)}`;
-        const made = stay("imap", { policy: AT_END, token: source(1_500) });
+        const made = stay("imap", { policy: AT_END, token: source(3_000) });
         const connection = await next(made);
         server.deliver(USER, Buffer.from(body));
         await ask(connection, "A1 SELECT INBOX\r\n");

@@ -1,7 +1,7 @@
 //! Records that the machines hand out, as plain objects.
 
 use mailbearer::{Aftermath, Certainty, Failure, Mailbox, Rejection, Verdict};
-use napi::bindgen_prelude::BufferSlice;
+use napi::bindgen_prelude::{BigInt, BufferSlice};
 use napi::{Env, Result};
 use napi_derive::napi;
 
@@ -45,7 +45,7 @@ pub struct JsMailbox {
     pub read_only: bool,
     pub uid_validity: Option<u32>,
     pub uid_next: Option<u32>,
-    pub highest_mod_seq: Option<f64>,
+    pub highest_mod_seq: Option<BigInt>,
 }
 
 #[napi(object, object_from_js = false)]
@@ -122,7 +122,7 @@ impl From<Mailbox> for JsMailbox {
             read_only: mailbox.read_only,
             uid_validity: mailbox.uid_validity,
             uid_next: mailbox.uid_next,
-            highest_mod_seq: mailbox.highest_mod_seq.map(number),
+            highest_mod_seq: mailbox.highest_mod_seq.map(BigInt::from),
         }
     }
 }
