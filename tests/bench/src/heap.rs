@@ -44,6 +44,9 @@ fn of_one(protocol: Protocol, count: usize) -> usize {
     held / sessions.len()
 }
 
+/// What a mail client writes, and the answer.
+type Exchange = (&'static [u8], &'static [u8]);
+
 fn online(protocol: Protocol, seed: usize) -> Session {
     let identity = Identity::new("joe@gmail.com");
     let config = SessionConfig::for_provider(&Provider::gmail(), protocol, identity);
@@ -58,7 +61,7 @@ fn online(protocol: Protocol, seed: usize) -> Session {
     for input in inputs {
         let _plan = session.handle(0, input).expect("an answer that fits");
     }
-    let (replies, work): (&[&[u8]], &[(&[u8], &[u8])]) = match protocol {
+    let (replies, work): (&[&[u8]], &[Exchange]) = match protocol {
         Protocol::Imap => (
             &[b"* OK Gimap ready\r\n", b"A0001 OK in\r\n"],
             &[
