@@ -50,7 +50,7 @@ test-node: $(NODE_APP)/installed
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
 	cargo build --locked -q -p mailbearer-node --features probe
-	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-reporter=spec test/*.test.mjs
+	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed)
 	$(SAY) "The cases in: $(RUNTIMES)"
