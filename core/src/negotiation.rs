@@ -814,7 +814,7 @@ impl Negotiation {
             cause,
             advice: default_advice(cause),
             certainty: Certainty::Inferred,
-            detail,
+            detail: detail.into(),
             ..failure
         }
     }
@@ -831,7 +831,7 @@ impl Negotiation {
             cause,
             advice: default_advice(cause),
             certainty: Certainty::Inferred,
-            detail,
+            detail: detail.into(),
             ..failure
         }
     }
