@@ -83,7 +83,8 @@ private fun runCases(): Boolean {
 fun runCase(case: JsonObject): String? =
     when (val kind = case.text("kind")) {
         "classify" -> runClassify(case)
-        "negotiation", "watch", "config" -> runScript(case)
+        "negotiation", "watch", "config" -> runScript(case, ::Player)
+        "session" -> runScript(case, ::SessionPlayer)
         else -> "the kind $kind is not known"
     }
 
@@ -95,10 +96,15 @@ private fun runClassify(case: JsonObject): String? {
     return "expected $expected, came $came (${verdict.cause.name.lowercase()}, rule ${verdict.rule})"
 }
 
-private fun runScript(case: JsonObject): String? {
+/** Plays a case once. */
+internal interface CasePlayer : AutoCloseable {
+    fun play(cut: Cut)
+}
+
+private fun runScript(case: JsonObject, player: (JsonObject) -> CasePlayer): String? {
     for (cut in cuts(case)) {
         try {
-            Player(case).use { it.play(cut) }
+            player(case).use { it.play(cut) }
         } catch (failure: CaseFailed) {
             return "${failure.message} ($cut)"
         }
@@ -107,7 +113,7 @@ private fun runScript(case: JsonObject): String? {
 }
 
 /** How the server's messages arrive. */
-private sealed interface Cut {
+internal sealed interface Cut {
     data object Whole : Cut
 
     data object EveryOctet : Cut
@@ -127,7 +133,7 @@ private fun cuts(case: JsonObject): Sequence<Cut> = sequence {
 }
 
 /** Plays the script of a case: the server's octets in, the machine's lines out. */
-private class Player(private val case: JsonObject) : AutoCloseable {
+private class Player(private val case: JsonObject) : CasePlayer {
     private val protocol: MailProtocol = named(case.text("protocol"))
     private val token: String =
         when (val given = case["token"]?.jsonPrimitive?.content) {
@@ -153,7 +159,7 @@ private class Player(private val case: JsonObject) : AutoCloseable {
         watch?.close()
     }
 
-    fun play(cut: Cut) {
+    override fun play(cut: Cut) {
         try {
             negotiation = configure()
         } catch (error: CoreException.Config) {
@@ -318,7 +324,7 @@ private fun holds(rule: String, count: Int): Boolean =
     }
 
 /** The server's message in the pieces in which it arrives. */
-private fun deal(bytes: ByteArray, step: JsonObject, index: Int, cut: Cut): Sequence<ByteArray> = sequence {
+internal fun deal(bytes: ByteArray, step: JsonObject, index: Int, cut: Cut): Sequence<ByteArray> = sequence {
     val repeat = step.number("repeat") ?: 1
     if (repeat > 1) {
         val perPiece = (65_536 / maxOf(1, bytes.size)).coerceIn(1, repeat)
@@ -363,15 +369,15 @@ fun checkLeak(shown: String, token: String) {
     for (form in aligned + token.take(12)) if (form in shown) throw CaseFailed("the token is readable in: $shown")
 }
 
-private inline fun <reified T : Enum<T>> named(name: String): T = enumValueOf(name.uppercase())
+internal inline fun <reified T : Enum<T>> named(name: String): T = enumValueOf(name.uppercase())
 
-private fun tlsNamed(name: String): Tls = if (name == "starttls") Tls.START_TLS else named(name)
+internal fun tlsNamed(name: String): Tls = if (name == "starttls") Tls.START_TLS else named(name)
 
 private fun utf8(text: String): String =
     text.toByteArray(Charsets.ISO_8859_1).decodeToString(throwOnInvalidSequence = true)
 
 fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).put(bytes).flip()
 
-private fun JsonObject.text(key: String): String = getValue(key).jsonPrimitive.content
+internal fun JsonObject.text(key: String): String = getValue(key).jsonPrimitive.content
 
-private fun JsonObject.number(key: String): Int? = (this[key] as? JsonPrimitive)?.intOrNull
+internal fun JsonObject.number(key: String): Int? = (this[key] as? JsonPrimitive)?.intOrNull

@@ -138,7 +138,7 @@ class ConnectTest {
         val expected = mapOf(
             FaultKind.DROP to setOf(Cause.CONNECTION_LOST),
             FaultKind.GARBAGE to setOf(Cause.PROTOCOL_VIOLATION),
-            FaultKind.FLOOD to setOf(Cause.LIMIT_EXCEEDED),
+            FaultKind.FLOOD to setOf(Cause.LIMIT_EXCEEDED, Cause.PROTOCOL_VIOLATION),
             FaultKind.VANISH to setOf(Cause.TIMED_OUT),
         )
         Server().use { server ->
