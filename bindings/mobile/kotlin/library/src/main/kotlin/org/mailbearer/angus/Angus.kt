@@ -83,6 +83,8 @@ private suspend fun <T : Service> logIn(settings: Settings, service: T, token: T
     try {
         runInterruptible(Dispatchers.IO) {
             service.connect(endpoint.host, endpoint.port.toInt(), settings.user, token.value)
+            // Over POP3, Angus Mail 2.0 takes the challenge that says why for a login that worked. The next command tells.
+            if (!service.isConnected) throw AuthenticationFailedException("[AUTH] the login was refused")
         }
         return service
     } catch (error: MessagingException) {
@@ -125,7 +127,9 @@ private fun failureOfReply(protocol: MailProtocol, message: String): Failure {
             MailProtocol.SMTP -> line
         }
     }
-    val verdict = classify(protocol, Phase.AUTH_FAIL, lines)
+    // Over SMTP it stops at the challenge that says why, and never hears the refusal.
+    val phase = if (lines.first().startsWith("334 ")) Phase.AUTH_CHALLENGE else Phase.AUTH_FAIL
+    val verdict = classify(protocol, phase, lines)
     return failureOfHost(verdict.cause, "Angus Mail was told: ${message.trim().take(200)}")
         .copy(advice = verdict.advice, certainty = verdict.certainty, waitMs = verdict.waitMs, url = verdict.url)
 }
