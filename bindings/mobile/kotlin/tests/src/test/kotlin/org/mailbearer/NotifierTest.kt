@@ -7,6 +7,7 @@ import kotlin.test.Test
 import kotlin.test.assertContains
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.seconds
 import org.mailbearer.testing.Server
 
@@ -16,7 +17,7 @@ class NotifierTest {
 
     @Test
     fun `the notifier sees mail before and after its session has expired`() {
-        Server(tokenLifetime = 6.seconds).use { server ->
+        Server(tokenLifetime = 15.seconds).use { server ->
             val tokens = File.createTempFile("token", null)
             val notifier = start(server, tokens)
             try {
@@ -25,7 +26,7 @@ class NotifierTest {
                 server.deliver(user, "Subject: one\r\n\r\nhello\r\n")
                 assertEquals("4 messages in INBOX", lines.next())
                 // The server ends the session; the next one says again what is there.
-                tokens.writeText(server.issueToken(user))
+                tokens.writeText(server.issueToken(user, lifetime = 1.hours))
                 assertEquals("4 messages in INBOX", lines.next())
                 server.deliver(user, "Subject: two\r\n\r\nhello\r\n")
                 assertEquals("5 messages in INBOX", lines.next())
