@@ -32,7 +32,7 @@ test-rust:
 	cargo test --locked -p mailbearer
 	cargo test --locked -p mailbearer --features testing --lib --test session
 	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
-	cargo test --locked -q -p mailbearer-simulation
+	cargo test --locked -q -p mailbearer-simulation --profile simulation
 	$(SAY) "Rust: the core builds without the standard library"
 	cargo build --locked -p mailbearer --no-default-features
 
