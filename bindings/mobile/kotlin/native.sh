@@ -6,6 +6,11 @@ cd "$(dirname "$0")/../../.."
 # What an app may have to carry for this.
 readonly MOST_OCTETS=1572864
 
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+for pom in bindings/mobile/kotlin/pom.xml bindings/mobile/kotlin/*/pom.xml; do
+    grep -q "<version>$version</version>" "$pom" || { echo "$pom is not of version $version" >&2; exit 1; }
+done
+
 cargo build --locked --profile mobile -p mailbearer-mobile -p mailbearer-mobile-testing
 cargo build --locked -p mailbearer-bindgen
 rm -rf target/kotlin
