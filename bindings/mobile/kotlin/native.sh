@@ -19,7 +19,8 @@ make_part() {
     local part=$1 library=$2
     local resources=target/kotlin/$part/resources/linux-x86-64
     # UniFFI reads from the symbols, which are stripped afterwards.
-    target/debug/uniffi-bindgen generate "target/mobile/$library" --language kotlin --no-format --out-dir "target/kotlin/$part/kotlin"
+    target/debug/uniffi-bindgen generate "target/mobile/$library" --language kotlin --no-format \
+        --out-dir "target/kotlin/$part/kotlin"
     mkdir -p "$resources"
     strip -o "$resources/$library" "target/mobile/$library"
     check_closed_objects "target/kotlin/$part/kotlin"
@@ -31,7 +32,10 @@ check_closed_objects() {
     local file
     file=$(find "$1" -name '*.kt')
     sed -i 's/^        return value\.uniffiCloneHandle()$/        return value.callWithHandle { it }/' "$file"
-    if [ "$(grep -c 'return value\.callWithHandle { it }' "$file")" != "$(grep -c '^open class .*: Disposable, AutoCloseable' "$file")" ]; then
+    local checked objects
+    checked=$(grep -c 'return value\.callWithHandle { it }' "$file")
+    objects=$(grep -c '^open class .*: Disposable, AutoCloseable' "$file")
+    if [ "$checked" != "$objects" ]; then
         echo "UniFFI's generated code has changed: see check_closed_objects in $0" >&2
         exit 1
     fi
