@@ -129,10 +129,14 @@ class SessionsTest {
     fun `what came before the end is read before the end is thrown`() = test {
         Server().use { server ->
             sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)).take(1).collect { connection ->
-                server.restart()
+                coroutineScope {
+                    val waiting = async { connection.readLine() }
+                    delay(100)
+                    server.restart()
+                    assertContains(assertNotNull(waiting.await()), "BYE")
+                }
                 connection.wait()
                 assertEquals(Cause.SHUTDOWN, assertNotNull(connection.verdict).cause)
-                assertContains(assertNotNull(connection.readLine()), "BYE")
                 val ended = assertFailsWith<SessionEndedException> { connection.readLine() }
                 assertEquals(Cause.SHUTDOWN, ended.verdict.cause)
                 assertFailsWith<SessionEndedException> { connection.writeLine("A1 NOOP") }
