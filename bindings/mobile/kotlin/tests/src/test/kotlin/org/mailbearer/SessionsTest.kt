@@ -325,6 +325,18 @@ class SessionsTest {
     }
 
     @Test
+    fun `who leaves in good order logs in once`() = test {
+        Server().use { server ->
+            sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)).take(1).collect { connection ->
+                connection.use { it.writeLine("A1 NOOP") }
+                delay(200)
+            }
+            while (server.sessions > 0) delay(10)
+            assertEquals(1, server.events().count { it.what == "connected" })
+        }
+    }
+
+    @Test
     fun `two collectors of the same sessions are refused`() = test {
         Server().use { server ->
             val all = sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP))
