@@ -1,15 +1,15 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
-# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python node", MAILBEARER_CASES=DIR
+# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python node kotlin", MAILBEARER_CASES=DIR
 # make bench   measures what the machines cost, beside memcpy and memchr in the same run
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases bench lint test-rust test-python test-node clean
+.PHONY: demo test cases bench lint test-rust test-python test-node test-kotlin clean
 
 PYTHON ?= python3
-RUNTIMES ?= rust python node
+RUNTIMES ?= rust python node kotlin
 VENV := .cache/venv
 TOOLS := .cache/tools
 NODE_APP := .cache/node
@@ -20,11 +20,16 @@ PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml py
 NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml LICENSE-MIT -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
     -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
 
+KOTLIN := target/kotlin
+KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
+MOBILE_SOURCES := $(shell find bindings/mobile core/src Cargo.toml Cargo.lock -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name native.sh \))
+KOTLIN_SOURCES := $(shell find bindings/mobile/kotlin -type f \( -name '*.kt' -o -name pom.xml \) -not -path '*/target/*')
+
 demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust test-python test-node cases
+test: lint test-rust test-python test-node test-kotlin cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -52,7 +57,14 @@ test-node: $(NODE_APP)/installed
 	cargo build --locked -q -p mailbearer-node --features probe
 	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
-cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed)
+test-kotlin: $(KOTLIN)/native
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
+	cd bindings/mobile/kotlin && mvn -B -ntp package
+
+cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
+    $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
 	$(SAY) "The cases in: $(RUNTIMES)"
 	@status=0; \
 	for runtime in $(RUNTIMES); do \
@@ -60,6 +72,8 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
 	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs || status=1 ;; \
+	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
+	            org.mailbearer.CasesRunnerKt || status=1 ;; \
 	        *) echo "there is no runner for $$runtime"; status=1 ;; \
 	    esac; \
 	done; exit $$status
@@ -107,9 +121,21 @@ $(NODE_APP)/installed: node/node_modules $(NODE_SOURCES)
 	cd node && npm run build && node pack.mjs ../target/npm && node install.mjs ../target/npm ../$(NODE_APP)
 	touch $@
 
+$(KOTLIN)/native: $(MOBILE_SOURCES)
+	$(SAY) "The library for mobile apps, and the Kotlin code that calls it"
+	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
+	bindings/mobile/kotlin/native.sh
+	touch $@
+
+# The runner of the cases is among the tests, which `make test-kotlin` runs.
+$(KOTLIN)/jars: $(KOTLIN)/native $(KOTLIN_SOURCES)
+	$(SAY) "Kotlin: the jars"
+	cd bindings/mobile/kotlin && mvn -B -ntp -q package -DskipTests
+	touch $@
+
 $(TOOLS)/bin/cargo-deny:
 	$(SAY) "cargo-deny is built (once; some minutes)"
 	cargo install -q --locked --root $(TOOLS) cargo-deny@0.20.2
 
 clean:
-	rm -rf target .cache
+	rm -rf target .cache bindings/mobile/kotlin/*/target
