@@ -66,17 +66,18 @@ test-kotlin: $(KOTLIN)/native
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
     $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
 	$(SAY) "The cases in: $(RUNTIMES)"
-	@status=0; \
+	@rm -rf target/cases; mkdir -p target/cases; status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
-	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
-	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
-	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs || status=1 ;; \
+	        rust) cargo test --locked -q -p mailbearer --test cases ;; \
+	        python) $(VENV)/bin/python python/tests/cases_runner.py ;; \
+	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
 	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
-	            org.mailbearer.CasesRunnerKt || status=1 ;; \
-	        *) echo "there is no runner for $$runtime"; status=1 ;; \
-	    esac; \
-	done; exit $$status
+	            org.mailbearer.CasesRunnerKt ;; \
+	        *) echo "there is no runner for $$runtime"; false ;; \
+	    esac | tee target/cases/$$runtime.txt || status=1; \
+	done; \
+	$(PYTHON) tests/cases/side_by_side.py target/cases || status=1; exit $$status
 
 bench:
 	$(SAY) "The cost of the machines: only the ratios are to be compared"
