@@ -1,0 +1,120 @@
+// Runs the language-neutral cases of tests/cases/ (or of the folder in MAILBEARER_CASES) against the package.
+//
+// It prints a line for each failure and one for each kind, and ends with status 0 only when all cases passed. The format is
+// described in tests/cases/README.md.
+import Foundation
+import Mailbearer
+
+typealias Case = [String: Any]
+
+/// A case does not hold.
+struct CaseFailed: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
+
+let ours = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../../../tests/cases").standardized
+let folder = ProcessInfo.processInfo.environment["MAILBEARER_CASES"].map { URL(fileURLWithPath: $0) } ?? ours
+
+@main
+struct Cases {
+    static func main() throws {
+        exit(try play() ? 0 : 1)
+    }
+}
+
+func play() throws -> Bool {
+    let exceptions = try exceptions()
+    var counts: [String: (passed: Int, total: Int)] = [:]
+    var failed = 0
+    for one in try load() {
+        let (id, kind) = (text(one, "id"), text(one, "kind"))
+        let problem = run(one, kind)
+        if let reading = exceptions[id] {
+            let outcome = problem == nil ? "no longer needed: remove it" : "as argued"
+            print("EXCEPTION swift \(id): \(outcome): \(reading)")
+            failed += problem == nil ? 1 : 0
+            continue
+        }
+        counts[kind, default: (0, 0)].total += 1
+        if let problem {
+            print("FAIL swift \(id): \(problem)")
+            failed += 1
+        } else {
+            counts[kind]?.passed += 1
+        }
+    }
+    for (kind, count) in counts.sorted(by: { $0.key < $1.key }) {
+        print("swift \(kind) \(count.passed)/\(count.total)")
+    }
+    let passed = counts.values.map(\.passed).reduce(0, +)
+    print("cases: \(passed) passed, \(failed) failed")
+    return failed == 0 && passed > 0
+}
+
+/// All cases of all files, but for the list of exceptions.
+func load() throws -> [Case] {
+    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+    return
+        try files
+        .filter { $0.pathExtension == "json" && $0.lastPathComponent != "exceptions.json" }
+        .sorted { $0.lastPathComponent < $1.lastPathComponent }
+        .flatMap(read)
+}
+
+func exceptions() throws -> [String: String] {
+    let list = try read(ours.appendingPathComponent("exceptions.json"))
+    return Dictionary(uniqueKeysWithValues: list.map { (text($0, "id"), text($0, "reading")) })
+}
+
+func read(_ file: URL) throws -> [Case] {
+    guard let cases = try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [Case] else {
+        throw CaseFailed("\(file.path) is no array")
+    }
+    return cases
+}
+
+/// Says why a case does not hold; `nil` when it does.
+func run(_ one: Case, _ kind: String) -> String? {
+    do {
+        switch kind {
+        case "classify": try runClassify(one)
+        case "negotiation", "watch", "config": try runScript(one)
+        default: throw CaseFailed("the kind \(kind) is not known")
+        }
+        return nil
+    } catch {
+        return "\(error)"
+    }
+}
+
+func runClassify(_ one: Case) throws {
+    let verdict = try classify(
+        protocol: try named(text(one, "protocol"), [.imap, .pop3, .smtp]),
+        phase: try named(
+            text(one, "phase"),
+            [.greeting, .capability, .authChallenge, .authOk, .authFail, .midSession, .disconnect] as [Phase]),
+        replyLines: one["lines"] as? [String] ?? []
+    )
+    let expected = text(one, "advice")
+    guard name(verdict.advice) == expected else {
+        throw CaseFailed("expected \(expected), came \(name(verdict.advice)) (\(name(verdict.cause)), rule \(verdict.rule))")
+    }
+}
+
+func text(_ one: Case, _ key: String) -> String {
+    one[key] as? String ?? ""
+}
+
+/// The name that the cases have for a value of ours: `token_rejected` for `tokenRejected`.
+func name(_ value: some Any) -> String {
+    "\(value)".reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : String($1) }
+}
+
+func named<Value>(_ text: String, _ values: [Value]) throws -> Value {
+    guard let value = values.first(where: { name($0) == text }) else { throw CaseFailed("\(text) is none of \(values)") }
+    return value
+}
