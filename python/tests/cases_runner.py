@@ -72,11 +72,13 @@ def run(case: dict[str, Any]) -> str | None:
         if verdict.advice != case["advice"]:
             return f"expected {case['advice']}, came {verdict.advice} ({verdict.cause}, rule {verdict.rule})"
         return None
-    if case["kind"] not in ("negotiation", "watch", "config"):
+    players: dict[str, type[Player | SessionPlayer]] = {"session": SessionPlayer}
+    players |= dict.fromkeys(("negotiation", "watch", "config"), Player)
+    if case["kind"] not in players:
         return f"the kind {case['kind']} is not known"
     for cut in cuts(case):
         try:
-            Player(case).play(cut)
+            players[case["kind"]](case).play(cut)
         except CaseFailed as failure:
             return f"{failure} ({cut or 'whole'})"
     return None
@@ -257,6 +259,158 @@ class Player:
         allowed = self.case.get("token_on_wire", "tls-only")
         if self.tokens[False] or not any(holds(rule, self.tokens[True]) for rule in allowed.split("|")):
             raise CaseFailed(f"the token must be on the wire {allowed}, and was: {self.tokens} (in TLS, in the clear)")
+
+
+class SessionPlayer:
+    """Plays a case of the kind ``session``: facts and time in, orders out."""
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        self.case = case
+        self.seed = case.get("seed", 1)
+        self.now_ms = 0
+        self.wake_at_ms: int | None = None
+        self.ticket = self.request = 0
+        self.session = self.configure(None)
+
+    def configure(self, snapshot: bytes | None) -> mailbearer.Session:
+        service: dict[str, Any] = {"host": "mail.example.test", "tls": self.case.get("tls")}
+        life_ms = None
+        if "provider" in self.case:
+            provider = mailbearer.Provider.named(self.case["provider"])
+            service, life_ms = provider.service(self.case["protocol"]) or {}, provider.token_lifetime_ms
+        limits = {name: service[name] for name in LIMITS if name in service}
+        return mailbearer.Session(
+            self.case["protocol"],
+            "user@example.test",
+            host=service["host"],
+            port=service.get("port"),
+            tls=service["tls"],
+            mechanisms=service.get("mechanisms"),
+            initial_response=service.get("initial_response"),
+            assumed_capabilities=service.get("assumed_capabilities"),
+            policy=limits | {"token_lifetime_ms": life_ms} | self.case.get("policy", {}),
+            seed=self.seed,
+            snapshot=snapshot,
+            now_ms=self.now_ms,
+        )
+
+    def play(self, cut: Any) -> None:
+        for index, step in enumerate(self.case["steps"]):
+            try:
+                self.step(index, step, cut)
+            except CaseFailed as failure:
+                raise CaseFailed(f"step {index + 1}: {failure}") from None
+
+    def step(self, index: int, step: dict[str, Any], cut: Any) -> None:
+        at = step.get("at", self.now_ms)
+        self.now_ms = self.wake_at_ms if at == "wake" else at
+        try:
+            plans = list(self.tell(index, step, cut))
+        except mailbearer.Misuse as misuse:
+            if not step.get("misuse"):
+                raise CaseFailed(f"a misuse: {misuse}") from None
+            return
+        if step.get("misuse"):
+            raise CaseFailed("expected a misuse, came none")
+        actions = [action for plan in plans for action in plan.actions]
+        orders = [spelled(action) for action in actions]
+        if orders != step.get("orders", []):
+            raise CaseFailed(f"expected the orders {step.get('orders', [])}, came {orders}")
+        for action in actions:
+            self.ticket = action.ticket if action.kind == "connect" else self.ticket
+            self.request = action.request or self.request
+        if plans:
+            self.wake_at_ms = plans[-1].wake_at_ms
+            self.check_wake(step)
+        phase = self.session.status()["phase"]
+        if step.get("phase", phase) != phase:
+            raise CaseFailed(f"expected the phase {step['phase']}, came {phase}")
+        if "resumed" in step:
+            resumed = next((as_json(action.resumed) for action in actions if action.kind == "online"), "no session")
+            if resumed != step["resumed"]:
+                raise CaseFailed(f"expected {step['resumed']}, came {resumed}")
+
+    def check_wake(self, step: dict[str, Any]) -> None:
+        wait_ms = None if self.wake_at_ms is None else self.wake_at_ms - self.now_ms
+        if wait_ms is not None and wait_ms <= 0:
+            raise CaseFailed("a wake that is not in the future")
+        match step.get("wake", "any"):
+            case "any":
+                return
+            case None if wait_ms is None:
+                return
+            case [least, most] if wait_ms is not None and least <= wait_ms <= most:
+                return
+            case expected:
+                raise CaseFailed(f"expected a wake in {expected}, came {wait_ms}")
+
+    def tell(self, index: int, step: dict[str, Any], cut: Any) -> Iterator[Any]:
+        """Tell the session what the step says; what it planned."""
+        session, now_ms = self.session, self.now_ms
+        ticket, request = step.get("ticket", self.ticket), step.get("request", self.request)
+        match step:
+            case {"server": text}:
+                for piece in deal(text.encode("latin-1"), step, index, cut):
+                    yield session.receive(now_ms, ticket, piece)
+            case {"sent": text}:
+                session.sent(ticket, text.encode("latin-1"))
+            case {"restart": True}:
+                self.seed += 1
+                self.session = self.configure(session.snapshot())
+                yield self.session.tick(now_ms)
+            case {"token": token}:
+                yield session.token(now_ms, request, token, step.get("lives_ms"))
+            case {"token_failed": permanent}:
+                yield session.token_failed(now_ms, request, permanent)
+            case {"tls": "established"}:
+                yield session.tls_established(now_ms, ticket)
+            case {"closed": True}:
+                yield session.ended(now_ms, ticket, step.get("last_line"), step.get("cause"))
+            case {"refused": reply}:
+                yield session.refused(now_ms, ticket, reply)
+            case {"line": line}:
+                yield session.line(now_ms, ticket, line)
+            case {"start": True} | {"stop": True} | {"tick": True} | {"woke": True}:
+                name = next(name for name in ("start", "stop", "tick", "woke") if name in step)
+                yield getattr(session, name)(now_ms)
+            case {"connected": True} | {"authenticated": True} | {"drained": True}:
+                name = next(name for name in ("connected", "authenticated", "drained") if name in step)
+                yield getattr(session, name)(now_ms, ticket)
+            case _:
+                raise CaseFailed(f"a step that is not known: {step}")
+
+
+LIMITS = ("session_ms", "ends_with_token", "idle_ms", "connections")
+
+
+def spelled(action: Any) -> str:
+    """An order in the words of the case files."""
+    failure = action.failure.cause if action.failure else None
+    facts = {
+        "fetch_token": [action.why, "forced" if action.force_refresh else None],
+        "connect": [action.attempt],
+        "send": ["token" if action.sensitive else None],
+        "start_tls": [],
+        "online": [action.generation],
+        "renew": [action.why],
+        "close": [action.cause],
+        "needs_user": [failure],
+        "give_up": [failure],
+    }[action.kind]
+    return " ".join([action.kind, *(str(fact) for fact in facts if fact is not None)])
+
+
+def as_json(resumed: mailbearer.Aftermath | None) -> dict[str, Any] | None:
+    match resumed:
+        case None:
+            return None
+        case mailbearer.Aftermath(protocol="imap"):
+            selected = resumed.selected.name if resumed.selected else None
+            return {"selected": selected, "idling": resumed.idling, "unanswered": resumed.unanswered}
+        case mailbearer.Aftermath(protocol="pop3"):
+            return {"uncommitted_deletes": resumed.uncommitted_deletes}
+        case _:
+            return {"submission": resumed.submission}
 
 
 def holds(rule: str, count: int) -> bool:

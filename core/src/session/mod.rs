@@ -11,7 +11,7 @@
 //! | no connection, a token | order `Connect` |
 //! | a token, a connection or a login past its deadline | that failed |
 //! | online, the end is near, no newer token | order `FetchToken` |
-//! | online, the end is near, a newer token | order `Renew`; or `Connect`, where sessions overlap |
+//! | online, the end is near, a newer token, a quiet moment | order `Renew`; or `Connect`, where sessions overlap |
 //! | let go past its deadline | order `Close` |
 //! | online for long enough | forget the failures |
 //!
@@ -285,7 +285,7 @@ impl Session {
             plan.skip = sighting.skip;
             if let Some(verdict) = sighting.ending {
                 self.close_live(verdict, &mut plan);
-            } else if !self.is_due(now_ms) {
+            } else if !self.is_due(now_ms) && !self.may_renew() {
                 // The common case: content, and nothing to decide.
                 let wake = self.next_wake();
                 plan.wake_at_ms = self.wake_at_ms;
@@ -926,12 +926,13 @@ impl Session {
         let expected = lasted || at_expiry || verdict.cause == Cause::NoFault;
         if verdict.advice == Advice::AskUser {
             self.needs_user(failure, plan);
-        } else if verdict.cause == Cause::TokenExpired && !expected {
-            // The clock says that the token is good, and the server that it is not.
-            self.token.refuse(live.fingerprint);
-            self.wait(&failure, 0);
         } else if capacity || !expected {
             self.wait(&failure, 0);
+        }
+        let stated = verdict.certainty == Certainty::Stated;
+        if verdict.cause == Cause::TokenExpired && (stated || !expected) {
+            // The server says that this token is over, whatever clocks and caches say.
+            self.token.refuse(live.fingerprint);
         }
         verdict
     }
@@ -1148,7 +1149,7 @@ impl Session {
         }
         let renews = why == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
         if self.token.held().is_some() && renews {
-            return self.renew(plan);
+            return self.renew_at_ms() <= self.now_ms && self.renew(plan);
         }
         if self.token.held().is_some() {
             if self.next_connect_ms() > self.now_ms {
@@ -1172,6 +1173,18 @@ impl Session {
             && self.leaving.is_none()
             && self.stop_at_end.is_none();
         (due && open && self.config.renewal != Renewal::AtEnd).then_some(TokenNeed::Renewal)
+    }
+
+    /// Whether a renewal that waited for a quiet moment has come to one.
+    fn may_renew(&self) -> bool {
+        self.need() == Some(TokenNeed::Renewal) && self.renew_at_ms() <= self.now_ms
+    }
+
+    /// A renewal waits for a quiet moment, but for no more than half of the time that there is for it.
+    fn renew_at_ms(&self) -> u64 {
+        let busy = self.live.as_ref().filter(|live| !live.watch.is_quiet());
+        busy.and_then(|live| live.ends)
+            .map_or(self.now_ms, |ends| ends.prepare_at_ms.midpoint(ends.let_go_by_ms))
     }
 
     fn renew(&mut self, plan: &mut Plan) -> bool {
@@ -1228,8 +1241,13 @@ impl Session {
     }
 
     fn go_on_wake(&self) -> Option<(u64, WakeReason)> {
-        if self.attempt.is_some() || self.token.is_asked() || self.need().is_none() {
+        if self.attempt.is_some() || self.token.is_asked() {
             return None;
+        }
+        let need = self.need()?;
+        let renews = need == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
+        if renews && self.token.held().is_some() {
+            return Some((self.renew_at_ms(), WakeReason::QuietMoment));
         }
         let waits = self.waits_until_ms() > self.now_ms;
         if self.token.held().is_some() {

@@ -272,6 +272,8 @@ spelled_enum! {
         TokenBackOff = "token_back_off",
         /// A session's end is near enough to prepare for it.
         Prefetch = "prefetch",
+        /// A session is let go at a quiet moment, or at this time.
+        QuietMoment = "quiet_moment",
         /// A session that is to be let go is closed.
         RenewDeadline = "renew_deadline",
         /// An order is held back by its greatest rate.

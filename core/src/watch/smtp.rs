@@ -58,6 +58,7 @@ pub(super) struct SmtpWatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
     Mail,
+    Recipient,
     Data,
     Chunk {
         octets: u64,
@@ -105,7 +106,7 @@ impl SmtpWatch {
         let command = self.commands.pop_front();
         if refused {
             self.fault = Some(line.to_string());
-            if let Some(sign) = closing_sign(line, command.is_none()) {
+            if let Some(sign) = closing_sign(line, command) {
                 return Err(sign);
             }
         } else {
@@ -124,6 +125,7 @@ impl SmtpWatch {
             Some(Command::Chunk { .. }) if refused => self.chunk = None,
             Some(
                 Command::Mail
+                | Command::Recipient
                 | Command::Data
                 | Command::Chunk { .. }
                 | Command::Quit
@@ -181,7 +183,8 @@ impl SmtpWatch {
             Command::Chunk { octets, last } => {
                 self.chunk = (octets > 0).then_some((octets, last));
             }
-            Command::Data | Command::End | Command::Reset | Command::Other => {}
+            Command::Recipient | Command::Data | Command::End | Command::Reset | Command::Other => {
+            }
         }
         self.commands.push_back(command);
         if command == (Command::Chunk { octets: 0, last: true }) {
@@ -215,7 +218,15 @@ impl SmtpWatch {
 }
 
 /// Whether a refusal ends the session: it says so, it forgets the login, or nobody had asked.
-fn closing_sign(line: &str, unasked: bool) -> Option<Sign> {
+fn closing_sign(line: &str, command: Option<Command>) -> Option<Sign> {
+    let (unasked, line) = match command {
+        None => (true, line),
+        // Addresses and mail are quoted in these replies: their words are of others, and only the codes are the server's.
+        Some(Command::Recipient | Command::Data | Command::Chunk { .. } | Command::End) => {
+            (false, codes(line))
+        }
+        Some(Command::Mail | Command::Reset | Command::Quit | Command::Other) => (false, line),
+    };
     let verdict = classify(Protocol::Smtp, Phase::MidSession, &[line]);
     let words = line.to_ascii_lowercase();
     let says_so = ["closing connection", "closing transmission", "disconnecting", "goodbye"];
@@ -229,6 +240,15 @@ fn closing_sign(line: &str, unasked: bool) -> Option<Sign> {
     ends.then_some(Sign::Ending(verdict))
 }
 
+/// The reply code, and the enhanced one behind it (RFC 3463), without the text.
+fn codes(line: &str) -> &str {
+    let text = line.get(4..).unwrap_or_default();
+    let word = text.split(' ').next().unwrap_or_default();
+    let is_code = word.contains('.') && word.chars().all(|one| one.is_ascii_digit() || one == '.');
+    let length = if is_code { word.len().saturating_add(4) } else { 3 };
+    line.get(..length).unwrap_or(line)
+}
+
 impl Command {
     fn parse(line: &[u8]) -> Self {
         let text = String::from_utf8_lossy(line);
@@ -236,6 +256,7 @@ impl Command {
         let name = words.next().unwrap_or_default().to_ascii_uppercase();
         match name.as_str() {
             "MAIL" => Self::Mail,
+            "RCPT" => Self::Recipient,
             "DATA" => Self::Data,
             "BDAT" => {
                 let octets = words.next().and_then(|size| size.parse().ok()).unwrap_or(0);

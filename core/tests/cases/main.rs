@@ -13,6 +13,7 @@
 )]
 
 mod script;
+mod session;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,6 +60,7 @@ fn run(case: &Value, kind: &str) -> Option<String> {
     match kind {
         "classify" => run_classify(case),
         "negotiation" | "watch" | "config" => script::run(case),
+        "session" => session::run(case),
         other => Some(format!("the kind {other} is not known")),
     }
 }

@@ -12,7 +12,7 @@ const CUT_OCTETS_MAX: usize = 4096;
 
 /// How the server's octets are dealt out.
 #[derive(Debug, Clone, Copy)]
-enum Cut {
+pub(crate) enum Cut {
     Whole,
     EveryOctet,
     /// The server's message of this step, cut once at this position.
@@ -24,6 +24,14 @@ enum Cut {
 
 /// The first way of dealing in which the case does not hold.
 pub(crate) fn run(case: &Value) -> Option<String> {
+    at_every_cut(case, play)
+}
+
+/// Plays a case whole, octet by octet, and once at every cut of every message; the first problem.
+pub(crate) fn at_every_cut(
+    case: &Value,
+    play: impl Fn(&Value, Cut) -> Option<String>,
+) -> Option<String> {
     if let Some(problem) = play(case, Cut::Whole) {
         return Some(problem);
     }
@@ -362,12 +370,12 @@ fn a_token(length: usize) -> String {
     alphabet.chars().cycle().take(length).collect()
 }
 
-fn latin1(text: &str) -> Vec<u8> {
+pub(crate) fn latin1(text: &str) -> Vec<u8> {
     text.chars().map(|one| u8::try_from(one as u32).expect("Latin-1")).collect()
 }
 
 /// The server's message in the pieces in which it arrives.
-fn deal(
+pub(crate) fn deal(
     bytes: &[u8],
     repeat: u64,
     index: usize,
