@@ -5,8 +5,6 @@
 import Foundation
 import Mailbearer
 
-typealias Case = [String: Any]
-
 /// A case does not hold.
 struct CaseFailed: Error, CustomStringConvertible {
     let description: String
@@ -31,7 +29,7 @@ func play() throws -> Bool {
     var counts: [String: (passed: Int, total: Int)] = [:]
     var failed = 0
     for one in try load() {
-        let (id, kind) = (text(one, "id"), text(one, "kind"))
+        let (id, kind) = (one["id"].text, one["kind"].text)
         let problem = run(one, kind)
         if let reading = exceptions[id] {
             let outcome = problem == nil ? "no longer needed: remove it" : "as argued"
@@ -56,7 +54,7 @@ func play() throws -> Bool {
 }
 
 /// All cases of all files, but for the list of exceptions.
-func load() throws -> [Case] {
+func load() throws -> [JSON] {
     let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
     return
         try files
@@ -67,22 +65,25 @@ func load() throws -> [Case] {
 
 func exceptions() throws -> [String: String] {
     let list = try read(ours.appendingPathComponent("exceptions.json"))
-    return Dictionary(uniqueKeysWithValues: list.map { (text($0, "id"), text($0, "reading")) })
+    return Dictionary(uniqueKeysWithValues: list.map { ($0["id"].text, $0["reading"].text) })
 }
 
-func read(_ file: URL) throws -> [Case] {
-    guard let cases = try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [Case] else {
+func read(_ file: URL) throws -> [JSON] {
+    guard case .array(let cases) = try JSONDecoder().decode(JSON.self, from: Data(contentsOf: file)) else {
         throw CaseFailed("\(file.path) is no array")
     }
     return cases
 }
 
 /// Says why a case does not hold; `nil` when it does.
-func run(_ one: Case, _ kind: String) -> String? {
+func run(_ one: JSON, _ kind: String) -> String? {
     do {
         switch kind {
         case "classify": try runClassify(one)
-        case "negotiation", "watch", "config": try runScript(one)
+        case "negotiation", "watch", "config":
+            try atEveryCut(one) { script, cut in try LoginPlayer(script).play(cut) }
+        case "session":
+            try atEveryCut(one) { script, cut in try SessionPlayer(script).play(cut) }
         default: throw CaseFailed("the kind \(kind) is not known")
         }
         return nil
@@ -91,22 +92,18 @@ func run(_ one: Case, _ kind: String) -> String? {
     }
 }
 
-func runClassify(_ one: Case) throws {
+func runClassify(_ one: JSON) throws {
     let verdict = try classify(
-        protocol: try named(text(one, "protocol"), [.imap, .pop3, .smtp]),
+        protocol: try named(one["protocol"].text, [.imap, .pop3, .smtp]),
         phase: try named(
-            text(one, "phase"),
+            one["phase"].text,
             [.greeting, .capability, .authChallenge, .authOk, .authFail, .midSession, .disconnect] as [Phase]),
-        replyLines: one["lines"] as? [String] ?? []
+        replyLines: one["lines"].list.map(\.text)
     )
-    let expected = text(one, "advice")
+    let expected = one["advice"].text
     guard name(verdict.advice) == expected else {
         throw CaseFailed("expected \(expected), came \(name(verdict.advice)) (\(name(verdict.cause)), rule \(verdict.rule))")
     }
-}
-
-func text(_ one: Case, _ key: String) -> String {
-    one[key] as? String ?? ""
 }
 
 /// The name that the cases have for a value of ours: `token_rejected` for `tokenRejected`.
