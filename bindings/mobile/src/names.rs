@@ -231,6 +231,8 @@ pub enum WakeReason {
     TokenBackOff,
     /// A session's end is near enough to prepare for it.
     Prefetch,
+    /// A session is let go at a quiet moment, or at this time.
+    QuietMoment,
     /// A session that is to be let go is closed.
     RenewDeadline,
     /// An order is held back by its greatest rate.

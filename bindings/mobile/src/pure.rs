@@ -42,7 +42,7 @@ pub fn classify(
     })
 }
 
-/// What the server's error challenge says: the base64 of it, or the JSON itself.
+/// What the server's error challenge says: base64 of a JSON object, with or without the `+ ` or `334 ` in front.
 #[uniffi::export]
 pub fn read_rejection(challenge: &str) -> Result<Rejection, CoreError> {
     guard(|| Ok(mailbearer::read_rejection(challenge)))

@@ -267,7 +267,7 @@ impl ServerMachine {
 
     /// The messages in a user's INBOX.
     pub fn messages(&self, user: &str) -> Result<Vec<Vec<u8>>, TestingError> {
-        self.with(|server| server.messages(user).into_iter().map(Into::into).collect())
+        self.with(|server| server.messages(user))
     }
 
     /// What was accepted over SMTP.
