@@ -81,9 +81,9 @@ func run(_ one: JSON, _ kind: String) -> String? {
         switch kind {
         case "classify": try runClassify(one)
         case "negotiation", "watch", "config":
-            try atEveryCut(one) { script, cut in try LoginPlayer(script).play(cut) }
+            try atEveryCut(one) { script, cut in try LoginPlayer(script, cut).play() }
         case "session":
-            try atEveryCut(one) { script, cut in try SessionPlayer(script).play(cut) }
+            try atEveryCut(one) { script, cut in try SessionPlayer(script, cut).play() }
         default: throw CaseFailed("the kind \(kind) is not known")
         }
         return nil

@@ -4,6 +4,7 @@ import Mailbearer
 /// Plays a case of the kind `session`: facts and time in, orders out.
 final class SessionPlayer {
     private let script: Script
+    private let cut: Cut
     private var session: Session
     private var seed: UInt64
     private var nowMs: UInt64 = 0
@@ -12,30 +13,31 @@ final class SessionPlayer {
     private var ticket: UInt64 = 0
     private var request: UInt64 = 0
 
-    init(_ script: Script) throws {
+    init(_ script: Script, _ cut: Cut) throws {
         self.script = script
+        self.cut = cut
         seed = script.one["seed"].number ?? 1
         session = try Session(config: configure(script.one), seed: seed)
     }
 
-    func play(_ cut: Cut) throws {
+    func play() throws {
         for (index, step) in script.steps.enumerated() {
             do {
-                try self.step(index, step, cut)
+                try self.step(index, step)
             } catch {
                 throw CaseFailed("step \(index + 1): \(error)")
             }
         }
     }
 
-    private func step(_ index: Int, _ step: JSON, _ cut: Cut) throws {
+    private func step(_ index: Int, _ step: JSON) throws {
         if step["at"] == .string("wake") {
             guard let wakeAtMs else { throw CaseFailed("nothing is waited for") }
             nowMs = wakeAtMs
         } else {
             nowMs = step["at"].number ?? nowMs
         }
-        guard let plans = try plans(index, step, cut) else { return }
+        guard let plans = try plans(index, step) else { return }
         let actions = plans.flatMap(\.actions)
         let (orders, expected) = (actions.map(spelled), step["orders"].list.map(\.text))
         guard orders == expected else { throw CaseFailed("expected the orders \(expected), came \(orders)") }
@@ -49,10 +51,10 @@ final class SessionPlayer {
     }
 
     /// What the session planned; `nil` where the call was a misuse, as the step says.
-    private func plans(_ index: Int, _ step: JSON, _ cut: Cut) throws -> [Plan]? {
+    private func plans(_ index: Int, _ step: JSON) throws -> [Plan]? {
         let isMisuse = step["misuse"].bool == true
         do {
-            let plans = try tell(index, step, cut)
+            let plans = try tell(index, step)
             guard !isMisuse else { throw CaseFailed("expected a misuse, came none") }
             return plans
         } catch CoreError.Misuse where isMisuse {
@@ -61,7 +63,7 @@ final class SessionPlayer {
     }
 
     /// Tells the session what the step says.
-    private func tell(_ index: Int, _ step: JSON, _ cut: Cut) throws -> [Plan] {
+    private func tell(_ index: Int, _ step: JSON) throws -> [Plan] {
         let ticket = step["ticket"].number ?? ticket
         if step.has("server") {
             return try script.deal(index, cut).map { try session.receive(nowMs: nowMs, ticket: ticket, bytes: $0) }
