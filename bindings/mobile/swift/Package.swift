@@ -18,6 +18,7 @@ let package = Package(
         ),
         // The runner of tests/cases.
         .executableTarget(name: "mailbearer-cases", dependencies: ["Mailbearer"], path: "Sources/Cases"),
+        .executableTarget(name: "notifier", dependencies: ["Mailbearer"], path: "Examples/Notifier"),
         .testTarget(name: "MailbearerTests", dependencies: ["Mailbearer"]),
     ],
     swiftLanguageModes: [.v6]

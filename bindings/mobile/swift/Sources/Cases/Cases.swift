@@ -19,18 +19,17 @@ let folder = ProcessInfo.processInfo.environment["MAILBEARER_CASES"].map { URL(f
 
 @main
 struct Cases {
-    static func main() throws {
-        exit(try play() ? 0 : 1)
+    static func main() async throws {
+        exit(try await play() ? 0 : 1)
     }
 }
 
-func play() throws -> Bool {
+func play() async throws -> Bool {
     let exceptions = try exceptions()
     var counts: [String: (passed: Int, total: Int)] = [:]
     var failed = 0
-    for one in try load() {
+    for (one, problem) in await problems(of: try load()) {
         let (id, kind) = (one["id"].text, one["kind"].text)
-        let problem = run(one, kind)
         if let reading = exceptions[id] {
             let outcome = problem == nil ? "no longer needed: remove it" : "as argued"
             print("EXCEPTION swift \(id): \(outcome): \(reading)")
@@ -75,16 +74,26 @@ func read(_ file: URL) throws -> [JSON] {
     return cases
 }
 
-/// Says why a case does not hold; `nil` when it does.
-func run(_ one: JSON, _ kind: String) -> String? {
+/// Runs the cases side by side, and says of each why it does not hold; `nil` when it does.
+func problems(of cases: [JSON]) async -> [(JSON, String?)] {
+    await withTaskGroup(of: (Int, String?).self) { group in
+        for (index, one) in cases.enumerated() {
+            group.addTask { (index, run(one)) }
+        }
+        let found = await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        return cases.enumerated().map { ($1, found[$0] ?? nil) }
+    }
+}
+
+func run(_ one: JSON) -> String? {
     do {
-        switch kind {
+        switch one["kind"].text {
         case "classify": try runClassify(one)
         case "negotiation", "watch", "config":
             try atEveryCut(one) { script, cut in try LoginPlayer(script, cut).play() }
         case "session":
             try atEveryCut(one) { script, cut in try SessionPlayer(script, cut).play() }
-        default: throw CaseFailed("the kind \(kind) is not known")
+        case let kind: throw CaseFailed("the kind \(kind) is not known")
         }
         return nil
     } catch {

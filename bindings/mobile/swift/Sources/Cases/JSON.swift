@@ -1,7 +1,7 @@
 import Foundation
 
 /// A value of a case file. What is not there is `null`, and `has` tells the two apart.
-enum JSON: Decodable, Equatable {
+enum JSON: Decodable, Equatable, Sendable {
     case null
     case bool(Bool)
     case number(Int64)

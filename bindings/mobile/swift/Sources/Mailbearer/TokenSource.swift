@@ -46,6 +46,9 @@ public actor TokenSource {
         TokenSource(fixed: try Token(token))
     }
 
+    /// Who waits for the call that is under way.
+    var waiting: Int { call?.waiting ?? 0 }
+
     /// Gets a token, by the call that is under way or by another one.
     func token(forceRefresh: Bool) async throws -> Token {
         let (number, token) = join(forceRefresh)

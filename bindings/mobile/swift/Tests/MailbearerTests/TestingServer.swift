@@ -88,6 +88,12 @@ actor TestingServer {
         (try call("messages", ["user": Self.user]) as? [Any])?.count ?? 0
     }
 
+    /// The octets of what was accepted over SMTP.
+    func submittedOctets() throws -> Int {
+        let messages = try call("submitted", [:]) as? [[String: Any]] ?? []
+        return messages.compactMap { ($0["content"] as? String).flatMap { Data(base64Encoded: $0)?.count } }.reduce(0, +)
+    }
+
     func sessionCount() throws -> Int {
         try call("sessions", [:]) as? Int ?? 0
     }
