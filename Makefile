@@ -5,12 +5,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases lint test-rust test-python clean
+.PHONY: demo test cases lint test-rust test-python test-swift clean
 
 PYTHON ?= python3
-RUNTIMES ?= rust python
+RUNTIMES ?= rust python swift
 VENV := .cache/venv
 TOOLS := .cache/tools
+# Swift 6, in a Debian root that is set up once.
+SWIFT_ROOT ?= .cache/swift
+SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
+SWIFT_LIBRARIES := $(abspath target/mobile)
+SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
 SAY := @printf '\n\033[1m== %s\033[0m\n'
 
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
@@ -19,7 +24,7 @@ demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust test-python cases
+test: lint test-rust test-python test-swift cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -39,6 +44,12 @@ test-python: $(VENV)/installed
 	$(SAY) "Python: the examples in the documentation"
 	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
 
+test-swift: $(VENV)/installed
+	$(SAY) "Swift: the library, and the code that calls it"
+	bindings/mobile/swift/native.sh
+	$(SAY) "Swift: the package against the testing server; a warning is an error"
+	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS)
+
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed)
 	$(SAY) "The cases in: $(RUNTIMES)"
 	@status=0; \
@@ -46,6 +57,8 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed)
 	    case $$runtime in \
 	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
+	        swift) bindings/mobile/swift/native.sh && \
+	            (cd bindings/mobile/swift && $(SWIFT) run --quiet $(SWIFT_FLAGS) mailbearer-cases) || status=1 ;; \
 	        *) echo "there is no runner for $$runtime"; status=1 ;; \
 	    esac; \
 	done; exit $$status

@@ -4,9 +4,16 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
 package=bindings/mobile/swift
+library=target/mobile/libmailbearer_mobile.$([ "$(uname)" = Darwin ] && echo dylib || echo so)
+
+# Copies a file that is new: what has not changed is not compiled again.
+renew() {
+    mkdir -p "$(dirname "$2")"
+    cmp -s "$1" "$2" || cp "$1" "$2"
+}
+
 cargo build --locked --profile mobile -p mailbearer-mobile
 cargo build --locked -p mailbearer-bindgen
-target/debug/uniffi-bindgen generate target/mobile/libmailbearer_mobile.so --language swift --no-format --out-dir target/swift
-# What has not changed is left alone, and not compiled again.
-install -C -D -m 644 target/swift/MailbearerCore.swift "$package/Sources/Mailbearer/Generated/MailbearerCore.swift"
-install -C -D -m 644 target/swift/MailbearerCoreFFI.h "$package/Sources/MailbearerCoreFFI/MailbearerCoreFFI.h"
+target/debug/uniffi-bindgen generate "$library" --language swift --no-format --out-dir target/swift
+renew target/swift/MailbearerCore.swift "$package/Sources/Mailbearer/Generated/MailbearerCore.swift"
+renew target/swift/MailbearerCoreFFI.h "$package/Sources/MailbearerCoreFFI/MailbearerCoreFFI.h"

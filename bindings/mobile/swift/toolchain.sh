@@ -2,8 +2,8 @@
 # Runs a command with Swift 6: toolchain.sh ROOT COMMAND [ARGUMENT...]
 #
 # Swift needs a newer glibc than Debian 12 has, so it lives in a Debian 13 (trixie) root of its own: ROOT, set up once and
-# kept (3.5 GB; about 3 minutes). The command sees this repository at its own path, the host's network and the variables
-# named MAILBEARER_*, and nothing else of the host. Nothing stays mounted.
+# kept (3.5 GB; about 4 minutes). The command sees this repository and the folder MAILBEARER_CASES at their own paths, the
+# host's network and the variables named MAILBEARER_*, and nothing else of the host. Nothing stays mounted.
 set -euo pipefail
 
 suite=trixie
@@ -24,13 +24,15 @@ in_root() {
     for name in $(compgen -e | grep '^MAILBEARER_' || true); do
         variables+=("$name=${!name}")
     done
-    mkdir -p "$root$repository"
     unshare --mount --propagation private bash -euc '
         root=$1 repository=$2
         shift 2
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
-        mount --bind "$repository" "$root$repository"
+        for folder in "$repository" ${MAILBEARER_CASES:+"$MAILBEARER_CASES"}; do
+            mkdir -p "$root$folder"
+            mount --bind "$folder" "$root$folder"
+        done
         exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
     ' - "$root" "$repository" "${variables[@]}" sh -c 'cd "$1" && shift && exec "$@"' - "$PWD" "$@"
 }
