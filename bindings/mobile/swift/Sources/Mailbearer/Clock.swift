@@ -20,14 +20,16 @@ struct SleepDetector {
     /// Stopped, and not only busy: as with SIGSTOP, or an app in the background.
     private static let stopped = Duration.seconds(60)
 
-    private var wall = ContinuousClock.now
-    private var awake = SuspendingClock.now
+    private var lastWall = ContinuousClock.now
+    private var lastAwake = SuspendingClock.now
 
     /// Whether the device slept since the last look.
-    mutating func happened() -> Bool {
-        let (wall, awake) = (ContinuousClock.now - wall, SuspendingClock.now - awake)
-        (self.wall, self.awake) = (ContinuousClock.now, SuspendingClock.now)
-        return wall - awake > Self.slept || awake > Self.look + Self.stopped
+    mutating func happened(
+        wall: ContinuousClock.Instant = .now, awake: SuspendingClock.Instant = .now
+    ) -> Bool {
+        let (passed, passedAwake) = (wall - lastWall, awake - lastAwake)
+        (lastWall, lastAwake) = (wall, awake)
+        return passed - passedAwake > Self.slept || passedAwake > Self.look + Self.stopped
     }
 }
 

@@ -79,16 +79,20 @@ actor Driver {
         }
     }
 
-    func close() {
+    func close() async {
         guard !isClosed else { return }
+        let tasks = [tokenTask, timer] + attempts.values.map(\.task) + online.values.map(\.pump)
         tell(.stop)
         isClosed = true
-        tokenTask?.cancel()
-        timer?.cancel()
-        for attempt in attempts.values {
-            attempt.interrupt()
+        for task in tasks {
+            task?.cancel()
         }
+        // They refer to this.
+        (ready, given) = ([], nil)
         wake()
+        for task in tasks {
+            await task?.value
+        }
     }
 
     // MARK: - What connections report
@@ -375,9 +379,12 @@ actor Driver {
     }
 
     private func handOver(_ attempt: Attempt, _ order: OnlineOrder) async throws {
+        guard let mechanism = order.mechanism else {
+            throw CoreError.Misuse(message: "the session says that somebody else has logged in")
+        }
         let login = LoginFacts(
             endpoint: settings.endpoint,
-            mechanism: order.mechanism ?? .xoauth2,
+            mechanism: mechanism,
             capabilities: order.capabilities,
             roundTrips: await attempt.link.roundTrips,
             duration: await attempt.link.duration

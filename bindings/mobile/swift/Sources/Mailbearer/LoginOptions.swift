@@ -81,10 +81,10 @@ struct Settings: Sendable {
         let provider = try Self.provider(user, options)
         service = provider?.service(mailProtocol)
         if let provider, service == nil, options.host == nil {
-            throw CoreError.Unknown(
+            throw CoreError.Config(
                 message: "the provider \(provider.name) has no \(mailProtocol) service: give another protocol, or a host")
         }
-        guard options.timeout > .zero else { throw CoreError.Unknown(message: "timeout must be above zero") }
+        guard options.timeout > .zero else { throw CoreError.Config(message: "timeout must be above zero") }
         let tls = options.tls ?? service?.endpoint.tls ?? .implicit
         let knownPort = tls == service?.endpoint.tls ? service?.endpoint.port : nil
         let endpoint = Endpoint(
@@ -115,7 +115,7 @@ struct Settings: Sendable {
         if let provider = try providerOfAddress(address: user) {
             return provider
         }
-        throw CoreError.Unknown(
+        throw CoreError.Config(
             message: "host is missing, and the mail address does not tell the provider: give host or provider")
     }
 }

@@ -39,7 +39,7 @@ public func sessions(
 public final class Sessions: AsyncSequence, Sendable {
     public typealias Element = SessionConnection
 
-    private let driver: Driver
+    let driver: Driver
 
     init(_ driver: Driver) {
         self.driver = driver

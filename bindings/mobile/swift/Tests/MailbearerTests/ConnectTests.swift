@@ -133,6 +133,15 @@ struct ConnectTests {
         #expect(try await fails(server, .startTls).cause == .plaintextInjected)
     }
 
+    @Test func shortLinesAreNotHeldBack() async throws {
+        let server = try TestingServer()
+        let socket = try await Socket.connect(host: "localhost", port: try #require(try server.options(.imap).port))
+        var isOff: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        #expect(getsockopt(socket.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &isOff, &size) == 0)
+        #expect(isOff == 1)
+    }
+
     // MARK: - Servers that are not there, or break off
 
     @Test func noHostAndNoPortAreLostConnections() async throws {

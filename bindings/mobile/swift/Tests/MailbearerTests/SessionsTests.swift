@@ -325,6 +325,19 @@ struct SessionsTests {
         #expect(try await eventually { try await server.sessionCount() == 0 })
     }
 
+    @Test func nothingIsLeftBehind() async throws {
+        let server = try TestingServer()
+        weak var driver: Driver?
+        weak var connection: SessionConnection?
+        do {
+            let sessions = try open(server, tokens: 60)
+            driver = sessions.driver
+            connection = try await next(sessions)
+            await sessions.close()
+        }
+        #expect(try await eventually { driver == nil && connection == nil })
+    }
+
     @Test func aWaitThatIsCancelledEndsAtOnce() async throws {
         let server = try TestingServer()
         try await server.setFault("verdict", "vanish")

@@ -32,8 +32,11 @@ final class NetworkTransport: Transport {
     private let connection: NWConnection
     private let tls: TlsSettings
     private let inbox = Inbox()
-    private let states = AsyncStream<NWConnection.State>.makeStream()
     private let upgrade: Upgrade?
+    /// Comes when TCP is there, and TLS where it is implicit.
+    private let connected = Pending<Void>()
+    /// Comes when TLS is there.
+    private let secured = Pending<Void>()
 
     init(_ endpoint: Endpoint, _ tls: TlsSettings) {
         self.tls = tls
@@ -41,11 +44,12 @@ final class NetworkTransport: Transport {
         // A login is short lines and answers: Nagle's algorithm would hold each second line back.
         tcp.noDelay = true
         let parameters: NWParameters
-        if endpoint.tls == .implicit {
+        switch endpoint.tls {
+        case .implicit:
             parameters = NWParameters(tls: tls.options(), tcp: tcp)
             upgrade = nil
-        } else {
-            let upgrade = Upgrade(inbox)
+        case .startTls:
+            let upgrade = Upgrade(inbox, connected)
             let options = NWProtocolFramer.Options(definition: UpgradeFramer.definition)
             options[UpgradeFramer.key] = upgrade
             parameters = NWParameters(tls: nil, tcp: tcp)
@@ -62,168 +66,129 @@ final class NetworkTransport: Transport {
 
     /// Returns when TCP is there, and TLS where it is implicit.
     func start() async throws {
-        let states = states.continuation
-        connection.stateUpdateHandler = { state in
-            _ = states.yield(state)
+        connection.stateUpdateHandler = { [connected, secured] state in
+            let outcome: Result<Void, any Error>
+            switch state {
+            case .ready: outcome = .success(())
+            // It would try again by itself, as soon as the network changes; the session knows better when.
+            case .waiting(let error), .failed(let error): outcome = .failure(transportError(error))
+            case .cancelled: outcome = .failure(TransportError.connection("the connection was closed"))
+            case .setup, .preparing: return
+            @unknown default: return
+            }
+            connected.resolve(outcome)
+            secured.resolve(outcome)
         }
         connection.start(queue: Self.queue)
-        if let upgrade {
-            // The connection itself is ready only after the upgrade.
-            try await withTaskCancellationHandler {
-                for await isConnected in upgrade.connected.stream where isConnected {
-                    return
-                }
-                throw CancellationError()
-            } onCancel: {
-                connection.forceCancel()
-            }
-        } else {
-            try await ready()
+        try await connected.value()
+        if upgrade == nil {
+            fill()
         }
-    }
-
-    private func ready() async throws {
-        for await state in states.stream {
-            switch state {
-            case .ready: return
-            case .waiting(let error), .failed(let error): throw transportError(error)
-            case .cancelled: throw TransportError.connection("the connection was closed")
-            case .setup, .preparing: continue
-            @unknown default: continue
-            }
-        }
-        throw CancellationError()
     }
 
     func startTls() async throws {
         guard let upgrade else { throw TransportError.tls("TLS is there already") }
         guard inbox.isEmpty else { throw TransportError.plaintextInjected }
         upgrade.startTls(tls.options())
-        try await ready()
-        inbox.isRaw = false
+        try await secured.value()
+        fill()
     }
 
     func read() async throws -> Data {
-        if !inbox.isRaw, inbox.isToFill() {
-            connection.receive(minimumIncompleteLength: 1, maximumLength: Self.readOctets) { [inbox] data, _, isAtEnd, error in
-                inbox.filled(data ?? Data(), isAtEnd: isAtEnd, error: error.map(transportError))
-            }
-        }
-        return try await inbox.read()
+        try await inbox.read()
     }
 
     func write(_ data: Data) async throws {
-        if let upgrade, inbox.isRaw {
+        if let upgrade, upgrade.isInTheClear {
             upgrade.write(data)
             return
         }
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            connection.send(content: data, completion: .contentProcessed { error in
-                continuation.resume(with: error.map { .failure(transportError($0)) } ?? .success(()))
+        let written = Pending<Void>()
+        connection.send(
+            content: data,
+            completion: .contentProcessed { error in
+                written.resolve(error.map { .failure(transportError($0)) } ?? .success(()))
             })
-        }
+        try await written.value()
     }
 
     func close() async {
         connection.cancel()
-        inbox.filled(Data(), isAtEnd: true, error: nil)
+        inbox.finish(nil)
     }
 
     func abort() {
         connection.forceCancel()
-        inbox.filled(Data(), isAtEnd: true, error: nil)
-    }
-}
-
-/// What has come and nobody has read. A read can be cancelled, and loses nothing.
-private final class Inbox: @unchecked Sendable {
-    private let lock = NSLock()
-    private var data = Data()
-    private var isAtEnd = false
-    private var error: TransportError?
-    private var isFilling = false
-    private var raw = true
-    private var waiter: AsyncStream<Void>.Continuation?
-
-    /// Whether octets come from the framer, as before STARTTLS, and not from the connection.
-    var isRaw: Bool {
-        get { lock.withLock { raw } }
-        set { lock.withLock { raw = newValue } }
+        inbox.finish(nil)
     }
 
-    var isEmpty: Bool {
-        lock.withLock { data.isEmpty }
-    }
-
-    /// Whether the connection is to be asked for octets: it is, once at a time.
-    func isToFill() -> Bool {
-        lock.withLock {
-            defer { isFilling = true }
-            return !isFilling && data.isEmpty && !isAtEnd
-        }
-    }
-
-    func filled(_ more: Data, isAtEnd: Bool, error: TransportError?) {
-        let waiter = lock.withLock {
-            data += more
-            isFilling = false
-            self.isAtEnd = self.isAtEnd || isAtEnd || error != nil
-            self.error = self.error ?? error
-            return self.waiter
-        }
-        waiter?.yield()
-    }
-
-    func read() async throws -> Data {
-        let (stream, waiter) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        lock.withLock { self.waiter = waiter }
-        waiter.yield()
-        for await _ in stream {
-            let (data, isAtEnd, error) = lock.withLock {
-                defer { self.data = Data() }
-                return (self.data, self.isAtEnd, self.error)
+    /// Reads into the inbox, as long as there is room.
+    private func fill() {
+        connection.receive(minimumIncompleteLength: 1, maximumLength: Self.readOctets) { [weak self, inbox] data, _, isAtEnd, error in
+            if let data {
+                inbox.put(data)
             }
-            if !data.isEmpty || isAtEnd {
-                if data.isEmpty, let error { throw error }
-                return data
+            if isAtEnd || error != nil {
+                inbox.finish(error.map(transportError))
+                return
+            }
+            Task { [weak self] in
+                try await inbox.room()
+                self?.fill()
             }
         }
-        throw CancellationError()
     }
 }
 
 /// What the transport and its framer say to each other before STARTTLS.
 private final class Upgrade: @unchecked Sendable {
-    let inbox: Inbox
-    let connected = AsyncStream<Bool>.makeStream()
+    private let inbox: Inbox
+    private let connected: Pending<Void>
     private let lock = NSLock()
     private var framer: NWProtocolFramer.Instance?
+    private var hasBegun = false
 
-    init(_ inbox: Inbox) {
+    init(_ inbox: Inbox, _ connected: Pending<Void>) {
         self.inbox = inbox
+        self.connected = connected
     }
+
+    var isInTheClear: Bool { lock.withLock { !hasBegun } }
 
     func isConnected(_ framer: NWProtocolFramer.Instance) {
         lock.withLock { self.framer = framer }
-        _ = connected.continuation.yield(true)
+        connected.resolve(.success(()))
+    }
+
+    func received(_ data: Data, isAtEnd: Bool) {
+        inbox.put(data)
+        if isAtEnd || inbox.isFull {
+            inbox.finish(nil)
+        }
     }
 
     func write(_ data: Data) {
-        let framer = lock.withLock { self.framer }
-        framer?.async {
-            framer?.writeOutput(data: data)
-        }
+        onFramer { $0.writeOutput(data: data) }
     }
 
     /// Puts TLS above the framer, which from now on lets everything through.
     func startTls(_ options: NWProtocolTLS.Options) {
-        let framer = lock.withLock { self.framer }
-        framer?.async {
-            try? framer?.prependApplicationProtocol(options: options)
-            framer?.passThroughInput()
-            framer?.passThroughOutput()
-            framer?.markReady()
+        lock.withLock { hasBegun = true }
+        onFramer { framer in
+            do {
+                try framer.prependApplicationProtocol(options: options)
+                framer.passThroughInput()
+                framer.passThroughOutput()
+                framer.markReady()
+            } catch {
+                framer.markFailed(error: nil)
+            }
         }
+    }
+
+    private func onFramer(_ work: @escaping (NWProtocolFramer.Instance) -> Void) {
+        guard let framer = lock.withLock({ framer }) else { return }
+        framer.async { work(framer) }
     }
 }
 
@@ -246,7 +211,7 @@ private final class UpgradeFramer: NWProtocolFramerImplementation {
 
     func handleInput(framer: NWProtocolFramer.Instance) -> Int {
         _ = framer.parseInput(minimumIncompleteLength: 1, maximumLength: 16_384) { buffer, isAtEnd in
-            upgrade?.inbox.filled(buffer.map { Data($0) } ?? Data(), isAtEnd: isAtEnd, error: nil)
+            upgrade?.received(buffer.map { Data($0) } ?? Data(), isAtEnd: isAtEnd)
             return buffer?.count ?? 0
         }
         return 0
@@ -259,7 +224,7 @@ private final class UpgradeFramer: NWProtocolFramerImplementation {
     func wakeup(framer: NWProtocolFramer.Instance) {}
 
     func stop(framer: NWProtocolFramer.Instance) -> Bool {
-        upgrade?.inbox.filled(Data(), isAtEnd: true, error: nil)
+        upgrade?.received(Data(), isAtEnd: true)
         return true
     }
 

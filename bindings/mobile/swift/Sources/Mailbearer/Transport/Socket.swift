@@ -10,7 +10,7 @@ final class Socket: Sendable {
 
     private static let queue = DispatchQueue(label: "mailbearer.sockets")
 
-    private let descriptor: Int32
+    let descriptor: Int32
 
     private init(_ address: UnsafePointer<addrinfo>) throws {
         let kind = address.pointee.ai_socktype | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
