@@ -1,14 +1,14 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
-# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
+# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python kotlin", MAILBEARER_CASES=DIR
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases lint test-rust test-python test-swift clean
+.PHONY: demo test cases lint test-rust test-python test-kotlin test-swift clean
 
 PYTHON ?= python3
-RUNTIMES ?= rust python swift
+RUNTIMES ?= rust python kotlin swift
 VENV := .cache/venv
 TOOLS := .cache/tools
 # Swift 6, in a Debian root that is set up once.
@@ -20,11 +20,16 @@ SAY := @printf '\n\033[1m== %s\033[0m\n'
 
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
+KOTLIN := target/kotlin
+KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
+MOBILE_SOURCES := $(shell find bindings/mobile core/src Cargo.toml Cargo.lock -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name native.sh \))
+KOTLIN_SOURCES := $(shell find bindings/mobile/kotlin -type f \( -name '*.kt' -o -name pom.xml \) -not -path '*/target/*')
+
 demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust test-python test-swift cases
+test: lint test-rust test-python test-kotlin test-swift cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -32,7 +37,7 @@ test-rust:
 	cargo test --locked -p mailbearer
 	cargo test --locked -p mailbearer --features testing --lib --test session
 	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
-	cargo test --locked -q -p mailbearer-simulation
+	cargo test --locked -q -p mailbearer-simulation --profile simulation
 	$(SAY) "Rust: the core builds without the standard library"
 	cargo build --locked -p mailbearer --no-default-features
 
@@ -44,19 +49,27 @@ test-python: $(VENV)/installed
 	$(SAY) "Python: the examples in the documentation"
 	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
 
+test-kotlin: $(KOTLIN)/native
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
+	cd bindings/mobile/kotlin && mvn -B -ntp package
+
 test-swift: $(VENV)/installed
 	$(SAY) "Swift: the library, and the code that calls it"
 	bindings/mobile/swift/native.sh
 	$(SAY) "Swift: the package against the testing server; a warning is an error"
 	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS)
 
-cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed)
+cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
 	$(SAY) "The cases in: $(RUNTIMES)"
 	@status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
 	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
+	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
+	            org.mailbearer.CasesRunnerKt || status=1 ;; \
 	        swift) bindings/mobile/swift/native.sh && \
 	            (cd bindings/mobile/swift && $(SWIFT) run --quiet $(SWIFT_FLAGS) mailbearer-cases) || status=1 ;; \
 	        *) echo "there is no runner for $$runtime"; status=1 ;; \
@@ -89,9 +102,21 @@ $(VENV)/installed: $(VENV)/bin/python $(PYTHON_SOURCES)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
 	touch $@
 
+$(KOTLIN)/native: $(MOBILE_SOURCES)
+	$(SAY) "The library for mobile apps, and the Kotlin code that calls it"
+	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
+	bindings/mobile/kotlin/native.sh
+	touch $@
+
+# The runner of the cases is among the tests, which `make test-kotlin` runs.
+$(KOTLIN)/jars: $(KOTLIN)/native $(KOTLIN_SOURCES)
+	$(SAY) "Kotlin: the jars"
+	cd bindings/mobile/kotlin && mvn -B -ntp -q package -DskipTests
+	touch $@
+
 $(TOOLS)/bin/cargo-deny:
 	$(SAY) "cargo-deny is built (once; some minutes)"
 	cargo install -q --locked --root $(TOOLS) cargo-deny@0.20.2
 
 clean:
-	rm -rf target .cache
+	rm -rf target .cache bindings/mobile/kotlin/*/target

@@ -351,7 +351,8 @@ impl Negotiation {
     /// line that they refuse.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        self.redacted(text.to_string())
+        let payload = self.payload(self.mechanism);
+        Redactor::new(&[self.token.expose(), payload.as_str()]).redact(text.to_string())
     }
 
     /// What is awaited.
@@ -785,16 +786,14 @@ impl Negotiation {
             verdict.advice = Advice::Reconnect;
         }
         let (text, code) = text_and_code(self.dialect.protocol, lines);
-        let text = if self.secure { self.redacted(text) } else { String::new() };
-        let url = verdict.url.take().filter(|_| self.secure).map(|url| self.redacted(url));
-        let code = code.map(|code| self.redacted(code));
-        Failure { server_text: text, code, url, ..Failure::from_verdict(verdict) }
-    }
-
-    /// Servers were seen to repeat the line that they refuse.
-    fn redacted(&self, text: String) -> String {
+        // Servers were seen to repeat the line that they refuse.
         let payload = self.payload(self.mechanism);
-        Redactor::new(&[self.token.expose(), payload.as_str()]).redact(text)
+        let secrets = [self.token.expose(), payload.as_str()];
+        let redactor = Redactor::new(&secrets);
+        let text = if self.secure { redactor.redact(text) } else { String::new() };
+        let url = verdict.url.take().filter(|_| self.secure).map(|url| redactor.redact(url));
+        let code = code.map(|code| redactor.redact(code));
+        Failure { server_text: text, code, url, ..Failure::from_verdict(verdict) }
     }
 
     /// A server without the capability command cannot be logged in to; one that is down says so.
@@ -855,7 +854,7 @@ impl Negotiation {
         if says_no_more {
             verdict = verdict_of(&rejection, verdict);
         }
-        let redact = |text: Option<String>| text.map(|text| self.redacted(text));
+        let redact = |text: Option<String>| text.map(|text| self.redact(&text));
         let rejection = Rejection {
             status: redact(rejection.status),
             scope: redact(rejection.scope),

@@ -90,6 +90,20 @@ def test_imap_raises_the_end_in_the_middle_of_a_command(server: Server) -> None:
         assert again.resumed.selected.name == "INBOX"
 
 
+def test_imapclient_raises_the_end_that_comes_in_place_of_an_answer(server: Server) -> None:
+    sessions = mailbearer.sessions(
+        "imap", USER, source(server), client="imapclient", policy=AT_END, **server.at("imap")
+    )
+    with sessions:
+        client = next(sessions).client
+        client.select_folder("INBOX")
+        # The goodbye is there before the command is written.
+        wait_for_sessions(server, 0)
+        with pytest.raises(mailbearer.SessionEnded) as caught:
+            client.idle()
+        assert isinstance(caught.value, imaplib.IMAP4.abort)
+
+
 def test_pop3_and_smtp_raise_it_as_their_own_exception_too(server: Server) -> None:
     with mailbearer.sessions("pop3", USER, source(server), policy=AT_END, **server.at("pop3")) as pop3_sessions:
         pop3 = next(pop3_sessions).client

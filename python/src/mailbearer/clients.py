@@ -125,8 +125,9 @@ class Imap(imaplib.IMAP4):
         self.host, self.port = host, port
         sock: Any = self._connection.greeted(b"* PREAUTH logged in\r\n")
         self.sock = sock
+        self._reader = sock.makefile("rb")
         # From Python 3.14 on the reader is private, and `file` a view of it.
-        setattr(self, "_file" if sys.version_info >= (3, 14) else "file", sock.makefile("rb"))
+        setattr(self, "_file" if sys.version_info >= (3, 14) else "file", self._reader)
 
     def capability(self) -> tuple[str, list[Any]]:
         """Answer the first question from what the server said with the login, where it said it."""
@@ -145,7 +146,11 @@ class Imap(imaplib.IMAP4):
 
     def _get_response(self, *arguments: Any) -> Any:
         with _typed(self._connection, ImapSessionEnded, imaplib.IMAP4.abort):
-            return super()._get_response(*arguments)  # type: ignore[misc]
+            response = super()._get_response(*arguments)  # type: ignore[misc]
+            if self._connection.said_goodbye:
+                # Where nothing is behind it, this was the goodbye, and reading raises the end.
+                self._reader.peek(1)
+        return response
 
 
 class Pop3(poplib.POP3):

@@ -10,6 +10,9 @@ use std::time::Instant;
 use mailbearer::{SESSION_TRANSITIONS, SessionPhase};
 use mailbearer_simulation::{Broken, Bug, Report, World};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Seeds in which a planted mistake must be found.
 const BUG_SEEDS: u64 = 500;
 

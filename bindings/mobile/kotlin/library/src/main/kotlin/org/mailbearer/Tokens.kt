@@ -41,8 +41,10 @@ internal class FixedToken(private val fixed: Token) : TokenSource {
     override suspend fun token(forceRefresh: Boolean): Token = fixed
 }
 
-/** A checked token, and the milliseconds that it still lives. */
-internal class CheckedToken(val token: AccessToken, val expiresInMs: ULong?)
+/** A token as the source gave it, and as the machine has checked it. */
+internal class CheckedToken(val given: Token, val token: AccessToken) {
+    val expiresInMs: ULong? get() = given.expiresIn?.coerceAtLeast(ZERO)?.inWholeMilliseconds?.toULong()
+}
 
 /** A source whose calls do not overlap. It is the same one for the same [TokenSource], as long as it is in use. */
 internal class JoinedTokens private constructor(private val source: TokenSource) {
@@ -95,7 +97,7 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
                 // A token that is none does not get better.
                 throw TokenSourceException("the token source gave no token: ${error.message}", permanent = true)
             }
-        return CheckedToken(checked, token.expiresIn?.coerceAtLeast(ZERO)?.inWholeMilliseconds?.toULong())
+        return CheckedToken(token, checked)
     }
 
     companion object {

@@ -13,6 +13,7 @@ import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
@@ -202,6 +203,19 @@ class ConnectTest {
             val logins = List(8) { async { connect(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP)) } }
             logins.awaitAll().forEach { it.close() }
             assertEquals(1, calls.get())
+        }
+    }
+
+    @Test
+    fun `commands of many coroutines are not mixed on one connection`() = runBlocking {
+        Server().use { server ->
+            logIn(server, MailProtocol.IMAP, Tls.IMPLICIT).use { connection ->
+                val tags = List(8) { who -> List(50) { "C${who}N$it" } }
+                for (own in tags) launch(Dispatchers.Default) { for (tag in own) connection.writeLine("$tag NOOP") }
+                val answered = mutableSetOf<String>()
+                while (answered.size < 400) answered += assertNotNull(connection.readLine()).substringBefore(" OK")
+                assertEquals(tags.flatten().toSet(), answered)
+            }
         }
     }
 

@@ -44,7 +44,7 @@ class SessionsTest {
     @Test
     fun `goes on through 20 expiries that the server ends with words`() = test {
         val generations = mutableListOf<ULong>()
-        Server(tokenLifetime = 1500.milliseconds).use { server ->
+        Server(tokenLifetime = 3.seconds).use { server ->
             // The profile says that tokens live an hour: the server is what ends these sessions.
             val source = TokenSource { Token(server.issueToken(user)) }
             val policy = SessionPolicy(renewal = Renewal.AT_END, backoffBase = 10.milliseconds, backoffMax = 50.milliseconds)
@@ -81,8 +81,8 @@ class SessionsTest {
         )
         coroutineScope {
             for ((protocol, dialogue) in noop) launch {
-                Server(tokenLifetime = 2.seconds).use { server ->
-                    val source = tokens(server, 2.seconds)
+                Server(tokenLifetime = 4.seconds).use { server ->
+                    val source = tokens(server, 4.seconds)
                     val policy = SessionPolicy(tokenLifeLeast = 0.seconds, backoffBase = 10.milliseconds)
                     sessions(protocol, user, source, server.at(protocol), policy).take(21).collect { connection ->
                         connection.use {
@@ -104,7 +104,7 @@ class SessionsTest {
     @Test
     fun `a connection that ends without a word, or that vanishes, is replaced`() = test {
         for (cut in listOf(Cut.SILENT, Cut.VANISH)) {
-            Server(tokenLifetime = 400.milliseconds, cut = cut).use { server ->
+            Server(tokenLifetime = 2.seconds, cut = cut).use { server ->
                 val options = server.at(MailProtocol.IMAP).copy(timeout = 2.seconds)
                 val policy = SessionPolicy(renewal = Renewal.AT_END, backoffBase = 10.milliseconds)
                 val causes = mutableListOf<Cause>()
