@@ -4,6 +4,7 @@ import Testing
 @testable import Mailbearer
 
 /// A login, from nothing to a connection that answers, and all the ways in which it does not work.
+@Suite(.timeLimit(.minutes(3)))
 struct ConnectTests {
     private static let ways: [(MailProtocol, Tls)] = [
         (.imap, .implicit), (.imap, .startTls), (.pop3, .implicit), (.pop3, .startTls), (.smtp, .implicit), (.smtp, .startTls),

@@ -4,6 +4,7 @@ import Testing
 @testable import Mailbearer
 
 /// The machines as programs use them that have sockets of their own: errors, panics, many tasks.
+@Suite(.timeLimit(.minutes(3)))
 struct MachineTests {
     private static let config = NegotiationConfig(
         endpoint: Endpoint(protocol: .imap, tls: .implicit, host: "mail.example.org", port: 993),

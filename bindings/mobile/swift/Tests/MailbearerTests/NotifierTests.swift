@@ -4,6 +4,7 @@ import Testing
 @testable import Mailbearer
 
 /// The example, as a program of its own.
+@Suite(.timeLimit(.minutes(3)))
 struct NotifierTests {
     @Test func tellsOfNewMailThroughExpiries() async throws {
         let server = try TestingServer(tokenLifetime: 3)

@@ -4,6 +4,7 @@ import Testing
 @testable import Mailbearer
 
 /// The small parts: the clock, the inbox, a value that comes once.
+@Suite(.timeLimit(.minutes(3)))
 struct PartsTests {
     @Test func sleepIsNoticedAndWorkIsNot() {
         let (wall, awake) = (ContinuousClock.now, SuspendingClock.now)

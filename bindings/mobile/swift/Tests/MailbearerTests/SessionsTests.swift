@@ -4,19 +4,18 @@ import Testing
 @testable import Mailbearer
 
 /// Sessions against the testing server: expiry, renewal, refusals, sources that fail, and what programs see of it.
+@Suite(.timeLimit(.minutes(3)))
 struct SessionsTests {
     private static let user = TestingServer.user
 
-    /// Sessions whose tokens live so long, by a source that is asked for each.
+    /// Sessions with a source that says how many seconds its tokens live. Where the server cuts sessions with their token,
+    /// that must be less than the truth: on a busy machine a token is on its way for a while.
     private func open(
-        _ server: TestingServer, _ mailProtocol: MailProtocol = .imap, tokens seconds: Double = 1,
+        _ server: TestingServer, _ mailProtocol: MailProtocol = .imap, says seconds: Double = 0.5,
         renewal: Renewal = .atEnd, snapshot: Data? = nil, timeout: Duration = .seconds(60), log: Log? = nil,
         source: TokenSource? = nil
     ) throws -> Sessions {
-        // On a busy machine a token is on its way for a while: what the source says must not be later than its true end.
-        let fresh = TokenSource { _ in
-            try Token(try await server.issueToken(lifetime: seconds), expiresIn: .seconds(seconds * 0.8))
-        }
+        let fresh = TokenSource { _ in try Token(try await server.issueToken(), expiresIn: .seconds(seconds)) }
         var policy = SessionPolicy(renewal: renewal)
         policy.backoffBase = .milliseconds(50)
         policy.backoffMax = .milliseconds(200)
@@ -37,10 +36,10 @@ struct SessionsTests {
     /// The server cuts the session each time that its token expires; the body sees that as its end.
     @Test(arguments: [MailProtocol.imap, .pop3, .smtp])
     func twentyExpiriesWithTheServersWords(_ mailProtocol: MailProtocol) async throws {
-        let server = try TestingServer(tokenLifetime: 0.5)
+        let server = try TestingServer(tokenLifetime: 1)
         let log = Log()
         var generations: [UInt64] = []
-        for try await connection in try open(server, mailProtocol, tokens: 0.5, log: log) {
+        for try await connection in try open(server, mailProtocol, log: log) {
             generations.append(connection.generation)
             if connection.generation == 21 {
                 break
@@ -61,10 +60,10 @@ struct SessionsTests {
     /// Each session is let go before its token expires, and the server never cuts one.
     @Test(arguments: [MailProtocol.imap, .pop3, .smtp])
     func twentyRenewalsAheadOfExpiry(_ mailProtocol: MailProtocol) async throws {
-        let server = try TestingServer(tokenLifetime: 2)
+        let server = try TestingServer(tokenLifetime: 6)
         let log = Log()
         var count = 0
-        for try await connection in try open(server, mailProtocol, tokens: 2, renewal: .ahead, log: log) {
+        for try await connection in try open(server, mailProtocol, says: 1.6, renewal: .ahead, log: log) {
             count += 1
             if count == 21 {
                 break
@@ -72,11 +71,13 @@ struct SessionsTests {
             try await connection.use { connection in
                 #expect(try await connection.wait())
                 #expect(connection.renewBy != nil)
-                _ = try await connection.ask(mailProtocol == .imap ? "a1 LOGOUT" : "QUIT")
+                _ = try await connection.ask(mailProtocol == .imap ? "a1 NOOP" : "NOOP")
             }
         }
         #expect(count == 21)
-        #expect(log.of(.ended).allSatisfy { $0.cause == .noFault })
+        // On a busy machine one may not be let go in the half second that it has; then it is closed.
+        #expect(log.of(.ended).allSatisfy { $0.cause == .noFault || $0.cause == .sessionLimit })
+        #expect(log.of(.renewing).count >= 20)
         #expect(log.of(.renewing).allSatisfy { $0.text == "tokenExpiry" })
         #expect(try await server.events().contains { $0.what == "cut" } == false)
     }
@@ -138,10 +139,29 @@ struct SessionsTests {
         await sessions.close()
     }
 
+    @Test func aWriteThatFailsIsTheEndOfTheSession() async throws {
+        let server = try TestingServer()
+        try await server.deliver("Subject: long\r\n\r\n" + String(repeating: "0123456789abcde\r\n", count: 200_000))
+        let sessions = try open(server, says: 60)
+        let connection = try await next(sessions)
+        _ = try await connection.ask("a1 SELECT INBOX")
+        while try await connection.answer().hasPrefix("a1 ") == false {}
+        // More than is kept for a program that does not read: the session does not see how the connection ends.
+        _ = try await connection.ask("a2 FETCH \(try await server.messageCount()) BODY[]")
+        try await server.restart()
+        await #expect(throws: SessionEnded.self) {
+            while true {
+                try await connection.write(Data("a3 NOOP\r\n".utf8))
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        await sessions.close()
+    }
+
     @Test func otherErrorsAreNotSwallowed() async throws {
         struct OfTheProgram: Error {}
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let connection = try await next(sessions)
         await #expect(throws: OfTheProgram.self) {
             try await connection.use { _ in throw OfTheProgram() }
@@ -151,7 +171,7 @@ struct SessionsTests {
 
     @Test func messagesThatComeInIdleAreRead() async throws {
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let connection = try await next(sessions)
         _ = try await connection.ask("a1 SELECT INBOX")
         while try await connection.answer().hasPrefix("a1 ") == false {}
@@ -165,7 +185,7 @@ struct SessionsTests {
         let server = try TestingServer()
         let message = "Subject: long\r\n\r\n" + String(repeating: "0123456789abcde\r\n", count: 20_000)
         try await server.deliver(message)
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let connection = try await next(sessions)
         _ = try await connection.ask("a1 SELECT INBOX")
         while try await connection.answer().hasPrefix("a1 ") == false {}
@@ -175,7 +195,8 @@ struct SessionsTests {
         #expect(try await connection.read(exactly: size).count == size)
         #expect(size >= message.utf8.count)
         while try await connection.answer().hasPrefix("a2 OK") == false {}
-        // The session was not lost behind the content that it need not see.
+        // The session saw the reply behind the content that it need not see.
+        #expect(try sessions.driver.session.isQuiet())
         #expect(try await connection.ask("a3 NOOP").hasPrefix("a3 OK"))
         await sessions.close()
     }
@@ -183,8 +204,8 @@ struct SessionsTests {
     // MARK: - Renewal
 
     @Test func whoIgnoresARenewalIsCutBeforeTheServerDoesIt() async throws {
-        let server = try TestingServer(tokenLifetime: 2)
-        let sessions = try open(server, .smtp, tokens: 2, renewal: .ahead)
+        let server = try TestingServer(tokenLifetime: 6)
+        let sessions = try open(server, .smtp, says: 1.6, renewal: .ahead)
         let connection = try await next(sessions)
         let end = try await thrown(SessionEnded.self) {
             while true {
@@ -198,8 +219,8 @@ struct SessionsTests {
     }
 
     @Test func withOverlapTheNextIsThereBeforeTheLastIsGone() async throws {
-        let server = try TestingServer(tokenLifetime: 4)
-        let sessions = try open(server, tokens: 4, renewal: .overlap)
+        let server = try TestingServer(tokenLifetime: 8)
+        let sessions = try open(server, says: 4, renewal: .overlap)
         let first = try await next(sessions)
         #expect(try await first.wait())
         #expect(try await eventually { try await server.sessionCount() == 2 })
@@ -210,7 +231,7 @@ struct SessionsTests {
 
     @Test func anotherNetworkMakesAnotherConnection() async throws {
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let first = try await next(sessions)
         await sessions.woke()
         #expect(try await first.wait())
@@ -221,7 +242,7 @@ struct SessionsTests {
 
     @Test func aRestartOfTheServerIsSurvived() async throws {
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let first = try await next(sessions)
         try await server.restart()
         #expect(try await first.wait())
@@ -295,7 +316,7 @@ struct SessionsTests {
 
     @Test func afterCloseThereIsNothing() async throws {
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let connection = try await next(sessions)
         await sessions.close()
         #expect(try await sessions.makeAsyncIterator().next() == nil)
@@ -307,7 +328,7 @@ struct SessionsTests {
 
     @Test func aConnectionThatWasClosedRefusesWork() async throws {
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let connection = try await next(sessions)
         await connection.close()
         await #expect(throws: CoreError.self) { try await connection.write(Data("a1 NOOP\r\n".utf8)) }
@@ -319,7 +340,7 @@ struct SessionsTests {
 
     @Test func sessionsThatNobodyRefersToAreClosed() async throws {
         let server = try TestingServer()
-        for try await _ in try open(server, tokens: 60) {
+        for try await _ in try open(server, says: 60) {
             break
         }
         #expect(try await eventually { try await server.sessionCount() == 0 })
@@ -330,7 +351,7 @@ struct SessionsTests {
         weak var driver: Driver?
         weak var connection: SessionConnection?
         do {
-            let sessions = try open(server, tokens: 60)
+            let sessions = try open(server, says: 60)
             driver = sessions.driver
             connection = try await next(sessions)
             await sessions.close()
@@ -341,7 +362,7 @@ struct SessionsTests {
     @Test func aWaitThatIsCancelledEndsAtOnce() async throws {
         let server = try TestingServer()
         try await server.setFault("verdict", "vanish")
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let waiting = Task { try await sessions.makeAsyncIterator().next()?.generation }
         #expect(try await eventually { try await server.events().contains { $0.what == "connected" } })
         waiting.cancel()
@@ -351,7 +372,7 @@ struct SessionsTests {
 
     @Test func aReadThatIsCancelledLosesNothing() async throws {
         let server = try TestingServer()
-        let sessions = try open(server, tokens: 60)
+        let sessions = try open(server, says: 60)
         let connection = try await next(sessions)
         let reading = Task { try await connection.readLine() }
         reading.cancel()

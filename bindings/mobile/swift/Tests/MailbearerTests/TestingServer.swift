@@ -57,9 +57,8 @@ actor TestingServer {
         return LoginOptions(host: "localhost", port: port, tls: tls, provider: provider, connector: connector)
     }
 
-    func issueToken(lifetime: Double? = nil) throws -> String {
-        let token = try call("issue_token", ["user": Self.user, "lifetime": lifetime ?? NSNull()])
-        return token as? String ?? ""
+    func issueToken() throws -> String {
+        try call("issue_token", ["user": Self.user]) as? String ?? ""
     }
 
     func revoke(_ token: String) throws {

@@ -4,6 +4,7 @@ import Testing
 @testable import Mailbearer
 
 /// Requests for a token are joined to the call that is under way.
+@Suite(.timeLimit(.minutes(3)))
 struct TokenSourceTests {
     /// A source whose calls wait until they are let through.
     private final class Gate: Sendable {
