@@ -6,6 +6,11 @@ cd "$(dirname "$0")/../../.."
 # What an app may have to carry for this.
 readonly MOST_OCTETS=1572864
 
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+for pom in bindings/mobile/kotlin/pom.xml bindings/mobile/kotlin/*/pom.xml; do
+    grep -q "<version>$version</version>" "$pom" || { echo "$pom is not of version $version" >&2; exit 1; }
+done
+
 cargo build --locked --profile mobile -p mailbearer-mobile -p mailbearer-mobile-testing
 cargo build --locked -p mailbearer-bindgen
 rm -rf target/kotlin
@@ -14,7 +19,8 @@ make_part() {
     local part=$1 library=$2
     local resources=target/kotlin/$part/resources/linux-x86-64
     # UniFFI reads from the symbols, which are stripped afterwards.
-    target/debug/uniffi-bindgen generate "target/mobile/$library" --language kotlin --no-format --out-dir "target/kotlin/$part/kotlin"
+    target/debug/uniffi-bindgen generate "target/mobile/$library" --language kotlin --no-format \
+        --out-dir "target/kotlin/$part/kotlin"
     mkdir -p "$resources"
     strip -o "$resources/$library" "target/mobile/$library"
     check_closed_objects "target/kotlin/$part/kotlin"
@@ -26,7 +32,10 @@ check_closed_objects() {
     local file
     file=$(find "$1" -name '*.kt')
     sed -i 's/^        return value\.uniffiCloneHandle()$/        return value.callWithHandle { it }/' "$file"
-    if [ "$(grep -c 'return value\.callWithHandle { it }' "$file")" != "$(grep -c '^open class .*: Disposable, AutoCloseable' "$file")" ]; then
+    local checked objects
+    checked=$(grep -c 'return value\.callWithHandle { it }' "$file")
+    objects=$(grep -c '^open class .*: Disposable, AutoCloseable' "$file")
+    if [ "$checked" != "$objects" ]; then
         echo "UniFFI's generated code has changed: see check_closed_objects in $0" >&2
         exit 1
     fi

@@ -130,6 +130,7 @@ internal constructor(
 
     private fun send(bytes: ByteArray, offset: Int, count: Int): Unit = writing.withLock {
         sends(bytes, offset, count)
+        if (isClosed.get()) throw closed()
         try {
             socket.outputStream.write(bytes, offset, count)
         } catch (error: IOException) {
@@ -149,12 +150,14 @@ internal constructor(
     /** Closes it: the program is done with it. */
     internal fun shut() {
         if (!isClosed.compareAndSet(false, true)) return
-        incoming.end { MisuseException("the connection is closed") }
+        incoming.end(::closed)
         CLOSING.launch {
             withTimeoutOrNull(GOODBYE) { link.close() }
             link.abort()
         }
     }
+
+    internal fun closed() = MisuseException("the connection is closed")
 
     private companion object {
         /** For the goodbye of TLS. */

@@ -133,7 +133,7 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
 
     override fun crashed(error: Exception) = driver.crashed(error)
 
-    private fun ending(): IOException = verdict?.let(::SessionEndedException) ?: MisuseException("the connection is closed")
+    private fun ending(): IOException = verdict?.let(::SessionEndedException) ?: closed()
 
     /** Something was written: an answer must come in time, unless none is due. */
     private fun expect() {

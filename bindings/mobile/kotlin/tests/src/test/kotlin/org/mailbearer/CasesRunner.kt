@@ -317,7 +317,8 @@ private class Player(private val case: JsonObject) : CasePlayer {
         }
         val allowed = case["token_on_wire"]?.jsonPrimitive?.content ?: "tls-only"
         if (tokensInClear > 0 || allowed.split("|").none { holds(it, tokensInTls) }) {
-            throw CaseFailed("the token must be on the wire $allowed, and was: $tokensInTls in TLS, $tokensInClear in the clear")
+            val was = "$tokensInTls in TLS, $tokensInClear in the clear"
+            throw CaseFailed("the token must be on the wire $allowed, and was: $was")
         }
     }
 }

@@ -30,8 +30,12 @@ import org.mailbearer.testing.machine.Stage
 class ConnectTest {
     private val user = "joe@gmail.com"
 
-    private suspend fun logIn(server: Server, protocol: MailProtocol, tls: Tls, options: (LoginOptions) -> LoginOptions = { it }) =
-        connect(protocol, user, { Token(server.issueToken(user)) }, options(server.at(protocol, tls)))
+    private suspend fun logIn(
+        server: Server,
+        protocol: MailProtocol,
+        tls: Tls,
+        options: (LoginOptions) -> LoginOptions = { it },
+    ): Connection = connect(protocol, user, { Token(server.issueToken(user)) }, options(server.at(protocol, tls)))
 
     @Test
     fun `logs in over every protocol, TLS mode, mechanism and flavour`() = runBlocking {

@@ -54,8 +54,8 @@ class NotifierTest {
         val authority = Files.createTempFile("ca", ".pem").toFile().apply { deleteOnExit() }
         authority.writeBytes(checkNotNull(Server::class.java.getResourceAsStream("ca.pem")).use { it.readBytes() })
         val java = File(System.getProperty("java.home")).resolve("bin/java").path
+        val program = listOf(java, "-cp", System.getProperty("java.class.path"), "org.mailbearer.notifier.NotifierKt")
         val port = "${server.port(MailProtocol.IMAP)}"
-        val arguments = listOf("org.mailbearer.notifier.NotifierKt", user, "cat ${tokens.path}", "localhost", port, authority.path)
-        return ProcessBuilder(listOf(java, "-cp", System.getProperty("java.class.path")) + arguments).start()
+        return ProcessBuilder(program + listOf(user, "cat ${tokens.path}", "localhost", port, authority.path)).start()
     }
 }

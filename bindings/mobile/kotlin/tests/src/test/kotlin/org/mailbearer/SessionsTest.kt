@@ -142,6 +142,45 @@ class SessionsTest {
     }
 
     @Test
+    fun `a large message passes although nobody reads it at first, and the end after it is seen`() = test {
+        Server(messages = 0).use { server ->
+            val line = "x".repeat(70) + "\r\n"
+            server.deliver(user, "Subject: large\r\n\r\n" + line.repeat(30_000))
+            sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)).take(1).collect { connection ->
+                connection.writeLine("A1 SELECT INBOX")
+                while (!assertNotNull(connection.readLine()).startsWith("A1 OK")) continue
+                connection.writeLine("A2 FETCH 1 BODY[]")
+                delay(500)
+                var lines = 0
+                while (true) {
+                    val next = assertNotNull(connection.readLine())
+                    if (next == line.trim()) lines++
+                    if (next.startsWith("A2 OK")) break
+                }
+                assertEquals(30_000, lines)
+                server.restart()
+                connection.wait()
+                assertEquals(Cause.SHUTDOWN, assertNotNull(connection.verdict).cause)
+            }
+        }
+    }
+
+    @Test
+    fun `a program that only looks on cannot end a session`() = test {
+        Server().use { server ->
+            val seen = Collections.synchronizedList(mutableListOf<SessionEvent>())
+            val all = sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)) {
+                seen += it
+                error("a bug of the program")
+            }
+            all.first()
+            val kinds = listOf(EventKind.FETCHING_TOKEN, EventKind.CONNECTING, EventKind.ONLINE, EventKind.ENDED)
+            assertEquals(kinds, seen.map { it.kind })
+            assertTrue(seen.none { "ya29" in it.toString() })
+        }
+    }
+
+    @Test
     fun `a refused token is replaced once, and then a person is asked`() = test {
         Server().use { server ->
             val calls = Collections.synchronizedList(mutableListOf<Boolean>())
@@ -249,7 +288,8 @@ class SessionsTest {
     fun `a submission that was cut is told`() = test {
         Server().use { server ->
             val policy = SessionPolicy(backoffBase = 10.milliseconds)
-            sessions(MailProtocol.SMTP, user, tokens(server), server.at(MailProtocol.SMTP), policy).take(2).collect { connection ->
+            val all = sessions(MailProtocol.SMTP, user, tokens(server), server.at(MailProtocol.SMTP), policy)
+            all.take(2).collect { connection ->
                 if (connection.generation == 1UL) {
                     server.setFault(Stage.AFTER_DOT, FaultKind.DROP)
                     connection.use {

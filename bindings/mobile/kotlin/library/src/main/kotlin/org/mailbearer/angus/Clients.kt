@@ -20,8 +20,8 @@ import org.mailbearer.Connection
 import org.mailbearer.MailProtocol
 
 /**
- * A store of Angus Mail over a connection that is logged in, of [org.mailbearer.connect] or [org.mailbearer.sessions]. It has
- * this one connection, and so one open folder at a time. Closing it says LOGOUT and closes the connection.
+ * A store of Angus Mail over a connection that is logged in, of [org.mailbearer.connect] or [org.mailbearer.sessions]. It
+ * has this one connection, and so one open folder at a time. Closing it says LOGOUT and closes the connection.
  *
  * ```
  * sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->

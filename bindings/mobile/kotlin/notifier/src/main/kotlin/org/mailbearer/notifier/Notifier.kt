@@ -89,7 +89,8 @@ private class Inbox(private val connection: SessionConnection) {
 }
 
 private fun log(event: SessionEvent) {
-    val facts = listOfNotNull(event.generation?.let { "session $it" }, event.cause?.name?.lowercase(), event.text, event.duration)
+    val cause = event.cause?.name?.lowercase()
+    val facts = listOfNotNull(event.generation?.let { "session $it" }, cause, event.text, event.duration)
     System.err.println((listOf(event.kind.name.lowercase()) + facts).joinToString(", "))
 }
 
