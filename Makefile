@@ -1,11 +1,12 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
-# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python kotlin", MAILBEARER_CASES=DIR
+# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python kotlin swift", MAILBEARER_CASES=DIR
+# make bench   measures what the machines cost, beside memcpy and memchr in the same run
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases lint test-rust test-python test-kotlin test-swift clean
+.PHONY: demo test cases bench lint test-rust test-python test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python kotlin swift
@@ -37,7 +38,7 @@ test-rust:
 	cargo test --locked -p mailbearer
 	cargo test --locked -p mailbearer --features testing --lib --test session
 	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
-	cargo test --locked -q -p mailbearer-simulation --profile simulation
+	cargo test --locked -q -p mailbearer-simulation -p mailbearer-bench --profile simulation
 	$(SAY) "Rust: the core builds without the standard library"
 	cargo build --locked -p mailbearer --no-default-features
 
@@ -75,6 +76,10 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	        *) echo "there is no runner for $$runtime"; status=1 ;; \
 	    esac; \
 	done; exit $$status
+
+bench:
+	$(SAY) "The cost of the machines: only the ratios are to be compared"
+	cargo run --locked -q --release -p mailbearer-bench
 
 lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Rust: format, lints, documentation, licences"

@@ -431,6 +431,32 @@ def test_to_break_ends_everything(server: Server) -> None:
     wait_for_sessions(server, 0)
 
 
+def test_who_leaves_the_loop_in_good_order_logs_in_once(server: Server) -> None:
+    log = Log()
+    sessions = mailbearer.sessions("imap", USER, source(server, 60), on_event=log, **server.at("imap"))
+    for connection in sessions:
+        with connection:
+            assert connection.client.noop()[0] == "OK"
+        break
+    time.sleep(0.1)
+    sessions.close()
+
+    async def main() -> None:
+        async with mailbearer.aio.sessions(
+            "imap", USER, source(server, 60), on_event=log, **server.at("imap")
+        ) as sessions:
+            async for connection in sessions:
+                async with connection:
+                    connection.writer.write(b"A1 NOOP\r\n")
+                    assert await connection.reader.readline() == b"A1 OK Success\r\n"
+                break
+            await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert [event.kind for event in log.of("connecting")] == ["connecting"] * 2
+    assert [event.cause for event in log.of("ended")] == ["no_fault"] * 2
+
+
 def wait_for_sessions(server: Server, count: int) -> None:
     gc.collect()
     deadline = time.monotonic() + 2

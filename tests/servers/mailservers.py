@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -143,7 +144,12 @@ class RealServers:
 
     def stop_dovecot(self) -> None:
         """End Dovecot alone, with all its sessions."""
+        group = _group_of(self.directory / "run" / "master.pid")
         _end(self.directory / "run" / "master.pid")
+        # A session that is in use outlives the master by half a minute.
+        if group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     def kick(self, user: str) -> None:
         """End the sessions of a user, as an administrator does."""
@@ -220,6 +226,51 @@ class BadTls:
         self._thread.join()
 
 
+class Relay:
+    """A port that leads to another one, until it is told to swallow all: nothing passes then, and nothing is closed."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._swallowed: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def swallow(self) -> None:
+        """Let nothing pass any more on the connections that are open; new ones work."""
+        for pair in self._pairs:
+            self._swallowed.extend(pair)
+
+    def close(self) -> None:
+        """Stop listening, and close all."""
+        self._listener.close()
+        for pair in self._pairs:
+            for one in pair:
+                one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                return
+            self._pairs.append((client, server))
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if source not in self._swallowed:
+                    target.sendall(data)
+            if source not in self._swallowed:
+                target.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
@@ -246,6 +297,13 @@ def _wait_for(port: int) -> None:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"nothing listens on port {port}") from None
             time.sleep(0.02)
+
+
+def _group_of(pid_file: pathlib.Path) -> int | None:
+    try:
+        return os.getpgid(int(pid_file.read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def _end(pid_file: pathlib.Path) -> None:

@@ -125,20 +125,22 @@ pub struct Session {
     /// Lengths at which the server ended sessions while their token was good, the last ones.
     lengths_ms: Vec<u64>,
     ends_with_token: Option<bool>,
-    last_failure: Option<Failure>,
+    last_failure: Option<Box<Failure>>,
     last_ending: Option<Verdict>,
     /// What a person must mend, and need not while the session that is online lasts.
-    stop_at_end: Option<Failure>,
+    stop_at_end: Option<Box<Failure>>,
     /// A stop from before a restart has to be told again.
     announce: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Run {
     Stopped,
     Running,
-    NeedsUser(Failure),
-    GaveUp(Failure),
+    /// For what is in `last_failure`.
+    NeedsUser,
+    /// Likewise.
+    GaveUp,
 }
 
 /// A connection on its way.
@@ -329,7 +331,7 @@ impl Session {
                 .then_some(self.wait_until_ms.max(self.token.next_ask_ms(self.now_ms))),
             failures: self.failures,
             learnt: self.learnt(),
-            last_failure: self.last_failure.clone(),
+            last_failure: self.last_failure.as_deref().cloned(),
             last_ending: self.last_ending.clone(),
         }
     }
@@ -349,10 +351,10 @@ impl Session {
     /// What the session does: the part of [`Session::status`] that costs nothing.
     #[must_use]
     pub fn phase(&self) -> SessionPhase {
-        match &self.run {
+        match self.run {
             Run::Stopped => return SessionPhase::Stopped,
-            Run::NeedsUser(_) => return SessionPhase::NeedsUser,
-            Run::GaveUp(_) => return SessionPhase::GaveUp,
+            Run::NeedsUser => return SessionPhase::NeedsUser,
+            Run::GaveUp => return SessionPhase::GaveUp,
             Run::Running => {}
         }
         if let Some(live) = &self.live {
@@ -473,7 +475,7 @@ impl Session {
         }
         match self.run {
             Run::Running => {}
-            Run::Stopped | Run::NeedsUser(_) | Run::GaveUp(_) => {
+            Run::Stopped | Run::NeedsUser | Run::GaveUp => {
                 self.run = Run::Running;
                 self.failures = 0;
                 self.rejections = 0;
@@ -502,17 +504,21 @@ impl Session {
         self.token.clear();
     }
 
+    fn note_failure(&mut self, failure: Failure) {
+        self.last_failure = Some(Box::new(failure));
+    }
+
     fn needs_user(&mut self, failure: Failure, plan: &mut Plan) {
         self.close_all(plan);
-        self.last_failure = Some(failure.clone());
-        self.run = Run::NeedsUser(failure.clone());
+        self.note_failure(failure.clone());
+        self.run = Run::NeedsUser;
         plan.actions.push(Action::NeedsUser(failure));
     }
 
     fn give_up(&mut self, failure: Failure, plan: &mut Plan) {
         self.close_all(plan);
-        self.last_failure = Some(failure.clone());
-        self.run = Run::GaveUp(failure.clone());
+        self.note_failure(failure.clone());
+        self.run = Run::GaveUp;
         plan.actions.push(Action::GiveUp(failure));
     }
 
@@ -556,7 +562,7 @@ impl Session {
             return;
         }
         self.token.failed(self.now_ms, &self.config, &mut self.rng);
-        self.last_failure = Some(Failure {
+        self.note_failure(Failure {
             advice: Advice::BackOff,
             ..Failure::of_host(Cause::TokenUnavailable, "the token source failed")
         });
@@ -641,7 +647,7 @@ impl Session {
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
         self.token.force();
         self.wait(&failure, 0);
-        self.last_failure = Some(failure);
+        self.note_failure(failure);
     }
 
     fn host_logged_in(&mut self, ticket: u64, plan: &mut Plan) {
@@ -720,7 +726,7 @@ impl Session {
     fn attempt_failed(&mut self, failure: Failure, plan: &mut Plan) {
         let Some(attempt) = self.attempt.take() else { return };
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
-        self.last_failure = Some(failure.clone());
+        self.note_failure(failure.clone());
         if matches!(attempt.stage, Stage::Connecting) {
             self.token.put_back(attempt.held);
         } else if matches!(failure.cause, Cause::TokenRejected | Cause::TokenExpired)
@@ -748,7 +754,7 @@ impl Session {
     /// A successor that cannot log in does not cost the session that still works: the stop comes at its end.
     fn needs_user_unless_live(&mut self, failure: Failure, plan: &mut Plan) {
         if self.live.is_some() {
-            self.stop_at_end = Some(failure);
+            self.stop_at_end = Some(Box::new(failure));
         } else {
             self.needs_user(failure, plan);
         }
@@ -1033,10 +1039,12 @@ impl Session {
     // ---- The joint rules -----------------------------------------------------------------------------------------
 
     fn settle(&mut self, mut plan: Plan) -> Plan {
-        if core::mem::take(&mut self.announce) {
-            match &self.run {
-                Run::NeedsUser(failure) => plan.actions.push(Action::NeedsUser(failure.clone())),
-                Run::GaveUp(failure) => plan.actions.push(Action::GiveUp(failure.clone())),
+        if core::mem::take(&mut self.announce)
+            && let Some(failure) = self.last_failure.as_deref().cloned()
+        {
+            match self.run {
+                Run::NeedsUser => plan.actions.push(Action::NeedsUser(failure)),
+                Run::GaveUp => plan.actions.push(Action::GiveUp(failure)),
                 Run::Stopped | Run::Running => {}
             }
         }
@@ -1068,7 +1076,7 @@ impl Session {
             return false;
         }
         let Some(failure) = self.stop_at_end.take() else { return false };
-        self.needs_user(failure, plan);
+        self.needs_user(*failure, plan);
         true
     }
 
@@ -1088,7 +1096,7 @@ impl Session {
         }
         if self.token.deadline_ms().is_some_and(|deadline_ms| self.now_ms >= deadline_ms) {
             self.token.failed(self.now_ms, &self.config, &mut self.rng);
-            self.last_failure = Some(Failure {
+            self.note_failure(Failure {
                 advice: Advice::BackOff,
                 ..Failure::of_host(
                     Cause::TokenUnavailable,

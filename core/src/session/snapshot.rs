@@ -3,6 +3,7 @@
 //! A snapshot is one line of header with a checksum, and a JSON object. It belongs to one user at one server: it cannot be
 //! restored for another.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,11 +24,12 @@ impl Session {
     /// What must outlive the process. It holds no secret, and what servers said only where a stop is to be explained.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
-        let (run, failure) = match &self.run {
+        let failure = self.last_failure.as_deref();
+        let (run, failure) = match self.run {
             Run::Stopped => ("stopped", None),
             Run::Running => ("running", None),
-            Run::NeedsUser(failure) => ("needs_user", Some(failure)),
-            Run::GaveUp(failure) => ("gave_up", Some(failure)),
+            Run::NeedsUser => ("needs_user", failure),
+            Run::GaveUp => ("gave_up", failure),
         };
         let content = json!({
             "owner": owner(&self.config),
@@ -78,18 +80,15 @@ impl Session {
             session.config.negotiation.initial_response = InitialResponse::Never;
         }
         let failure = content.optional("failure", failure_from_json)?;
-        session.run = match (content.text("run")?, failure) {
+        session.run = match (content.text("run")?, &failure) {
             ("stopped", None) => Run::Stopped,
             ("running", None) => Run::Running,
-            ("needs_user", Some(failure)) => Run::NeedsUser(failure),
-            ("gave_up", Some(failure)) => Run::GaveUp(failure),
+            ("needs_user", Some(_)) => Run::NeedsUser,
+            ("gave_up", Some(_)) => Run::GaveUp,
             _ => return Err(DAMAGED),
         };
-        session.last_failure = match &session.run {
-            Run::NeedsUser(failure) | Run::GaveUp(failure) => Some(failure.clone()),
-            Run::Stopped | Run::Running => None,
-        };
-        session.announce = session.last_failure.is_some();
+        session.announce = failure.is_some();
+        session.last_failure = failure.map(Box::new);
         Ok(session)
     }
 }
@@ -335,7 +334,8 @@ mod tests {
         assert_eq!((plan.actions.len(), plan.wake_at_ms), (0, Some(1_060_000)));
 
         let failure = Failure::of_host(Cause::ProtocolDisabled, "");
-        session.run = Run::NeedsUser(failure);
+        session.run = Run::NeedsUser;
+        session.note_failure(failure);
         let mut restored =
             Session::restore(config("joe@gmail.com"), &session.snapshot(), 0, 2).unwrap();
         assert_eq!(restored.status().phase, SessionPhase::NeedsUser);

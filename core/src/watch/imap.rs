@@ -1,5 +1,6 @@
 //! IMAP: literals are counted, tags are matched, and `* BYE` ends the session (RFC 9051 section 7.1.5).
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -59,7 +60,7 @@ struct Command {
 #[derive(Debug, Clone)]
 enum Kind {
     /// SELECT or EXAMINE, with what the server said of the mailbox so far.
-    Select(Mailbox),
+    Select(Box<Mailbox>),
     /// CLOSE or UNSELECT.
     Deselect,
     Idle,
@@ -72,6 +73,9 @@ impl ImapWatch {
         let mut input = bytes;
         loop {
             self.incoming.skip_literal(&mut input);
+            if !self.incoming.continued && !self.incoming.lines.is_within() {
+                pass_plain_data(&mut input);
+            }
             let Self {
                 incoming,
                 commands,
@@ -216,11 +220,11 @@ impl Command {
         let (name, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
         let mut name = name.trim().to_ascii_uppercase();
         let kind = match name.as_str() {
-            "SELECT" | "EXAMINE" => Kind::Select(Mailbox {
+            "SELECT" | "EXAMINE" => Kind::Select(Box::new(Mailbox {
                 name: mailbox_name(arguments),
                 read_only: name == "EXAMINE",
                 ..Mailbox::default()
-            }),
+            })),
             "CLOSE" | "UNSELECT" => Kind::Deselect,
             "IDLE" => Kind::Idle,
             "LOGOUT" => Kind::Logout,
@@ -283,12 +287,7 @@ impl Reader<'_> {
             return announced(line.end);
         }
         match line.start {
-            // The fast path: data, which starts with a number or a name that is no status.
-            [b'*', b' ', first, ..]
-                if !matches!(first.to_ascii_uppercase(), b'O' | b'N' | b'B' | b'P') =>
-            {
-                announced(line.end)
-            }
+            [b'*', b' ', first, ..] if !may_be_status(*first) => announced(line.end),
             [b'*', b' ', rest @ ..] => self.untagged(rest, line),
             [b'+', ..] => Ok(None),
             tagged => self.tagged(tagged).map(|()| None),
@@ -338,7 +337,7 @@ impl Reader<'_> {
         match command.map(|command| command.kind) {
             Some(Kind::Select(mailbox)) => {
                 let read_only = mailbox.read_only || starts_with_ignore_case(text, b"[READ-ONLY]");
-                *self.selected = positive.then_some(Mailbox { read_only, ..mailbox });
+                *self.selected = positive.then_some(Mailbox { read_only, ..*mailbox });
             }
             Some(Kind::Deselect) if positive => *self.selected = None,
             Some(Kind::Idle) => *self.idling = false,
@@ -378,6 +377,24 @@ impl Reader<'_> {
             mailbox.highest_mod_seq = number.parse().ok();
         }
     }
+}
+
+/// Passes by whole lines of data that announce no literal: most of what a server sends, and nothing to look at.
+fn pass_plain_data(input: &mut &[u8]) {
+    while let [b'*', b' ', first, ..] = *input
+        && !may_be_status(*first)
+        && let Some(at) = memchr::memchr(b'\n', input)
+        && let Some((line, rest)) = input.split_at_checked(at.saturating_add(1))
+        && !matches!(line, [.., b'}', b'\r', b'\n'] | [.., b'}', b'\n'])
+    {
+        *input = rest;
+    }
+}
+
+/// OK, NO, BAD, BYE, PREAUTH: data starts with a number, or with a name that begins with none of these letters, or is
+/// looked at.
+const fn may_be_status(first: u8) -> bool {
+    matches!(first.to_ascii_uppercase(), b'O' | b'N' | b'B' | b'P')
 }
 
 fn announced(end: &[u8]) -> Result<Option<u64>, Sign> {

@@ -50,9 +50,22 @@ pub(super) struct SmtpWatch {
     /// A transaction is open: MAIL was sent, and neither taken back nor refused.
     in_transaction: bool,
     /// Code of a reply of which more lines follow.
-    partial_code: Option<String>,
+    partial_code: Option<Code>,
     quit: bool,
     fault: Option<String>,
+}
+
+/// Three digits.
+type Code = [u8; 3];
+
+/// A line of a reply (RFC 5321 section 4.2).
+struct ReplyLine {
+    /// `None` where the line begins with none.
+    code: Option<Code>,
+    /// More lines of this reply follow.
+    more: bool,
+    /// The whole line, of refusals only: the text of others says nothing.
+    refusal: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,38 +88,31 @@ enum Command {
 impl SmtpWatch {
     pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Sign> {
         let mut input = bytes;
-        while let Some(line) =
-            self.incoming.take(&mut input, |line| String::from_utf8_lossy(line.start).to_string())
-        {
+        while let Some(line) = self.incoming.take(&mut input, |line| ReplyLine::parse(line.start)) {
             self.reply_line(&line)?;
         }
         Ok(())
     }
 
-    fn reply_line(&mut self, line: &str) -> Result<(), Sign> {
-        let code = line.get(..3).filter(|code| code.bytes().all(|octet| octet.is_ascii_digit()));
-        let Some(code) = code else { return Err(violation("not-a-reply")) };
+    fn reply_line(&mut self, line: &ReplyLine) -> Result<(), Sign> {
+        let Some(code) = line.code else { return Err(violation("not-a-reply")) };
         // RFC 5321 section 3.8: 421 may come in place of any reply.
-        if code == "421" {
-            return if self.quit { Ok(()) } else { Err(ending(Protocol::Smtp, &[line])) };
+        if code == *b"421" {
+            return if self.quit { Ok(()) } else { Err(ending(Protocol::Smtp, &[&line.refusal])) };
         }
-        if self.partial_code.as_deref().is_some_and(|first| first != code) {
+        if self.partial_code.is_some_and(|first| first != code) {
             return Err(violation("mixed-codes"));
         }
-        if line.get(3..4) == Some("-") {
-            self.partial_code = Some(code.to_string());
-            return Ok(());
-        }
-        self.partial_code = None;
-        self.reply(code, line)
+        self.partial_code = line.more.then_some(code);
+        if line.more { Ok(()) } else { self.reply(code, &line.refusal) }
     }
 
-    fn reply(&mut self, code: &str, line: &str) -> Result<(), Sign> {
-        let refused = code.starts_with(['4', '5']);
+    fn reply(&mut self, code: Code, refusal: &str) -> Result<(), Sign> {
+        let refused = !refusal.is_empty();
         let command = self.commands.pop_front();
         if refused {
-            self.fault = Some(line.to_string());
-            if let Some(sign) = closing_sign(line, command) {
+            self.fault = Some(refusal.to_string());
+            if let Some(sign) = closing_sign(refusal, command) {
                 return Err(sign);
             }
         } else {
@@ -114,7 +120,7 @@ impl SmtpWatch {
         }
         match command {
             None => return Err(violation("unasked-reply")),
-            Some(Command::Data) if code == "354" => self.text = Some(DotEnd::new()),
+            Some(Command::Data) if code == *b"354" => self.text = Some(DotEnd::new()),
             // A client that pipelines may have begun the next transaction already.
             Some(Command::Mail) if refused => {
                 self.in_transaction = self.commands.contains(&Command::Mail)
@@ -214,6 +220,16 @@ impl SmtpWatch {
             Submission::Idle
         };
         Aftermath::Smtp { submission }
+    }
+}
+
+impl ReplyLine {
+    fn parse(line: &[u8]) -> Self {
+        let code = line.first_chunk().filter(|code| code.iter().all(u8::is_ascii_digit)).copied();
+        let refused = code.is_some_and(|code: Code| matches!(code, [b'4' | b'5', _, _]));
+        let refusal =
+            if refused { String::from_utf8_lossy(line).to_string() } else { String::new() };
+        Self { code, more: line.get(3) == Some(&b'-'), refusal }
     }
 }
 

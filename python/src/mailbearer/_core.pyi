@@ -30,6 +30,7 @@ __all__ = [
     "failure_of_host",
     "initial_response",
     "read_rejection",
+    "verdict_of_host",
 ]
 
 __version__: str

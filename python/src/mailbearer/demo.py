@@ -1,25 +1,36 @@
-"""``mailbearer demo``: logs in to a Gmail-like server on loopback, and shows what failures look like."""
+"""``mailbearer demo``: logs in to a Gmail-like server on loopback, fails on purpose, and stays logged in."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from typing import Any
 
 from . import clients
 from .connection import connect
+from .driver import SessionEvent
 from .errors import LoginFailed
+from .policy import SessionPolicy
+from .sessions import sessions
 from .settings import MailProtocol
 from .testing import Server
 
 _USER = "joe@gmail.com"
 
+# So short that an hour of a real token passes while somebody looks on.
+_TOKEN_SECONDS = 4.0
+_AT_END = SessionPolicy(renewal="at_end", token_lifetime=_TOKEN_SECONDS)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.description = (
-        "Starts a Gmail-like server on this machine, logs in over IMAP, POP3 and SMTP, and fails on purpose."
+        "Starts a Gmail-like server on this machine, logs in over IMAP, POP3 and SMTP, fails on purpose, "
+        "and stays logged in through the end of tokens and sessions."
     )
 
 
@@ -28,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
 
     def say(text: str) -> None:
-        print(f"{time.monotonic() - begun:6.2f} s  {text}", flush=True)
+        # In one piece: three programs speak at the same time.
+        print(f"{time.monotonic() - begun:6.2f} s  {text}\n", end="", flush=True)
 
     say("A Gmail-like server is started on 127.0.0.1, with TLS; nothing leaves this machine.")
     with Server() as server:
@@ -40,6 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
         problems = _failures(server, say)
     with Server(flavour="dovecot") as server:
         problems += _scope(server, say)
+    say("")
+    say(f"3. Stay logged in, while tokens live for {_TOKEN_SECONDS:g} s: three programs at the same time")
+    problems += _stay(say)
     say("")
     say("All went as it should." if problems == 0 else f"{problems} things went wrong: this is a bug.")
     return 0 if problems == 0 else 1
@@ -56,13 +71,18 @@ def _work(server: Server, say: Callable[[str], None]) -> None:
     messages, octets = pop3.stat()
     say(f"   POP3  {_login(pop3)}; {messages} messages of {octets} octets")
     pop3.quit()
-    message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = _USER, _USER, "Hello from mailbearer"
-    message.set_content("It works.")
+    message = _message("Hello from mailbearer", to=_USER)
     # 1,500 octets: too long for one line of SMTP, which mailbearer knows.
     with clients.smtp(_USER, server.issue_token(_USER, octets=1500), **server.at("smtp", "starttls")) as smtp:
         smtp.send_message(message)
         say(f"   SMTP  {_login(smtp)}; a message was sent and delivered: {len(server.messages(_USER))} messages now")
+
+
+def _message(subject: str, to: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = _USER, to, subject
+    message.set_content("It works.")
+    return message
 
 
 def _login(client: object) -> str:
@@ -107,3 +127,99 @@ def _expect(
         return 0 if error.cause == cause else 1
     say(f"   {what}: logged in, which must not be")
     return 1
+
+
+Say = Callable[[str], None]
+
+
+def _stay(say: Say) -> int:
+    with Server(token_lifetime=_TOKEN_SECONDS) as server, ThreadPoolExecutor(3) as pool:
+        programs = (_stay_in_mailbox, _delete_through_a_cut, _send_through_a_cut)
+        running = [pool.submit(program, server, say) for program in programs]
+        return sum(0 if one.result() else 1 for one in running)
+
+
+def _connections(protocol: MailProtocol, server: Server, say: Say, policy: SessionPolicy) -> Iterator[Any]:
+    """Three sessions, and a line for each thing that happens to them."""
+    name = protocol.upper()
+
+    def show(event: SessionEvent) -> None:
+        match event.kind:
+            case "fetching_token":
+                say(f"   {name:5} a token is fetched for a {event.text}")
+            case "online":
+                say(f"   {name:5} online: session {event.generation}")
+            case "renewing":
+                say(f"   {name:5} {event.text} is near: let go within {event.seconds:.1f} s")
+            case "ended":
+                say(f"   {name:5} the session ended: {event.cause}")
+            case _:
+                return
+
+    def token() -> tuple[str, float]:
+        return server.issue_token(_USER), _TOKEN_SECONDS
+
+    with sessions(protocol, _USER, token, policy=policy, on_event=show, **server.at(protocol)) as connections:
+        yield from itertools.islice(connections, 3)
+
+
+def _stay_in_mailbox(server: Server, say: Say) -> bool:
+    """IMAP, renewed ahead of the end: the mailbox is found again."""
+    mailboxes = []
+    for connection in _connections("imap", server, say, SessionPolicy(token_lifetime=_TOKEN_SECONDS)):
+        with connection:
+            mailbox = connection.resumed.selected.name if connection.resumed else "INBOX"
+            mailboxes.append(mailbox)
+            _, count = connection.client.select(mailbox)
+            say(
+                f"   IMAP  in {mailbox} again: {count[0].decode()} messages"
+                if connection.resumed
+                else "   IMAP  in INBOX"
+            )
+            while len(mailboxes) < 3 and not connection.wait(0.2):
+                connection.client.noop()
+    return mailboxes == ["INBOX"] * 3
+
+
+def _delete_through_a_cut(server: Server, say: Say) -> bool:
+    """POP3, ended by the server: what it did not commit is deleted again."""
+    again: list[int] = []
+    for connection in _connections("pop3", server, say, _AT_END):
+        with connection:
+            pop3 = connection.client
+            if connection.generation == 1:
+                pop3.dele(1)
+                say("   POP3  message 1 is deleted, and QUIT never comes")
+                while True:
+                    pop3.noop()
+                    time.sleep(0.2)
+            if connection.generation == 2:
+                again = connection.resumed.uncommitted_deletes
+                for number in again:
+                    pop3.dele(number)
+                say(f"   POP3  the cut undid the deletion of {again}: done again, and QUIT")
+            if connection.generation == 3:
+                left = pop3.stat()[0]
+                say(f"   POP3  now it is deleted: {left} messages are left")
+    return again == [1]
+
+
+def _send_through_a_cut(server: Server, say: Say) -> bool:
+    """SMTP: a message whose fate is unknown is looked for, and not just sent again."""
+    subject = "Sent once"
+    outcome = None
+    for connection in _connections("smtp", server, say, _AT_END):
+        with connection:
+            if connection.generation == 1:
+                while True:
+                    connection.client.noop()
+                    time.sleep(0.2)
+            if connection.generation == 2:
+                server.set_fault("after_dot", "drop")
+                say("   SMTP  a message is sent, and the connection is lost behind its final dot")
+                connection.client.send_message(_message(subject, to="eve@gmail.com"))
+            if connection.generation == 3:
+                outcome = connection.resumed.submission
+                say(f"   SMTP  whether it was taken is {outcome}: it is looked for, found, and not sent again")
+    found = [one for one in server.submitted() if subject.encode() in one["content"]]
+    return outcome == "unknown" and len(found) == 1

@@ -109,6 +109,7 @@ class Driver:
         self._on_event = on_event
         self._attempts: dict[int, Attempt] = {}
         self._online: dict[int, Watched] = {}
+        self._let_go: list[int] = []
         self._token_problem: Error | None = None
         self._host_problem: LoginFailed | None = None
 
@@ -126,6 +127,31 @@ class Driver:
         """Wake whoever waits for a connection, a stop, or a change of the next wake."""
         raise NotImplementedError
 
+    # ---- What the program does -------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Work towards a connection: the program waits for one."""
+        if not self.is_running:
+            self.is_running = True
+            self.failure = None
+            self.tell(self.session.start)
+        while self._let_go:
+            self.tell(self.session.drained, self._let_go.pop(0))
+
+    def note_let_go(self, ticket: int) -> None:
+        """Take out a connection that the program has let go.
+
+        The machine learns of it with :meth:`go_on`: a program that goes no further needs no other login.
+        """
+        if self._online.pop(ticket, None) is not None and not self.is_closed:
+            self.note("ended", ticket=ticket, cause="no_fault")
+            self._let_go.append(ticket)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the machine wants to be woken now."""
+        return self.wake_at_ms is not None and now_ms() >= self.wake_at_ms and not self._let_go
+
     # ---- Facts in, orders out --------------------------------------------------------------------------------
 
     def tell(self, answer: Callable[..., Plan], *facts: Any) -> Plan:
@@ -141,7 +167,7 @@ class Driver:
         self.wake_at_ms = plan.wake_at_ms
         for action in plan.actions:
             self._carry_out(action)
-        if plan.actions and plan.wake_reason in ("back_off", "token_back_off") and plan.wake_at_ms == self.wake_at_ms:
+        if changed and plan.wake_reason in ("back_off", "token_back_off") and plan.wake_at_ms == self.wake_at_ms:
             wait_ms = max(0, (plan.wake_at_ms or 0) - now_ms())
             self.note("waiting", text=plan.wake_reason, seconds=wait_ms / 1000)
         if plan.actions or changed:
@@ -227,12 +253,19 @@ class Driver:
         """Tell the machine that an attempt found the end of its connection, or could not open it."""
         attempt.is_over = True
         if problem is None:
-            self.tell(self.session.ended, attempt.ticket, None, None)
+            plan = self.session.ended(now_ms(), attempt.ticket, None, None)
             self._note_login_failed(attempt.ticket)
+            self.carry_out(plan)
             return
         self._host_problem = problem
         self.note("login_failed", ticket=attempt.ticket, cause=problem.cause, text=str(problem))
         self.tell(self.session.ended, attempt.ticket, None, problem.cause)
+
+    def connection_lost(self, ticket: int, cause: str | None) -> None:
+        """Tell the machine that a connection that was online has ended, and the connection why."""
+        plan = self.session.ended(now_ms(), ticket, None, cause)
+        self.end_online(ticket, None)
+        self.carry_out(plan)
 
     def token_failed(self, request: int, error: Error) -> None:
         """Tell the machine that the source has no token."""

@@ -457,11 +457,8 @@ class _BlockingDriver(Driver):
         with self._changed:
             if self.is_closed:
                 raise StopIteration
-            if not self.is_running:
-                self.is_running = True
-                self.failure = None
-                self.tell(self.session.start)
-                self._keep_time()
+            self.go_on()
+            self._keep_time()
             while True:
                 if self._crash is not None:
                     raise self._crash
@@ -521,8 +518,7 @@ class _BlockingDriver(Driver):
     def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
         with self._changed:
             if connection.verdict is None and not self.is_closed:
-                self.tell(self.session.ended, connection.ticket, None, cause)
-                self.end_online(connection.ticket, None)
+                self.connection_lost(connection.ticket, cause)
 
     def let_go(self, connection: SessionConnection[Any]) -> None:
         with self._changed:
@@ -530,9 +526,7 @@ class _BlockingDriver(Driver):
                 return
             connection._is_open = False
             connection.sock.close_now()
-            if self._online.pop(connection.ticket, None) is not None and not self.is_closed:
-                self.note("ended", ticket=connection.ticket, cause="no_fault")
-                self.tell(self.session.drained, connection.ticket)
+            self.note_let_go(connection.ticket)
 
     # ---- The orders ------------------------------------------------------------------------------------------------
 
@@ -625,12 +619,12 @@ class _BlockingDriver(Driver):
         with self._changed:
             while not self.is_closed:
                 with self._guard():
-                    if sleep.happened():
+                    if sleep.happened() and not self._let_go:
                         self.tell(self.session.woke)
-                    elif self.wake_at_ms is not None and now_ms() >= self.wake_at_ms:
+                    elif self.is_due:
                         self.tell(self.session.tick)
                 left = sleep.LOOK_SECONDS
-                if self.wake_at_ms is not None:
+                if self.wake_at_ms is not None and not self._let_go:
                     left = min(left, max(0.0, (self.wake_at_ms - now_ms()) / 1000))
                 self._changed.wait(left)
 

@@ -556,11 +556,8 @@ class _AsyncDriver(Driver):
         self._loop = self._loop or asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():
             raise Misuse("the sessions belong to another event loop: make new ones for this one")
-        if not self.is_running:
-            self.is_running = True
-            self.failure = None
-            self.tell(self.session.start)
-            self._set_timer()
+        self.go_on()
+        self._set_timer()
         while True:
             if self._crash is not None:
                 raise self._crash
@@ -616,18 +613,14 @@ class _AsyncDriver(Driver):
 
     def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
         if connection.ticket in self._online and not self.is_closed:
-            self.tell(self.session.ended, connection.ticket, None, cause)
-            self.end_online(connection.ticket, None)
+            self.connection_lost(connection.ticket, cause)
 
     def let_go(self, connection: SessionConnection[Any]) -> None:
         if not connection._is_open:
             return
         connection._is_open = False
-        is_online = self._online.pop(connection.ticket, None) is not None
+        self.note_let_go(connection.ticket)
         connection._tap.close()
-        if is_online and not self.is_closed:
-            self.note("ended", ticket=connection.ticket, cause="no_fault")
-            self.tell(self.session.drained, connection.ticket)
 
     # ---- The orders ------------------------------------------------------------------------------------------------
 
@@ -736,15 +729,15 @@ class _AsyncDriver(Driver):
         if self._timer is not None:
             self._timer.cancel()
         left = Sleep.LOOK_SECONDS
-        if self.wake_at_ms is not None:
+        if self.wake_at_ms is not None and not self._let_go:
             left = min(left, max(0.0, (self.wake_at_ms - now_ms()) / 1000))
         self._timer = self._loop.call_later(left, self._tick)
 
     def _tick(self) -> None:
         with self._caught():
-            if self._sleep.happened():
+            if self._sleep.happened() and not self._let_go:
                 self.tell(self.session.woke)
-            elif self.wake_at_ms is not None and now_ms() >= self.wake_at_ms:
+            elif self.is_due:
                 self.tell(self.session.tick)
         self._set_timer()
 

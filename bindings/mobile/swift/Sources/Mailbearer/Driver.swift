@@ -19,6 +19,8 @@ actor Driver {
     private var attempts: [UInt64: Attempt] = [:]
     private var online: [UInt64: Online] = [:]
     private var ready: [SessionConnection] = []
+    /// What the program has let go: the machine learns of it when the program waits for another.
+    private var released: [UInt64] = []
     /// The last one that the program got.
     private var given: SessionConnection?
     private var isRunning = false
@@ -53,6 +55,9 @@ actor Driver {
             isRunning = true
             failure = nil
             tell(.start)
+        }
+        while !released.isEmpty {
+            tell(.drained(ticket: released.removeFirst()))
         }
         while !isClosed {
             if let failure {
@@ -172,19 +177,24 @@ actor Driver {
 
     /// The connection was found to be at its end.
     func lost(_ ticket: UInt64, _ cause: Cause?) {
-        guard online[ticket] != nil else { return }
-        tell(.ended(ticket: ticket, lastLine: nil, cause: cause))
+        guard online[ticket] != nil, !isClosed else { return }
+        let plan = attempt {
+            try session.handle(nowMs: Clock.nowMs, input: .ended(ticket: ticket, lastLine: nil, cause: cause))
+        }
         endOnline(ticket, nil)
+        if let plan {
+            carryOut(plan)
+        }
     }
 
-    /// The program closes a connection.
+    /// The program closes a connection. One that goes no further needs no other login: see ``next()``.
     func letGo(_ transport: WatchedTransport) async {
         guard let closing = online.removeValue(forKey: transport.ticket) else { return }
         closing.stop()
         transport.inbox.finish(nil)
         await transport.inner.close()
         note(.ended, ticket: transport.ticket, cause: .noFault)
-        tell(.drained(ticket: transport.ticket))
+        released.append(transport.ticket)
     }
 
     // MARK: - Facts in, orders out
@@ -213,7 +223,7 @@ actor Driver {
         for action in plan.actions {
             carryOut(action)
         }
-        if !plan.actions.isEmpty, let wakeAtMs, plan.wakeReason == .backOff || plan.wakeReason == .tokenBackOff {
+        if isMoved, let wakeAtMs, plan.wakeReason == .backOff || plan.wakeReason == .tokenBackOff {
             note(.waiting, text: plan.wakeReason.map { "\($0)" }, duration: Clock.instant(wakeAtMs) - .now)
         }
         if isMoved || timer == nil {
@@ -412,8 +422,12 @@ actor Driver {
         guard !attempt.isOver else { return }
         if data.isEmpty {
             attempt.isOver = true
-            tell(.ended(ticket: attempt.ticket, lastLine: nil, cause: nil))
+            let ended = Input.ended(ticket: attempt.ticket, lastLine: nil, cause: nil)
+            let plan = self.attempt { try session.handle(nowMs: Clock.nowMs, input: ended) }
             noteLoginFailed(attempt.ticket)
+            if let plan {
+                carryOut(plan)
+            }
         } else if let plan = self.attempt({
             try session.receive(nowMs: Clock.nowMs, ticket: attempt.ticket, bytes: data)
         }) {
@@ -434,7 +448,8 @@ actor Driver {
     private func setTimer() {
         timer?.cancel()
         let look = ContinuousClock.now + SleepDetector.look
-        let wakeAt = wakeAtMs.map { min(look, Clock.instant($0)) } ?? look
+        // With a connection that was let go nothing is due until the program waits for another.
+        let wakeAt = released.isEmpty ? wakeAtMs.map { min(look, Clock.instant($0)) } ?? look : look
         timer = Task {
             try? await Task.sleep(until: wakeAt, clock: .continuous)
             if !Task.isCancelled {
@@ -445,9 +460,10 @@ actor Driver {
 
     private func tick() {
         timer = nil
-        if sleep.happened() {
+        let slept = sleep.happened()
+        if slept, released.isEmpty {
             tell(.woke)
-        } else if let wakeAtMs, Clock.nowMs >= wakeAtMs {
+        } else if let wakeAtMs, Clock.nowMs >= wakeAtMs, released.isEmpty {
             tell(.tick)
         }
         if timer == nil, !isClosed {

@@ -346,6 +346,16 @@ struct SessionsTests {
         #expect(try await eventually { try await server.sessionCount() == 0 })
     }
 
+    @Test func whoGoesNoFurtherLogsInOnce() async throws {
+        let server = try TestingServer()
+        let sessions = try open(server, says: 60)
+        let connection = try await next(sessions)
+        await connection.close()
+        try await Task.sleep(for: .milliseconds(200))
+        await sessions.close()
+        #expect(try await server.events().filter { $0.what == "connected" }.count == 1)
+    }
+
     @Test func nothingIsLeftBehind() async throws {
         let server = try TestingServer()
         weak var driver: Driver?

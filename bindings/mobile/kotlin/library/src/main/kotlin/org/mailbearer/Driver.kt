@@ -39,6 +39,9 @@ internal class Driver(
     private val attempts = HashMap<ULong, Attempt>()
     private val online = HashMap<ULong, SessionConnection>()
     private val ready = ArrayDeque<SessionConnection>()
+
+    /** What the program has let go: the machine learns of it when it waits for another. */
+    private val letGo = ArrayDeque<ULong>()
     private val changed = Channel<Unit>(Channel.CONFLATED)
     private val wakeChanged = Channel<Unit>(Channel.CONFLATED)
     private var wakeAtMs: ULong? = null
@@ -63,7 +66,7 @@ internal class Driver(
         start(this + Dispatchers.Default)
         try {
             while (true) {
-                // If the block throws, the connection is closed by the stop.
+                // If the block throws, or wants no more, the connection is closed by the stop.
                 val connection = next()
                 give(connection)
                 letGo(connection)
@@ -90,12 +93,17 @@ internal class Driver(
         online.values.toList().forEach(::letGo)
         attempts.values.forEach { it.link.abort() }
         ready.clear()
+        letGo.clear()
         scope = null
     }
 
     private suspend fun next(): SessionConnection {
         while (true) {
             lock.withLock {
+                while (letGo.isNotEmpty()) {
+                    tell(Input.Drained(letGo.removeFirst()))
+                    wakeChanged.trySend(Unit)
+                }
                 failure?.let { throw it }
                 while (ready.isNotEmpty()) ready.removeFirst().let { if (it.verdict == null) return it }
             }
@@ -120,8 +128,9 @@ internal class Driver(
 
     fun lost(connection: SessionConnection, cause: Cause?): Unit = lock.withLock {
         if (connection.ticket in online) {
-            tell(Input.Ended(connection.ticket, null, cause))
+            val plan = session.handle(settings.nowMs(), Input.Ended(connection.ticket, null, cause))
             endOnline(connection.ticket, null)
+            carryOut(plan)
         }
     }
 
@@ -136,7 +145,7 @@ internal class Driver(
         lock.withLock {
             if (online.remove(connection.ticket) != null) {
                 note(EventKind.ENDED, ticket = connection.ticket, cause = Cause.NO_FAULT)
-                tell(Input.Drained(connection.ticket))
+                letGo.add(connection.ticket)
             }
         }
     }
@@ -146,11 +155,12 @@ internal class Driver(
     private fun tell(input: Input): Unit = lock.withLock { carryOut(session.handle(settings.nowMs(), input)) }
 
     private fun carryOut(plan: Plan) {
-        if (plan.wakeAtMs != wakeAtMs) wakeChanged.trySend(Unit)
+        val isChanged = plan.wakeAtMs != wakeAtMs
+        if (isChanged) wakeChanged.trySend(Unit)
         wakeAtMs = plan.wakeAtMs
         plan.actions.forEach(::carryOut)
         val reason = plan.wakeReason
-        if (plan.actions.isNotEmpty() && (reason == WakeReason.BACK_OFF || reason == WakeReason.TOKEN_BACK_OFF)) {
+        if (isChanged && (reason == WakeReason.BACK_OFF || reason == WakeReason.TOKEN_BACK_OFF)) {
             note(EventKind.WAITING, text = reason.name.lowercase(), untilMs = plan.wakeAtMs)
         }
         if (plan.actions.isNotEmpty()) changed.trySend(Unit)
@@ -304,8 +314,9 @@ internal class Driver(
     private fun end(attempt: Attempt) = lock.withLock {
         if (attempt.isOver) return
         attempt.isOver = true
-        tell(Input.Ended(attempt.ticket, null, null))
+        val plan = session.handle(settings.nowMs(), Input.Ended(attempt.ticket, null, null))
         noteLoginFailed(attempt.ticket)
+        carryOut(plan)
     }
 
     private fun fail(attempt: Attempt, problem: LoginFailedException) = lock.withLock {
@@ -323,12 +334,16 @@ internal class Driver(
         while (true) {
             val left = leftMs()
             if (left > 0) withTimeoutOrNull(left) { wakeChanged.receive() }
-            if (sleep.happened()) tell(Input.Woke) else if (leftMs() <= 0) tell(Input.Tick)
+            val slept = sleep.happened()
+            lock.withLock {
+                // With a connection that was let go nothing is due until the program waits for another.
+                if (slept && letGo.isEmpty()) tell(Input.Woke) else if (leftMs() <= 0) tell(Input.Tick)
+            }
         }
     }
 
     private fun leftMs(): Long = lock.withLock {
-        val wake = wakeAtMs ?: return SleepWatch.LOOK_MS
+        val wake = wakeAtMs?.takeIf { letGo.isEmpty() } ?: return SleepWatch.LOOK_MS
         (wake.toLong() - settings.clock.nowMs()).coerceAtMost(SleepWatch.LOOK_MS)
     }
 

@@ -70,7 +70,7 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
         }
     }
 
-    /** Lets the connection go; the next one comes. */
+    /** Lets the connection go. The next one comes when the block of the flow returns. */
     override fun close() = driver.letGo(this)
 
     override fun toString(): String = "Session${super.toString().dropLast(1)} generation=$generation)"

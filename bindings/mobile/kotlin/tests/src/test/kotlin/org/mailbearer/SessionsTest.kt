@@ -129,10 +129,14 @@ class SessionsTest {
     fun `what came before the end is read before the end is thrown`() = test {
         Server().use { server ->
             sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)).take(1).collect { connection ->
-                server.restart()
+                coroutineScope {
+                    val waiting = async { connection.readLine() }
+                    delay(100)
+                    server.restart()
+                    assertContains(assertNotNull(waiting.await()), "BYE")
+                }
                 connection.wait()
                 assertEquals(Cause.SHUTDOWN, assertNotNull(connection.verdict).cause)
-                assertContains(assertNotNull(connection.readLine()), "BYE")
                 val ended = assertFailsWith<SessionEndedException> { connection.readLine() }
                 assertEquals(Cause.SHUTDOWN, ended.verdict.cause)
                 assertFailsWith<SessionEndedException> { connection.writeLine("A1 NOOP") }
@@ -317,6 +321,18 @@ class SessionsTest {
                 collecting.cancelAndJoin()
                 while (server.sessions > 0) delay(10)
             }
+        }
+    }
+
+    @Test
+    fun `who leaves in good order logs in once`() = test {
+        Server().use { server ->
+            sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)).take(1).collect { connection ->
+                connection.use { it.writeLine("A1 NOOP") }
+                delay(200)
+            }
+            while (server.sessions > 0) delay(10)
+            assertEquals(1, server.events().count { it.what == "connected" })
         }
     }
 
