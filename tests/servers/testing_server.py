@@ -3,8 +3,8 @@
     python tests/servers/testing_server.py COMMAND [ARGUMENT...]
 
 The command finds in MAILBEARER_TESTING_PORT a port of 127.0.0.1 to connect to: each connection there has a
-``mailbearer.testing.Server`` of its own, which ends with it. Both sides speak lines of JSON. First comes what the server
-is to be, the arguments of ``Server``; the answer has its ports and the file of its certificate authority:
+``mailbearer.testing.Server`` of its own, which ends with it. Both sides speak lines of JSON. First comes what the
+server is to be, the arguments of ``Server``; the answer has its ports and the file of its certificate authority:
 
     {"token_lifetime": 1.0}
     {"ports": {"imap": {"implicit": 40001, "starttls": 40002}, ...}, "ca_file": "/.../ca.pem"}

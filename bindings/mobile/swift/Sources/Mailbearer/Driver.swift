@@ -56,8 +56,9 @@ actor Driver {
             failure = nil
             tell(.start)
         }
-        while !released.isEmpty {
+        while !released.isEmpty, !isClosed {
             tell(.drained(ticket: released.removeFirst()))
+            setTimer()
         }
         while !isClosed {
             if let failure {
