@@ -149,6 +149,7 @@ private class Player(private val case: JsonObject) : CasePlayer {
             "short" -> aToken(16)
             else -> given
         }
+    private val leaks = LeakCheck(token)
     private var isSecure = (case["tls"]?.jsonPrimitive?.content ?: "implicit") == "implicit"
     private var negotiation: Negotiation? = null
     private var watch: Watch? = null
@@ -189,7 +190,7 @@ private class Player(private val case: JsonObject) : CasePlayer {
     }
 
     private fun refuse(error: Exception) {
-        checkLeak(error.toString(), token)
+        leaks.check(error.toString())
         judge("config_error")
     }
 
@@ -255,7 +256,7 @@ private class Player(private val case: JsonObject) : CasePlayer {
             return
         }
         val step = checkNotNull(negotiation).receive(direct(piece))
-        checkLeak("$step $negotiation", token)
+        leaks.check("$step $negotiation")
         follow(step)
     }
 
@@ -284,7 +285,7 @@ private class Player(private val case: JsonObject) : CasePlayer {
             }
             is Next.Failed -> {
                 next = "failed"
-                checkLeak("${LoginFailedException(what.failure)} ${what.failure}", token)
+                leaks.check("${LoginFailedException(what.failure)} ${what.failure}")
                 end(what.failure.cause)
             }
         }
@@ -370,14 +371,16 @@ private fun tokensIn(line: String, token: String): Int {
 }
 
 /** The token must not be readable: not plain, and not in base64 at any of the three alignments. */
-fun checkLeak(shown: String, token: String) {
-    if (token.length < 12) return
-    val octets = token.toByteArray(Charsets.ISO_8859_1)
-    val aligned = (0..2).mapNotNull { skip ->
-        val part = octets.drop(skip).take(12)
-        if (part.size == 12) Base64.getEncoder().encodeToString(part.toByteArray()) else null
+class LeakCheck(token: String) {
+    private val forms: List<String> =
+        if (token.length < 12) emptyList()
+        else (0..minOf(2, token.length - 12)).map { base64(token.substring(it, it + 12)) } + token.take(12)
+
+    fun check(shown: String) {
+        for (form in forms) if (form in shown) throw CaseFailed("the token is readable in: $shown")
     }
-    for (form in aligned + token.take(12)) if (form in shown) throw CaseFailed("the token is readable in: $shown")
+
+    private fun base64(text: String) = Base64.getEncoder().encodeToString(text.toByteArray(Charsets.ISO_8859_1))
 }
 
 internal inline fun <reified T : Enum<T>> named(name: String): T = enumValueOf(name.uppercase())

@@ -1,5 +1,6 @@
 package org.mailbearer
 
+import java.util.Base64
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
@@ -34,9 +35,11 @@ class CasesTest {
     @Test
     fun `the check for leaks sees a leak`() {
         val token = aToken(100)
-        assertFailsWith<CaseFailed> { checkLeak(token, token) }
-        val encoded = java.util.Base64.getEncoder().encodeToString("ab$token".encodeToByteArray())
-        assertFailsWith<CaseFailed> { checkLeak(encoded, token) }
+        assertFailsWith<CaseFailed> { LeakCheck(token).check(token) }
+        for (before in listOf("", "a", "ab")) {
+            val encoded = Base64.getEncoder().encodeToString("$before$token".encodeToByteArray())
+            assertFailsWith<CaseFailed> { LeakCheck(token).check(encoded) }
+        }
     }
 
     @Test
