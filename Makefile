@@ -1,18 +1,28 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
-# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python node kotlin", MAILBEARER_CASES=DIR
+# make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
 # make bench   measures what the machines cost, beside memcpy and memchr in the same run
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases bench lint test-rust test-python test-node test-kotlin clean
+.PHONY: demo test cases bench lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
-RUNTIMES ?= rust python node kotlin
+RUNTIMES ?= rust python node kotlin swift
 VENV := .cache/venv
 TOOLS := .cache/tools
 NODE_APP := .cache/node
+# Swift 6, in a Debian root that is set up once.
+SWIFT_ROOT ?= .cache/swift
+SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
+SWIFT_LIBRARIES := $(abspath target/mobile)
+SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
+# The runners work in folders of their own.
+ifdef MAILBEARER_CASES
+override MAILBEARER_CASES := $(abspath $(MAILBEARER_CASES))
+export MAILBEARER_CASES
+endif
 SAY := @printf '\n\033[1m== %s\033[0m\n'
 
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
@@ -29,7 +39,7 @@ demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust test-python test-node test-kotlin cases
+test: lint test-rust test-python test-node test-kotlin test-swift cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -63,6 +73,12 @@ test-kotlin: $(KOTLIN)/native
 	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
 	cd bindings/mobile/kotlin && mvn -B -ntp package
 
+test-swift: $(VENV)/installed
+	$(SAY) "Swift: the library, and the code that calls it"
+	bindings/mobile/swift/native.sh
+	$(SAY) "Swift: the package against the testing server; a warning is an error"
+	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS)
+
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
     $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
 	$(SAY) "The cases in: $(RUNTIMES)"
@@ -74,6 +90,8 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
 	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
 	            org.mailbearer.CasesRunnerKt ;; \
+	        swift) bindings/mobile/swift/native.sh && \
+	            cd bindings/mobile/swift && $(SWIFT) run --quiet $(SWIFT_FLAGS) mailbearer-cases ;; \
 	        *) echo "there is no runner for $$runtime"; false ;; \
 	    esac | tee target/cases/$$runtime.txt || status=1; \
 	done; \
