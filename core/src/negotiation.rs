@@ -351,8 +351,8 @@ impl Negotiation {
     /// line that they refuse.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let payload = self.payload(self.mechanism);
-        Redactor::new(&[self.token.expose(), payload.as_str()]).redact(text.to_string())
+        let secrets = self.secrets();
+        Redactor::new(&secrets).redact(text.to_string())
     }
 
     /// What is awaited.
@@ -709,6 +709,16 @@ impl Negotiation {
         Zeroizing::new(sasl::encode(&message))
     }
 
+    /// The token as a server may send it back: plain, in our own message, and in base64 at each of its alignments.
+    fn secrets(&self) -> [Zeroizing<String>; 5] {
+        let token = self.token.expose();
+        let from = |start: usize| {
+            Zeroizing::new(sasl::encode(token.as_bytes().get(start..).unwrap_or_default()))
+        };
+        let plain = Zeroizing::new(String::from(token));
+        [plain, self.payload(self.mechanism), from(0), from(1), from(2)]
+    }
+
     // ---- Ends ----------------------------------------------------------------------------------------------------
 
     fn succeed(&mut self, capabilities: Option<Capabilities>, rest: &[u8]) -> Step {
@@ -787,8 +797,7 @@ impl Negotiation {
         }
         let (text, code) = text_and_code(self.dialect.protocol, lines);
         // Servers were seen to repeat the line that they refuse.
-        let payload = self.payload(self.mechanism);
-        let secrets = [self.token.expose(), payload.as_str()];
+        let secrets = self.secrets();
         let redactor = Redactor::new(&secrets);
         let text = if self.secure { redactor.redact(text) } else { String::new() };
         let url = verdict.url.take().filter(|_| self.secure).map(|url| redactor.redact(url));

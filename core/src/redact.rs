@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 /// Octets of a secret that must not be readable in a row: fewer are found by chance.
 const FRAGMENT_OCTETS: usize = 8;
@@ -10,12 +11,12 @@ const FRAGMENT_OCTETS: usize = 8;
 const MASK: &str = "<token>";
 
 /// Masks every run of characters that holds a part of a secret.
-pub(crate) struct Redactor<'a> {
-    secrets: &'a [&'a str],
+pub(crate) struct Redactor<'a, S> {
+    secrets: &'a [S],
 }
 
-impl<'a> Redactor<'a> {
-    pub(crate) fn new(secrets: &'a [&'a str]) -> Self {
+impl<'a, S: Deref<Target: AsRef<str>>> Redactor<'a, S> {
+    pub(crate) fn new(secrets: &'a [S]) -> Self {
         Self { secrets }
     }
 
@@ -35,6 +36,7 @@ impl<'a> Redactor<'a> {
     fn is_secret(&self, text: &str) -> bool {
         let windows = Windows::of(text);
         self.secrets.iter().any(|secret| {
+            let secret: &str = secret.deref().as_ref();
             if secret.len() < FRAGMENT_OCTETS {
                 return !secret.is_empty() && text.contains(secret);
             }

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import imaplib
+import os
 import poplib
+import select
 import smtplib
+import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -339,7 +343,7 @@ def test_a_source_that_raises_is_asked_again_later(server: Server, blocking: boo
     assert all(wait is not None and wait <= 0.25 for wait in waits)
 
 
-def test_a_source_that_hangs_is_given_up_and_asked_again_and_leaves_one_thread(server: Server) -> None:
+def test_a_source_that_hangs_is_given_up_and_asked_again_and_leaves_few_threads(server: Server) -> None:
     log = Log()
     go_on = threading.Event()
 
@@ -351,8 +355,72 @@ def test_a_source_that_hangs_is_given_up_and_asked_again_and_leaves_one_thread(s
     with mailbearer.sessions("imap", USER, hangs, on_event=log, policy=policy, **server.at("imap")) as sessions:
         threading.Timer(1.0, go_on.set).start()
         assert next(sessions).client.noop()[0] == "OK"
-        assert len([one for one in threading.enumerate() if one.name == "mailbearer-token"]) <= 1
+        assert len([one for one in threading.enumerate() if one.name == "mailbearer-token"]) <= 5
     assert 2 <= len(log.of("fetching_token")) <= 12
+
+
+def test_a_source_that_hangs_once_holds_nobody_up(server: Server) -> None:
+    calls = []
+    go_on = threading.Event()
+
+    def hangs_once() -> tuple[str, float]:
+        calls.append(None)
+        if len(calls) == 1:
+            go_on.wait(20)
+        return source(server, 60)()
+
+    policy = SessionPolicy(token_timeout=0.2, backoff_base=0.05)
+    with mailbearer.sessions("imap", USER, hangs_once, policy=policy, **server.at("imap")) as sessions:
+        assert next(sessions).client.noop()[0] == "OK"
+    assert len(calls) == 2
+    go_on.set()
+
+
+@pytest.mark.parametrize("place", ["source", "observer"])
+def test_an_exit_reaches_the_program_from_any_thread(server: Server, place: str) -> None:
+    def leave(event: SessionEvent) -> None:
+        if event.kind == "online" and place == "observer":
+            raise SystemExit("enough")
+
+    def token() -> tuple[str, float]:
+        time.sleep(0.05)
+        if place == "source":
+            raise SystemExit("no token")
+        return source(server, 60)()
+
+    sessions = mailbearer.sessions("imap", USER, token, on_event=leave, **server.at("imap"))
+    with sessions, pytest.raises(SystemExit):
+        next(sessions)
+
+
+@pytest.mark.parametrize("seconds", ["never", float("inf"), 1e300])
+def test_a_lifetime_that_is_no_number_of_seconds_asks_the_user(server: Server, seconds: Any) -> None:
+    token = server.issue_token(USER)
+    sessions = mailbearer.sessions("imap", USER, lambda: (token, seconds), **server.at("imap"))
+    with sessions, pytest.raises(mailbearer.NeedsUser) as caught:
+        next(sessions)
+    assert "lifetime" in str(caught.value.__cause__)
+
+
+def test_a_token_that_somebody_else_no_longer_waits_for_comes_all_the_same(server: Server) -> None:
+    async def slow() -> tuple[str, float]:
+        try:
+            await asyncio.sleep(0.2)
+        finally:
+            await asyncio.sleep(0.05)
+        return source(server, 60)()
+
+    async def main() -> None:
+        connect = mailbearer.aio.connect
+        first = asyncio.create_task(connect("imap", USER, slow, **server.at("imap")))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        async with await connect("imap", USER, slow, **server.at("imap")) as second:
+            assert second.mechanism == "XOAUTH2"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    asyncio.run(main())
 
 
 def test_an_async_source_that_hangs_is_cancelled_and_asked_again(server: Server) -> None:
@@ -505,6 +573,126 @@ def test_to_close_wakes_who_reads(server: Server) -> None:
     with pytest.raises(mailbearer.SessionEnded) as caught:
         connection.sock.recv(100)
     assert caught.value.cause == "cancelled"
+
+
+def test_to_close_a_connection_wakes_who_reads_and_who_waits(server: Server) -> None:
+    with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+        connection = next(sessions)
+        threading.Timer(0.2, connection.close).start()
+        with pytest.raises(mailbearer.SessionEnded, match="let the connection go"):
+            connection.sock.recv(100)
+        connection = next(sessions)
+        threading.Timer(0.2, connection.close).start()
+        assert connection.wait(10)
+        with pytest.raises(mailbearer.SessionEnded):
+            connection.sock.sendall(b"A1 NOOP\r\n")
+
+    async def main() -> None:
+        async with mailbearer.aio.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+            connection = await anext(sessions)
+            asyncio.get_running_loop().call_later(0.2, connection.close)
+            assert await connection.wait(10)
+            with pytest.raises(mailbearer.SessionEnded):
+                connection.writer.write(b"A1 NOOP\r\n")
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="the system does not tell that a peer has hung up")
+def test_who_sleeps_is_woken_when_the_server_ends_the_session(server: Server) -> None:
+    with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+        connection = next(sessions)
+        threading.Timer(0.2, server.stop).start()
+        assert connection.wait(10)
+    server.start()
+
+    async def main() -> None:
+        async with mailbearer.aio.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+            connection = await anext(sessions)
+            threading.Timer(0.2, server.restart).start()
+            assert await connection.wait(10)
+            assert connection.verdict is not None
+
+    asyncio.run(main())
+
+
+def test_to_close_in_the_middle_of_a_handshake_leaves_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        sessions = mailbearer.sessions("imap", USER, "token", host="127.0.0.1", port=port, timeout=20)
+        waiting = threading.Thread(target=lambda: list(sessions))
+        waiting.start()
+        time.sleep(0.3)
+        begun = time.monotonic()
+        sessions.close()
+        assert time.monotonic() - begun < 2
+        waiting.join(2)
+
+
+@pytest.mark.parametrize("kind", ["fetching_token", "connecting", "online", "renewing"])
+def test_an_observer_may_close(server: Server, kind: str) -> None:
+    closed = []
+
+    def close(event: SessionEvent) -> None:
+        if event.kind == kind:
+            begun = time.monotonic()
+            sessions.close()
+            closed.append(time.monotonic() - begun)
+
+    sessions = mailbearer.sessions("imap", USER, source(server), on_event=close, **server.at("imap"))
+    for connection in sessions:
+        connection.wait(5)
+    assert len(closed) == 1
+    assert closed[0] < 1
+
+
+def test_a_child_that_ends_takes_no_connection_along(server: Server) -> None:
+    with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+        connection = next(sessions)
+        assert connection.client.noop()[0] == "OK"
+        child = os.fork()
+        if child == 0:
+            sessions.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert connection.client.noop()[0] == "OK"
+
+
+def test_a_goodbye_that_is_never_answered_is_not_waited_for_for_ever(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["mailbearer.sessions"]
+    monkeypatch.setattr(module, "_GOODBYE_SECONDS", 0.3)
+    with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
+        begun = time.monotonic()
+        with next(sessions) as connection:
+            connection.client.noop()
+            server.set_fault("command", "vanish")
+        assert time.monotonic() - begun < 10
+
+    async def main() -> None:
+        options: dict[str, Any] = {"client": "aioimaplib", **server.at("imap")}
+        async with mailbearer.aio.sessions("imap", USER, source(server, 60), **options) as sessions:
+            first = await anext(sessions)
+            server.set_fault("command", "vanish")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(sessions), 0.3)
+            assert (await asyncio.wait_for(anext(sessions), 10)).generation == 2
+            assert first.verdict is not None
+
+    asyncio.run(main())
+
+
+def test_deletions_that_quit_did_not_commit_are_told(server: Server) -> None:
+    with mailbearer.sessions("pop3", USER, source(server, 60), **server.at("pop3")) as sessions:
+        with next(sessions) as connection:
+            connection.client.dele(1)
+            server.set_fault("command", "drop")
+        assert connection.verdict is not None
+        assert connection.verdict.cause == "connection_lost"
+        again = next(sessions)
+        assert again.resumed is not None
+        assert again.resumed.uncommitted_deletes == [1]
 
 
 def test_a_cancelled_task_leaves_nothing(server: Server) -> None:

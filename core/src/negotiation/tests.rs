@@ -273,3 +273,17 @@ fn a_line_of_exactly_the_limit_still_travels_inline() {
         assert!(longest.is_some(), "{protocol}");
     }
 }
+
+#[test]
+fn masks_the_token_in_base64_at_every_alignment() {
+    for before in ["", "x", "xx", "Bearer ", "auth=Bearer "] {
+        let sent_back = sasl::encode(format!("{before}{TOKEN}").as_bytes());
+        let mut machine = negotiation(Protocol::Imap, Tls::Implicit, InitialResponse::Auto);
+        let _step =
+            machine.receive(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n").unwrap();
+        let tag = machine.tag();
+        let step = machine.receive(format!("{tag} NO bad: {sent_back}\r\n").as_bytes()).unwrap();
+        let Next::Failed(failure) = step.next else { panic!("{step:?}") };
+        assert_eq!(failure.server_text, "bad: <token>", "behind {before:?}");
+    }
+}

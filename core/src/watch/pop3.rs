@@ -124,8 +124,9 @@ impl Pop3Watch {
         Ok(())
     }
 
+    /// A QUIT that was cut before its answer has left deletions undone: that is no goodbye.
     pub(super) fn said_goodbye(&self) -> bool {
-        self.quit
+        self.quit && self.deletions.is_empty()
     }
 
     pub(super) fn last_fault(&self) -> Option<&str> {

@@ -138,13 +138,13 @@ def connect(
         assumed_capabilities=assumed_capabilities,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = source.get(force_refresh=False).token
+    first = source.get(False, settings.timeout).token
     try:
         return _Login(settings, trace).run(first)
     except LoginFailed as refused:
         if refused.advice != "refresh_token" or not source.can_refresh:
             raise
-        second = source.get(force_refresh=True).token
+        second = source.get(True, settings.timeout).token
         if second == first:
             raise
         return _Login(settings, trace).run(second)
@@ -231,7 +231,7 @@ class Link:
         """Try the addresses of the host one after the other."""
         try:
             addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):
             raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
         problem = failed("connection_lost", f"the host {endpoint.host} has no address")
         for family, kind, number, _, address in addresses:
@@ -253,7 +253,11 @@ class Link:
         sock = self._open_socket()
         sock.settimeout(self._left())
         try:
-            self._sock = self._settings.ssl_context.wrap_socket(sock, server_hostname=self._settings.endpoint.host)
+            # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
+            self._sock = wrapped = self._settings.ssl_context.wrap_socket(
+                sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
+            )
+            wrapped.do_handshake()
         except TimeoutError:
             raise failed("timed_out", "in the TLS handshake") from None
         except ssl.SSLError as error:

@@ -57,6 +57,7 @@ class SessionEvent:
 
 
 OnEvent: TypeAlias = Callable[[SessionEvent], None]
+"""Called with each event, in any thread. It must not block: the session waits for it."""
 
 
 class Watched:
@@ -110,6 +111,7 @@ class Driver:
         self._attempts: dict[int, Attempt] = {}
         self._online: dict[int, Watched] = {}
         self._let_go: list[int] = []
+        self._is_in_call = False
         self._token_problem: Error | None = None
         self._host_problem: LoginFailed | None = None
 
@@ -179,11 +181,13 @@ class Driver:
             case "fetch_token":
                 assert action.request is not None
                 self.note("fetching_token", text=action.why)
-                self.fetch_token(action.request, bool(action.force_refresh))
+                if not self.is_closed:
+                    self.fetch_token(action.request, bool(action.force_refresh))
             case "connect":
                 self._host_problem = None
                 self.note("connecting", ticket=ticket)
-                self.connect(ticket)
+                if not self.is_closed:
+                    self.connect(ticket)
             case "send" | "start_tls" | "online":
                 if action.kind == "online":
                     self.note("online", ticket=ticket, generation=action.generation)
@@ -225,8 +229,8 @@ class Driver:
         verdict = (
             seen if seen is not None and cause in (None, seen.cause) else verdict_of_host(cause or "session_ended")
         )
-        self.note("ended", ticket=ticket, cause=verdict.cause)
         connection.end(verdict)
+        self.note("ended", ticket=ticket, cause=verdict.cause)
 
     def _note_login_failed(self, ticket: int) -> None:
         failure = self.session.status()["last_failure"]
@@ -280,8 +284,11 @@ class Driver:
         if self._on_event is not None:
             protocol = self.settings.endpoint.protocol
             event = SessionEvent(kind=kind, protocol=protocol, user=self.settings.user, **fields)
+            self._is_in_call = True
             try:
                 self._on_event(event)
             except Exception:
                 # What only looks on must not end the session.
                 _log.exception("on_event raised, at %s", kind)
+            finally:
+                self._is_in_call = False

@@ -91,7 +91,8 @@ class SessionEnded(Error):
     def __init__(self, verdict: Verdict) -> None:
         from ._core import failure_of_host
 
-        super().__init__(failure_of_host(verdict.cause, "").sentence)
+        detail = "the program has let the connection go" if verdict.cause == "no_fault" else ""
+        super().__init__(failure_of_host(verdict.cause, detail).sentence)
         self.verdict = verdict
 
     def __reduce__(self) -> tuple[object, ...]:

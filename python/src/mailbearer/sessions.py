@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import math
+import os
 import poplib
+import select
 import smtplib
 import socket
 import ssl
@@ -16,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
 from . import clients, tokens
-from ._core import Action, Verdict
+from ._core import Action, Verdict, verdict_of_host
 from .clock import Sleep, now_ms
 from .connection import READ_OCTETS, Connection, Link, SocketShell, hang_up
 from .driver import Attempt, Driver, OnEvent, Watched
@@ -33,6 +36,12 @@ ClientT = TypeVar("ClientT")
 
 # Longest wait for threads when all ends; they are daemons, and a slow name server is no reason to hang.
 _JOIN_SECONDS = 5.0
+
+# How often who sleeps looks whether the server has hung up.
+_LOOK_SECONDS = 0.5
+
+# For the goodbye of a mail client, when its connection is let go.
+_GOODBYE_SECONDS = 5.0
 
 # How long the last words of a server are waited for that takes nothing any more.
 _LAST_WORDS_SECONDS = 0.5
@@ -153,6 +162,7 @@ class Sessions(Generic[ClientT]):
     def __init__(self, driver: _BlockingDriver) -> None:
         self._driver = driver
         self._given: SessionConnection[ClientT] | None = None
+        self._process = os.getpid()
 
     def __iter__(self) -> Iterator[SessionConnection[ClientT]]:
         return self
@@ -182,6 +192,9 @@ class Sessions(Generic[ClientT]):
 
     def close(self) -> None:
         """End it: connections are closed without a goodbye, and no thread is left."""
+        if os.getpid() != self._process:
+            # A child of a fork must not hang up on its parent's connection.
+            return
         self._driver.close()
         if self._given is not None:
             self._given.close()
@@ -195,7 +208,7 @@ class Sessions(Generic[ClientT]):
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_given"):
+        if hasattr(self, "_process"):
             self.close()
 
     def __repr__(self) -> str:
@@ -243,6 +256,11 @@ class SessionConnection(Connection, Watched, Generic[ClientT]):
         return self._client
 
     @property
+    def is_due(self) -> bool:
+        """Whether it is to be let go, or has ended."""
+        return self.renew_by_ms is not None or self.verdict is not None
+
+    @property
     def renew_by(self) -> float | None:
         """When it is closed, if it has not been let go, as :func:`time.monotonic` counts; ``None``: not yet due."""
         if self.renew_by_ms is None:
@@ -250,16 +268,20 @@ class SessionConnection(Connection, Watched, Generic[ClientT]):
         return time.monotonic() + (self.renew_by_ms - now_ms()) / 1000
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Sleep, and wake early when the connection is due to be let go, or has ended. True in these two cases."""
+        """Sleep, and wake early when the connection is due to be let go, or has ended. True in these two cases.
+
+        Nobody reads from the server meanwhile. A server that closes the connection is noticed (on Linux); what it says
+        in words is seen with the next command.
+        """
         return self._driver.wait_for_renewal(self, seconds)
 
     def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close. POP3 commits its deletions by that."""
-        if self._is_open and self.verdict is None and self._client is not None:
-            # What fails here has ended the session, and is told with the next one.
-            with contextlib.suppress(Exception):
-                _say_goodbye(self._client)
-        self.close()
+        try:
+            if self._is_open and self.verdict is None and self._client is not None:
+                _say_goodbye(self._client, self.sock)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close it without a goodbye, and let the next one come."""
@@ -283,19 +305,31 @@ class SessionConnection(Connection, Watched, Generic[ClientT]):
         if error is None:
             self.let_go()
             return None
+        has_ended = self.verdict is not None
         self.close()
         # The end of the session is the reason to leave the block, and no error.
-        return isinstance(error, SessionEnded) and self.verdict is not None
+        return isinstance(error, SessionEnded) and has_ended
 
     def __repr__(self) -> str:
         return f"<SessionConnection {self.endpoint.protocol} {self.endpoint} generation={self.generation}>"
 
 
-def _say_goodbye(client: Any) -> None:
-    if isinstance(client, poplib.POP3 | smtplib.SMTP):
-        client.quit()
-    else:
-        client.logout()
+def _say_goodbye(client: Any, sock: WatchedSocket) -> None:
+    """Say goodbye, and do not wait for ever for the answer."""
+    timer = threading.Timer(_GOODBYE_SECONDS, sock.hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        if isinstance(client, poplib.POP3):
+            # A refusal is told: the deletions were not committed.
+            with contextlib.suppress(SessionEnded, OSError):
+                client.quit()
+            return
+        # What fails here has ended the session, and is told with the next one.
+        with contextlib.suppress(Exception):
+            client.quit() if isinstance(client, smtplib.SMTP) else client.logout()
+    finally:
+        timer.cancel()
 
 
 class WatchedSocket(SocketShell):
@@ -361,6 +395,15 @@ class WatchedSocket(SocketShell):
     def setblocking(self, flag: bool) -> None:
         """Block, for the session's timeout, or do not."""
         self.settimeout(None if flag else 0.0)
+
+    @property
+    def is_hung_up(self) -> bool:
+        """Whether the peer has closed its side, as far as the system can tell without reading."""
+        if self._is_closed or not hasattr(select, "POLLRDHUP"):
+            return False
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def hang_up(self) -> None:
         """End the connection under whoever reads from it."""
@@ -449,6 +492,7 @@ class _BlockingDriver(Driver):
         self._ready: deque[SessionConnection[Any]] = deque()
         self._threads: set[threading.Thread] = set()
         self._crash: BaseException | None = None
+        self._asked: Future[tokens.Token] | None = None
         self._timer: threading.Thread | None = None
 
     # ---- For the program ---------------------------------------------------------------------------------------
@@ -474,11 +518,14 @@ class _BlockingDriver(Driver):
                 self._changed.wait()
 
     def wait_for_renewal(self, connection: SessionConnection[Any], seconds: float | None) -> bool:
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         with self._changed:
-            return self._changed.wait_for(
-                lambda: connection.renew_by_ms is not None or connection.verdict is not None or self.is_closed,
-                seconds,
-            )
+            while not (connection.is_due or self.is_closed or connection.sock.is_hung_up):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, _LOOK_SECONDS))
+            return True
 
     def woke(self) -> None:
         with self._changed:
@@ -494,6 +541,9 @@ class _BlockingDriver(Driver):
             self.carry_out(self.session.stop(now_ms()))
             self.woken()
             threads = {*self._threads, *({self._timer} if self._timer else ())}
+            if self._is_in_call:
+                # From an observer: the threads wait for it.
+                threads = set()
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in threads - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -525,13 +575,21 @@ class _BlockingDriver(Driver):
             if not connection._is_open:
                 return
             connection._is_open = False
+            # Whoever reads from it in another thread is woken.
+            connection.sock.hang_up()
             connection.sock.close_now()
             self.note_let_go(connection.ticket)
+            connection.verdict = connection.verdict or verdict_of_host("no_fault")
+            self.woken()
 
     # ---- The orders ------------------------------------------------------------------------------------------------
 
     def fetch_token(self, request: int, force_refresh: bool) -> None:
-        self.source.request(force_refresh).add_done_callback(lambda future: self._token_came(request, future))
+        if self._asked is not None and not self._asked.done():
+            # The machine gave that one up.
+            self.source.give_up(self._asked)
+        self._asked = self.source.request(force_refresh)
+        self._asked.add_done_callback(lambda future: self._token_came(request, future))
 
     def _token_came(self, request: int, future: Future[tokens.Token]) -> None:
         with self._guard():
@@ -623,6 +681,8 @@ class _BlockingDriver(Driver):
                         self.tell(self.session.woke)
                     elif self.is_due:
                         self.tell(self.session.tick)
+                if self.is_closed:
+                    return
                 left = sleep.LOOK_SECONDS
                 if self.wake_at_ms is not None and not self._let_go:
                     left = min(left, max(0.0, (self.wake_at_ms - now_ms()) / 1000))
@@ -634,6 +694,7 @@ class _BlockingDriver(Driver):
         with self._changed:
             try:
                 yield
-            except Exception as error:
+            except BaseException as error:
+                # Also an exit that the program asked for, in its token function or observer.
                 self._crash = error
                 self.woken()

@@ -138,7 +138,7 @@ def resolve(
     mode = tls or service.get("tls", "implicit")
     if mode not in ("implicit", "starttls"):
         raise ConfigError("tls is none of the known values: implicit, starttls")
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout < 1e9:
         raise ConfigError("timeout must be a number of seconds above zero")
     known_port = service.get("port") if mode == service.get("tls") else None
     number = port if port is not None else known_port or _PORTS[protocol, mode]

@@ -10,8 +10,9 @@ A source is one of
 * an MSAL application (``PublicClientApplication`` or ``ConfidentialClientApplication``).
 
 A source that will not have a token before the user acts raises :class:`~mailbearer.TokenSourceFailed` with
-``permanent=True``; whatever else it raises is taken for an outage, and it is asked again later. Calls of one source
-never overlap: requests that come while one runs are joined to it, also those of other connections and sessions.
+``permanent=True``; whatever else it raises is taken for an outage, and it is asked again later. Calls of one source do
+not overlap: requests that come while one runs are joined to it, also those of other connections and sessions. Only a
+call that does not answer in time is given up, and another one made.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import asyncio
 import contextlib
 import datetime
 import inspect
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -45,11 +47,17 @@ class Source(Protocol):
 
     can_refresh: bool
 
-    def get(self, force_refresh: bool) -> Token:
-        """Get a token in this thread, past every cache where that is asked for."""
+    def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
+        """Get a token in this thread, past every cache where that is asked for.
+
+        A call that another thread has made is waited for at most ``timeout`` seconds.
+        """
 
     def request(self, force_refresh: bool) -> Future[Token]:
         """Get a token in another thread."""
+
+    def give_up(self, future: Future[Token]) -> None:
+        """Do not join anybody to the call of a request any more: it does not answer."""
 
     async def aget(self, force_refresh: bool) -> Token:
         """Get a token without blocking the event loop."""
@@ -99,7 +107,7 @@ class FixedToken:
     def __init__(self, token: AccessToken) -> None:
         self._token = Token(token, None)
 
-    def get(self, force_refresh: bool) -> Token:
+    def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
         """Return the token."""
         return self._token
 
@@ -109,45 +117,75 @@ class FixedToken:
         future.set_result(self._token)
         return future
 
+    def give_up(self, future: Future[Token]) -> None:
+        """Do nothing: it always answers."""
+
     async def aget(self, force_refresh: bool) -> Token:
         """Return the token."""
         return self._token
+
+
+# Calls of one source that may hang at a time: each holds a thread, and a source that never answers must not fill the
+# process with them.
+_HUNG_CALLS_MAX = 4
+
+
+class _Call:
+    """A call of the source that is under way."""
+
+    def __init__(self, bypasses: bool, future: Future[Token]) -> None:
+        self.bypasses = bypasses
+        self.future = future
 
 
 class _Joined:
     """A source whose calls do not overlap.
 
     While one runs, at most one more waits: a request is joined to the call that runs, but not one that bypasses the
-    cache to one that does not.
+    cache to one that does not. A call that somebody gave up is not joined any more.
     """
 
     can_refresh = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: tuple[bool, Future[Token]] | None = None
+        self._running: _Call | None = None
         self._next: Future[Token] | None = None
+        self._hung = 0
 
     def _call(self, force_refresh: bool) -> Token:
         raise NotImplementedError
 
-    def get(self, force_refresh: bool) -> Token:
-        """Get a token; the call is made in this thread, unless one runs already."""
-        future, is_new = self._enter(force_refresh)
-        if is_new:
-            self._run()
-        return future.result()
+    def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
+        """Get a token; the call is made in this thread, unless one runs already, which is waited for."""
+        future, call = self._enter(force_refresh)
+        if call is not None:
+            self._run(call)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            self.give_up(future)
+            raise TokenSourceFailed("the token source did not answer in time") from None
 
     def request(self, force_refresh: bool) -> Future[Token]:
         """Get a token; the call is made in another thread."""
-        future, is_new = self._enter(force_refresh)
-        if is_new:
-            # A call that hangs must not keep the program from ending.
-            threading.Thread(target=self._run, name="mailbearer-token", daemon=True).start()
+        future, call = self._enter(force_refresh)
+        if call is not None:
+            self._run_aside(call)
         return future
 
+    def give_up(self, future: Future[Token]) -> None:
+        """Do not join anybody to this call any more: it does not answer."""
+        with self._lock:
+            if self._running is None or self._running.future is not future or self._hung >= _HUNG_CALLS_MAX:
+                return
+            self._hung += 1
+            call = self._advance()
+        if call is not None:
+            self._run_aside(call)
+
     async def aget(self, force_refresh: bool) -> Token:
-        """Get a token without blocking the event loop. When it is cancelled, the call goes on: others may wait."""
+        """Get a token without blocking the event loop. When it is cancelled, the call goes on for those who wait."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[None] = loop.create_future()
 
@@ -162,33 +200,56 @@ class _Joined:
 
         future = self.request(force_refresh)
         future.add_done_callback(tell)
-        await arrived
+        try:
+            await arrived
+        except asyncio.CancelledError:
+            self.give_up(future)
+            raise
         return future.result()
 
-    def _enter(self, force_refresh: bool) -> tuple[Future[Token], bool]:
+    def _enter(self, force_refresh: bool) -> tuple[Future[Token], _Call | None]:
+        """Join a call, or make a new one, which the caller runs."""
         with self._lock:
-            if self._running is None:
-                future: Future[Token] = Future()
-                self._running = (force_refresh, future)
-                return future, True
-            bypasses, running = self._running
-            if bypasses or not force_refresh:
-                return running, False
+            running = self._running
+            if running is None:
+                self._running = _Call(force_refresh, Future())
+                return self._running.future, self._running
+            if running.bypasses or not force_refresh:
+                return running.future, None
             self._next = self._next or Future()
-            return self._next, False
+            return self._next, None
 
-    def _run(self) -> None:
-        while self._running is not None:
-            force_refresh, future = self._running
+    def _advance(self) -> _Call | None:
+        """Go on to the call that waits, if there is one."""
+        self._running = None if self._next is None else _Call(True, self._next)
+        self._next = None
+        return self._running
+
+    def _run_aside(self, call: _Call) -> None:
+        # A call that hangs must not keep the program from ending.
+        threading.Thread(target=self._run, args=(call,), name="mailbearer-token", daemon=True).start()
+
+    def _run(self, first: _Call) -> None:
+        call: _Call | None = first
+        while call is not None:
+            done = call.future
+            token: Token | None = None
+            problem: BaseException | None = None
             try:
-                token = self._call(force_refresh)
+                token = self._call(call.bypasses)
             except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(token)
+                problem = error
             with self._lock:
-                self._running = (True, self._next) if self._next is not None else None
-                self._next = None
+                if self._running is call:
+                    call = self._advance()
+                else:
+                    # It was given up, and others have gone on.
+                    self._hung -= 1
+                    call = None
+            if token is not None:
+                done.set_result(token)
+            else:
+                done.set_exception(problem)
 
 
 class CalledToken(_Joined):
@@ -214,7 +275,7 @@ class AwaitedToken:
         self._takes_force = _takes_force_refresh(function)
         self._flight: _Flight | None = None
 
-    def get(self, force_refresh: bool) -> Token:
+    def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
         """Refuse: there is no event loop."""
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
 
@@ -222,11 +283,15 @@ class AwaitedToken:
         """Refuse: there is no event loop."""
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
 
+    def give_up(self, future: Future[Token]) -> None:
+        """Do nothing: what nobody waits for is cancelled."""
+
     async def aget(self, force_refresh: bool) -> Token:
         """Await the function, or the call of it that is under way. It is cancelled when nobody waits any more."""
         loop = asyncio.get_running_loop()
         flight = self._flight
-        if flight is not None and (flight.loop is not loop or flight.task.done()):
+        # One that nobody waits for is being cancelled.
+        if flight is not None and (flight.loop is not loop or flight.task.done() or not flight.waiting):
             flight = None
         if flight is None or (force_refresh and not flight.bypasses):
             task = loop.create_task(self._call(force_refresh, flight))
@@ -234,6 +299,12 @@ class AwaitedToken:
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if not flight.task.cancelled() or (waiting is not None and waiting.cancelling()):
+                raise
+            # Nobody has cancelled who waits here: the function did that by itself.
+            raise TokenSourceFailed("the token source was cancelled") from None
         finally:
             flight.waiting -= 1
             if not flight.waiting:
@@ -312,7 +383,7 @@ class MsalToken(_Joined):
             reason = (answer or {}).get("error", "the user has not logged in with this application")
             raise TokenSourceFailed(f"MSAL has no token: {reason}", permanent=reason not in _MSAL_OUTAGES)
         lives = answer.get("expires_in")
-        return Token(_token(answer["access_token"]), None if lives is None else int(lives) * 1000)
+        return Token(_token(answer["access_token"]), None if lives is None else _milliseconds(lives))
 
     def _acquire(self, force_refresh: bool) -> dict[str, Any] | None:
         accounts = self._application.get_accounts(username=self._user)
@@ -352,10 +423,21 @@ def _read(answer: Any) -> Token:
     """Read a token, or a token and its seconds."""
     if isinstance(answer, tuple) and len(answer) == 2:
         token, seconds = answer
-        return Token(_token(token), None if seconds is None else max(0, int(seconds * 1000)))
+        return Token(_token(token), None if seconds is None else _milliseconds(seconds))
     if inspect.isawaitable(answer):
         raise ConfigError("token is a function that returns an awaitable: make it an async function")
     return Token(_token(answer), None)
+
+
+def _milliseconds(seconds: Any) -> int:
+    """Read how long a token lives. Microsoft's answers have it as text now and then."""
+    try:
+        number = float(seconds)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or number > 1e9:
+        raise TokenSourceFailed("the token source gave a lifetime that is no number of seconds", permanent=True)
+    return max(0, int(number * 1000))
 
 
 def _token(value: Any) -> AccessToken:

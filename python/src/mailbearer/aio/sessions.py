@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
 from .. import tokens
-from .._core import Action, Verdict
+from .._core import Action, Verdict, verdict_of_host
 from ..clock import Sleep, now_ms
 from ..connection import failed
 from ..driver import Attempt, Driver, OnEvent, Watched
@@ -30,6 +30,9 @@ ClientT = TypeVar("ClientT")
 
 # For the goodbye of a mail client, when its connection is let go.
 _GOODBYE_SECONDS = 5.0
+
+# Kept of what a server says while nobody reads; more stays in the system's buffers.
+_EARLY_OCTETS_MAX = 65_536
 
 
 @overload
@@ -227,6 +230,7 @@ class SessionConnection(Connection, Watched, Generic[ClientT]):
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Sleep, and wake early when the connection is due to be let go, or has ended. True in these two cases."""
+        self._tap.listen()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._due.wait()
@@ -234,12 +238,14 @@ class SessionConnection(Connection, Watched, Generic[ClientT]):
 
     async def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close."""
-        if self._is_open and self.verdict is None and self._client is not None:
-            # What fails here has ended the session, and is told with the next one.
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(_GOODBYE_SECONDS):
-                    await _say_goodbye(self._client)
-        self.close()
+        try:
+            if self._is_open and self.verdict is None and self._client is not None:
+                # What fails here has ended the session, and is told with the next one.
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(_GOODBYE_SECONDS):
+                        await _say_goodbye(self._client)
+        finally:
+            self.close()
         await self._tap.wait_closed()
 
     def close(self) -> None:  # type: ignore[override]
@@ -280,9 +286,10 @@ class SessionConnection(Connection, Watched, Generic[ClientT]):
         if error is None:
             await self.let_go()
             return False
+        has_ended = self.verdict is not None
         self.close()
         # The end of the session is the reason to leave the block, and no error.
-        return isinstance(error, SessionEnded) and self.verdict is not None
+        return isinstance(error, SessionEnded) and has_ended
 
     def __repr__(self) -> str:
         return f"<aio.SessionConnection {self.endpoint.protocol} {self.endpoint} generation={self.generation}>"
@@ -417,6 +424,11 @@ class _Tap(asyncio.Protocol):
         elif not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def listen(self) -> None:
+        """Hear the server, although nobody reads yet, so that an end is noticed."""
+        if self._inner is None and self._connection.verdict is None and len(self._early) < _EARLY_OCTETS_MAX:
+            self._transport.resume_reading()
+
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
         self._is_delivering = True
@@ -424,6 +436,8 @@ class _Tap(asyncio.Protocol):
             self._show(data)
             if self._inner is None:
                 self._early += data
+                if len(self._early) >= _EARLY_OCTETS_MAX:
+                    self._transport.pause_reading()
             else:
                 self._inner.data_received(data)
         finally:
@@ -547,6 +561,8 @@ class _AsyncDriver(Driver):
         self._timer: asyncio.TimerHandle | None = None
         self._sleep = Sleep()
         self._crash: BaseException | None = None
+        # Connections that were let go, and are not gone yet.
+        self._leaving: set[_Tap] = set()
 
     # ---- For the program ---------------------------------------------------------------------------------------
 
@@ -595,7 +611,7 @@ class _AsyncDriver(Driver):
         self.woken()
 
     async def aclose(self) -> None:
-        taps = [one._tap for one in self._online.values() if isinstance(one, SessionConnection)]
+        taps = {one._tap for one in self._online.values() if isinstance(one, SessionConnection)} | self._leaving
         self.close()
         tasks = self._tasks - {asyncio.current_task()}
         if tasks:
@@ -620,7 +636,11 @@ class _AsyncDriver(Driver):
             return
         connection._is_open = False
         self.note_let_go(connection.ticket)
+        self._leaving.add(connection._tap)
+        connection._tap._lost.add_done_callback(lambda _: self._leaving.discard(connection._tap))
         connection._tap.close()
+        connection.verdict = connection.verdict or verdict_of_host("no_fault")
+        connection._due.set()
 
     # ---- The orders ------------------------------------------------------------------------------------------------
 
@@ -654,7 +674,7 @@ class _AsyncDriver(Driver):
         """Nothing is lost that goes wrong in a task of ours."""
         try:
             await work(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._crash = error
             self.woken()
 

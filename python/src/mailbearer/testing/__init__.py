@@ -23,6 +23,7 @@ import pathlib
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -36,6 +37,9 @@ __all__ = ["Server", "ServerEvent", "ca_file", "client_context"]
 
 _T = TypeVar("_T")
 _FOLDER = pathlib.Path(__file__).parent
+# Half a second: longer than any client needs to be gone.
+_CLOSE_ROUNDS_MAX = 100
+
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TLS: tuple[Tls, ...] = ("implicit", "starttls")
 
@@ -101,6 +105,7 @@ class Server:
         self.refuse(refuse)
         self._ports: dict[tuple[str, str], int] = {}
         self._peers: dict[int, _Peer] = {}
+        self._handshakes: weakref.WeakSet[_Peer] = weakref.WeakSet()
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -245,9 +250,12 @@ class Server:
             listener.close()
         for peer in list(self._peers.values()):
             peer.abort()
-        # The transports close in the next rounds of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        # The transports close in the next rounds of the loop; a handshake that is under way ends with its client.
+        for _ in range(_CLOSE_ROUNDS_MAX):
+            if not self._peers and not self._handshakes:
+                break
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0)
 
     def _act(self, connection: int, send: bytes, then: str) -> None:
         peer = self._peers.get(connection)
@@ -284,12 +292,15 @@ class _Peer(asyncio.Protocol):
         self._id = 0
         self._transport: asyncio.Transport | None = None
         self._upgrade: asyncio.Task[None] | None = None
+        if tls == "implicit":
+            server._handshakes.add(self)
         # A fast client speaks before the task that did the handshake goes on.
         self._early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._server._handshakes.discard(self)
         if self._id == 0:
             self._id, send, then = self._server._machine.open(_now_ms(), self._protocol, self._tls)
             self._server._peers[self._id] = self
