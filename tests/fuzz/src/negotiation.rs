@@ -10,8 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mailbearer::limits::{LINE_OCTETS_MAX, PHASE_OCTETS_MAX, SERVER_TEXT_CHARS_MAX};
 use mailbearer::{
-    AccessToken, Advice, Cause, Endpoint, Failure, Identity, InitialResponse, Mechanism, Negotiation,
-    NegotiationConfig, Next, Protocol, State, Step, Tls, initial_response,
+    AccessToken, Advice, Cause, Endpoint, Failure, Identity, InitialResponse, Mechanism,
+    Negotiation, NegotiationConfig, Next, Protocol, State, Step, Tls, initial_response,
 };
 
 use crate::octets::{Cuts, Octets, contains};
@@ -90,7 +90,8 @@ impl Setup {
             };
         }
         let lengths = octets.octet();
-        let token = format!("ya29.{}", "Zq7-".repeat([4, 40, 150, 1_500][usize::from(lengths % 4)]));
+        let token =
+            format!("ya29.{}", "Zq7-".repeat([4, 40, 150, 1_500][usize::from(lengths % 4)]));
         let handshakes = lengths < 0xf0;
         let payload = |mechanism: Mechanism| {
             let secret = AccessToken::new(&token).expect("a token");
@@ -153,7 +154,11 @@ impl<'a> Client<'a> {
                 PAYLOAD => said.extend_from_slice(self.setup.payloads[0].as_bytes()),
                 AGAIN => {
                     let times = usize::from(octets.octet()).pow(2);
-                    let line = said.split_inclusive(|octet| *octet == b'\n').next_back().unwrap_or_default().to_vec();
+                    let line = said
+                        .split_inclusive(|octet| *octet == b'\n')
+                        .next_back()
+                        .unwrap_or_default()
+                        .to_vec();
                     let most = TURN_OCTETS_MAX / line.len().max(1);
                     said.extend(line.repeat(times.min(most)));
                 }
@@ -174,7 +179,10 @@ impl<'a> Client<'a> {
         }
         if step.next == Next::Read && !acts {
             assert_eq!(self.machine.state(), before, "the state changed in silence");
-            assert!(self.unanswered <= PHASE_OCTETS_MAX + LINE_OCTETS_MAX, "it listens without end");
+            assert!(
+                self.unanswered <= PHASE_OCTETS_MAX + LINE_OCTETS_MAX,
+                "it listens without end"
+            );
         }
         self.step(step, said);
         acts
@@ -268,7 +276,9 @@ impl<'a> Client<'a> {
         }
         let command: &[u8] = if has_token && words.len() == 1 { b"token" } else { words[0] };
         match (protocol, command) {
-            (Protocol::Imap, b"CAPABILITY") | (Protocol::Pop3, b"CAPA") | (Protocol::Smtp, b"EHLO") => {}
+            (Protocol::Imap, b"CAPABILITY")
+            | (Protocol::Pop3, b"CAPA")
+            | (Protocol::Smtp, b"EHLO") => {}
             (Protocol::Imap | Protocol::Smtp, b"STARTTLS") | (Protocol::Pop3, b"STLS") => {
                 assert!(!self.secure, "an upgrade inside TLS");
             }
@@ -277,7 +287,10 @@ impl<'a> Client<'a> {
                 assert!(matches!(words[1], b"XOAUTH2" | b"OAUTHBEARER"), "another mechanism");
             }
             (_, b"" | b"AQ==") => {
-                assert!(!self.acknowledged && !self.tokens_sent.is_empty(), "acknowledged for nothing");
+                assert!(
+                    !self.acknowledged && !self.tokens_sent.is_empty(),
+                    "acknowledged for nothing"
+                );
                 self.acknowledged = true;
             }
             (_, b"token") => {}
@@ -296,9 +309,13 @@ impl<'a> Client<'a> {
             _ => panic!("the token leaves twice in one exchange"),
         }
         if inline {
-            let (most, response) = (inline_octets_max(protocol), self.setup.config.initial_response);
+            let (most, response) =
+                (inline_octets_max(protocol), self.setup.config.initial_response);
             assert!(response != InitialResponse::Never, "a token in the line in spite of Never");
-            assert!(response == InitialResponse::Always || send.len() <= most, "the line is too long");
+            assert!(
+                response == InitialResponse::Always || send.len() <= most,
+                "the line is too long"
+            );
         }
         self.tokens_sent.push(inline);
     }
@@ -306,9 +323,13 @@ impl<'a> Client<'a> {
     fn fails(&self, failure: &Failure) {
         assert_ne!(failure.cause, Cause::NoFault);
         assert_ne!(failure.advice, Advice::Proceed, "a failed login does not go on");
-        assert!(self.secure || (failure.server_text.is_empty() && failure.url.is_none()), "text from outside TLS");
+        assert!(
+            self.secure || (failure.server_text.is_empty() && failure.url.is_none()),
+            "text from outside TLS"
+        );
         let rejection = failure.rejection.clone().unwrap_or_default();
-        let texts = [rejection.status, rejection.scope, rejection.schemes, rejection.openid_configuration];
+        let texts =
+            [rejection.status, rejection.scope, rejection.schemes, rejection.openid_configuration];
         for text in texts.into_iter().flatten().chain([failure.server_text.clone()]) {
             assert!(text.chars().count() <= SERVER_TEXT_CHARS_MAX, "text without bound");
             assert!(!text.chars().any(char::is_control), "text with controls: {text:?}");
@@ -319,9 +340,12 @@ impl<'a> Client<'a> {
 
     /// Whether any part of the token can be read.
     fn shows_token(&self, shown: &str) -> bool {
-        let shown: std::collections::HashSet<&[u8]> = shown.as_bytes().windows(FRAGMENT_OCTETS).collect();
+        let shown: std::collections::HashSet<&[u8]> =
+            shown.as_bytes().windows(FRAGMENT_OCTETS).collect();
         let secrets = [&self.setup.token, &self.setup.payloads[used(self.machine.mechanism())]];
-        secrets.into_iter().any(|secret| secret.as_bytes().windows(FRAGMENT_OCTETS).any(|part| shown.contains(part)))
+        secrets.into_iter().any(|secret| {
+            secret.as_bytes().windows(FRAGMENT_OCTETS).any(|part| shown.contains(part))
+        })
     }
 }
 

@@ -66,7 +66,8 @@ impl Cuts {
         if self.0 == 0 {
             return 1;
         }
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let chance = self.0 >> 33;
         let length = match chance % 4 {
             0 => 1,

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mailbearer::{
-    AccessToken, Action, Cause, Endpoint, Identity, Input, Login, Mechanism, Misuse, NegotiationConfig, Plan, Protocol,
-    Renewal, Session, SessionConfig, SessionLimits, SessionPhase, Tls, initial_response,
+    AccessToken, Action, Cause, Endpoint, Identity, Input, Login, Mechanism, Misuse,
+    NegotiationConfig, Plan, Protocol, Renewal, Session, SessionConfig, SessionLimits,
+    SessionPhase, Status, Tls, initial_response,
 };
 
 use crate::octets::{Octets, contains};
@@ -71,19 +72,54 @@ const LINES: &[&str] = &[
 
 /// What mail clients say.
 const COMMANDS: &[&str] = &[
-    "a SELECT INBOX\r\n", "b IDLE\r\n", "DONE\r\n", "c LOGOUT\r\n", "d FETCH 1:* FLAGS\r\n", "DELE 1\r\n", "STAT\r\n",
-    "RETR 1\r\n", "QUIT\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n", "DATA\r\n", "x\r\n.\r\n", "e CLOSE\r\n",
+    "a SELECT INBOX\r\n",
+    "b IDLE\r\n",
+    "DONE\r\n",
+    "c LOGOUT\r\n",
+    "d FETCH 1:* FLAGS\r\n",
+    "DELE 1\r\n",
+    "STAT\r\n",
+    "RETR 1\r\n",
+    "QUIT\r\n",
+    "MAIL FROM:<a@b>\r\n",
+    "RCPT TO:<c@d>\r\n",
+    "DATA\r\n",
+    "x\r\n.\r\n",
+    "e CLOSE\r\n",
 ];
 
 /// Times that something happens at: token lives, limits, back-off, deadlines, sleep.
 const WAITS_MS: &[u64] = &[
-    0, 1, 10, 999, 1_000, 5_000, 29_999, 60_000, 61_000, 300_000, 1_799_999, 3_300_000, 3_600_000, 86_400_000,
-    604_800_000, 40_000_000_000,
+    0,
+    1,
+    10,
+    999,
+    1_000,
+    5_000,
+    29_999,
+    60_000,
+    61_000,
+    300_000,
+    1_799_999,
+    3_300_000,
+    3_600_000,
+    86_400_000,
+    604_800_000,
+    40_000_000_000,
 ];
 
 const LIVES_MS: &[Option<u64>] = &[
-    None, Some(0), Some(1), Some(1_000), Some(9_999), Some(59_999), Some(60_000), Some(600_000), Some(3_599_000),
-    Some(86_400_000), Some(u64::MAX),
+    None,
+    Some(0),
+    Some(1),
+    Some(1_000),
+    Some(9_999),
+    Some(59_999),
+    Some(60_000),
+    Some(600_000),
+    Some(3_599_000),
+    Some(86_400_000),
+    Some(u64::MAX),
 ];
 
 /// Holds the session against the rules.
@@ -111,9 +147,16 @@ fn config(octets: &mut Octets<'_>) -> Option<SessionConfig> {
     let mut config = SessionConfig::new(negotiation);
     let choice = octets.octet();
     config.login = if choice & 1 == 1 { Login::Host } else { Login::Session };
-    config.renewal = [Renewal::Ahead, Renewal::AtEnd, Renewal::Overlap][usize::from(choice >> 1) % 3];
+    config.renewal =
+        [Renewal::Ahead, Renewal::AtEnd, Renewal::Overlap][usize::from(choice >> 1) % 3];
     config.limits = SessionLimits {
-        session_ms: octets.one_of(&[None, Some(1), Some(60_000), Some(86_400_000), Some(604_800_000)]),
+        session_ms: octets.one_of(&[
+            None,
+            Some(1),
+            Some(60_000),
+            Some(86_400_000),
+            Some(604_800_000),
+        ]),
         ends_with_token: choice & 0x40 == 0,
         ..SessionLimits::default()
     };
@@ -207,7 +250,8 @@ impl Host {
             13 => self.handle(Input::Line { ticket, line: octets.one_of(LINES).to_owned() }),
             14 => self.handle(Input::Drained { ticket }),
             15 | 16 => {
-                let lines = (0..=octets.octet() % 4).map(|_| octets.one_of(LINES)).collect::<Vec<_>>();
+                let lines =
+                    (0..=octets.octet() % 4).map(|_| octets.one_of(LINES)).collect::<Vec<_>>();
                 self.receive(ticket, format!("{}\r\n", lines.join("\r\n")).as_bytes());
             }
             17 => self.receive(ticket, octets.some()),
@@ -245,22 +289,29 @@ impl Host {
         let stops = input == Input::Stop;
         let plan = self.session.handle(self.now_ms, input.clone());
         assert_eq!(plan, self.twin.handle(self.now_ms, input), "two sessions of one seed differ");
-        self.judge(plan, &before);
+        let taken = self.judge(plan, &before);
         self.stopped |= stops;
         if stops {
             assert!(self.open.is_empty(), "a stop leaves {:?} open", self.open);
         }
-        self.at_rest();
+        if taken {
+            self.at_rest();
+        }
     }
 
     fn receive(&mut self, ticket: u64, bytes: &[u8]) {
         let before = (self.session.status(), self.session.snapshot());
         let plan = self.session.receive(self.now_ms, ticket, bytes);
-        assert_eq!(plan, self.twin.receive(self.now_ms, ticket, bytes), "two sessions of one seed differ");
+        assert_eq!(
+            plan,
+            self.twin.receive(self.now_ms, ticket, bytes),
+            "two sessions of one seed differ"
+        );
         let misuse = matches!(plan, Err(Misuse::Finished));
         assert!(!misuse, "a negotiation that is over is still asked");
-        self.judge(plan, &before);
-        self.at_rest();
+        if self.judge(plan, &before) {
+            self.at_rest();
+        }
     }
 
     fn sent(&mut self, ticket: u64, bytes: &[u8]) {
@@ -268,14 +319,26 @@ impl Host {
         self.twin.sent(ticket, bytes);
     }
 
-    fn judge(&mut self, plan: Result<Plan, Misuse>, before: &(mailbearer::Status, Vec<u8>)) {
+    /// False where the call was wrong.
+    fn judge(&mut self, plan: Result<Plan, Misuse>, before: &(Status, Vec<u8>)) -> bool {
         let Ok(plan) = plan else {
-            assert_eq!((self.session.status(), self.session.snapshot()), *before, "a misuse changes the session");
-            return;
+            assert_eq!(
+                (self.session.status(), self.session.snapshot()),
+                *before,
+                "a misuse changes the session"
+            );
+            return false;
         };
         assert!(plan.actions.len() <= ACTIONS_MAX, "a plan without bound: {:?}", plan.actions);
-        assert!(plan.wake_at_ms.is_none_or(|at_ms| at_ms > self.now_ms || self.now_ms == u64::MAX), "a wake in the past");
-        assert_eq!(plan.wake_at_ms.is_some(), plan.wake_reason.is_some(), "a wake without a reason");
+        assert!(
+            plan.wake_at_ms.is_none_or(|at_ms| at_ms > self.now_ms || self.now_ms == u64::MAX),
+            "a wake in the past"
+        );
+        assert_eq!(
+            plan.wake_at_ms.is_some(),
+            plan.wake_reason.is_some(),
+            "a wake without a reason"
+        );
         let shown = format!("{plan:?} {:?} {:?}", self.session, self.session.status());
         assert!(!shown.contains("CANARY"), "a token in the debug output: {shown}");
         self.wake_at_ms = plan.wake_at_ms;
@@ -284,9 +347,14 @@ impl Host {
         }
         let waits = matches!(
             self.session.phase(),
-            SessionPhase::Waiting | SessionPhase::FetchingToken | SessionPhase::Connecting | SessionPhase::LoggingIn | SessionPhase::Renewing
+            SessionPhase::Waiting
+                | SessionPhase::FetchingToken
+                | SessionPhase::Connecting
+                | SessionPhase::LoggingIn
+                | SessionPhase::Renewing
         );
         assert!(!waits || plan.wake_at_ms.is_some(), "{} for ever", self.session.phase());
+        true
     }
 
     /// An early tick is harmless: nothing is left to be ordered.
@@ -357,15 +425,22 @@ impl Host {
         let message = |text: &String| {
             let token = AccessToken::new(text).expect("a token");
             let mechanism = negotiation.mechanisms[0];
-            initial_response(mechanism, &negotiation.identity, &negotiation.endpoint, &token).expect("a message")
+            initial_response(mechanism, &negotiation.identity, &negotiation.endpoint, &token)
+                .expect("a message")
         };
-        let sent = self.tokens.iter().find(|text| contains(bytes, STANDARD.encode(message(text)).as_bytes()));
+        let sent = self
+            .tokens
+            .iter()
+            .find(|text| contains(bytes, STANDARD.encode(message(text)).as_bytes()));
         assert_eq!(sensitive, sent.is_some(), "sensitive is not told rightly");
         let Some(text) = sent.cloned() else { return };
         assert!(!self.refused.contains(&text), "a refused token is sent again");
         let before = self.sent_by.insert(ticket, text);
         // The one more try in two steps, which only SMTP has.
-        assert!(before.is_none() || negotiation.endpoint.protocol == Protocol::Smtp, "a token is sent twice");
+        assert!(
+            before.is_none() || negotiation.endpoint.protocol == Protocol::Smtp,
+            "a token is sent twice"
+        );
     }
 
     fn count(&mut self, name: &'static str) {
@@ -374,15 +449,20 @@ impl Host {
         while times.front().is_some_and(|at_ms| at_ms.saturating_add(60_000) < self.now_ms) {
             times.pop_front();
         }
-        assert!(times.len() <= ORDERS_PER_MINUTE || self.now_ms > u64::MAX / 2, "{name} comes too often");
+        assert!(
+            times.len() <= ORDERS_PER_MINUTE || self.now_ms > u64::MAX / 2,
+            "{name} comes too often"
+        );
     }
 
     /// What outlives the process holds no secret, and can be restored.
     fn snapshot(&self) {
         let written = self.session.snapshot();
         assert!(!contains(&written, b"CANARY"), "a token in the snapshot");
-        let restored = Session::restore(self.config.clone(), &written, self.now_ms, 1).expect("its own snapshot");
-        let again = Session::restore(self.config.clone(), &restored.snapshot(), self.now_ms, 1).expect("its own");
+        let restored = Session::restore(self.config.clone(), &written, self.now_ms, 1)
+            .expect("its own snapshot");
+        let again = Session::restore(self.config.clone(), &restored.snapshot(), self.now_ms, 1)
+            .expect("its own");
         assert_eq!(restored.snapshot(), again.snapshot(), "a snapshot that changes");
     }
 }

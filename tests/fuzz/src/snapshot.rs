@@ -3,7 +3,7 @@
 //! Input: an octet that chooses; then either a snapshot, or a JSON object whose members replace those of a real one, with
 //! its checksum made right.
 
-use mailbearer::{Input, Provider, Protocol, Identity, Session, SessionConfig};
+use mailbearer::{Identity, Input, Protocol, Provider, Session, SessionConfig};
 use serde_json::Value;
 
 use crate::octets::Octets;
@@ -15,7 +15,8 @@ pub fn check(data: &[u8]) {
     let raw = octets.flag();
     let config = || {
         let identity = Identity::new("joe@gmail.com");
-        SessionConfig::for_provider(&Provider::gmail(), protocol, identity).expect("a configuration")
+        SessionConfig::for_provider(&Provider::gmail(), protocol, identity)
+            .expect("a configuration")
     };
     let now_ms = 1_000_000;
     let rest = octets.rest();
@@ -43,7 +44,9 @@ fn forged(config: SessionConfig, members: &[u8]) -> Vec<u8> {
     let real = String::from_utf8(real).expect("text");
     let (first, content) = real.split_once('\n').expect("two lines");
     let mut content: Value = serde_json::from_str(content).expect("JSON");
-    if let (Value::Object(object), Ok(Value::Object(members))) = (&mut content, serde_json::from_slice(members)) {
+    if let (Value::Object(object), Ok(Value::Object(members))) =
+        (&mut content, serde_json::from_slice(members))
+    {
         object.extend(members);
     }
     let content = content.to_string();

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use mailbearer::limits::SERVER_TEXT_CHARS_MAX;
 use mailbearer::{
-    AccessToken, Cause, Endpoint, Identity, Mechanism, Phase, Protocol, Rejection, TOKEN_OCTETS_MAX, Tls,
-    classify, initial_response, read_rejection,
+    AccessToken, Cause, Endpoint, Identity, Mechanism, Phase, Protocol, Rejection,
+    TOKEN_OCTETS_MAX, Tls, classify, initial_response, read_rejection,
 };
 
 use crate::octets::{Octets, contains};
@@ -47,9 +47,13 @@ fn challenge_of_json(json: &[u8]) {
     // Told apart from the standard alphabet by its own characters only.
     let url_safe = URL_SAFE.encode(json);
     if url_safe.contains(['-', '_']) {
-        assert_eq!(read_rejection(&format!("+ {url_safe}")), read_rejection(&format!("+ {packed}")));
+        assert_eq!(
+            read_rejection(&format!("+ {url_safe}")),
+            read_rejection(&format!("+ {packed}"))
+        );
     }
-    let read: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(json).ok();
+    let read: Option<serde_json::Map<String, serde_json::Value>> =
+        serde_json::from_slice(json).ok();
     if read.is_none() {
         assert_eq!(rejection, Rejection::default(), "read out of no object");
         return;
@@ -78,7 +82,10 @@ fn shown_safely(rejection: &Rejection) {
 fn shown(text: &str) {
     assert!(text.chars().count() <= SERVER_TEXT_CHARS_MAX, "text without bound");
     assert!(!text.chars().any(char::is_control), "text with controls: {text:?}");
-    assert!(!text.contains(['\u{202e}', '\u{2066}', '\u{2028}']), "text that turns around: {text:?}");
+    assert!(
+        !text.contains(['\u{202e}', '\u{2066}', '\u{2028}']),
+        "text that turns around: {text:?}"
+    );
 }
 
 fn reply(mut octets: Octets<'_>) {
@@ -126,7 +133,10 @@ fn message(mut octets: Octets<'_>) {
     let identity = Identity { user, authzid: (!authzid.is_empty()).then_some(authzid) };
     let endpoint = Endpoint::new(protocol, Tls::Implicit, &host);
     let Ok(message) = initial_response(mechanism, &identity, &endpoint, &token) else { return };
-    assert!(!message.iter().any(|octet| b"\0\r\n".contains(octet)), "a message that breaks its line");
+    assert!(
+        !message.iter().any(|octet| b"\0\r\n".contains(octet)),
+        "a message that breaks its line"
+    );
     let fields: Vec<&[u8]> = message.split(|octet| *octet == 1).collect();
     let bearer = format!("auth=Bearer {text}");
     let name = identity.authzid.as_ref().unwrap_or(&identity.user);
@@ -136,7 +146,10 @@ fn message(mut octets: Octets<'_>) {
         }
         Mechanism::OAuthBearer => {
             let header = String::from_utf8_lossy(fields[0]).into_owned();
-            let escaped = header.strip_prefix("n,a=").and_then(|rest| rest.strip_suffix(',')).expect("a GS2 header");
+            let escaped = header
+                .strip_prefix("n,a=")
+                .and_then(|rest| rest.strip_suffix(','))
+                .expect("a GS2 header");
             assert!(!escaped.contains(','), "the name ends its field");
             assert_eq!(&escaped.replace("=2C", ",").replace("=3D", "="), name);
             assert_eq!(fields[1], format!("host={host}").as_bytes());

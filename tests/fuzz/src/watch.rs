@@ -55,7 +55,11 @@ fn expand(turn: &[u8]) -> Vec<u8> {
         match octets.octet() {
             AGAIN => {
                 let times = usize::from(octets.octet()).pow(2);
-                let line = written.split_inclusive(|octet| *octet == b'\n').next_back().unwrap_or_default().to_vec();
+                let line = written
+                    .split_inclusive(|octet| *octet == b'\n')
+                    .next_back()
+                    .unwrap_or_default()
+                    .to_vec();
                 written.extend(line.repeat(times.min(TURN_OCTETS_MAX / line.len().max(1))));
             }
             octet => written.push(octet),
@@ -93,7 +97,10 @@ fn bounded(aftermath: &Aftermath) {
             let name = selected.as_ref().map_or(0, |mailbox| mailbox.name.len());
             assert!(name <= 3 * 2 * WATCHED_LINE_OCTETS_MAX, "a name without bound");
             assert!(unanswered.len() <= PIPELINE_MAX + 2, "commands without bound");
-            assert!(unanswered.iter().all(|one| one.chars().count() <= 64 + 1 + 24), "a command without bound");
+            assert!(
+                unanswered.iter().all(|one| one.chars().count() <= 64 + 1 + 24),
+                "a command without bound"
+            );
         }
         Aftermath::Pop3 { uncommitted_deletes } => {
             assert!(uncommitted_deletes.len() <= DELETIONS_MAX + 1, "deletions without bound");

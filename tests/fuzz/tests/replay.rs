@@ -9,7 +9,10 @@ use mailbearer_fuzz::TARGETS;
 fn every_corpus_keeps_the_rules() {
     for (name, check) in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-        let mut files: Vec<_> = fs::read_dir(&folder).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
+        let mut files: Vec<_> = fs::read_dir(&folder)
+            .expect("a corpus")
+            .map(|entry| entry.expect("a file").path())
+            .collect();
         files.sort();
         assert!(files.len() >= 10, "{name} has {} files", files.len());
         for file in files {

@@ -90,7 +90,9 @@ impl Reference {
     pub(super) fn aftermath(&self) -> Aftermath {
         match &self.side {
             Side::Imap(side) => side.aftermath(),
-            Side::Pop3(side) => Aftermath::Pop3 { uncommitted_deletes: side.deletions.iter().copied().collect() },
+            Side::Pop3(side) => {
+                Aftermath::Pop3 { uncommitted_deletes: side.deletions.iter().copied().collect() }
+            }
             Side::Smtp(side) => Aftermath::Smtp { submission: side.submission() },
         }
     }
@@ -103,8 +105,12 @@ impl Reference {
                     && side.client.line.is_empty()
                     && side.server.literal == 0
             }
-            Side::Pop3(side) => side.commands.is_empty() && side.body.is_none() && side.client.is_empty(),
-            Side::Smtp(side) => side.commands.is_empty() && !side.transaction && side.client.is_empty(),
+            Side::Pop3(side) => {
+                side.commands.is_empty() && side.body.is_none() && side.client.is_empty()
+            }
+            Side::Smtp(side) => {
+                side.commands.is_empty() && !side.transaction && side.client.is_empty()
+            }
         }
     }
 }
@@ -169,7 +175,7 @@ struct Command {
     tag: String,
     verb: String,
     shown: String,
-    /// Of SELECT and EXAMINE: the name's octets in literals, the rest of the mailbox.
+    /// The octets of its literals; of SELECT and EXAMINE they are the mailbox's name.
     literal: Vec<u8>,
     mailbox: Mailbox,
 }
@@ -186,7 +192,8 @@ impl Imap {
         let is_data = if continued {
             true
         } else if let Some(rest) = first.strip_prefix(b"* ") {
-            let word = rest.split(|octet| *octet == b' ').next().unwrap_or_default().to_ascii_uppercase();
+            let word =
+                rest.split(|octet| *octet == b' ').next().unwrap_or_default().to_ascii_uppercase();
             match word.as_slice() {
                 b"BYE" if self.logout => false,
                 b"BYE" => {
@@ -241,8 +248,7 @@ impl Imap {
         match command.verb.as_str() {
             "SELECT" | "EXAMINE" => {
                 let read_only = command.verb == "EXAMINE" || rest.starts_with(b"[READ-ONLY]");
-                let name = command.mailbox.name.clone() + &text(&command.literal);
-                self.selected = ok.then(|| Mailbox { name, read_only, ..command.mailbox });
+                self.selected = ok.then_some(Mailbox { read_only, ..command.mailbox });
             }
             "CLOSE" | "UNSELECT" if ok => self.selected = None,
             "IDLE" => self.idling = false,
@@ -252,7 +258,11 @@ impl Imap {
     }
 
     fn code(&mut self, status_text: &[u8]) {
-        let select = self.commands.iter_mut().rev().find(|one| one.verb == "SELECT" || one.verb == "EXAMINE");
+        let select = self
+            .commands
+            .iter_mut()
+            .rev()
+            .find(|one| one.verb == "SELECT" || one.verb == "EXAMINE");
         let status_text = text(status_text);
         let (Some(command), Some(inside)) = (select, status_text.strip_prefix('[')) else { return };
         let inside = inside.split(']').next().unwrap_or_default();
@@ -291,7 +301,10 @@ impl Imap {
             self.client.continued = true;
             return None;
         }
-        let command = self.open.take()?;
+        let mut command = self.open.take()?;
+        if matches!(command.verb.as_str(), "SELECT" | "EXAMINE") {
+            command.mailbox.name.push_str(&text(&command.literal));
+        }
         self.idling |= command.verb == "IDLE";
         self.logout |= command.verb == "LOGOUT";
         self.commands.push_back(command);
@@ -303,7 +316,9 @@ impl Imap {
         Aftermath::Imap {
             selected: self.selected.clone(),
             idling: self.idling,
-            unanswered: in_flight.map(|command| format!("{} {}", command.tag, command.shown)).collect(),
+            unanswered: in_flight
+                .map(|command| format!("{} {}", command.tag, command.shown))
+                .collect(),
         }
     }
 }
@@ -316,7 +331,10 @@ impl Command {
         let arguments = words.next().unwrap_or_default();
         let mut shown = verb.clone();
         if verb == "UID" {
-            shown = format!("UID {}", arguments.split(' ').next().unwrap_or_default().to_ascii_uppercase());
+            shown = format!(
+                "UID {}",
+                arguments.split(' ').next().unwrap_or_default().to_ascii_uppercase()
+            );
         }
         shown.retain(|one| one.is_ascii_alphabetic() || one == ' ');
         shown.truncate(24);
@@ -360,7 +378,9 @@ fn literal(line: &[u8]) -> Size {
     let Some(line) = line.strip_suffix(b"}") else { return Size::None };
     let Some(open) = line.iter().rposition(|octet| *octet == b'{') else { return Size::None };
     let inside = &line[open + 1..];
-    if !inside.iter().any(u8::is_ascii_digit) || inside.iter().any(|octet| !b"0123456789+-".contains(octet)) {
+    if !inside.iter().any(u8::is_ascii_digit)
+        || inside.iter().any(|octet| !b"0123456789+-".contains(octet))
+    {
         return Size::None;
     }
     if inside.iter().any(|octet| b"+-".contains(octet)) {
@@ -415,7 +435,11 @@ impl Pop3 {
         let line = take_line(&mut self.server, octet)?;
         let (ok, err) = (line.starts_with("+OK"), line.starts_with("-ERR"));
         if !ok && !err {
-            return if line.starts_with("* BYE") { ends(Protocol::Pop3, &[&line]) } else { violation("not-a-reply") };
+            return if line.starts_with("* BYE") {
+                ends(Protocol::Pop3, &[&line])
+            } else {
+                violation("not-a-reply")
+            };
         }
         let Some(command) = self.commands.pop_front() else {
             return if ok { violation("unasked-reply") } else { ends(Protocol::Pop3, &[&line]) };
@@ -445,7 +469,9 @@ impl Pop3 {
         }
         let verdict = classify(Protocol::Pop3, Phase::MidSession, &[line]);
         let ends = match verdict.cause {
-            Cause::IdleTimeout | Cause::Shutdown | Cause::SessionLimit | Cause::TokenExpired => true,
+            Cause::IdleTimeout | Cause::Shutdown | Cause::SessionLimit | Cause::TokenExpired => {
+                true
+            }
             Cause::ProtocolDisabled => !self.worked,
             _ => false,
         };
@@ -454,14 +480,16 @@ impl Pop3 {
 
     fn sent(&mut self, octet: u8) -> Seen {
         let line = take_line(&mut self.client, octet)?;
-        let words: Vec<String> = line.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
+        let words: Vec<String> =
+            line.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["DELE", number, ..] => self.deletions.extend(number.parse::<u32>().ok()),
             ["QUIT", ..] => self.quit = true,
             _ => {}
         }
         self.commands.push_back(line);
-        (self.commands.len() > PIPELINE_MAX || self.deletions.len() > DELETIONS_MAX).then_some(Outcome::Doubt)
+        (self.commands.len() > PIPELINE_MAX || self.deletions.len() > DELETIONS_MAX)
+            .then_some(Outcome::Doubt)
     }
 }
 
@@ -487,7 +515,9 @@ enum Asked {
     Mail,
     Recipient,
     Data,
-    Chunk { last: bool },
+    Chunk {
+        last: bool,
+    },
     /// The message, whole.
     Message,
     Reset,
@@ -537,7 +567,10 @@ impl Smtp {
     }
 
     fn refused(&self, asked: Option<Asked>, line: &str) -> Seen {
-        let quoted = matches!(asked, Some(Asked::Recipient | Asked::Data | Asked::Chunk { .. } | Asked::Message));
+        let quoted = matches!(
+            asked,
+            Some(Asked::Recipient | Asked::Data | Asked::Chunk { .. } | Asked::Message)
+        );
         let line = if quoted { server_own(line) } else { line };
         let words = line.to_ascii_lowercase();
         let farewells = ["closing connection", "closing transmission", "disconnecting", "goodbye"];
@@ -566,7 +599,8 @@ impl Smtp {
             return None;
         }
         let line = take_line(&mut self.client, octet)?;
-        let words: Vec<String> = line.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
+        let words: Vec<String> =
+            line.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let asked = match words.as_slice() {
             ["MAIL", ..] => Asked::Mail,
@@ -610,6 +644,7 @@ impl Smtp {
 /// The codes of a reply, without what it quotes of others.
 fn server_own(line: &str) -> &str {
     let enhanced = line.get(4..).unwrap_or_default().split(' ').next().unwrap_or_default();
-    let is_code = enhanced.contains('.') && enhanced.bytes().all(|one| one.is_ascii_digit() || one == b'.');
+    let is_code =
+        enhanced.contains('.') && enhanced.bytes().all(|one| one.is_ascii_digit() || one == b'.');
     if is_code { &line[..4 + enhanced.len()] } else { &line[..3] }
 }
