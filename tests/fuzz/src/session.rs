@@ -273,7 +273,7 @@ impl Host {
         // Most often another one; else one from a cache.
         let number = if choice < 0xd0 { self.tokens.len() } else { usize::from(choice & 3) };
         let text = format!("ya29.CANARY-{number:06}-CANARY");
-        if number == self.tokens.len() {
+        if !self.tokens.contains(&text) {
             self.tokens.push(text.clone());
         }
         let token = AccessToken::new(&text).expect("a token");
