@@ -330,9 +330,9 @@ mod tests {
     #[test]
     fn a_refused_chunk_is_written_to_its_end() {
         let mut watch = Watch::new(Protocol::Smtp);
-        watch.sent(b"MAIL FROM:<a@b>\r\nBDAT 6\r\nfirst\nBDAT 6 LAST\r\nQU");
+        watch.sent(b"MAIL FROM:<a@b>\r\nBDAT 6\r\nfirst\nBDAT 8 LAST\r\nx\n");
         watch.received(b"250 ok\r\n554 no\r\n");
-        watch.sent(b"IT\r\n");
+        watch.sent(b"QUIT\r\n");
         assert_eq!(submission(&watch), Submission::Unknown);
         assert!(watch.received(b"421 bye\r\n").ending.is_some(), "content is no QUIT");
     }
