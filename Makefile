@@ -75,6 +75,7 @@ bench:
 lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Rust: format, lints, documentation, licences"
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features -p mailbearer
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
