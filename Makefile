@@ -7,23 +7,42 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases fuzz fuzz-replay bench lint test-rust test-python clean
+.PHONY: demo test cases fuzz fuzz-replay bench lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
-RUNTIMES ?= rust python
+RUNTIMES ?= rust python node kotlin swift
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= watch negotiation session snapshot texts
 VENV := .cache/venv
 TOOLS := .cache/tools
+NODE_APP := .cache/node
+# Swift 6, in a Debian root that is set up once.
+SWIFT_ROOT ?= .cache/swift
+SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
+SWIFT_LIBRARIES := $(abspath target/mobile)
+SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
+# The runners work in folders of their own.
+ifdef MAILBEARER_CASES
+override MAILBEARER_CASES := $(abspath $(MAILBEARER_CASES))
+export MAILBEARER_CASES
+endif
 SAY := @printf '\n\033[1m== %s\033[0m\n'
 
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+
+NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml LICENSE-MIT -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
+    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
+
+KOTLIN := target/kotlin
+KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
+MOBILE_SOURCES := $(shell find bindings/mobile core/src Cargo.toml Cargo.lock -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name native.sh \))
+KOTLIN_SOURCES := $(shell find bindings/mobile/kotlin -type f \( -name '*.kt' -o -name pom.xml \) -not -path '*/target/*')
 
 demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust fuzz-replay test-python cases
+test: lint test-rust fuzz-replay test-python test-node test-kotlin test-swift cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -43,16 +62,43 @@ test-python: $(VENV)/installed
 	$(SAY) "Python: the examples in the documentation"
 	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
 
-cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed)
+test-node: $(NODE_APP)/installed
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Node: the package as users install it, against real servers and the testing server"
+	node/node_modules/.bin/tsc -p node/test
+	cargo build --locked -q -p mailbearer-node --features probe
+	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
+
+test-kotlin: $(KOTLIN)/native
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
+	cd bindings/mobile/kotlin && mvn -B -ntp package
+
+test-swift: $(VENV)/installed
+	$(SAY) "Swift: the library, and the code that calls it"
+	bindings/mobile/swift/native.sh
+	$(SAY) "Swift: the package against the testing server; a warning is an error"
+	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS)
+
+cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
+    $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
 	$(SAY) "The cases in: $(RUNTIMES)"
-	@status=0; \
+	@rm -rf target/cases; mkdir -p target/cases; status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
-	        rust) cargo test --locked -q -p mailbearer --test cases || status=1 ;; \
-	        python) $(VENV)/bin/python python/tests/cases_runner.py || status=1 ;; \
-	        *) echo "there is no runner for $$runtime"; status=1 ;; \
-	    esac; \
-	done; exit $$status
+	        rust) cargo test --locked -q -p mailbearer --test cases ;; \
+	        python) $(VENV)/bin/python python/tests/cases_runner.py ;; \
+	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
+	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
+	            org.mailbearer.CasesRunnerKt ;; \
+	        swift) bindings/mobile/swift/native.sh && \
+	            cd bindings/mobile/swift && $(SWIFT) run --quiet $(SWIFT_FLAGS) mailbearer-cases ;; \
+	        *) echo "there is no runner for $$runtime"; false ;; \
+	    esac | tee target/cases/$$runtime.txt || status=1; \
+	done; \
+	$(PYTHON) tests/cases/side_by_side.py target/cases || status=1; exit $$status
 
 fuzz-replay:
 	$(SAY) "Fuzzing: every file of the corpora keeps the rules"
@@ -72,7 +118,7 @@ bench:
 	$(SAY) "The cost of the machines: only the ratios are to be compared"
 	cargo run --locked -q --release -p mailbearer-bench
 
-lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
+lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Rust: format, lints, documentation, licences"
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
@@ -84,6 +130,8 @@ lint: $(VENV)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff format --check --config python/pyproject.toml python tests/servers
 	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers
 	cd python && ../$(VENV)/bin/mypy
+	$(SAY) "Node: format, types, package"
+	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/bin/python:
 	$(SAY) "Python: a virtual environment in $(VENV)"
@@ -99,6 +147,29 @@ $(VENV)/installed: $(VENV)/bin/python $(PYTHON_SOURCES)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
 	touch $@
 
+node/node_modules: node/package.json node/package-lock.json
+	$(SAY) "Node: the packages for development"
+	cd node && npm ci --loglevel=error
+	touch $@
+
+# The tarballs are built and installed as users get them, into a new project.
+$(NODE_APP)/installed: node/node_modules $(NODE_SOURCES)
+	$(SAY) "Node: the package is built, packed and installed"
+	cd node && npm run build && node pack.mjs ../target/npm && node install.mjs ../target/npm ../$(NODE_APP)
+	touch $@
+
+$(KOTLIN)/native: $(MOBILE_SOURCES)
+	$(SAY) "The library for mobile apps, and the Kotlin code that calls it"
+	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
+	bindings/mobile/kotlin/native.sh
+	touch $@
+
+# The runner of the cases is among the tests, which `make test-kotlin` runs.
+$(KOTLIN)/jars: $(KOTLIN)/native $(KOTLIN_SOURCES)
+	$(SAY) "Kotlin: the jars"
+	cd bindings/mobile/kotlin && mvn -B -ntp -q package -DskipTests
+	touch $@
+
 $(TOOLS)/bin/cargo-deny:
 	$(SAY) "cargo-deny is built (once; some minutes)"
 	cargo install -q --locked --root $(TOOLS) cargo-deny@0.20.2
@@ -108,4 +179,4 @@ $(TOOLS)/bin/cargo-fuzz:
 	cargo install -q --locked --root $(TOOLS) cargo-fuzz@0.13.2
 
 clean:
-	rm -rf target .cache
+	rm -rf target .cache bindings/mobile/kotlin/*/target

@@ -1,5 +1,6 @@
 //! Why something did not work, how sure that is, and what to do: [`Failure`], [`Verdict`], [`Cause`], [`Advice`].
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
@@ -187,8 +188,8 @@ pub struct Failure {
     pub wait_ms: Option<u64>,
     /// Address where the user must go. It comes from the server: show it, and never open it unasked.
     pub url: Option<String>,
-    /// What exactly was wrong, in words of this library.
-    pub detail: &'static str,
+    /// What exactly was wrong, in words of this library or of the host.
+    pub detail: Cow<'static, str>,
 }
 
 impl Failure {
@@ -202,11 +203,12 @@ impl Failure {
             rejection: None,
             wait_ms: verdict.wait_ms,
             url: verdict.url,
-            detail: "",
+            detail: Cow::Borrowed(""),
         }
     }
 
-    pub(crate) fn new(cause: Cause, advice: Advice, detail: &'static str) -> Self {
+    pub(crate) fn new(cause: Cause, advice: Advice, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
         Self { detail, ..Self::from_verdict(Verdict::new(cause, advice, Certainty::Inferred, "")) }
     }
 
@@ -218,7 +220,7 @@ impl Failure {
     /// assert!(failure.to_string().starts_with("TLS failed"));
     /// ```
     #[must_use]
-    pub fn of_host(cause: Cause, detail: &'static str) -> Self {
+    pub fn of_host(cause: Cause, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(cause, default_advice(cause), detail)
     }
 }

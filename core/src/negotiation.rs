@@ -813,7 +813,7 @@ impl Negotiation {
             cause,
             advice: default_advice(cause),
             certainty: Certainty::Inferred,
-            detail,
+            detail: detail.into(),
             ..failure
         }
     }
@@ -830,7 +830,7 @@ impl Negotiation {
             cause,
             advice: default_advice(cause),
             certainty: Certainty::Inferred,
-            detail,
+            detail: detail.into(),
             ..failure
         }
     }

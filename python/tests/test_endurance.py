@@ -191,7 +191,7 @@ def send_messages(account: Account) -> dict[str, int]:
                     number += 1
                 pending = False
             while account.expiries < EXPIRIES:
-                if armed == outcomes["found_sent"] and chance.random() < 0.002:
+                if armed == outcomes["found_sent"] and chance.random() < 0.002 / TOKEN_SECONDS:
                     # The connection will be lost between the final dot and its reply.
                     server.set_fault("after_dot", "drop")
                     armed += 1

@@ -254,49 +254,67 @@ def test_pop3_deletions_are_committed_when_the_block_is_left_and_not_when_it_is_
 # ---- Tokens that are refused, and sources that fail -----------------------------------------------------------------
 
 
-def needs_user(server: Server, token: Any, log: Log, **options: Any) -> mailbearer.NeedsUser:
-    sessions = mailbearer.sessions("imap", USER, token, on_event=log, policy=QUICK, **server.at("imap"), **options)
-    with sessions, pytest.raises(mailbearer.NeedsUser) as caught:
-        next(sessions)
-    return caught.value
+@pytest.fixture(params=["blocking", "asyncio"])
+def needs_user(server: Server, request: pytest.FixtureRequest) -> Callable[..., mailbearer.NeedsUser]:
+    """Waits for a connection that never comes, and returns why."""
+
+    def blocking(token: Any, log: Log) -> None:
+        with mailbearer.sessions("imap", USER, token, on_event=log, policy=QUICK, **server.at("imap")) as sessions:
+            next(sessions)
+
+    def with_asyncio(token: Any, log: Log) -> None:
+        async def main() -> None:
+            settings = server.at("imap")
+            async with mailbearer.aio.sessions("imap", USER, token, on_event=log, policy=QUICK, **settings) as sessions:
+                await anext(sessions)
+
+        asyncio.run(main())
+
+    def run(token: Any, log: Log) -> mailbearer.NeedsUser:
+        with pytest.raises(mailbearer.NeedsUser) as caught:
+            (blocking if request.param == "blocking" else with_asyncio)(token, log)
+        return caught.value
+
+    return run
 
 
-def test_two_refusals_ask_the_user_and_no_third_is_made(server: Server) -> None:
+def test_two_refusals_ask_the_user_and_no_third_is_made(server: Server, needs_user: Any) -> None:
     log = Log()
-    error = needs_user(server, lambda: server.issue_token(USER, lifetime=0.0), log)
+    error = needs_user(lambda: server.issue_token(USER, lifetime=0.0), log)
     assert error.cause == "token_rejected"
     assert error.advice == "ask_user"
     assert [event.what for event in server.events()].count("refused") == 2
 
 
-def test_the_refused_token_handed_back_asks_the_user(server: Server) -> None:
+def test_the_refused_token_handed_back_asks_the_user(server: Server, needs_user: Any) -> None:
     log = Log()
-    error = needs_user(server, server.issue_token(USER, lifetime=0.0), log)
+    error = needs_user(server.issue_token(USER, lifetime=0.0), log)
     assert error.cause == "token_rejected"
     assert [event.what for event in server.events()].count("refused") == 1
 
 
-def test_a_source_that_fails_for_good_asks_the_user(server: Server) -> None:
+def test_a_source_that_fails_for_good_asks_the_user(needs_user: Any) -> None:
     def revoked() -> str:
         raise mailbearer.TokenSourceFailed("the consent is gone", permanent=True)
 
-    error = needs_user(server, revoked, Log())
+    error = needs_user(revoked, Log())
     assert error.cause == "token_unavailable"
     assert isinstance(error.__cause__, mailbearer.TokenSourceFailed)
 
 
-def test_a_source_that_gives_no_token_asks_the_user(server: Server) -> None:
-    assert needs_user(server, lambda: "two words", Log()).cause == "token_unavailable"
+def test_a_source_that_gives_no_token_asks_the_user(needs_user: Any) -> None:
+    assert needs_user(lambda: "two words", Log()).cause == "token_unavailable"
 
 
-def test_a_source_whose_tokens_have_expired_asks_the_user(server: Server) -> None:
+def test_a_source_whose_tokens_have_expired_asks_the_user(server: Server, needs_user: Any) -> None:
     log = Log()
-    assert needs_user(server, lambda: (server.issue_token(USER), 0.0), log).cause == "token_expired"
+    assert needs_user(lambda: (server.issue_token(USER), 0.0), log).cause == "token_expired"
     assert log.of("connecting") == []
     assert len(log.of("fetching_token")) == 2
 
 
-def test_a_source_that_raises_is_asked_again_later(server: Server) -> None:
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_source_that_raises_is_asked_again_later(server: Server, blocking: bool) -> None:
     log = Log()
     calls = []
 
@@ -306,8 +324,16 @@ def test_a_source_that_raises_is_asked_again_later(server: Server) -> None:
             raise ConnectionError("no route")
         return source(server)()
 
-    with mailbearer.sessions("imap", USER, broken, on_event=log, policy=QUICK, **server.at("imap")) as sessions:
-        assert next(sessions).client.noop()[0] == "OK"
+    async def main() -> None:
+        settings = server.at("imap")
+        async with mailbearer.aio.sessions("imap", USER, broken, on_event=log, policy=QUICK, **settings) as sessions:
+            assert (await anext(sessions)).generation == 1
+
+    if blocking:
+        with mailbearer.sessions("imap", USER, broken, on_event=log, policy=QUICK, **server.at("imap")) as sessions:
+            assert next(sessions).client.noop()[0] == "OK"
+    else:
+        asyncio.run(main())
     assert len(log.of("token_failed")) == 3
     waits = [event.seconds for event in log.of("waiting")]
     assert all(wait is not None and wait <= 0.25 for wait in waits)

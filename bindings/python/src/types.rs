@@ -322,13 +322,8 @@ pub(crate) fn failure_of_fields(
 
 /// A failure that the host saw: of TLS, of a deadline, of the connection.
 #[pyfunction]
-pub(crate) fn failure_of_host(cause: &str, detail: &str) -> PyResult<PyFailure> {
-    let cause = crate::session::cause(cause)?;
-    let mut failure: PyFailure = Failure::of_host(cause, "").into();
-    if !detail.is_empty() {
-        failure.sentence = failure.sentence.replacen(". ", &format!(" ({detail}). "), 1);
-    }
-    Ok(failure)
+pub(crate) fn failure_of_host(cause: &str, detail: String) -> PyResult<PyFailure> {
+    Ok(Failure::of_host(crate::session::cause(cause)?, detail).into())
 }
 
 /// What the host saw of the end of a session.

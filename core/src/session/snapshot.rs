@@ -195,7 +195,7 @@ fn failure_from_json(value: &Value) -> Option<Failure> {
         rejection: None,
         wait_ms: value.get("wait_ms").and_then(Value::as_u64),
         url: optional("url"),
-        detail: "before the restart",
+        detail: "before the restart".into(),
     })
 }
 

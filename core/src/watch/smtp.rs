@@ -99,6 +99,8 @@ impl SmtpWatch {
         let Some(code) = line.code else { return Err(violation("not-a-reply")) };
         // RFC 5321 section 3.8: 421 may come in place of any reply.
         if code == *b"421" {
+            // Section 4.2.5: nothing was taken for which this came in place of the reply.
+            self.commands.clear();
             return if self.quit { Ok(()) } else { Err(ending(Protocol::Smtp, &[&line.refusal])) };
         }
         if self.partial_code.is_some_and(|first| first != code) {
@@ -312,6 +314,17 @@ mod tests {
         watch.received(b"250 2.0.0 queued\r\n");
         assert_eq!(submission(&watch), Submission::Idle);
         assert!(watch.is_quiet());
+    }
+
+    #[test]
+    fn a_message_for_which_421_came_was_not_taken() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+        watch.received(b"250 ok\r\n250 ok\r\n354 go\r\n");
+        watch.sent(b"text\r\n.\r\n");
+        assert_eq!(submission(&watch), Submission::Unknown);
+        assert!(watch.received(b"421 4.7.0 Connection expired\r\n").ending.is_some());
+        assert_eq!(submission(&watch), Submission::NotAccepted);
     }
 
     #[test]

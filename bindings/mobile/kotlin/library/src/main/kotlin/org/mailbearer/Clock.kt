@@ -1,0 +1,60 @@
+package org.mailbearer
+
+import com.sun.jna.Function
+import com.sun.jna.Memory
+import com.sun.jna.NativeLibrary
+import com.sun.jna.Platform
+
+/**
+ * A clock that counts the time in which the machine sleeps, in milliseconds from any origin, and never runs backwards. On
+ * Android that is `Clock(SystemClock::elapsedRealtime)`.
+ */
+fun interface Clock {
+    /** The time now. */
+    fun nowMs(): Long
+}
+
+/** The clock of the machine. `System.nanoTime` stands still on Linux, Android and macOS while the machine sleeps. */
+internal object MachineClock : Clock {
+    private const val CLOCK_BOOTTIME_ON_LINUX = 7
+    private const val CLOCK_MONOTONIC_ON_MAC = 6
+    private val id: Int? =
+        when {
+            Platform.isLinux() || Platform.isAndroid() -> CLOCK_BOOTTIME_ON_LINUX
+            Platform.isMac() -> CLOCK_MONOTONIC_ON_MAC
+            else -> null
+        }
+    private val getTime: Function? = id?.let { NativeLibrary.getInstance("c").getFunction("clock_gettime") }
+
+    override fun nowMs(): Long {
+        val function = getTime ?: return System.nanoTime() / 1_000_000
+        // struct timespec: two longs of the machine.
+        val long = com.sun.jna.Native.LONG_SIZE.toLong()
+        Memory(2 * long).use { time ->
+            function.invokeInt(arrayOf(id, time))
+            return time.getNativeLong(0).toLong() * 1000 + time.getNativeLong(long).toLong() / 1_000_000
+        }
+    }
+}
+
+/** Notices that the machine slept, or was stopped, between two looks. */
+internal class SleepWatch(private val clock: Clock) {
+    private var wallMs = clock.nowMs()
+    private var awakeMs = System.nanoTime() / 1_000_000
+
+    /** Whether it slept since the last look. */
+    fun happened(): Boolean {
+        val (wall, awake) = clock.nowMs() to System.nanoTime() / 1_000_000
+        val (wallPassed, awakePassed) = wall - wallMs to awake - awakeMs
+        wallMs = wall
+        awakeMs = awake
+        return wallPassed - awakePassed > SLEPT_MS || awakePassed > LOOK_MS + STOPPED_MS
+    }
+
+    companion object {
+        /** Longest time between two looks, so that sleep is noticed soon after. */
+        const val LOOK_MS = 30_000L
+        private const val SLEPT_MS = 5_000L
+        private const val STOPPED_MS = 60_000L
+    }
+}

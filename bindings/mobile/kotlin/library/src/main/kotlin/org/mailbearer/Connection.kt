@@ -1,0 +1,167 @@
+package org.mailbearer
+
+import java.io.Closeable
+import java.io.IOException
+import java.io.InputStream
+import java.io.OutputStream
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.locks.ReentrantLock
+import javax.net.ssl.SSLSocket
+import kotlin.concurrent.withLock
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.suspendCancellableCoroutine
+import kotlinx.coroutines.withTimeoutOrNull
+
+/**
+ * A TLS connection that is logged in. Read and write in coroutines, or give [input] and [output] to blocking code. It can
+ * be used from many threads; octets of one write are never mixed with those of another.
+ *
+ * @property endpoint where it leads.
+ * @property mechanism how it was logged in.
+ * @property capabilities what the server said with the login that it can do; empty where it said nothing.
+ */
+open class Connection
+internal constructor(
+    private val link: Link,
+    val endpoint: Endpoint,
+    val mechanism: Mechanism,
+    val capabilities: List<String>,
+    leftover: ByteArray,
+) : Closeable {
+    /** How often the login waited for the server. */
+    val roundTrips: Int = link.roundTrips
+
+    /** How long connection and login took together. */
+    val loginTime: Duration = link.elapsed
+
+    private val socket: SSLSocket = link.secured
+    private val incoming = Incoming().apply { if (leftover.isNotEmpty()) put(leftover) }
+    private val writing = ReentrantLock()
+    private val pumped = CountDownLatch(1)
+    private val isClosed = AtomicBoolean()
+
+    /** `TLSv1.3`, for example. */
+    val tlsVersion: String
+        get() = socket.session.protocol
+
+    /** Reads from the server; octets that came behind the login come first. */
+    val input: InputStream
+        get() = incoming.stream
+
+    /** Writes to the server. */
+    val output: OutputStream =
+        object : OutputStream() {
+            override fun write(octet: Int) = send(byteArrayOf(octet.toByte()), 0, 1)
+
+            override fun write(bytes: ByteArray, offset: Int, count: Int) = send(bytes, offset, count)
+
+            override fun close() = this@Connection.close()
+        }
+
+    /** Reads what has come, at most [length] octets; -1 at the end. */
+    suspend fun read(into: ByteArray, offset: Int = 0, length: Int = into.size - offset): Int =
+        incoming.read(into, offset, length)
+
+    /** Reads a line, without its line end; `null` at the end. */
+    suspend fun readLine(): String? = incoming.readLine()?.decodeToString()
+
+    /** Writes all of it. A write that is cancelled half-way has lost the connection. */
+    suspend fun write(bytes: ByteArray): Unit = suspendCancellableCoroutine { continuation ->
+        continuation.invokeOnCancellation { link.abort() }
+        SOCKETS.execute { continuation.resumeWith(runCatching { send(bytes, 0, bytes.size) }) }
+    }
+
+    /** Writes a command, and its line end. */
+    suspend fun writeLine(line: String): Unit = write("$line\r\n".encodeToByteArray())
+
+    /** Closes the connection. */
+    override fun close() = shut()
+
+    override fun toString(): String =
+        "Connection(${endpoint.protocol.name.lowercase()} ${endpoint.host}:${endpoint.port})"
+
+    // ---- What a session adds -------------------------------------------------------------------------------------
+
+    /** Octets have come, and are given to the program next. */
+    internal open fun saw(bytes: ByteArray, count: Int) = Unit
+
+    /** The program has them. */
+    internal open fun delivered() = Unit
+
+    /** Octets are written next. */
+    internal open fun sends(bytes: ByteArray, offset: Int, count: Int) = Unit
+
+    /** The connection reached its end, or broke. */
+    internal open fun lost() = incoming.end(null)
+
+    /** Something went wrong that must not. */
+    internal open fun crashed(error: Exception) = incoming.end { IOException(error) }
+
+    // ---- Below ----------------------------------------------------------------------------------------------------
+
+    /** Begins to take what comes. */
+    internal fun begin() = SOCKETS.execute(::pump)
+
+    private fun pump() {
+        val chunk = ByteArray(READ_OCTETS)
+        try {
+            while (true) {
+                val count = socket.inputStream.read(chunk)
+                if (count < 0) break
+                saw(chunk, count)
+                incoming.put(chunk.copyOf(count))
+                delivered()
+            }
+        } catch (_: IOException) {
+            // A connection that broke has reached its end.
+        } catch (error: Exception) {
+            crashed(error)
+        }
+        lost()
+        pumped.countDown()
+    }
+
+    private fun send(bytes: ByteArray, offset: Int, count: Int): Unit = writing.withLock {
+        sends(bytes, offset, count)
+        if (isClosed.get()) throw closed()
+        try {
+            socket.outputStream.write(bytes, offset, count)
+        } catch (error: IOException) {
+            // The end is found by who reads, and there may be words of the server before it.
+            pumped.await(GOODBYE.inWholeMilliseconds, TimeUnit.MILLISECONDS)
+            sends(bytes, offset, 0)
+            throw error
+        }
+    }
+
+    /** Ends it for the program, at once and with this problem: what has come can still be read. */
+    internal fun cut(problem: () -> IOException) {
+        incoming.end(problem)
+        link.abort()
+    }
+
+    /** Closes it: the program is done with it. */
+    internal fun shut() {
+        if (!isClosed.compareAndSet(false, true)) return
+        incoming.end(::closed)
+        CLOSING.launch {
+            withTimeoutOrNull(GOODBYE) { link.close() }
+            link.abort()
+        }
+    }
+
+    internal fun closed() = MisuseException("the connection is closed")
+
+    private companion object {
+        /** For the goodbye of TLS. */
+        val GOODBYE = 1.seconds
+        val CLOSING = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+    }
+}

@@ -1,0 +1,52 @@
+package org.mailbearer
+
+import java.io.IOException
+
+/**
+ * Root of the exceptions of connections and sessions. It is an [IOException], because mail clients expect no other from a
+ * stream. The machines below ([Negotiation], [Watch], [Session]) throw [CoreException] for calls that are wrong.
+ */
+open class MailbearerException(message: String, cause: Throwable? = null) : IOException(message, cause)
+
+/** A setting cannot work. The text names the field and the place, never the value. */
+class ConfigException(message: String) : MailbearerException(message)
+
+/** The calling code is wrong: a call that does not fit. */
+class MisuseException(message: String) : MailbearerException(message)
+
+/**
+ * The token source threw, or gave something that is no token. What it threw is the cause.
+ *
+ * A source throws it by itself, with [permanent], where asking again is in vain until the user acts, as with OAuth's
+ * `invalid_grant`.
+ */
+class TokenSourceException(message: String, val permanent: Boolean = false, cause: Throwable? = null) :
+    MailbearerException(message, cause)
+
+/** The login did not work. The message is a sentence that a person can act on; [failure] has the facts. */
+open class LoginFailedException(val failure: Failure, cause: Throwable? = null) :
+    MailbearerException(failure.sentence, cause)
+
+/** A person must act before it makes sense to go on: [failure] says why, and what to do. */
+class NeedsUserException(failure: Failure, cause: Throwable? = null) : LoginFailedException(failure, cause)
+
+/** The program's own settings cannot work, or nothing helps: [failure] says why. */
+class GaveUpException(failure: Failure, cause: Throwable? = null) : LoginFailedException(failure, cause)
+
+/** The session is over, in the middle of what the program did with it. The next one follows. */
+class SessionEndedException(val verdict: Verdict) :
+    MailbearerException(failureOfHost(verdict.cause, "").sentence)
+
+/** A failure that the host saw: of TLS, of a deadline, of the connection. */
+internal fun failed(cause: Cause, detail: String): LoginFailedException =
+    LoginFailedException(failureOfHost(cause, detail))
+
+/** Runs what reads settings: what is wrong with them is the program's to mend. */
+internal inline fun <T> configuring(block: () -> T): T =
+    try {
+        block()
+    } catch (error: CoreException.Config) {
+        throw ConfigException(error.message ?: "a setting cannot work")
+    } catch (error: CoreException.Unknown) {
+        throw ConfigException(error.message ?: "a name is not known")
+    }

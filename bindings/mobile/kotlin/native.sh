@@ -1,0 +1,54 @@
+#!/bin/bash
+# Makes what the jars carry: the libraries, stripped, and the Kotlin code that calls them, in target/kotlin.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+
+# What an app may have to carry for this.
+readonly MOST_OCTETS=1572864
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+for pom in bindings/mobile/kotlin/pom.xml bindings/mobile/kotlin/*/pom.xml; do
+    grep -q "<version>$version</version>" "$pom" || { echo "$pom is not of version $version" >&2; exit 1; }
+done
+
+# Each for itself: together, the testing server's part of the core would get into the library for apps.
+cargo build --locked --profile mobile -p mailbearer-mobile
+cargo build --locked --profile mobile -p mailbearer-mobile-testing
+cargo build --locked -p mailbearer-bindgen
+rm -rf target/kotlin
+
+make_part() {
+    local part=$1 library=$2
+    local resources=target/kotlin/$part/resources/linux-x86-64
+    # UniFFI reads from the symbols, which are stripped afterwards.
+    target/debug/uniffi-bindgen generate "target/mobile/$library" --language kotlin --no-format \
+        --out-dir "target/kotlin/$part/kotlin"
+    mkdir -p "$resources"
+    strip -o "$resources/$library" "target/mobile/$library"
+    check_closed_objects "target/kotlin/$part/kotlin"
+}
+
+# In UniFFI 0.32.2 a method of a closed object throws, but a closed object that is an argument is used although its memory is
+# freed. With this it throws too.
+check_closed_objects() {
+    local file
+    file=$(find "$1" -name '*.kt')
+    sed -i 's/^        return value\.uniffiCloneHandle()$/        return value.callWithHandle { it }/' "$file"
+    local checked objects
+    checked=$(grep -c 'return value\.callWithHandle { it }' "$file")
+    objects=$(grep -c '^open class .*: Disposable, AutoCloseable' "$file")
+    if [ "$checked" != "$objects" ]; then
+        echo "UniFFI's generated code has changed: see check_closed_objects in $0" >&2
+        exit 1
+    fi
+}
+
+make_part library libmailbearer_mobile.so
+make_part testing libmailbearer_testing.so
+
+octets=$(stat -c %s target/kotlin/library/resources/linux-x86-64/libmailbearer_mobile.so)
+echo "libmailbearer_mobile.so, stripped, linux-x86-64: $octets octets (at most $MOST_OCTETS)"
+if [ "$octets" -gt "$MOST_OCTETS" ]; then
+    echo "the library for mobile apps has grown above its limit" >&2
+    exit 1
+fi

@@ -1,0 +1,293 @@
+package org.mailbearer.testing
+
+import java.io.Closeable
+import java.io.IOException
+import java.net.InetAddress
+import java.net.ServerSocket
+import java.net.Socket
+import java.nio.ByteBuffer
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.atomic.AtomicInteger
+import javax.net.ssl.SSLContext
+import javax.net.ssl.SSLSocket
+import kotlin.concurrent.thread
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.hours
+import org.mailbearer.Cause
+import org.mailbearer.LoginOptions
+import org.mailbearer.MailProtocol
+import org.mailbearer.Tls
+import org.mailbearer.providerGeneric
+import org.mailbearer.providerNamed
+import org.mailbearer.testing.machine.Behaviour
+import org.mailbearer.testing.machine.Cut
+import org.mailbearer.testing.machine.FaultKind
+import org.mailbearer.testing.machine.Flavour
+import org.mailbearer.testing.machine.Reply
+import org.mailbearer.testing.machine.ServerEvent
+import org.mailbearer.testing.machine.ServerMachine
+import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.machine.Submitted
+import org.mailbearer.testing.machine.Then
+
+/**
+ * A Gmail-like mail server on free ports of 127.0.0.1, for tests of programs that log in with OAuth. It speaks real TLS, it
+ * takes only tokens that it issued itself, and it refuses, cuts and vanishes where a test wants it to.
+ *
+ * ```
+ * Server(flavour = Flavour.DOVECOT).use { server ->
+ *     val token = server.issueToken("joe@example.org", lifetime = ZERO)
+ *     connect(MailProtocol.IMAP, "joe@example.org", fixedToken(token), server.at(MailProtocol.IMAP))
+ * }
+ * ```
+ *
+ * @param flavour whose words it uses.
+ * @param tokenLifetime how long a token lives.
+ * @param sessionLimit how long a session may live.
+ * @param cut what happens to a session whose token or time is over.
+ * @param refuse every login is refused for this cause.
+ * @param connectionsMax most sessions at a time for one user.
+ * @param messages messages in a mailbox that is new.
+ * @param seed of the tokens, so that runs can be repeated.
+ */
+class Server(
+    private val flavour: Flavour = Flavour.GMAIL,
+    tokenLifetime: Duration = 1.hours,
+    sessionLimit: Duration? = null,
+    cut: Cut = Cut.WORDS,
+    refuse: Cause? = null,
+    connectionsMax: Int? = null,
+    messages: Int = 3,
+    seed: Long = 0,
+) : Closeable {
+    private var behaviour = Behaviour(
+        flavour = flavour,
+        tokenLifetimeMs = tokenLifetime.inWholeMilliseconds.toULong(),
+        sessionLimitMs = sessionLimit?.inWholeMilliseconds?.toULong(),
+        cut = cut,
+        connectionsMax = connectionsMax?.toUInt(),
+        refuse = refuse?.name?.lowercase(),
+        messages = messages.toUInt(),
+    )
+    private val machine = ServerMachine(behaviour, seed.toULong())
+    private val context: SSLContext = serverContext()
+    private val peers = HashMap<ULong, Peer>()
+    private val listeners: Map<Pair<MailProtocol, Tls>, ServerSocket> =
+        MailProtocol.entries
+            .flatMap { protocol -> Tls.entries.map { protocol to it } }
+            .associateWith { ServerSocket(0, BACKLOG, InetAddress.getLoopbackAddress()) }
+    private val threads = AtomicInteger()
+    @Volatile private var isOpen = true
+
+    init {
+        listeners.forEach { (kind, listener) -> start("accept") { accept(listener, kind.first, kind.second) } }
+        start("clock") { keepTime() }
+    }
+
+    // ---- What a test does with it ----------------------------------------------------------------------------------
+
+    /** The options that lead `connect` and `sessions` here: host, port, TLS, profile and trust. */
+    fun at(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): LoginOptions =
+        LoginOptions(
+            host = "localhost",
+            port = port(protocol, tls),
+            tls = tls,
+            provider = when (flavour) {
+                Flavour.GMAIL -> providerNamed("gmail")
+                Flavour.OUTLOOK -> providerNamed("microsoft")
+                Flavour.DOVECOT -> providerGeneric("localhost")
+            },
+            sslContext = clientContext(),
+        )
+
+    /** The port of a protocol. */
+    fun port(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): Int = listeners.getValue(protocol to tls).localPort
+
+    /** Issues an access token for a user; [octets] is its length. */
+    fun issueToken(user: String, lifetime: Duration? = null, scope: String? = null, octets: Int? = null): String =
+        machine.issueToken(nowMs(), user, lifetime?.inWholeMilliseconds?.toULong(), scope, octets?.toUInt())
+
+    /** Refuses a token from now on. */
+    fun revokeToken(token: String) = machine.revokeToken(token)
+
+    /** Refuses every login for a cause; `null` ends that. */
+    fun refuse(cause: Cause?) = synchronized(this) {
+        behaviour = behaviour.copy(refuse = cause?.name?.lowercase())
+        machine.behave(behaviour)
+    }
+
+    /** Sets a fault that strikes once. */
+    fun setFault(stage: Stage, kind: FaultKind) = machine.setFault(stage, kind)
+
+    /** Puts a message into a user's INBOX; clients in IDLE are told. */
+    fun deliver(user: String, message: String) = synchronized(this) {
+        machine.deliver(user, direct(message.encodeToByteArray()))
+        tick()
+    }
+
+    /** The messages in a user's INBOX. */
+    fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+
+    /** What was accepted over SMTP. */
+    fun submitted(): List<Submitted> = machine.submitted()
+
+    /** What happened since the last call. */
+    fun events(): List<ServerEvent> = machine.takeEvents()
+
+    /** Ends all connections with the words of a shutdown, and goes on. */
+    fun restart() = synchronized(this) { machine.restart(nowMs()).forEach(::act) }
+
+    /** Connections that are logged in. */
+    val sessions: Int
+        get() = machine.sessions().toInt()
+
+    /** Closes all connections and stops listening. */
+    override fun close() {
+        isOpen = false
+        listeners.values.forEach { it.close() }
+        synchronized(this) {
+            peers.values.toList().forEach { it.close() }
+            wake()
+        }
+    }
+
+    // ---- The threads -----------------------------------------------------------------------------------------------
+
+    private fun start(name: String, work: () -> Unit) =
+        thread(isDaemon = true, name = "mailbearer-testing-$name-${threads.incrementAndGet()}", block = work)
+
+    private fun accept(listener: ServerSocket, protocol: MailProtocol, tls: Tls) {
+        while (isOpen) {
+            val socket =
+                try {
+                    listener.accept()
+                } catch (_: IOException) {
+                    return
+                }
+            start("peer") { Peer(socket, protocol, tls).serve() }
+        }
+    }
+
+    /** Says to the machine when something is due by itself. */
+    private fun keepTime() {
+        while (isOpen) {
+            synchronized(this) {
+                val wake = machine.nextWakeMs()
+                val left = if (wake == null) LOOK_MS else wake.toLong() - nowMs().toLong()
+                if (left > 0) waitFor(minOf(left, LOOK_MS)) else tick()
+            }
+        }
+    }
+
+    private fun tick() {
+        machine.tick(nowMs()).forEach(::act)
+        wake()
+    }
+
+    private fun act(reply: Reply) {
+        peers[reply.connection]?.act(reply)
+    }
+
+    @Suppress("PLATFORM_CLASS_MAPPED_TO_KOTLIN") private fun waitFor(ms: Long) = (this as java.lang.Object).wait(ms)
+
+    @Suppress("PLATFORM_CLASS_MAPPED_TO_KOTLIN") private fun wake() = (this as java.lang.Object).notifyAll()
+
+    /** One connection: a thread that reads, and one that writes in the order in which the machine spoke. */
+    private inner class Peer(private var socket: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+        private val replies = LinkedBlockingQueue<Reply>()
+        private val upgrade = CountDownLatch(1)
+        private var id = 0UL
+
+        /** What the reader does after the reply. */
+        @Volatile private var then = Then.READ
+
+        fun serve() {
+            try {
+                if (tls == Tls.IMPLICIT) handshake()
+                say { machine.open(nowMs(), protocol.name.lowercase(), tls.name.replace("_", "").lowercase()) }
+                start("writer") { write() }
+                read()
+            } catch (_: IOException) {
+                // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
+            } finally {
+                close()
+                synchronized(this@Server) {
+                    if (peers.remove(id) != null) machine.closed(nowMs(), id)
+                    (this@Server).wake()
+                }
+            }
+        }
+
+        private fun read() {
+            val chunk = ByteArray(READ_OCTETS)
+            while (true) {
+                if (then == Then.START_TLS) {
+                    upgrade.await()
+                    handshake()
+                    say { machine.tlsEstablished(id) }
+                }
+                val count = socket.getInputStream().read(chunk)
+                if (count < 0) return
+                say { machine.receive(nowMs(), id, direct(chunk.copyOf(count))) }
+            }
+        }
+
+        private fun say(speak: () -> Reply) = synchronized(this@Server) {
+            val reply = speak()
+            id = reply.connection
+            peers[id] = this
+            act(reply)
+            (this@Server).wake()
+        }
+
+        fun act(reply: Reply) {
+            then = reply.then
+            replies.put(reply)
+        }
+
+        private fun write() {
+            try {
+                while (true) {
+                    val reply = replies.take()
+                    socket.getOutputStream().write(reply.send)
+                    when (reply.then) {
+                        Then.READ, Then.VANISH -> continue
+                        Then.START_TLS -> upgrade.countDown()
+                        Then.CLOSE -> return close()
+                    }
+                }
+            } catch (_: IOException) {
+                close()
+            }
+        }
+
+        private fun handshake() {
+            val secured = context.socketFactory.createSocket(socket, null, true) as SSLSocket
+            secured.useClientMode = false
+            secured.startHandshake()
+            socket = secured
+        }
+
+        fun close() {
+            upgrade.countDown()
+            try {
+                socket.close()
+            } catch (_: IOException) {
+                return
+            }
+        }
+    }
+
+    private companion object {
+        const val BACKLOG = 50
+        const val READ_OCTETS = 16_384
+
+        /** Longest sleep of the clock's thread. */
+        const val LOOK_MS = 10_000L
+
+        fun nowMs(): ULong = (System.nanoTime() / 1_000_000).toULong()
+
+        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).put(bytes).flip()
+    }
+}

@@ -1,0 +1,113 @@
+//! Pure functions, tokens and providers.
+
+use std::sync::Arc;
+
+use mailbearer::{
+    AccessToken as CoreToken, Cause, Endpoint, Identity, Mechanism, Phase,
+    Protocol as MailProtocol, Provider, Rejection,
+};
+
+use crate::errors::{CoreError, guard};
+use crate::records::{Failure, Verdict};
+
+/// An access token that is checked once, never shown, and wiped when it is freed.
+#[derive(uniffi::Object)]
+pub struct AccessToken(pub(crate) CoreToken);
+
+#[uniffi::export]
+impl AccessToken {
+    /// Checks a token. The error names the offset of the first octet that RFC 6750 does not allow, and never the value.
+    #[uniffi::constructor]
+    pub fn new(token: &str) -> Result<Arc<Self>, CoreError> {
+        guard(|| Ok(Arc::new(Self(CoreToken::new(token)?))))
+    }
+
+    /// Whether another one is the same.
+    pub fn is_same(&self, other: &Self) -> Result<bool, CoreError> {
+        guard(|| Ok(self.0 == other.0))
+    }
+}
+
+/// What the lines of one reply mean: as they came, without line ends, all lines of an SMTP reply, and the untagged `NO` and
+/// the error challenge before it.
+#[uniffi::export]
+pub fn classify(
+    protocol: MailProtocol,
+    phase: Phase,
+    reply_lines: Vec<String>,
+) -> Result<Verdict, CoreError> {
+    guard(|| {
+        let lines: Vec<&str> = reply_lines.iter().map(String::as_str).collect();
+        Ok(mailbearer::classify(protocol, phase, &lines).into())
+    })
+}
+
+/// What the server's error challenge says: base64 of a JSON object, with or without the `+ ` or `334 ` in front.
+#[uniffi::export]
+pub fn read_rejection(challenge: &str) -> Result<Rejection, CoreError> {
+    guard(|| Ok(mailbearer::read_rejection(challenge)))
+}
+
+/// The one SASL message that carries the token, before base64.
+#[uniffi::export]
+pub fn initial_response(
+    mechanism: Mechanism,
+    identity: &Identity,
+    endpoint: &Endpoint,
+    token: &AccessToken,
+) -> Result<Vec<u8>, CoreError> {
+    guard(|| Ok(mailbearer::initial_response(mechanism, identity, endpoint, &token.0)?))
+}
+
+/// The one answer to an error challenge, before base64.
+#[uniffi::export]
+pub fn acknowledgement(mechanism: Mechanism) -> Result<Vec<u8>, CoreError> {
+    guard(|| Ok(mailbearer::acknowledgement(mechanism).to_vec()))
+}
+
+/// The registered port of a protocol.
+#[uniffi::export]
+pub fn default_port(protocol: MailProtocol, tls: mailbearer::Tls) -> Result<u16, CoreError> {
+    guard(|| Ok(protocol.default_port(tls)))
+}
+
+/// A failure that the host saw: of TLS, of a deadline, of the connection. `detail` is put into its sentence.
+#[uniffi::export]
+pub fn failure_of_host(cause: Cause, detail: String) -> Result<Failure, CoreError> {
+    guard(|| Ok(mailbearer::Failure::of_host(cause, detail).into()))
+}
+
+/// What the host has found out about the end of a session.
+#[uniffi::export]
+pub fn verdict_of_host(cause: Cause) -> Result<Verdict, CoreError> {
+    guard(|| Ok(mailbearer::Verdict::of_host(cause).into()))
+}
+
+/// Names of the profiles that are built in.
+#[uniffi::export]
+pub fn provider_names() -> Result<Vec<String>, CoreError> {
+    guard(|| Ok(Provider::NAMES.iter().map(ToString::to_string).collect()))
+}
+
+/// The profile of a name, in any case.
+#[uniffi::export]
+pub fn provider_named(name: &str) -> Result<Provider, CoreError> {
+    guard(|| {
+        Provider::named(name).ok_or_else(|| {
+            let names = Provider::NAMES.join(", ");
+            CoreError::Unknown(format!("provider is none of the known ones: {names}"))
+        })
+    })
+}
+
+/// The provider of a mail address, where its domain makes that certain.
+#[uniffi::export]
+pub fn provider_of_address(address: &str) -> Result<Option<Provider>, CoreError> {
+    guard(|| Ok(Provider::of_address(address)))
+}
+
+/// A server of which nothing is known but its host.
+#[uniffi::export]
+pub fn provider_generic(host: &str) -> Result<Provider, CoreError> {
+    guard(|| Ok(Provider::generic(host)))
+}

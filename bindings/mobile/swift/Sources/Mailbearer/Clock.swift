@@ -1,0 +1,42 @@
+/// A clock that goes on while the device sleeps, in the milliseconds that the machines count.
+enum Clock {
+    private static let origin = ContinuousClock.now
+
+    static var nowMs: UInt64 {
+        (ContinuousClock.now - origin).milliseconds
+    }
+
+    /// The instant of a time of the machines.
+    static func instant(_ ms: UInt64) -> ContinuousClock.Instant {
+        origin + .milliseconds(ms)
+    }
+}
+
+/// Notices that the device slept between two looks.
+struct SleepDetector {
+    /// Longest time between two looks, so that sleep is noticed soon after.
+    static let look = Duration.seconds(30)
+    private static let slept = Duration.seconds(5)
+    /// Stopped, and not only busy: as with SIGSTOP, or an app in the background.
+    private static let stopped = Duration.seconds(60)
+
+    private var lastWall = ContinuousClock.now
+    private var lastAwake = SuspendingClock.now
+
+    /// Whether the device slept since the last look.
+    mutating func happened(
+        wall: ContinuousClock.Instant = .now, awake: SuspendingClock.Instant = .now
+    ) -> Bool {
+        let (passed, passedAwake) = (wall - lastWall, awake - lastAwake)
+        (lastWall, lastAwake) = (wall, awake)
+        return passed - passedAwake > Self.slept || passedAwake > Self.look + Self.stopped
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, at least none.
+    var milliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000))
+    }
+}

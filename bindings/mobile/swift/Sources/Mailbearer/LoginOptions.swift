@@ -1,0 +1,121 @@
+/// What a login may be told beyond protocol, user and token. What is left out comes from the provider's profile, which the
+/// mail address tells for the big ones.
+public struct LoginOptions: Sendable {
+    /// Host name or IP address: the name that TLS verifies.
+    public var host: String?
+    public var port: UInt16?
+    public var tls: Tls?
+    /// The profile to use, where the mail address does not tell it: see ``Provider/named(_:)``.
+    public var provider: Provider?
+    /// Opens connections.
+    public var connector: any Connector
+    /// For connection and login together, and later for each answer of the server.
+    public var timeout: Duration
+    /// The identity to act as, where it differs from the user.
+    public var authzid: String?
+    /// Mechanisms that may be used, the preferred one first.
+    public var mechanisms: [Mechanism]?
+    /// Whether the token may travel in the `AUTH` line.
+    public var initialResponse: InitialResponse?
+    /// The client's name in `EHLO`.
+    public var ehloName: String?
+    /// Capabilities that the server is known to have under TLS, which saves the question.
+    public var assumedCapabilities: [String]?
+
+    public init(
+        host: String? = nil,
+        port: UInt16? = nil,
+        tls: Tls? = nil,
+        provider: Provider? = nil,
+        connector: any Connector = systemConnector(),
+        timeout: Duration = .seconds(60),
+        authzid: String? = nil,
+        mechanisms: [Mechanism]? = nil,
+        initialResponse: InitialResponse? = nil,
+        ehloName: String? = nil,
+        assumedCapabilities: [String]? = nil
+    ) {
+        self.host = host
+        self.port = port
+        self.tls = tls
+        self.provider = provider
+        self.connector = connector
+        self.timeout = timeout
+        self.authzid = authzid
+        self.mechanisms = mechanisms
+        self.initialResponse = initialResponse
+        self.ehloName = ehloName
+        self.assumedCapabilities = assumedCapabilities
+    }
+}
+
+extension Provider {
+    /// The profile of a name, in any case: `gmail`, `microsoft` and those of ``providerNames()``.
+    public static func named(_ name: String) throws -> Provider {
+        try providerNamed(name: name)
+    }
+
+    /// A server of which nothing is known but its host.
+    public static func generic(_ host: String) throws -> Provider {
+        try providerGeneric(host: host)
+    }
+
+    func service(_ mailProtocol: MailProtocol) -> Service? {
+        services.first { $0.endpoint.protocol == mailProtocol }
+    }
+}
+
+/// A login, but for its token.
+struct Settings: Sendable {
+    let negotiation: NegotiationConfig
+    let service: Service?
+    let tokenLifetimeMs: UInt64?
+    let connector: any Connector
+    let timeout: Duration
+
+    var endpoint: Endpoint { negotiation.endpoint }
+    var user: String { negotiation.identity.user }
+
+    /// Gathers the settings and checks them, before any I/O.
+    init(_ mailProtocol: MailProtocol, _ user: String, _ options: LoginOptions) throws {
+        let provider = try Self.provider(user, options)
+        service = provider?.service(mailProtocol)
+        if let provider, service == nil, options.host == nil {
+            throw CoreError.Config(
+                message: "the provider \(provider.name) has no \(mailProtocol) service: give another protocol, or a host")
+        }
+        guard options.timeout > .zero else { throw CoreError.Config(message: "timeout must be above zero") }
+        let tls = options.tls ?? service?.endpoint.tls ?? .implicit
+        let knownPort = tls == service?.endpoint.tls ? service?.endpoint.port : nil
+        let endpoint = Endpoint(
+            protocol: mailProtocol,
+            tls: tls,
+            host: options.host ?? service?.endpoint.host ?? "",
+            port: try options.port ?? knownPort ?? defaultPort(protocol: mailProtocol, tls: tls)
+        )
+        negotiation = NegotiationConfig(
+            endpoint: endpoint,
+            identity: Identity(user: user, authzid: options.authzid),
+            mechanisms: options.mechanisms ?? service?.mechanisms,
+            initialResponse: options.initialResponse ?? service?.initialResponse,
+            ehloName: options.ehloName,
+            assumedCapabilities: options.assumedCapabilities ?? service?.assumedCapabilities
+        )
+        tokenLifetimeMs = provider?.tokenLifetimeMs
+        connector = options.connector
+        timeout = options.timeout
+        // The machine checks every field; a token of one letter stands in for the real one.
+        _ = try Negotiation(config: negotiation, token: AccessToken(token: "x"))
+    }
+
+    private static func provider(_ user: String, _ options: LoginOptions) throws -> Provider? {
+        if options.provider != nil || options.host != nil {
+            return options.provider
+        }
+        if let provider = try providerOfAddress(address: user) {
+            return provider
+        }
+        throw CoreError.Config(
+            message: "host is missing, and the mail address does not tell the provider: give host or provider")
+    }
+}

@@ -1,0 +1,224 @@
+#if os(Linux)
+import COpenSSL
+import Foundation
+
+/// Connects over TCP, with TLS by the system's OpenSSL: for Linux.
+public struct OpenSSLConnector: Connector {
+    private let trust: Trust
+
+    public init(trust: Trust = .system) {
+        self.trust = trust
+    }
+
+    public func open(_ endpoint: Endpoint) async throws -> any Transport {
+        let socket = try await Socket.connect(host: endpoint.host, port: endpoint.port)
+        let transport = OpenSSLTransport(socket, host: endpoint.host, trust: trust)
+        if endpoint.tls == .implicit {
+            try await transport.startTls()
+        }
+        return transport
+    }
+}
+
+/// A socket, and TLS over it once that has begun.
+actor OpenSSLTransport: Transport {
+    private let socket: Socket
+    private let host: String
+    private let trust: Trust
+    private var tls: TlsEngine?
+    /// What is to be written and has found no room yet.
+    private var outgoing = Data()
+
+    init(_ socket: Socket, host: String, trust: Trust) {
+        self.socket = socket
+        self.host = host
+        self.trust = trust
+    }
+
+    deinit {
+        socket.hangUp()
+    }
+
+    func startTls() async throws {
+        let tls = try TlsEngine(host: host, trust: trust)
+        self.tls = tls
+        while try !tls.shakeHands() {
+            try await flush()
+            let data = try await receive()
+            guard !data.isEmpty else { throw TransportError.tls("the connection ended in the handshake") }
+            tls.feed(data)
+        }
+        try await flush()
+    }
+
+    func read() async throws -> Data {
+        guard let tls else { return try await receive() }
+        while true {
+            let data = try tls.read()
+            // To read may be to answer, as with a new key.
+            try await flush()
+            if let data {
+                return data
+            }
+            let encrypted = try await receive()
+            if encrypted.isEmpty {
+                return Data()
+            }
+            tls.feed(encrypted)
+        }
+    }
+
+    func write(_ data: Data) async throws {
+        if let tls {
+            try tls.write(data)
+        } else {
+            outgoing += data
+        }
+        try await flush()
+    }
+
+    func close() {
+        if let tls {
+            tls.sayGoodbye()
+            // If there is no room for it now, the peer does without.
+            _ = try? socket.send(outgoing + tls.takeEncrypted())
+        }
+        socket.hangUp()
+    }
+
+    nonisolated func abort() {
+        socket.hangUp()
+    }
+
+    private func receive() async throws -> Data {
+        while true {
+            if let data = try socket.receive() {
+                return data
+            }
+            try await socket.wait(.read)
+        }
+    }
+
+    /// Writes all there is. Whoever comes here in the meantime sends what is first in order, too.
+    private func flush() async throws {
+        outgoing += tls?.takeEncrypted() ?? Data()
+        while !outgoing.isEmpty {
+            let sent = try socket.send(outgoing)
+            outgoing = Data(outgoing.dropFirst(sent))
+            if sent == 0 {
+                try await socket.wait(.write)
+            }
+            outgoing += tls?.takeEncrypted() ?? Data()
+        }
+    }
+}
+
+/// OpenSSL without a socket: octets of the network in and out on one side, those of the program on the other.
+///
+/// Only the transport, which is an actor, uses it.
+private final class TlsEngine {
+    private let ssl: OpaquePointer
+    private let fromPeer: OpaquePointer
+    private let toPeer: OpaquePointer
+
+    init(host: String, trust: Trust) throws {
+        let context = try Self.context(trust)
+        defer { SSL_CTX_free(context) }
+        guard let ssl = SSL_new(context), let fromPeer = BIO_new(BIO_s_mem()), let toPeer = BIO_new(BIO_s_mem()) else {
+            throw TransportError.tls("OpenSSL has no memory")
+        }
+        (self.ssl, self.fromPeer, self.toPeer) = (ssl, fromPeer, toPeer)
+        SSL_set_bio(ssl, fromPeer, toPeer)
+        SSL_set_connect_state(ssl)
+        guard mailbearer_set_host(ssl, host) == 1 else { throw TransportError.tls("the host name cannot be verified") }
+    }
+
+    deinit {
+        // Frees both BIOs as well.
+        SSL_free(ssl)
+    }
+
+    private static func context(_ trust: Trust) throws -> OpaquePointer {
+        guard let context = SSL_CTX_new(TLS_client_method()) else { throw TransportError.tls("OpenSSL has no memory") }
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+        let isTrusting =
+            switch trust {
+            case .system: SSL_CTX_set_default_verify_paths(context)
+            case .file(let path): SSL_CTX_load_verify_locations(context, path, nil)
+            }
+        guard isTrusting == 1, mailbearer_require_tls_1_2(context) == 1 else {
+            SSL_CTX_free(context)
+            ERR_clear_error()
+            throw TransportError.tls("the certificate authorities cannot be read")
+        }
+        return context
+    }
+
+    /// Goes on with the handshake; false: it needs what the peer says next.
+    func shakeHands() throws -> Bool {
+        ERR_clear_error()
+        let result = SSL_do_handshake(ssl)
+        if result == 1 {
+            return true
+        }
+        guard SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ else { throw TransportError.tls(reason()) }
+        return false
+    }
+
+    func feed(_ encrypted: Data) {
+        _ = encrypted.withUnsafeBytes { BIO_write(fromPeer, $0.baseAddress, Int32($0.count)) }
+    }
+
+    /// Returns what has come; nothing at the end, and `nil` where it needs what the peer says next.
+    func read() throws -> Data? {
+        ERR_clear_error()
+        var buffer = Data(count: Socket.readOctets)
+        let count = buffer.withUnsafeMutableBytes { SSL_read(ssl, $0.baseAddress, Int32($0.count)) }
+        if count > 0 {
+            return buffer.prefix(Int(count))
+        }
+        switch SSL_get_error(ssl, count) {
+        case SSL_ERROR_WANT_READ: return nil
+        case SSL_ERROR_ZERO_RETURN: return Data()
+        default: throw TransportError.connection(reason())
+        }
+    }
+
+    func write(_ data: Data) throws {
+        guard !data.isEmpty else { return }
+        ERR_clear_error()
+        // All of it: there is always room in memory.
+        let count = data.withUnsafeBytes { SSL_write(ssl, $0.baseAddress, Int32($0.count)) }
+        guard count == data.count else { throw TransportError.connection(reason()) }
+    }
+
+    func takeEncrypted() -> Data {
+        var data = Data(count: mailbearer_pending(toPeer))
+        guard !data.isEmpty else { return data }
+        let count = data.withUnsafeMutableBytes { BIO_read(toPeer, $0.baseAddress, Int32($0.count)) }
+        return data.prefix(Int(max(0, count)))
+    }
+
+    func sayGoodbye() {
+        ERR_clear_error()
+        SSL_shutdown(ssl)
+        ERR_clear_error()
+    }
+
+    /// OpenSSL's reason in words, as in `certificate: hostname mismatch`.
+    private func reason() -> String {
+        let verified = SSL_get_verify_result(ssl)
+        let error = ERR_get_error()
+        ERR_clear_error()
+        if verified != Int(X509_V_OK) {
+            return "certificate: " + String(cString: X509_verify_cert_error_string(verified)).lowercased()
+        }
+        switch mailbearer_reason(error) {
+        case SSL_R_WRONG_VERSION_NUMBER, SSL_R_RECORD_LAYER_FAILURE, SSL_R_PACKET_LENGTH_TOO_LONG:
+            return "the peer does not speak TLS on this port"
+        default:
+            return ERR_reason_error_string(error).map { String(cString: $0) } ?? "the peer ended the connection"
+        }
+    }
+}
+#endif

@@ -1,0 +1,163 @@
+import Foundation
+import Glibc
+import Mailbearer
+
+/// A Gmail-like server of one test: `tests/servers/testing_server.py` runs it, and this is its control connection.
+actor TestingServer {
+    struct Failed: Error {
+        let reason: String
+    }
+
+    struct Event: Sendable {
+        let connection: Int
+        let what: String
+    }
+
+    static let user = "joe@gmail.com"
+
+    private nonisolated(unsafe) let answers: UnsafeMutablePointer<FILE>
+    private nonisolated(unsafe) let calls: UnsafeMutablePointer<FILE>
+    private nonisolated let ports: [String: [String: UInt16]]
+    nonisolated let caFile: String
+
+    /// Starts one. The arguments are those of Python's `mailbearer.testing.Server`.
+    init(tokenLifetime: Double = 3600, cut: String = "words", flavour: String = "gmail") throws {
+        guard let port = ProcessInfo.processInfo.environment["MAILBEARER_TESTING_PORT"].flatMap(UInt16.init) else {
+            throw Failed(reason: "run the tests by make test-swift: it starts the testing server")
+        }
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
+        }
+        guard status == 0, let answers = fdopen(descriptor, "r"), let calls = fdopen(dup(descriptor), "w") else {
+            throw Failed(reason: "the testing server is not there")
+        }
+        (self.answers, self.calls) = (answers, calls)
+        let arguments: [String: Any] = ["token_lifetime": tokenLifetime, "cut": cut, "flavour": flavour]
+        let about = try Self.exchange(calls, answers, arguments)
+        ports = about["ports"] as? [String: [String: UInt16]] ?? [:]
+        caFile = about["ca_file"] as? String ?? ""
+    }
+
+    deinit {
+        fclose(calls)
+        fclose(answers)
+    }
+
+    /// What leads a login here.
+    nonisolated func options(_ mailProtocol: MailProtocol, _ tls: Tls = .implicit) throws -> LoginOptions {
+        let port = ports["\(mailProtocol)"]?[tls == .implicit ? "implicit" : "starttls"]
+        let provider = try Provider.named("gmail")
+        let connector = systemConnector(trust: .file(caFile))
+        return LoginOptions(host: "localhost", port: port, tls: tls, provider: provider, connector: connector)
+    }
+
+    func issueToken() throws -> String {
+        try call("issue_token", ["user": Self.user]) as? String ?? ""
+    }
+
+    func revoke(_ token: String) throws {
+        _ = try call("revoke_token", ["token": token])
+    }
+
+    /// Refuses every login for a cause.
+    func refuse(_ cause: String?) throws {
+        _ = try call("refuse", ["cause": cause ?? NSNull()])
+    }
+
+    /// Sets a fault that strikes once.
+    func setFault(_ stage: String, _ kind: String) throws {
+        _ = try call("set_fault", ["stage": stage, "kind": kind])
+    }
+
+    func deliver(_ message: String) throws {
+        _ = try call("deliver", ["user": Self.user, "message": Data(message.utf8).base64EncodedString()])
+    }
+
+    func restart() throws {
+        _ = try call("restart", [:])
+    }
+
+    func messageCount() throws -> Int {
+        (try call("messages", ["user": Self.user]) as? [Any])?.count ?? 0
+    }
+
+    /// The octets of what was accepted over SMTP.
+    func submittedOctets() throws -> Int {
+        let messages = try call("submitted", [:]) as? [[String: Any]] ?? []
+        return messages.compactMap { ($0["content"] as? String).flatMap { Data(base64Encoded: $0)?.count } }.reduce(0, +)
+    }
+
+    func sessionCount() throws -> Int {
+        try call("sessions", [:]) as? Int ?? 0
+    }
+
+    /// What happened since the last call.
+    func events() throws -> [Event] {
+        let events = try call("events", [:]) as? [[String: Any]] ?? []
+        return events.map { Event(connection: $0["connection"] as? Int ?? 0, what: $0["what"] as? String ?? "") }
+    }
+
+    private func call(_ name: String, _ arguments: [String: Any]) throws -> Any {
+        let answer = try Self.exchange(calls, answers, arguments.merging(["call": name]) { _, name in name })
+        if let error = answer["error"] as? String {
+            throw Failed(reason: error)
+        }
+        return answer["returned"] ?? NSNull()
+    }
+
+    /// Blocks, but the answer comes at once.
+    private static func exchange(
+        _ calls: UnsafeMutablePointer<FILE>, _ answers: UnsafeMutablePointer<FILE>, _ call: [String: Any]
+    ) throws -> [String: Any] {
+        let line = try JSONSerialization.data(withJSONObject: call) + Data("\n".utf8)
+        _ = line.withUnsafeBytes { fwrite($0.baseAddress, 1, $0.count, calls) }
+        fflush(calls)
+        var answer: UnsafeMutablePointer<CChar>?
+        var capacity = 0
+        defer { free(answer) }
+        let count = getline(&answer, &capacity, answers)
+        guard count > 0, let answer else { throw Failed(reason: "the testing server ended") }
+        let object = try JSONSerialization.jsonObject(with: Data(bytes: answer, count: count))
+        return object as? [String: Any] ?? [:]
+    }
+}
+
+/// Waits for a condition, for as long as a busy machine may need.
+func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while ContinuousClock.now < deadline {
+        if try await condition() {
+            return true
+        }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    return false
+}
+
+/// The error of a kind that the body throws.
+func thrown<Thrown: Error>(_ kind: Thrown.Type, by body: () async throws -> some Any) async throws -> Thrown {
+    do {
+        _ = try await body()
+    } catch let error as Thrown {
+        return error
+    }
+    throw TestingServer.Failed(reason: "no \(kind) was thrown")
+}
+
+extension Connection {
+    /// Writes a line, and returns the next one that comes.
+    func ask(_ line: String) async throws -> String {
+        try await write(Data("\(line)\r\n".utf8))
+        return try await answer()
+    }
+
+    func answer() async throws -> String {
+        String(decoding: try await readLine(), as: UTF8.self)
+    }
+}

@@ -1,0 +1,18 @@
+// swift-tools-version: 6.0
+// The package as it is published for Apple systems: with the library as a binary. ../README.md says how it is made.
+import PackageDescription
+
+let package = Package(
+    name: "mailbearer",
+    platforms: [.macOS(.v13), .iOS(.v16)],
+    products: [.library(name: "Mailbearer", targets: ["Mailbearer"])],
+    targets: [
+        .binaryTarget(
+            name: "MailbearerCoreFFI",
+            url: "https://github.com/mailbearer/mailbearer-swift/releases/download/@VERSION@/MailbearerCoreFFI.xcframework.zip",
+            checksum: "@CHECKSUM@"
+        ),
+        .target(name: "Mailbearer", dependencies: ["MailbearerCoreFFI"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

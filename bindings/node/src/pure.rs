@@ -1,0 +1,165 @@
+//! Pure functions, tokens and providers.
+
+use mailbearer::{
+    AccessToken, Endpoint, Identity, Mechanism, Phase, Protocol, Provider, Service, Tls,
+};
+use napi::bindgen_prelude::BufferSlice;
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use crate::convert::{self, config_error, config_text, named, number, octets, one_of};
+use crate::types::{JsRejection, JsVerdict};
+
+/// An access token that is checked and never shown.
+#[napi(js_name = "NativeAccessToken")]
+pub struct JsAccessToken(pub(crate) AccessToken);
+
+#[napi]
+impl JsAccessToken {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(token: String) -> Result<Self> {
+        Ok(Self(AccessToken::new(&token).map_err(|error| config_error(&error))?))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn equals(&self, other: &JsAccessToken) -> bool {
+        self.0 == other.0
+    }
+
+    /// Without the token.
+    #[napi(catch_unwind)]
+    pub fn description(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// What a reply means.
+#[napi(catch_unwind)]
+pub fn classify(protocol: String, phase: String, lines: Vec<String>) -> Result<JsVerdict> {
+    let protocol: Protocol = named(&protocol)?;
+    let phase = one_of(Phase::ALL, |one| one.as_str(), &phase, "phase")?;
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    Ok(mailbearer::classify(protocol, phase, &lines).into())
+}
+
+/// What an error challenge says.
+#[napi(catch_unwind)]
+pub fn read_rejection(challenge: String) -> JsRejection {
+    mailbearer::read_rejection(&challenge).into()
+}
+
+/// The one SASL message, before base64.
+#[napi(catch_unwind)]
+pub fn initial_response<'env>(
+    env: &'env Env,
+    mechanism: String,
+    user: String,
+    token: &JsAccessToken,
+    host: Option<String>,
+    port: Option<f64>,
+    authzid: Option<String>,
+) -> Result<BufferSlice<'env>> {
+    let mechanism: Mechanism = named(&mechanism)?;
+    // XOAUTH2 names no host; OAUTHBEARER does, and servers check it (RFC 7628 section 3.2).
+    let host = match (host, mechanism) {
+        (Some(host), Mechanism::XOAuth2 | Mechanism::OAuthBearer) => host,
+        (None, Mechanism::XOAuth2) => "localhost".to_owned(),
+        (None, Mechanism::OAuthBearer) => String::new(),
+    };
+    let mut endpoint = Endpoint::new(Protocol::Imap, Tls::Implicit, &host);
+    if let Some(number) = port {
+        endpoint.port = convert::port(number)?;
+    }
+    let identity = Identity { user, authzid };
+    let message = mailbearer::initial_response(mechanism, &identity, &endpoint, &token.0)
+        .map_err(|error| config_error(&error))?;
+    octets(env, &message)
+}
+
+/// The answer to an error challenge, before base64.
+#[napi(catch_unwind)]
+pub fn acknowledgement<'env>(env: &'env Env, mechanism: String) -> Result<BufferSlice<'env>> {
+    octets(env, mailbearer::acknowledgement(named(&mechanism)?))
+}
+
+/// What is known of a mail provider.
+#[napi(object, object_from_js = false)]
+pub struct JsProvider {
+    pub name: String,
+    pub domains: Vec<String>,
+    pub token_lifetime_ms: Option<f64>,
+    pub services: Vec<JsService>,
+}
+
+/// What a provider has of a protocol.
+#[napi(object, object_from_js = false)]
+pub struct JsService {
+    pub protocol: &'static str,
+    pub host: String,
+    pub port: f64,
+    pub tls: &'static str,
+    pub mechanisms: Vec<&'static str>,
+    pub scopes: Vec<String>,
+    pub initial_response: &'static str,
+    pub assumed_capabilities: Vec<String>,
+    pub session_ms: Option<f64>,
+    pub ends_with_token: bool,
+    pub idle_ms: Option<f64>,
+    pub connections: Option<u32>,
+}
+
+#[napi(catch_unwind)]
+pub fn provider_names() -> Vec<String> {
+    Provider::NAMES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The profile of a name.
+#[napi(catch_unwind)]
+pub fn provider_named(name: String) -> Result<JsProvider> {
+    Provider::named(&name).map(|provider| JsProvider::new(&provider)).ok_or_else(|| {
+        let names = Provider::NAMES.join(", ");
+        config_text(&format!("provider is none of the known ones: {names}"))
+    })
+}
+
+/// The provider of a mail address, where that is certain.
+#[napi(catch_unwind)]
+pub fn provider_of_address(address: String) -> Option<JsProvider> {
+    Provider::of_address(&address).map(|provider| JsProvider::new(&provider))
+}
+
+/// A server of which nothing is known but its host.
+#[napi(catch_unwind)]
+pub fn provider_generic(host: String) -> JsProvider {
+    JsProvider::new(&Provider::generic(&host))
+}
+
+impl JsProvider {
+    fn new(provider: &Provider) -> Self {
+        Self {
+            name: provider.name.clone(),
+            domains: provider.domains.clone(),
+            token_lifetime_ms: provider.token_lifetime_ms.map(number),
+            services: provider.services.iter().map(JsService::new).collect(),
+        }
+    }
+}
+
+impl JsService {
+    fn new(service: &Service) -> Self {
+        Self {
+            protocol: service.endpoint.protocol.as_str(),
+            host: service.endpoint.host.clone(),
+            port: f64::from(service.endpoint.port),
+            tls: service.endpoint.tls.as_str(),
+            mechanisms: service.mechanisms.iter().map(|one| one.as_str()).collect(),
+            scopes: service.scopes.clone(),
+            initial_response: service.initial_response.as_str(),
+            assumed_capabilities: service.assumed_capabilities.clone(),
+            session_ms: service.limits.session_ms.map(number),
+            ends_with_token: service.limits.ends_with_token,
+            idle_ms: service.limits.idle_ms.map(number),
+            connections: service.limits.connections,
+        }
+    }
+}

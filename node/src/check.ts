@@ -1,0 +1,330 @@
+/** `mailbearer check USER`: logs in over all three protocols and says what happened, and what to do. */
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { connect } from "./connection";
+import type { Failure, MailProtocol, Mechanism } from "./core";
+import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
+import { type Endpoint, type LoginOptions, resolve } from "./settings";
+
+const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
+const TITLES = { imap: "IMAP", pop3: "POP3", smtp: "SMTP" };
+
+/** The options of the command, as `util.parseArgs` reads them. */
+export const CHECK_OPTIONS = {
+    imap: { type: "string" },
+    "no-imap": { type: "boolean", default: false },
+    pop3: { type: "string" },
+    "no-pop3": { type: "boolean", default: false },
+    smtp: { type: "string" },
+    "no-smtp": { type: "boolean", default: false },
+    starttls: { type: "boolean", default: false },
+    provider: { type: "string" },
+    "ca-file": { type: "string" },
+    mechanism: { type: "string" },
+    timeout: { type: "string", default: "30" },
+    "token-command": { type: "string" },
+    trace: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+} as const;
+
+export const CHECK_HELP = `usage: mailbearer check [options] USER
+
+USER is the mailbox, most often a mail address.
+
+options:
+  --imap HOST[:PORT]       where IMAP is, in place of the profile's
+  --no-imap                leave IMAP out
+  --pop3 HOST[:PORT]       where POP3 is, in place of the profile's
+  --no-pop3                leave POP3 out
+  --smtp HOST[:PORT]       where SMTP is, in place of the profile's
+  --no-smtp                leave SMTP out
+  --starttls               upgrade with STARTTLS in place of TLS from the start
+  --provider NAME          gmail, microsoft, yahoo, aol, fastmail, yandex, mailru, icloud
+  --ca-file FILE           certificate authorities to trust, in place of the system's
+  --mechanism MECHANISM    use this mechanism only: XOAUTH2 or OAUTHBEARER
+  --timeout SECONDS        for each protocol (default: 30)
+  --token-command COMMAND  a command that prints an access token
+  --trace                  show the dialogue, with the token masked
+  --json                   print JSON for programs
+
+The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input; never from
+an argument, which other users of the machine could read. Exit status 0: all that was asked for worked.
+`;
+
+/** What the command was given. */
+export interface Arguments {
+    user: string;
+    places: Partial<Record<MailProtocol, string>>;
+    asked: readonly MailProtocol[];
+    starttls: boolean;
+    provider: string | undefined;
+    caFile: string | undefined;
+    mechanism: string | undefined;
+    timeout: string;
+    tokenCommand: string | undefined;
+    trace: boolean;
+    json: boolean;
+}
+
+/** Sorts what `util.parseArgs` has read. */
+export function argumentsOf(user: string, values: Record<string, string | boolean | undefined>): Arguments {
+    const text = (name: string) => values[name] as string | undefined;
+    return {
+        user,
+        places: { imap: text("imap"), pop3: text("pop3"), smtp: text("smtp") } as Arguments["places"],
+        asked: PROTOCOLS.filter((protocol) => values[`no-${protocol}`] !== true),
+        starttls: values["starttls"] === true,
+        provider: text("provider"),
+        caFile: text("ca-file"),
+        mechanism: text("mechanism"),
+        timeout: text("timeout") ?? "30",
+        tokenCommand: text("token-command"),
+        trace: values["trace"] === true,
+        json: values["json"] === true,
+    };
+}
+
+/** What came of one protocol. */
+interface Result {
+    protocol: MailProtocol;
+    ok: boolean;
+    endpoint?: Endpoint;
+    tlsVersion?: string;
+    mechanism?: Mechanism;
+    roundTrips?: number;
+    seconds?: number;
+    failure?: Failure;
+    problem?: string;
+    trace: string[];
+}
+
+/** Runs the command and gives its exit status. */
+export async function run(given: Arguments): Promise<number> {
+    let token: string;
+    try {
+        token = await tokenOf(given.tokenCommand);
+    } catch (error) {
+        if (!(error instanceof TokenSourceFailed)) {
+            throw error;
+        }
+        console.error(`mailbearer: ${error.message}`);
+        return 2;
+    }
+    if (given.asked.length === 0) {
+        console.error("mailbearer: nothing to check: all protocols are left out");
+        return 2;
+    }
+    const paint = painter(process.stdout.isTTY && process.env["NO_COLOR"] === undefined && !given.json);
+    if (!given.json) {
+        console.log(`Checking ${given.user}\n`);
+    }
+    const results: Result[] = [];
+    for (const protocol of given.asked) {
+        const result = await check(protocol, given, token);
+        results.push(result);
+        if (!given.json) {
+            show(result, paint, given.trace);
+        }
+    }
+    const worked = results.filter((result) => result.ok).length;
+    console.log(
+        given.json
+            ? JSON.stringify({ user: given.user, results: results.map(forPrograms) }, undefined, 2)
+            : `${worked} of ${results.length} worked.`,
+    );
+    return worked === results.length ? 0 : 1;
+}
+
+/** Logs in over one protocol. */
+async function check(protocol: MailProtocol, given: Arguments, token: string): Promise<Result> {
+    const result: Result = { protocol, ok: false, trace: [] };
+    try {
+        const options = optionsOf(protocol, given);
+        result.endpoint = resolve(protocol, options).endpoint;
+        const trace = (side: string, line: string) => void result.trace.push(`${side}: ${line}`);
+        const connection = await connect({ ...options, protocol, token, trace });
+        result.ok = true;
+        result.tlsVersion = connection.tlsVersion;
+        result.mechanism = connection.mechanism;
+        result.roundTrips = connection.roundTrips;
+        result.seconds = connection.elapsed / 1000;
+        await connection.close();
+    } catch (error) {
+        if (error instanceof LoginFailed) {
+            result.failure = error.failure;
+        } else if (error instanceof MailbearerError || isSystemError(error)) {
+            result.problem = error.message;
+        } else {
+            throw error;
+        }
+    }
+    return result;
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+    return error instanceof Error && "syscall" in error;
+}
+
+function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions {
+    const place = given.places[protocol];
+    const timeout = Number(given.timeout) * 1000;
+    if (!(timeout > 0)) {
+        throw new ConfigError("timeout must be a number of seconds above zero");
+    }
+    return {
+        user: given.user,
+        timeout,
+        provider: given.provider,
+        ...(place === undefined ? {} : placeOf(place)),
+        ...(given.starttls ? { tls: "starttls" } : {}),
+        ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),
+        ...(given.caFile === undefined ? {} : { tlsOptions: { ca: readFileSync(given.caFile) } }),
+    };
+}
+
+/** Reads `host`, `host:port` or `[v6]:port`. */
+function placeOf(text: string): { host: string; port?: number } {
+    const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
+    const plain = text.split(":").length > 2 ? [text, text] : /^([^:]*)(?::(.*))?$/.exec(text);
+    const [, host, port] = bracketed ?? plain ?? [];
+    if (host === undefined || (port !== undefined && port !== "" && !/^\d+$/.test(port))) {
+        throw new ConfigError(`${text} is not HOST or HOST:PORT`);
+    }
+    return port === undefined || port === "" ? { host } : { host, port: Number(port) };
+}
+
+async function tokenOf(command: string | undefined): Promise<string> {
+    if (command !== undefined) {
+        return tokenOfCommand(command);
+    }
+    const token = process.env["MAILBEARER_TOKEN"] ?? (await lineOfInput());
+    if (token.trim() === "") {
+        throw new TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input");
+    }
+    return token.trim();
+}
+
+async function lineOfInput(): Promise<string> {
+    if (process.stdin.isTTY) {
+        process.stderr.write("Paste the access token, then press Enter: ");
+    }
+    const lines = createInterface({ input: process.stdin });
+    for await (const line of lines) {
+        return line;
+    }
+    return "";
+}
+
+async function tokenOfCommand(command: string): Promise<string> {
+    const [program, ...parameters] = words(command);
+    let output: string;
+    try {
+        ({ stdout: output } = await promisify(execFile)(program ?? "", parameters, { timeout: 60_000 }));
+    } catch (error) {
+        const { code, stderr } = error as { code?: unknown; stderr?: string };
+        throw new TokenSourceFailed(
+            typeof code === "number"
+                ? `--token-command failed with status ${code}: ${(stderr ?? "").trim().slice(0, 500)}`
+                : `--token-command could not be run: ${typeof code === "string" ? code : "it was ended"}`,
+        );
+    }
+    const tokens = output.split(/\s+/).filter((word) => word !== "");
+    if (tokens.length !== 1) {
+        throw new TokenSourceFailed("--token-command must print one token, and nothing else");
+    }
+    return tokens[0] as string;
+}
+
+/** The words of a command, with quotes and backslashes as in a POSIX shell; nothing is expanded. */
+function words(command: string): string[] {
+    const found = command.matchAll(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g);
+    return [...found].map(([word]) =>
+        word.replace(/"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/g, (_, double?: string, single?: string, escaped?: string) =>
+            double !== undefined ? double.replace(/\\(["\\$`])/g, "$1") : (single ?? escaped ?? ""),
+        ),
+    );
+}
+
+type Paint = (code: string, text: string) => string;
+
+/** Colour, where the terminal takes it. */
+function painter(on: boolean): Paint {
+    return (code, text) => (on ? `\x1b[${code}m${text}\x1b[0m` : text);
+}
+
+function show(result: Result, paint: Paint, trace: boolean): void {
+    const mark = result.ok ? paint("32", "ok  ") : paint("31", "FAIL");
+    const where = result.endpoint === undefined ? "" : `  ${result.endpoint}`;
+    console.log(`${mark} ${paint("1", TITLES[result.protocol])}${where}`);
+    for (const line of linesOf(result)) {
+        console.log(`       ${line}`);
+    }
+    if (trace) {
+        for (const line of result.trace) {
+            console.log(`       ${paint("2", line)}`);
+        }
+    }
+    console.log();
+}
+
+function linesOf(result: Result): string[] {
+    if (result.ok) {
+        const trips = result.roundTrips === 1 ? "1 round trip" : `${result.roundTrips} round trips`;
+        return [`${result.tlsVersion}, ${result.mechanism}, ${trips}, ${((result.seconds ?? 0) * 1000).toFixed(0)} ms`];
+    }
+    const { failure } = result;
+    if (failure === undefined) {
+        return [`problem  ${result.problem}`];
+    }
+    const code = failure.code === undefined ? "" : `[${failure.code}] `;
+    return [
+        `cause    ${failure.cause} (${failure.certainty})`,
+        ...(failure.serverText === "" ? [] : [`server   ${code}${failure.serverText}`]),
+        `advice   ${failure.advice}`,
+        `         ${failure.sentence}`,
+        ...(failure.url === undefined ? [] : [`address  ${failure.url}`]),
+    ];
+}
+
+/** The same names as in the other languages' commands. */
+function forPrograms(result: Result): object {
+    const { endpoint, failure } = result;
+    return {
+        protocol: result.protocol,
+        ok: result.ok,
+        host: endpoint?.host ?? null,
+        port: endpoint?.port ?? null,
+        tls: endpoint?.tls ?? null,
+        tls_version: result.tlsVersion ?? null,
+        mechanism: result.mechanism ?? null,
+        round_trips: result.roundTrips ?? null,
+        seconds: result.seconds === undefined ? null : Math.round(result.seconds * 1000) / 1000,
+        failure: failure === undefined ? null : failureForPrograms(failure),
+        problem: result.problem ?? null,
+    };
+}
+
+function failureForPrograms(failure: Failure): object {
+    const { rejection } = failure;
+    return {
+        cause: failure.cause,
+        advice: failure.advice,
+        certainty: failure.certainty,
+        server_text: failure.serverText,
+        code: failure.code ?? null,
+        rejection:
+            rejection === undefined
+                ? null
+                : {
+                      status: rejection.status ?? null,
+                      scope: rejection.scope ?? null,
+                      schemes: rejection.schemes ?? null,
+                      openid_configuration: rejection.openidConfiguration ?? null,
+                  },
+        wait_ms: failure.waitMs ?? null,
+        url: failure.url ?? null,
+        sentence: failure.sentence,
+    };
+}

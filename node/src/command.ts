@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+/** The command `mailbearer`. */
+import { parseArgs } from "node:util";
+import { argumentsOf, CHECK_HELP, CHECK_OPTIONS, run } from "./check";
+import { version } from "./core";
+
+const HELP = `usage: mailbearer [--help] [--version] COMMAND ...
+
+Log in to mail with OAuth 2.0, and know why it fails.
+
+commands:
+  check USER    log in over IMAP, POP3 and SMTP, and say what happened; see mailbearer check --help
+`;
+
+async function main(words: string[]): Promise<number> {
+    const [command, ...rest] = words;
+    switch (command) {
+        case "--version":
+            console.log(`mailbearer ${version}`);
+            return 0;
+        case "--help":
+        case "-h":
+            console.log(HELP);
+            return 0;
+        case "check":
+            return check(rest);
+        default:
+            console.error(command === undefined ? HELP : `mailbearer: there is no command ${command}\n\n${HELP}`);
+            return 2;
+    }
+}
+
+async function check(words: string[]): Promise<number> {
+    let parsed;
+    try {
+        const options = { ...CHECK_OPTIONS, help: { type: "boolean", short: "h" } } as const;
+        parsed = parseArgs({ args: words, options, allowPositionals: true });
+    } catch (error) {
+        return wrong(error instanceof Error ? error.message : String(error));
+    }
+    if (parsed.values.help === true) {
+        console.log(CHECK_HELP);
+        return 0;
+    }
+    const [user, ...others] = parsed.positionals;
+    if (user === undefined || others.length > 0) {
+        return wrong("give one USER");
+    }
+    const { mechanism } = parsed.values;
+    if (mechanism !== undefined && mechanism !== "XOAUTH2" && mechanism !== "OAUTHBEARER") {
+        return wrong("--mechanism is XOAUTH2 or OAUTHBEARER");
+    }
+    return run(argumentsOf(user, parsed.values));
+}
+
+function wrong(text: string): number {
+    console.error(`${CHECK_HELP}\nmailbearer check: ${text}`);
+    return 2;
+}
+
+main(process.argv.slice(2)).then(
+    (status) => {
+        process.exitCode = status;
+    },
+    (error: unknown) => {
+        console.error(error);
+        process.exitCode = 1;
+    },
+);

@@ -1,0 +1,217 @@
+/** A login: from nothing to a TLS socket that is logged in. */
+import type { TLSSocket } from "node:tls";
+import {
+    type AccessToken,
+    type Authenticated,
+    type MailProtocol,
+    type Mechanism,
+    Negotiation,
+    type Step,
+} from "./core";
+import { LoginFailed } from "./errors";
+import { Link } from "./link";
+import { known } from "./native";
+import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
+import { sourceOf, type TokenSource } from "./tokens";
+
+/** Called with `C` or `S` and a line of the dialogue. The token is masked. */
+export type Trace = (side: "C" | "S", line: string) => void;
+
+/** The options of {@link connect}. */
+export interface ConnectOptions extends LoginOptions {
+    protocol: MailProtocol;
+    token: TokenSource;
+    /** Ends the login, and closes its socket. */
+    signal?: AbortSignal | undefined;
+    trace?: Trace | undefined;
+}
+
+/** A TLS socket that is logged in. */
+export class Connection {
+    /** The socket. Octets that came behind the login are what it gives first. */
+    readonly socket: TLSSocket;
+    /** Where it leads. */
+    readonly endpoint: Endpoint;
+    /** How it was logged in. */
+    readonly mechanism: Mechanism;
+    /** What the server said that it can do now; empty where it said nothing. */
+    readonly capabilities: readonly string[];
+    /** Times that the client waited for the server, from the greeting on, TLS apart. */
+    readonly roundTrips: number;
+    /** Milliseconds that connection and login took. */
+    readonly elapsed: number;
+
+    /** @internal */
+    constructor(link: Link, endpoint: Endpoint, authenticated: Authenticated) {
+        this.elapsed = link.elapsed;
+        this.roundTrips = link.roundTrips;
+        this.socket = link.loggedIn();
+        this.endpoint = endpoint;
+        this.mechanism = authenticated.mechanism;
+        this.capabilities = authenticated.capabilities;
+        this.putBack(authenticated.leftover);
+    }
+
+    /** `TLSv1.3`, for example. */
+    get tlsVersion(): string {
+        return this.socket.getProtocol() ?? "";
+    }
+
+    /** Closes the socket; resolves when it is closed. */
+    async close(): Promise<void> {
+        await hangUp(this.socket);
+    }
+
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.close();
+    }
+
+    /** Makes the socket give these octets first. @internal */
+    putBack(octets: Uint8Array): void {
+        if (octets.length > 0 && !this.socket.readableEnded && !this.socket.destroyed) {
+            this.socket.unshift(octets);
+        }
+    }
+}
+
+/** For the goodbye of TLS when a connection is closed: a peer that says none is not waited for longer. */
+const GOODBYE_MS = 1_000;
+
+/** Closes a socket, with TLS's goodbye; resolves when it is closed. @internal */
+export async function hangUp(socket: TLSSocket): Promise<void> {
+    if (socket.destroyed) {
+        return;
+    }
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    socket.on("error", () => undefined);
+    const late = setTimeout(() => socket.destroy(), GOODBYE_MS);
+    socket.destroySoon();
+    await closed;
+    clearTimeout(late);
+}
+
+/**
+ * Connects and logs in.
+ *
+ *     const { socket } = await connect({ protocol: "imap", user: "joe@gmail.com", token: getAccessToken });
+ *
+ * The provider's profile is found from the mail address where its domain makes that certain; `host`, `port`, `tls` and
+ * the other options override it. Certificate and host name are always verified. Where the server refuses the token and
+ * the source can get another, one more login is made with a fresh one.
+ *
+ * It rejects with {@link LoginFailed} and the true reason (the socket is closed then), with {@link TokenSourceFailed}
+ * where there is no token, and with {@link ConfigError} where a setting cannot work, and nothing was sent.
+ */
+export async function connect(options: ConnectOptions): Promise<Connection> {
+    known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace"], "options");
+    const settings = resolve(options.protocol, options);
+    return connectTo(settings, options);
+}
+
+/** The same, where the settings are checked already. @internal */
+export async function connectTo(
+    settings: Settings,
+    { token, signal, trace }: Pick<ConnectOptions, "token" | "signal" | "trace">,
+): Promise<Connection> {
+    const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
+    const first = await source.get(false, signal);
+    try {
+        return await login(settings, first.token, signal, trace);
+    } catch (error) {
+        if (!(error instanceof LoginFailed) || error.advice !== "refresh_token" || !source.canRefresh) {
+            throw error;
+        }
+        const second = await source.get(true, signal);
+        if (second.token.equals(first.token)) {
+            throw error;
+        }
+        return await login(settings, second.token, signal, trace);
+    }
+}
+
+async function login(
+    settings: Settings,
+    token: AccessToken,
+    signal: AbortSignal | undefined,
+    trace: Trace | undefined,
+): Promise<Connection> {
+    signal?.throwIfAborted();
+    const link = new Link(settings);
+    const abort = () => link.abort(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    try {
+        const authenticated = await dialogue(link, new Negotiation(settings.login, token), trace);
+        return new Connection(link, settings.endpoint, authenticated);
+    } catch (error) {
+        link.abort();
+        throw error;
+    } finally {
+        signal?.removeEventListener("abort", abort);
+    }
+}
+
+/** Gives the octets to the machine, and what the machine says to the link. */
+async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | undefined): Promise<Authenticated> {
+    await link.open();
+    let step = await heard(link, negotiation, trace);
+    for (;;) {
+        if (step.send.length > 0) {
+            show(trace, "C", masked(step));
+            link.write(step.send);
+        }
+        switch (step.next) {
+            case "read":
+                step = await heard(link, negotiation, trace);
+                break;
+            case "start_tls":
+                step = await upgraded(link, negotiation);
+                break;
+            case "done":
+                return step.authenticated;
+            case "failed":
+                throw new LoginFailed(step.failure);
+        }
+    }
+}
+
+async function heard(link: Link, negotiation: Negotiation, trace: Trace | undefined): Promise<Step> {
+    const data = await link.read();
+    if (data === undefined) {
+        return negotiation.closed();
+    }
+    show(trace, "S", data, negotiation);
+    return negotiation.receive(data);
+}
+
+async function upgraded(link: Link, negotiation: Negotiation): Promise<Step> {
+    const injected = link.take();
+    if (injected !== undefined) {
+        return negotiation.receive(injected);
+    }
+    await link.startTls();
+    return negotiation.tlsEstablished();
+}
+
+/** What a step sends, with the token masked. */
+function masked(step: Step): Buffer {
+    if (!step.sensitive) {
+        return step.send;
+    }
+    const line = step.send.toString("latin1").trimEnd();
+    const start = line.slice(0, line.lastIndexOf(" ") + 1);
+    return Buffer.from(`${start}<token, ${line.length - start.length} octets>\r\n`);
+}
+
+/** Gives the lines of the dialogue to the trace, without control characters, and without a token that came back. */
+function show(trace: Trace | undefined, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
+    if (trace === undefined) {
+        return;
+    }
+    for (const line of data
+        .toString()
+        .replace(/\r?\n$/, "")
+        .split(/\r?\n/)) {
+        const shown = line.replace(/\p{C}/gu, " ");
+        trace(side, negotiation === undefined ? shown : negotiation.redact(shown));
+    }
+}

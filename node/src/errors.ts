@@ -1,0 +1,88 @@
+/** The errors of mailbearer: all of them are {@link MailbearerError}, and tell what happened in `code`. */
+import type { Advice, Cause, Failure, Verdict } from "./core";
+
+/** Root of all errors of mailbearer. What another library threw is in `cause`, as everywhere in JavaScript. */
+export abstract class MailbearerError extends Error {
+    /** What happened. Other libraries may replace it on their way, as Nodemailer does. */
+    abstract code: string;
+
+    constructor(message: string, options?: ErrorOptions) {
+        super(message, options);
+        this.name = new.target.name;
+    }
+}
+
+/** A setting cannot work. The text names the field and the place, never the value. */
+export class ConfigError extends MailbearerError {
+    override code = "config_error" as const;
+}
+
+/** The calling code is wrong: a call that does not fit the state of a machine. */
+export class Misuse extends MailbearerError {
+    override code = "misuse" as const;
+}
+
+/** A bug of mailbearer. Please report it. */
+export class InternalError extends MailbearerError {
+    override code = "internal_error" as const;
+}
+
+/**
+ * The token source threw, or gave something that is no token. Its own error is the `cause`.
+ *
+ * A source throws it by itself, with `permanent: true`, where asking again is in vain until the user acts.
+ */
+export class TokenSourceFailed extends MailbearerError {
+    override code = "token_source_failed" as const;
+    /** Whether asking again is in vain until the user acts. */
+    readonly permanent: boolean;
+
+    constructor(message: string, options: ErrorOptions & { permanent?: boolean } = {}) {
+        super(message, options);
+        this.permanent = options.permanent ?? false;
+    }
+}
+
+/** The login did not work. Its `message` is a sentence that a person can act on. */
+export class LoginFailed extends MailbearerError {
+    /** All that is known: `cause`, `advice`, `certainty`, `serverText`, `code`, `rejection`, `waitMs`, `url`. */
+    readonly failure: Failure;
+    /** What happened, as in `token_rejected`: one of {@link CAUSES}. */
+    override code: Cause;
+
+    constructor(failure: Failure, options?: ErrorOptions) {
+        super(failure.sentence, options);
+        this.failure = failure;
+        this.code = failure.cause;
+    }
+
+    /** What to do, as in `refresh_token`: one of {@link ADVICES}. */
+    get advice(): Advice {
+        return this.failure.advice;
+    }
+}
+
+/** A person must act before it makes sense to go on: `failure` says why, and what to do. */
+export class NeedsUser extends LoginFailed {}
+
+/** The program's own settings cannot work, or nothing helps: `failure` says why. */
+export class GaveUp extends LoginFailed {}
+
+/** The session is over, in the middle of what the program did with it. The next one follows. */
+export class SessionEnded extends MailbearerError {
+    /** Why: `cause`, `advice`, `certainty`. */
+    readonly verdict: Verdict;
+    /** What happened, as in `session_limit`: one of {@link CAUSES}. */
+    override code: Cause;
+
+    constructor(verdict: Verdict, sentence: string, options?: ErrorOptions) {
+        super(sentence, options);
+        this.verdict = verdict;
+        this.code = verdict.cause;
+    }
+
+    /** What to do, as in `reconnect`: one of {@link ADVICES}. */
+    get advice(): Advice {
+        return this.verdict.advice;
+    }
+}

@@ -1,0 +1,109 @@
+/**
+ * ImapFlow, logged in. It needs the package `imapflow`, from 2.5 on, as it is.
+ *
+ *     import { sessions } from "mailbearer/imapflow";
+ *
+ *     for await (const connection of sessions({ user: "joe@gmail.com", token: getAccessToken })) {
+ *         await connection.use(async ({ client }) => { await client.mailboxOpen("INBOX"); ... });
+ *     }
+ *
+ * mailbearer logs in, and ImapFlow takes the socket over: to it, the server has greeted with PREAUTH. What it reads and
+ * writes is seen by the session, which so knows why and when it ends.
+ */
+import { ImapFlow, type ImapFlowOptions } from "imapflow";
+import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
+import { SessionEnded } from "./errors";
+import { known } from "./native";
+import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
+import { LOGIN_OPTIONS } from "./settings";
+
+/** What ImapFlow may be told: where it connects to and how it logs in is mailbearer's business. */
+export type ClientOptions = Omit<
+    ImapFlowOptions,
+    | "host"
+    | "port"
+    | "secure"
+    | "servername"
+    | "auth"
+    | "tls"
+    | "doSTARTTLS"
+    | "proxy"
+    | "transport"
+    | "disableCompression"
+>;
+
+/** The options of {@link connect}. */
+export type ImapConnectOptions = Omit<ConnectOptions, "protocol"> & { imapflow?: ClientOptions | undefined };
+
+/** The options of {@link sessions}. */
+export type ImapSessionOptions = SessionOptions & { imapflow?: ClientOptions | undefined };
+
+/** Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. */
+export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
+    const { imapflow, ...login } = options;
+    known(login, [...LOGIN_OPTIONS, "token", "signal", "trace"], "options");
+    const connection = await connectSocket({ ...login, protocol: "imap" });
+    try {
+        return await over(connection, imapflow);
+    } catch (error) {
+        await connection.close();
+        throw error;
+    }
+}
+
+/** Stays logged in, as `sessions` of mailbearer does; each connection has an ImapFlow `client` that is ready for work. */
+export function sessions(options: ImapSessionOptions): Sessions<ImapFlow> {
+    const { imapflow, ...session } = options;
+    known(session, SESSION_OPTIONS, "options");
+    return new Sessions("imap", session, new ImapFlowAdapter(imapflow));
+}
+
+export { SessionConnection, Sessions } from "./sessions";
+
+/** The codes with which ImapFlow says that its connection is gone. */
+const GONE: readonly unknown[] = ["NoConnection", "EConnectionClosed", "StateLogout"];
+
+class ImapFlowAdapter implements Adapter<ImapFlow> {
+    readonly #options: ClientOptions | undefined;
+
+    constructor(options: ClientOptions | undefined) {
+        this.#options = options;
+    }
+
+    async make(connection: SessionConnection<ImapFlow>): Promise<ImapFlow> {
+        const client = await over(connection, this.#options);
+        // The end of a session is told by the session: without a listener ImapFlow's event would end the program.
+        client.on("error", () => undefined);
+        return client;
+    }
+
+    async goodbye(client: ImapFlow): Promise<void> {
+        await client.logout();
+    }
+
+    isLost(error: unknown): boolean {
+        return error instanceof SessionEnded || GONE.includes((error as { code?: unknown } | null)?.code);
+    }
+}
+
+async function over(connection: Connection, options: ClientOptions | undefined): Promise<ImapFlow> {
+    const { host, port } = connection.endpoint;
+    const client = new ImapFlow({
+        logger: false,
+        ...options,
+        host,
+        port,
+        secure: true,
+        // The session would not understand what it sees.
+        disableCompression: true,
+        transport: {
+            connect(_, ready) {
+                connection.putBack(Buffer.from("* PREAUTH logged in\r\n"));
+                setImmediate(ready);
+                return connection.socket;
+            },
+        },
+    });
+    await client.connect();
+    return client;
+}

@@ -1,0 +1,75 @@
+/**
+ * Log in to IMAP, POP3 and SMTP with OAuth 2.0 access tokens, and stay logged in.
+ *
+ * The front door is {@link sessions}, which stays logged in: it yields a connection each time that one is due. For one
+ * login, {@link connect} gives a TLS socket. `mailbearer/imapflow` and `mailbearer/nodemailer` have the clients that
+ * people already use, logged in. The machines below them ({@link Negotiation}, {@link Watch}, {@link Session}) and the pure
+ * functions ({@link classify}, {@link initialResponse}, {@link readRejection}) are for programs that have sockets or a mail
+ * library of their own. `mailbearer/testing` is a Gmail-like server for tests. All times are milliseconds.
+ */
+export {
+    AccessToken,
+    acknowledgement,
+    ADVICES,
+    CAUSES,
+    CERTAINTIES,
+    classify,
+    initialResponse,
+    Negotiation,
+    Provider,
+    readRejection,
+    Session,
+    version,
+    Watch,
+} from "./core";
+export type {
+    Action,
+    Advice,
+    Aftermath,
+    Authenticated,
+    Cause,
+    Certainty,
+    Failure,
+    InitialResponse,
+    LoginSettings,
+    Mailbox,
+    MailProtocol,
+    Mechanism,
+    Phase,
+    Plan,
+    Rejection,
+    Service,
+    SessionSettings,
+    Status,
+    Step,
+    Tls,
+    Verdict,
+} from "./core";
+export { connect, Connection } from "./connection";
+export type { ConnectOptions, Trace } from "./connection";
+export type { OnEvent, SessionEvent } from "./driver";
+export {
+    ConfigError,
+    GaveUp,
+    InternalError,
+    LoginFailed,
+    MailbearerError,
+    Misuse,
+    NeedsUser,
+    SessionEnded,
+    TokenSourceFailed,
+} from "./errors";
+export type { SessionPolicy } from "./policy";
+export { SessionConnection, Sessions, sessions } from "./sessions";
+export type { SessionOptions } from "./sessions";
+export { Endpoint } from "./settings";
+export type { LoginOptions, TlsOptions } from "./settings";
+export type {
+    GoogleAuth,
+    GoogleAuthClient,
+    MsalApplication,
+    TokenAnswer,
+    TokenFunction,
+    TokenRequest,
+    TokenSource,
+} from "./tokens";

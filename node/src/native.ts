@@ -1,0 +1,98 @@
+/** The addon, and its errors made ours. Nothing outside of this file sees napi's own texts: they may show a value. */
+import native = require("../native/binding.js");
+import { ConfigError, InternalError, Misuse } from "./errors";
+
+export { native };
+
+/** Calls into the addon. */
+export function enter<T>(call: () => T): T {
+    try {
+        return call();
+    } catch (error) {
+        throw translated(error);
+    }
+}
+
+function translated(error: unknown): Error {
+    if (error instanceof TypeError && !("code" in error)) {
+        // JavaScript's own, as for a method without its object.
+        return error;
+    }
+    const text = error instanceof Error ? error.message : "";
+    if (text.startsWith("ConfigError: ")) {
+        return new ConfigError(text.slice("ConfigError: ".length));
+    }
+    if (text.startsWith("Misuse: ")) {
+        return new Misuse(text.slice("Misuse: ".length));
+    }
+    return new InternalError("mailbearer broke in its core: please report it; no secret is in this text");
+}
+
+/** A text. What is none is named by its type, never by its value. */
+export function text(value: unknown, field: string): string {
+    if (typeof value !== "string") {
+        throw new ConfigError(`${field} must be a string, not ${kindOf(value)}`);
+    }
+    if (!value.isWellFormed()) {
+        // A lone surrogate: it has no octets to send.
+        throw new ConfigError(`${field} has a character that cannot be sent: remove it`);
+    }
+    return value;
+}
+
+export function optionalText(value: unknown, field: string): string | undefined {
+    return value === undefined ? undefined : text(value, field);
+}
+
+/** A list of texts. */
+export function texts(value: unknown, field: string): string[] {
+    if (!Array.isArray(value)) {
+        throw new ConfigError(`${field} must be an array of strings, not ${kindOf(value)}`);
+    }
+    return value.map((one) => text(one, field));
+}
+
+export function optionalTexts(value: unknown, field: string): string[] | undefined {
+    return value === undefined ? undefined : texts(value, field);
+}
+
+/** A number. */
+export function numeric(value: unknown, field: string): number {
+    if (typeof value !== "number") {
+        throw new ConfigError(`${field} must be a number, not ${kindOf(value)}`);
+    }
+    return value;
+}
+
+export function optionalNumeric(value: unknown, field: string): number | undefined {
+    return value === undefined ? undefined : numeric(value, field);
+}
+
+/** Octets, as in a `Buffer`. */
+export function octets(value: unknown, field: string): Uint8Array {
+    if (!(value instanceof Uint8Array)) {
+        throw new ConfigError(`${field} must be a Uint8Array, not ${kindOf(value)}`);
+    }
+    return value;
+}
+
+/** An object with options: one that is not known is an error, not a wish. */
+export function known(options: unknown, names: readonly string[], what: string): void {
+    if (typeof options !== "object" || options === null || Array.isArray(options)) {
+        throw new ConfigError(`${what} must be an object, not ${kindOf(options)}`);
+    }
+    const stranger = Object.keys(options).find((name) => !names.includes(name));
+    if (stranger !== undefined) {
+        throw new ConfigError(`${what} has no option ${stranger}: they are ${names.join(", ")}`);
+    }
+}
+
+export function kindOf(value: unknown): string {
+    if (value === null || value === undefined) {
+        return String(value);
+    }
+    if (typeof value === "object") {
+        return Array.isArray(value) ? "an array" : `an object of class ${value.constructor?.name ?? "none"}`;
+    }
+    return `a ${typeof value}`;
+}

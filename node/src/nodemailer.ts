@@ -1,0 +1,306 @@
+/**
+ * Nodemailer, with logins that work. It needs the package `nodemailer`, from 6.9 on, as it is.
+ *
+ *     import nodemailer from "nodemailer";
+ *     import { login, transport } from "mailbearer/nodemailer";
+ *
+ *     nodemailer.createTransport(login({ user, token }));       // Nodemailer's own connections, our login
+ *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
+ */
+import SMTPConnection from "nodemailer/lib/smtp-connection";
+import { type AccessToken, type Aftermath, type Failure, Negotiation } from "./core";
+import { LoginFailed, Misuse, SessionEnded } from "./errors";
+import { known } from "./native";
+import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
+import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
+import { ended } from "./tap";
+import { type Source, sourceOf, type TokenSource } from "./tokens";
+
+// ---- Nodemailer's own connections, our login ------------------------------------------------------------------------
+
+/** What Nodemailer gives to a handler of `customAuth`. */
+export interface AuthContext {
+    sendCommand(command: string): Promise<{ response: string }>;
+}
+
+/** Options for `nodemailer.createTransport`. */
+export interface NodemailerOptions {
+    host: string;
+    port: number;
+    secure: boolean;
+    requireTLS: boolean;
+    /** A server that offers no login is an error, and gets no message. */
+    forceAuth: true;
+    auth: { type: "custom"; user: string; method: typeof METHOD };
+    customAuth: { [METHOD]: (context: AuthContext) => Promise<void> };
+    tls: object;
+    connectionTimeout: number;
+    name?: string;
+}
+
+const METHOD = "MAILBEARER";
+
+/**
+ * Options for `nodemailer.createTransport`, also for a pool (`{ ...login(options), pool: true }`): the connections are
+ * Nodemailer's own, over TLS, and the login is mailbearer's. The token goes in one step where the line takes it, else in
+ * two; after a refusal one more login is made with a fresh token, on the same connection.
+ *
+ * Do not override `secure`, `requireTLS` and `tls.rejectUnauthorized`: the token would be readable on the way.
+ */
+export function login(options: LoginOptions & { token: TokenSource }): NodemailerOptions {
+    known(options, [...LOGIN_OPTIONS, "token"], "options");
+    const settings = resolve("smtp", options);
+    const source = sourceOf(options.token, settings.user, settings.service.scopes ?? []);
+    const { host, port, tls } = settings.endpoint;
+    return {
+        host,
+        port,
+        secure: tls === "implicit",
+        requireTLS: tls === "starttls",
+        forceAuth: true,
+        auth: { type: "custom", user: settings.user, method: METHOD },
+        customAuth: { [METHOD]: (context) => logIn(context, settings, source) },
+        tls: { ...settings.tlsOptions, rejectUnauthorized: true },
+        connectionTimeout: settings.timeout,
+        ...(options.ehloName === undefined ? {} : { name: options.ehloName }),
+    };
+}
+
+async function logIn(context: AuthContext, settings: Settings, source: Source): Promise<void> {
+    const first = await source.get(false);
+    const refusal = await dialogue(context, settings, first.token);
+    if (refusal === undefined) {
+        return;
+    }
+    if (refusal.advice !== "refresh_token" || !source.canRefresh) {
+        throw new LoginFailed(refusal);
+    }
+    const second = await source.get(true);
+    const failure = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
+    if (failure !== undefined) {
+        throw new LoginFailed(failure);
+    }
+}
+
+/** Gives the machine's lines to the server, and its replies to the machine. The greeting was Nodemailer's, as is TLS. */
+async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Failure | undefined> {
+    const negotiation = new Negotiation({ ...settings.login, tls: "implicit" }, token);
+    let step = negotiation.receive(Buffer.from("220 ready\r\n"));
+    for (;;) {
+        switch (step.next) {
+            case "done":
+                return undefined;
+            case "failed":
+                return step.failure;
+            case "start_tls":
+                throw new TypeError("TLS is there from the start");
+            case "read": {
+                const line = step.send.toString("latin1").replace(/\r\n$/, "");
+                const { response } = await context.sendCommand(line);
+                step = negotiation.receive(Buffer.from(`${response.replace(/\r?\n/g, "\r\n")}\r\n`));
+            }
+        }
+    }
+}
+
+// ---- One connection, which a session keeps --------------------------------------------------------------------------
+
+/** The options of {@link transport}. */
+export type TransportOptions = SessionOptions;
+
+/** A mail as Nodemailer gives it to a transport. */
+export interface MailMessage {
+    readonly data: object;
+    readonly message: {
+        getEnvelope(): object;
+        messageId(): string;
+        build(callback: (error: Error | null, message: Buffer) => void): void;
+    };
+}
+
+/** What became of a message. */
+export interface SentInfo {
+    envelope: object;
+    messageId: string;
+    accepted: string[];
+    rejected: string[];
+    response: string;
+}
+
+type Callback<T> = (error: Error | null, result?: T) => void;
+
+/**
+ * A transport for `nodemailer.createTransport` that sends one message after the other over one connection, which a session
+ * keeps logged in. The transporter's `close()` ends it.
+ *
+ * A message whose session ended before the server took it is sent again over the next one. Where it is not known whether
+ * the server took it, sending fails with {@link SessionEnded}, and nothing is sent twice.
+ */
+export function transport(options: TransportOptions): SessionTransport {
+    known(options, SESSION_OPTIONS, "options");
+    return new SessionTransport(options);
+}
+
+/** How often a message is tried whose sessions end before the server takes it. */
+const TRIES = 3;
+
+export class SessionTransport {
+    readonly name = "mailbearer";
+    readonly version = "1";
+    readonly #sessions: Sessions<SMTPConnection>;
+    #work: Promise<unknown> = Promise.resolve();
+    #current: SessionConnection<SMTPConnection> | undefined;
+
+    /** @internal */
+    constructor(options: TransportOptions) {
+        this.#sessions = new Sessions("smtp", options, new SmtpAdapter());
+    }
+
+    /** Sends a message; Nodemailer calls it. */
+    send(mail: MailMessage, callback: Callback<SentInfo>): void {
+        this.#next(() => this.#send(mail)).then((info) => callback(null, info), callback);
+    }
+
+    /** Whether it can log in. */
+    verify(callback?: Callback<true>): Promise<true> | undefined {
+        const verified = this.#next(async () => {
+            await this.#connection();
+            return true as const;
+        });
+        if (callback === undefined) {
+            return verified;
+        }
+        verified.then(() => callback(null, true), callback);
+        return undefined;
+    }
+
+    /** Says goodbye and ends it, after what is under way. */
+    close(): void {
+        void this.#next(() => this.#sessions.close());
+    }
+
+    /** One after the other. */
+    #next<T>(work: () => Promise<T>): Promise<T> {
+        const done = this.#work.then(work);
+        this.#work = done.catch(() => undefined);
+        return done;
+    }
+
+    async #send(mail: MailMessage): Promise<SentInfo> {
+        // It may be read twice, which a stream cannot.
+        const content = await built(mail);
+        for (let tries = 1; ; tries += 1) {
+            const connection = await this.#connection();
+            try {
+                return await submit(connection.client, mail, content);
+            } catch (error) {
+                if (connection.verdict === undefined) {
+                    await reset(connection.client);
+                    throw error;
+                }
+                refuseIfUnknown(connection, error);
+                if (tries === TRIES) {
+                    throw ended(connection.verdict, error);
+                }
+            }
+        }
+    }
+
+    /** The connection that is there, or the next one. */
+    async #connection(): Promise<SessionConnection<SMTPConnection>> {
+        const current = this.#current;
+        if (current !== undefined && current.verdict === undefined && !current.isDue && !current.socket.destroyed) {
+            return current;
+        }
+        this.#current = undefined;
+        const { value } = await this.#sessions.next();
+        if (value === undefined) {
+            throw new Misuse("the transport is closed: make another");
+        }
+        this.#current = value;
+        void this.#letGoInTime(value);
+        return value;
+    }
+
+    /** Says goodbye to a connection that is due while nothing is sent. */
+    async #letGoInTime(connection: SessionConnection<SMTPConnection>): Promise<void> {
+        await connection.wait();
+        await this.#next(async () => {
+            if (this.#current === connection) {
+                this.#current = undefined;
+                await connection.letGo();
+            }
+        });
+    }
+}
+
+function refuseIfUnknown(connection: SessionConnection<SMTPConnection>, cause: unknown): void {
+    const aftermath: Aftermath | undefined = connection.aftermath;
+    const verdict = connection.verdict;
+    if (verdict !== undefined && aftermath?.protocol === "smtp" && aftermath.submission === "unknown") {
+        const sentence =
+            "The session ended before the server answered for the message, and whether it was taken is not known: " +
+            "ask before sending it again.";
+        throw new SessionEnded(verdict, sentence, { cause });
+    }
+}
+
+function built(mail: MailMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+        mail.message.build((error, message) => (error ? reject(error) : resolve(message)));
+    });
+}
+
+function submit(client: SMTPConnection, mail: MailMessage, content: Buffer): Promise<SentInfo> {
+    const envelope = mail.message.getEnvelope();
+    const { dsn, requireTLSExtensionEnabled } = mail.data as { dsn?: object; requireTLSExtensionEnabled?: boolean };
+    return new Promise((resolve, reject) => {
+        const failed = (error: Error) => reject(error);
+        client.once("error", failed);
+        client.send(
+            { ...envelope, ...(dsn && { dsn }), ...(requireTLSExtensionEnabled && { requireTLSExtensionEnabled }) },
+            content,
+            (error, info) => {
+                client.off("error", failed);
+                if (error) {
+                    reject(error);
+                } else {
+                    const { accepted, rejected, response } = info;
+                    resolve({ ...info, envelope, messageId: mail.message.messageId(), accepted, rejected, response });
+                }
+            },
+        );
+    });
+}
+
+/** Takes back a message that was refused, so that the next one can follow. */
+function reset(client: SMTPConnection): Promise<void> {
+    return new Promise((resolve) => {
+        client.once("end", () => resolve());
+        client.reset(() => resolve());
+    });
+}
+
+class SmtpAdapter implements Adapter<SMTPConnection> {
+    make(connection: SessionConnection<SMTPConnection>): Promise<SMTPConnection> {
+        const { host, port } = connection.endpoint;
+        // To Nodemailer, the server greets now; what EHLO says it asks again.
+        connection.putBack(Buffer.from("220 logged in\r\n"));
+        const client = new SMTPConnection({ host, port, secure: true, secured: true, connection: connection.socket });
+        return new Promise((resolve, reject) => {
+            client.on("error", reject);
+            client.connect((error?: Error | null) => (error ? reject(error) : resolve(client)));
+        });
+    }
+
+    goodbye(client: SMTPConnection): Promise<void> {
+        return new Promise((resolve) => {
+            client.once("end", () => resolve());
+            client.quit();
+        });
+    }
+
+    isLost(): boolean {
+        return false;
+    }
+}

@@ -1,0 +1,205 @@
+/** What a login is told, gathered from options, a provider's profile, and the mail address. */
+import * as tls from "node:tls";
+import {
+    AccessToken,
+    type LoginSettings,
+    type MailProtocol,
+    Negotiation,
+    Provider,
+    type Service,
+    type Tls,
+} from "./core";
+import { ConfigError } from "./errors";
+import { kindOf, known, numeric, text } from "./native";
+
+/** Whom to trust, and how to encrypt: what `tls.createSecureContext` takes. Verification cannot be switched off. */
+export type TlsOptions = tls.SecureContextOptions & { secureContext?: tls.SecureContext | undefined };
+
+/** The options that every way to log in takes, but for the protocol and the token. */
+export interface LoginOptions {
+    /** The mailbox, most often a mail address. */
+    user: string;
+    /** Where the server is; left out: as the profile of the provider says. */
+    host?: string | undefined;
+    port?: number | undefined;
+    /** `implicit`: TLS from the start; `starttls`: upgraded with STARTTLS. There is no plaintext. */
+    tls?: Tls | undefined;
+    /** A provider's name, as in `gmail`, or a profile; left out: found from the mail address, where that is certain. */
+    provider?: string | Provider | undefined;
+    /** Certificate authorities and the like, as for `tls.createSecureContext`. */
+    tlsOptions?: TlsOptions | undefined;
+    /** Milliseconds for connection, TLS, greeting and login together. Default: 60,000. */
+    timeout?: number | undefined;
+    /** The mailbox to act for, where it is not the user's own. */
+    authzid?: string | undefined;
+    mechanisms?: LoginSettings["mechanisms"];
+    initialResponse?: LoginSettings["initialResponse"];
+    ehloName?: string | undefined;
+    assumedCapabilities?: readonly string[] | undefined;
+}
+
+export const LOGIN_OPTIONS = [
+    "user",
+    "host",
+    "port",
+    "tls",
+    "provider",
+    "tlsOptions",
+    "timeout",
+    "authzid",
+    "mechanisms",
+    "initialResponse",
+    "ehloName",
+    "assumedCapabilities",
+];
+
+const TLS_OPTIONS = [
+    "ca",
+    "cert",
+    "key",
+    "pfx",
+    "passphrase",
+    "ciphers",
+    "sigalgs",
+    "crl",
+    "dhparam",
+    "ecdhCurve",
+    "honorCipherOrder",
+    "minVersion",
+    "maxVersion",
+    "allowPartialTrustChain",
+    "secureContext",
+];
+
+const PORTS = {
+    imap: { implicit: 993, starttls: 143 },
+    pop3: { implicit: 995, starttls: 110 },
+    smtp: { implicit: 465, starttls: 587 },
+};
+
+/** Where a server listens, and when TLS begins. */
+export class Endpoint {
+    constructor(
+        readonly protocol: MailProtocol,
+        readonly host: string,
+        readonly port: number,
+        readonly tls: Tls,
+    ) {}
+
+    toString(): string {
+        return `${this.host}:${this.port} (${this.tls === "implicit" ? "TLS" : "STARTTLS"})`;
+    }
+}
+
+/** A login, but for its token. */
+export interface Settings {
+    readonly endpoint: Endpoint;
+    readonly user: string;
+    readonly timeout: number;
+    readonly tlsOptions: TlsOptions;
+    /** What the machines are told. */
+    readonly login: LoginSettings;
+    /** What the provider's profile says of the protocol. */
+    readonly service: Partial<Service>;
+    readonly tokenLifetimeMs: number | undefined;
+}
+
+/** Gathers the settings of a login and checks them, before any I/O. */
+export function resolve(protocol: MailProtocol, options: LoginOptions): Settings {
+    if (!Object.hasOwn(PORTS, protocol)) {
+        throw new ConfigError("protocol is none of the known values: imap, pop3, smtp");
+    }
+    const profile = profileOf(options);
+    const service: Partial<Service> = profile?.services.find((one) => one.protocol === protocol) ?? {};
+    const host = options.host ?? service.host;
+    if (host === undefined) {
+        throw new ConfigError(
+            `the provider ${profile?.name} has no ${protocol} service: give another protocol, or a host`,
+        );
+    }
+    const endpoint = endpointOf(protocol, options, service, text(host, "host"));
+    const login: LoginSettings = {
+        protocol,
+        user: options.user,
+        host: endpoint.host,
+        port: endpoint.port,
+        tls: endpoint.tls,
+        authzid: options.authzid,
+        mechanisms: options.mechanisms ?? service.mechanisms,
+        initialResponse: options.initialResponse ?? service.initialResponse,
+        ehloName: options.ehloName,
+        assumedCapabilities: options.assumedCapabilities ?? service.assumedCapabilities,
+    };
+    // The machine checks every field; a token of one letter stands in for the real one.
+    new Negotiation(login, new AccessToken("x"));
+    return {
+        endpoint,
+        user: options.user,
+        timeout: timeoutOf(options.timeout),
+        tlsOptions: verifying(options.tlsOptions),
+        login,
+        service,
+        tokenLifetimeMs: profile?.tokenLifetimeMs,
+    };
+}
+
+function profileOf(options: LoginOptions): Provider | undefined {
+    const { provider } = options;
+    if (typeof provider === "string") {
+        return Provider.named(provider);
+    }
+    if (provider !== undefined) {
+        known(provider, ["name", "domains", "tokenLifetimeMs", "services"], "provider");
+        if (!Array.isArray(provider.services)) {
+            throw new ConfigError(`services must be an array, not ${kindOf(provider.services)}`);
+        }
+        return provider;
+    }
+    if (options.host !== undefined) {
+        return undefined;
+    }
+    const profile = Provider.ofAddress(text(options.user, "user"));
+    if (profile === undefined) {
+        throw new ConfigError(
+            "host is missing, and the mail address does not tell the provider: give host or provider",
+        );
+    }
+    return profile;
+}
+
+function endpointOf(protocol: MailProtocol, options: LoginOptions, service: Partial<Service>, host: string): Endpoint {
+    const mode = options.tls ?? service.tls ?? "implicit";
+    if (mode !== "implicit" && mode !== "starttls") {
+        throw new ConfigError("tls is none of the known values: implicit, starttls");
+    }
+    const knownPort = mode === (service.tls ?? "implicit") ? service.port : undefined;
+    const port = numeric(options.port ?? knownPort ?? PORTS[protocol][mode], "port");
+    return new Endpoint(protocol, host, port, mode);
+}
+
+function timeoutOf(timeout: number | undefined): number {
+    const given = numeric(timeout ?? 60_000, "timeout");
+    // What Node's timers take: a longer one would ring at once.
+    if (!(given > 0 && given <= 2_147_483_647)) {
+        throw new ConfigError("timeout must be a number of milliseconds above zero, and at most 2147483647");
+    }
+    return Math.ceil(given);
+}
+
+/** TLS that verifies certificate and host name; there is no way to switch that off. */
+function verifying(options: TlsOptions | undefined): TlsOptions {
+    if (options === undefined) {
+        return {};
+    }
+    if (typeof options !== "object" || options === null) {
+        throw new ConfigError(`tlsOptions must be an object, not ${kindOf(options)}`);
+    }
+    const stranger = Object.keys(options).find((name) => !TLS_OPTIONS.includes(name));
+    if (stranger !== undefined) {
+        throw new ConfigError(
+            `tlsOptions has no option ${stranger}: certificate and host name are always verified; ` +
+                "give your own authority as ca",
+        );
+    }
+    return options;
+}

@@ -1,0 +1,230 @@
+/**
+ * Shows to a session what a socket brings and takes, without altering or delaying it.
+ *
+ * The socket stays a `tls.TLSSocket`: the tap stands in the methods that streams leave to their implementation (`push`,
+ * `_write`, `_writev`, `_destroy`), where every octet passes, whoever reads or writes.
+ */
+import type { TLSSocket } from "node:tls";
+import type { Verdict } from "./core";
+import { failureOfHost } from "./core";
+import { SessionEnded } from "./errors";
+
+/** Whom the tap tells. */
+export interface Listener {
+    /** Gives the number of octets of message content that come next, and need not be shown. */
+    received(data: Uint8Array): number;
+    skipped(octets: number): void;
+    sent(data: Uint8Array): void;
+    /** The connection is gone, or does not answer. */
+    lost(cause?: "timed_out"): void;
+    /** Whoever uses the socket has closed it. */
+    closed(): void;
+    /** Whether an answer is due. */
+    readonly isQuiet: boolean;
+}
+
+type Callback = (error?: Error | null) => void;
+
+/** A dead peer is noticed, also in IDLE. */
+const KEEP_ALIVE_MS = 60_000;
+
+export class Tap {
+    readonly #socket: TLSSocket;
+    readonly #listener: Listener;
+    readonly #answerMs: number;
+    readonly #push: TLSSocket["push"];
+    #verdict: Verdict | undefined;
+    #isLetGo = false;
+    #isDelivering = false;
+    // Octets of message content that come next, and those of them that have come.
+    #skip = 0;
+    #skipped = 0;
+    #heardAt = performance.now();
+    #timer: NodeJS.Timeout | undefined;
+
+    constructor(socket: TLSSocket, listener: Listener, answerMs: number) {
+        this.#socket = socket;
+        this.#listener = listener;
+        this.#answerMs = answerMs;
+        this.#push = socket.push.bind(socket);
+        // The end of a session is told by the connection; a socket that nobody listens to must not end the program.
+        socket.on("error", () => undefined);
+        socket.setKeepAlive(true, KEEP_ALIVE_MS);
+        this.#tapReads();
+        this.#tapWrites();
+        this.#tapEnd();
+    }
+
+    /** Shows what came before the tap was there. It stays in the socket. */
+    begin(): void {
+        const early = this.#socket.read() as Buffer | null;
+        if (early !== null) {
+            this.#show(early);
+            this.#socket.unshift(early);
+        }
+        if (this.#socket.readableEnded || this.#socket.destroyed) {
+            setImmediate(() => this.#listener.lost());
+        }
+    }
+
+    /** The session is over: whoever uses the socket learns of it, but gets first what came before. */
+    end(verdict: Verdict): void {
+        this.#verdict = verdict;
+        clearTimeout(this.#timer);
+        if (!this.#isDelivering) {
+            this.#finish();
+        }
+    }
+
+    /** The connection was let go: what happens to it now is nobody's business. */
+    letGo(): void {
+        this.#isLetGo = true;
+        clearTimeout(this.#timer);
+    }
+
+    #tapReads(): void {
+        const socket = this.#socket;
+        socket.push = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
+            if (this.#isLetGo) {
+                return this.#push(chunk, encoding);
+            }
+            if (this.#verdict !== undefined) {
+                return false;
+            }
+            if (chunk === null) {
+                this.#listener.lost();
+                return false;
+            }
+            return this.#deliver(chunk);
+        };
+    }
+
+    #deliver(chunk: Buffer): boolean {
+        this.#heardAt = performance.now();
+        this.#isDelivering = true;
+        try {
+            this.#show(chunk);
+            return this.#push(chunk);
+        } finally {
+            this.#isDelivering = false;
+            if (this.#verdict !== undefined) {
+                this.#finish();
+            }
+        }
+    }
+
+    /** Shows to the session what has come, but for message content that it does not want to see. */
+    #show(data: Buffer): void {
+        const count = Math.min(this.#skip, data.length);
+        this.#skip -= count;
+        this.#skipped += count;
+        if (count === data.length) {
+            return;
+        }
+        if (this.#skipped > 0) {
+            this.#listener.skipped(this.#skipped);
+            this.#skipped = 0;
+        }
+        this.#skip = this.#listener.received(count > 0 ? data.subarray(count) : data);
+    }
+
+    #tapWrites(): void {
+        const socket = this.#socket;
+        const write = socket._write.bind(socket);
+        socket._write = (chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void => {
+            if (this.#takes(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding), callback)) {
+                write(chunk, encoding, callback);
+            }
+        };
+        const writev = socket._writev?.bind(socket);
+        if (writev === undefined) {
+            return;
+        }
+        socket._writev = (
+            chunks: Array<{ chunk: Buffer | string; encoding: BufferEncoding }>,
+            callback: Callback,
+        ): void => {
+            const pieces = chunks.map(({ chunk, encoding }) =>
+                Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding),
+            );
+            if (this.#takes(Buffer.concat(pieces), callback)) {
+                writev(chunks, callback);
+            }
+        };
+    }
+
+    #takes(data: Buffer, callback: Callback): boolean {
+        if (this.#verdict !== undefined) {
+            callback(ended(this.#verdict));
+            return false;
+        }
+        if (!this.#isLetGo) {
+            this.#listener.sent(data);
+            this.#expect();
+        }
+        return true;
+    }
+
+    #tapEnd(): void {
+        const socket = this.#socket;
+        const destroy = socket._destroy.bind(socket);
+        socket._destroy = (error: Error | null, callback: Callback): void => {
+            if (!this.#isLetGo && this.#verdict === undefined) {
+                if (error === null || error === undefined) {
+                    this.#listener.closed();
+                } else {
+                    this.#listener.lost();
+                }
+            }
+            clearTimeout(this.#timer);
+            const isOurs = error instanceof SessionEnded || !error || this.#verdict === undefined;
+            destroy(isOurs ? error : ended(this.#verdict as Verdict, error), callback);
+        };
+    }
+
+    /** Ends the socket, once all is read that came. */
+    #finish(): void {
+        const [socket, error] = [this.#socket, ended(this.#verdict as Verdict)];
+        if (socket.readableLength === 0) {
+            socket.destroy(error);
+            return;
+        }
+        const read = socket.read.bind(socket);
+        socket.read = (size?: number): unknown => {
+            const data: unknown = read(size);
+            if (socket.readableLength === 0) {
+                // Whoever reads handles what came before the error comes.
+                setImmediate(() => socket.destroy(error));
+            }
+            return data;
+        };
+    }
+
+    /** Something was written: an answer must come in time, unless none is due. */
+    #expect(): void {
+        this.#heardAt = performance.now();
+        this.#timer ??= setTimeout(() => this.#checkAnswer(), this.#answerMs);
+    }
+
+    #checkAnswer(): void {
+        this.#timer = undefined;
+        if (this.#verdict !== undefined || this.#isLetGo || this.#listener.isQuiet) {
+            return;
+        }
+        const left = this.#heardAt + this.#answerMs - performance.now();
+        if (left > 0) {
+            this.#timer = setTimeout(() => this.#checkAnswer(), left);
+        } else {
+            this.#listener.lost("timed_out");
+        }
+    }
+}
+
+/** The error for the end of a session. */
+export function ended(verdict: Verdict, cause?: unknown): SessionEnded {
+    return new SessionEnded(
+        verdict,
+        failureOfHost(verdict.cause, "").sentence,
+        cause === undefined ? undefined : { cause },
+    );
+}

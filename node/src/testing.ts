@@ -1,0 +1,336 @@
+/**
+ * A Gmail-like mail server on loopback, for tests of programs that log in with OAuth.
+ *
+ * It speaks real TLS, it takes only tokens that it issued itself, and it refuses, cuts and vanishes where a test wants it
+ * to. It has no dialogue of its own: that is a machine of the core.
+ *
+ *     import { Server } from "mailbearer/testing";
+ *
+ *     const server = await Server.start({ tokenLifetime: 5_000 });
+ *     const { socket } = await connect({ ...server.at("imap"), user, token: server.issueToken(user) });
+ *     await server.stop();
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import * as net from "node:net";
+import { join } from "node:path";
+import * as tls from "node:tls";
+import { type Cause, type MailProtocol, Provider, type Tls } from "./core";
+import { enter, known, native, numeric, octets, optionalNumeric, optionalText, text } from "./native";
+import type { TlsOptions } from "./settings";
+
+/** How the server behaves. */
+export interface ServerOptions {
+    /** Whose words it uses. Default: `gmail`. */
+    flavour?: "gmail" | "outlook" | "dovecot";
+    /** Milliseconds that a token lives. Default: an hour. */
+    tokenLifetime?: number;
+    /** Milliseconds that a session may live. */
+    sessionLimit?: number;
+    /**
+     * What happens to a session whose token or time is over: `words` (the provider's own, the default), `silent`,
+     * `vanish` (the connection stays open and nothing is answered) or `never`.
+     */
+    cut?: "words" | "silent" | "vanish" | "never";
+    /** Every login is refused for this. */
+    refuse?: Cause;
+    /** How many connections may be logged in at once. */
+    connectionsMax?: number;
+    /** How many messages each user finds in the INBOX. Default: 3. */
+    messages?: number;
+}
+
+export type Stage = "greeting" | "capabilities" | "upgrade" | "login" | "verdict" | "command" | "after_dot";
+export type FaultKind = "drop" | "vanish" | "garbage" | "flood" | "inject";
+
+/** What happened: when (milliseconds of `performance.now()`), on which connection, and what. */
+export interface ServerEvent {
+    readonly atMs: number;
+    readonly connection: number;
+    readonly protocol: MailProtocol;
+    readonly what: string;
+}
+
+/** What was accepted over SMTP. */
+export interface Submitted {
+    readonly user: string;
+    readonly sender: string;
+    readonly recipients: readonly string[];
+    readonly content: Buffer;
+}
+
+/** The options that lead `connect` and `sessions` to a server. */
+export interface Place {
+    host: string;
+    port: number;
+    tls: Tls;
+    provider: Provider;
+    tlsOptions: TlsOptions;
+}
+
+/** The path of the certificate authority that signed the server's certificate. */
+export const caFile: string = join(__dirname, "ca.pem");
+
+const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
+const MODES: readonly Tls[] = ["implicit", "starttls"];
+const PROFILES = { gmail: "gmail", outlook: "microsoft", dovecot: undefined };
+/** What Node's timers take: a longer one would ring at once. */
+const TIMER_MS_MAX = 2_147_483_647;
+
+/** A mail server for tests: it listens on free ports of 127.0.0.1. */
+export class Server {
+    readonly #machine: native.NativeServer;
+    readonly #flavour: "gmail" | "outlook" | "dovecot";
+    readonly #context = tls.createSecureContext(identity());
+    readonly #listeners: net.Server[] = [];
+    readonly #ports = new Map<string, number>();
+    readonly #peers = new Map<number, Peer>();
+    #timer: NodeJS.Timeout | undefined;
+
+    private constructor(options: ServerOptions) {
+        known(options, Object.keys(DEFAULTS), "options");
+        const given = { ...DEFAULTS, ...options };
+        this.#flavour = given.flavour;
+        const settings = {
+            flavour: text(given.flavour, "flavour"),
+            cut: text(given.cut, "cut"),
+            tokenLifetimeMs: numeric(given.tokenLifetime, "tokenLifetime"),
+            sessionLimitMs: optionalNumeric(given.sessionLimit, "sessionLimit"),
+            connectionsMax: optionalNumeric(given.connectionsMax, "connectionsMax"),
+            messages: numeric(given.messages, "messages"),
+        };
+        this.#machine = enter(() => new native.NativeServer(settings, randomBytes(8).readBigUInt64LE()));
+        this.refuse(given.refuse);
+    }
+
+    /** Starts a server; {@link stop} ends it, as does `await using`. */
+    static async start(options: ServerOptions = {}): Promise<Server> {
+        const server = new Server(options);
+        for (const protocol of PROTOCOLS) {
+            for (const mode of MODES) {
+                await server.#listen(protocol, mode);
+            }
+        }
+        return server;
+    }
+
+    /** Closes all connections and stops listening. */
+    async stop(): Promise<void> {
+        clearTimeout(this.#timer);
+        const closed = this.#listeners.map((one) => new Promise<void>((resolve) => one.close(() => resolve())));
+        for (const peer of this.#peers.values()) {
+            peer.destroy();
+        }
+        await Promise.all(closed);
+    }
+
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.stop();
+    }
+
+    /** The options that lead `connect` and `sessions` here: host, port, TLS, profile and trust. */
+    at(protocol: MailProtocol, mode: Tls = "implicit"): Place {
+        const profile = PROFILES[this.#flavour];
+        return {
+            host: "localhost",
+            port: this.port(protocol, mode),
+            tls: mode,
+            provider: profile === undefined ? Provider.generic("localhost") : Provider.named(profile),
+            tlsOptions: { ca: readFileSync(caFile) },
+        };
+    }
+
+    /** The port of a protocol. */
+    port(protocol: MailProtocol, mode: Tls = "implicit"): number {
+        return this.#ports.get(`${protocol} ${mode}`) ?? 0;
+    }
+
+    /** Issues an access token for a user; `lifetime` is in milliseconds, `octets` the length of the token. */
+    issueToken(user: string, options: { lifetime?: number; scope?: string; octets?: number } = {}): string {
+        known(options, ["lifetime", "scope", "octets"], "options");
+        const [name, scope] = [text(user, "user"), optionalText(options.scope, "scope")];
+        const lifetime = optionalNumeric(options.lifetime, "lifetime");
+        const length = optionalNumeric(options.octets, "octets");
+        return enter(() => this.#machine.issueToken(now(), name, lifetime, scope, length));
+    }
+
+    /** Refuses a token from now on. */
+    revokeToken(token: string): void {
+        const given = text(token, "token");
+        enter(() => this.#machine.revokeToken(given));
+    }
+
+    /** Refuses every login for a cause; without one, that ends. */
+    refuse(cause?: Cause): void {
+        const given = optionalText(cause, "cause");
+        enter(() => this.#machine.refuse(given));
+    }
+
+    /** Sets a fault that strikes once. */
+    setFault(stage: Stage, kind: FaultKind): void {
+        const [where, what] = [text(stage, "stage"), text(kind, "kind")];
+        enter(() => this.#machine.setFault(where, what));
+    }
+
+    /** Takes a fault back that has not struck. */
+    clearFault(): void {
+        enter(() => this.#machine.clearFault());
+    }
+
+    /** Puts a message into a user's INBOX; clients in IDLE are told. */
+    deliver(user: string, message: Uint8Array): void {
+        const [name, content] = [text(user, "user"), octets(message, "message")];
+        enter(() => this.#machine.deliver(name, content));
+        this.#tick();
+    }
+
+    /** The messages in a user's INBOX. */
+    messages(user: string): Buffer[] {
+        const name = text(user, "user");
+        return enter(() => this.#machine.messages(name));
+    }
+
+    /** What was accepted over SMTP. */
+    submitted(): Submitted[] {
+        return enter(() => this.#machine.submitted());
+    }
+
+    /** What happened since the last call. */
+    events(): ServerEvent[] {
+        return enter(() => this.#machine.takeEvents()) as ServerEvent[];
+    }
+
+    /** Ends all connections with the words of a shutdown, and goes on. */
+    restart(): void {
+        this.#act(enter(() => this.#machine.restart(now())));
+    }
+
+    /** Connections that are logged in. */
+    get sessions(): number {
+        return enter(() => this.#machine.sessions());
+    }
+
+    async #listen(protocol: MailProtocol, mode: Tls): Promise<void> {
+        const greet = (socket: net.Socket) => this.#greet(socket, protocol, mode);
+        const listener =
+            mode === "implicit"
+                ? tls.createServer({ ...identity(), noDelay: true }, greet)
+                : net.createServer({ noDelay: true }, greet);
+        // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
+        listener.on("tlsClientError", () => undefined);
+        await new Promise<void>((resolve, reject) => {
+            listener.once("error", reject);
+            listener.listen(0, "127.0.0.1", resolve);
+        });
+        this.#listeners.push(listener);
+        this.#ports.set(`${protocol} ${mode}`, (listener.address() as net.AddressInfo).port);
+    }
+
+    #greet(socket: net.Socket, protocol: MailProtocol, mode: Tls): void {
+        const first = enter(() => this.#machine.open(now(), protocol, mode));
+        const id = first.connection;
+        const peer = new Peer(socket, this.#context, {
+            received: (data) => this.#act([enter(() => this.#machine.receive(now(), id, data))]),
+            secured: () => this.#act([enter(() => this.#machine.tlsEstablished(id))]),
+            closed: () => {
+                this.#peers.delete(id);
+                enter(() => this.#machine.closed(now(), id));
+            },
+        });
+        this.#peers.set(id, peer);
+        this.#act([first]);
+    }
+
+    #act(replies: native.JsReply[]): void {
+        for (const reply of replies) {
+            this.#peers.get(reply.connection)?.act(reply);
+        }
+        this.#schedule();
+    }
+
+    #tick(): void {
+        this.#act(enter(() => this.#machine.tick(now())));
+    }
+
+    /** Comes back when the next session ends by itself. It keeps no process alive. */
+    #schedule(): void {
+        clearTimeout(this.#timer);
+        const wakeMs = enter(() => this.#machine.nextWakeMs());
+        if (wakeMs !== null) {
+            const wait = Math.min(Math.max(1, wakeMs - now()), TIMER_MS_MAX);
+            this.#timer = setTimeout(() => this.#tick(), wait).unref();
+        }
+    }
+}
+
+const DEFAULTS = {
+    flavour: "gmail" as const,
+    tokenLifetime: 3_600_000,
+    sessionLimit: undefined,
+    cut: "words" as const,
+    refuse: undefined,
+    connectionsMax: undefined,
+    messages: 3,
+};
+
+interface PeerListener {
+    received(data: Buffer): void;
+    secured(): void;
+    closed(): void;
+}
+
+/** One connection. */
+class Peer {
+    readonly #context: tls.SecureContext;
+    readonly #listener: PeerListener;
+    readonly #hear = (data: Buffer): void => this.#listener.received(data);
+    #socket: net.Socket;
+
+    constructor(socket: net.Socket, context: tls.SecureContext, listener: PeerListener) {
+        this.#socket = socket;
+        this.#context = context;
+        this.#listener = listener;
+        socket.on("error", () => undefined);
+        socket.on("data", this.#hear);
+        socket.on("close", () => listener.closed());
+    }
+
+    act(reply: native.JsReply): void {
+        if (this.#socket.destroyed || this.#socket.writableEnded) {
+            return;
+        }
+        if (reply.send.length > 0) {
+            this.#socket.write(reply.send);
+        }
+        if (reply.then === "close") {
+            this.#socket.end();
+            // A client that never closes its side is not waited for.
+            this.#socket.destroySoon();
+        } else if (reply.then === "start_tls") {
+            this.#startTls();
+        }
+    }
+
+    destroy(): void {
+        this.#socket.destroy();
+    }
+
+    #startTls(): void {
+        const plain = this.#socket;
+        plain.off("data", this.#hear);
+        const secure = new tls.TLSSocket(plain, { isServer: true, secureContext: this.#context });
+        secure.on("error", () => plain.destroy());
+        secure.on("secure", () => this.#listener.secured());
+        secure.on("data", this.#hear);
+        this.#socket = secure;
+    }
+}
+
+function identity(): { key: Buffer; cert: Buffer } {
+    const both = readFileSync(join(__dirname, "localhost.pem"));
+    return { key: both, cert: both };
+}
+
+function now(): number {
+    return Math.floor(performance.now());
+}
