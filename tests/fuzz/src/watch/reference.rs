@@ -531,6 +531,8 @@ impl Smtp {
         let code = line.get(..3).filter(|code| code.bytes().all(|digit| digit.is_ascii_digit()));
         let Some(code) = code else { return violation("not-a-reply") };
         if code == "421" {
+            // RFC 5321 section 4.2.5: it stands in place of every reply that is awaited.
+            self.commands.clear();
             return if self.quit { None } else { ends(Protocol::Smtp, &[&line]) };
         }
         if self.code.as_ref().is_some_and(|first| first != code) {
