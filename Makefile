@@ -1,15 +1,18 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
 # make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
+# make fuzz    gives every machine hostile octets for FUZZ_SECONDS each; FUZZ_TARGETS="watch" picks targets
 # make bench   measures what the machines cost, beside memcpy and memchr in the same run
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases bench lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: demo test cases fuzz fuzz-replay bench lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= watch negotiation session snapshot texts
 VENV := .cache/venv
 TOOLS := .cache/tools
 NODE_APP := .cache/node
@@ -39,7 +42,7 @@ demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust test-python test-node test-kotlin test-swift cases
+test: lint test-rust fuzz-replay test-python test-node test-kotlin test-swift cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -97,6 +100,20 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	done; \
 	$(PYTHON) tests/cases/side_by_side.py target/cases || status=1; exit $$status
 
+fuzz-replay:
+	$(SAY) "Fuzzing: every file of the corpora keeps the rules"
+	cargo test --locked -q --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
+
+# Without a sanitizer: the core forbids unsafe code, and so the stable compiler will do.
+fuzz: $(TOOLS)/bin/cargo-fuzz
+	$(SAY) "Fuzzing: $(FUZZ_TARGETS), $(FUZZ_SECONDS) seconds each"
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p tests/fuzz/found/$$target; \
+	    CARGO_TARGET_DIR=target/fuzz $(TOOLS)/bin/cargo-fuzz fuzz run --fuzz-dir tests/fuzz --features libfuzzer -s none $$target \
+	        tests/fuzz/found/$$target tests/fuzz/corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -dict=tests/fuzz/dictionary -verbosity=0 -print_final_stats=1; \
+	done
+
 bench:
 	$(SAY) "The cost of the machines: only the ratios are to be compared"
 	cargo run --locked -q --release -p mailbearer-bench
@@ -104,6 +121,7 @@ bench:
 lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Rust: format, lints, documentation, licences"
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features -p mailbearer
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
@@ -155,6 +173,10 @@ $(KOTLIN)/jars: $(KOTLIN)/native $(KOTLIN_SOURCES)
 $(TOOLS)/bin/cargo-deny:
 	$(SAY) "cargo-deny is built (once; some minutes)"
 	cargo install -q --locked --root $(TOOLS) cargo-deny@0.20.2
+
+$(TOOLS)/bin/cargo-fuzz:
+	$(SAY) "cargo-fuzz is built (once; a minute)"
+	cargo install -q --locked --root $(TOOLS) cargo-fuzz@0.13.2
 
 clean:
 	rm -rf target .cache bindings/mobile/kotlin/*/target

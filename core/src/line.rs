@@ -37,7 +37,11 @@ impl LineReader {
             }
             None => (*input, [].as_slice(), false),
         };
-        if self.partial.len().saturating_add(piece.len()) > LINE_OCTETS_MAX {
+        let room = LINE_OCTETS_MAX.saturating_sub(self.partial.len());
+        if let Some((within, [_, ..])) = piece.split_at_checked(room) {
+            // The fault that comes first counts, at any cut.
+            self.partial.extend_from_slice(within);
+            check_start(&self.partial)?;
             return Err(LineFault::TooLong);
         }
         *input = rest;
@@ -118,6 +122,23 @@ mod tests {
     fn refuses_binary_before_a_line_end_comes() {
         assert_eq!(lines(&[b"\x15\x03\x01"]), Err(LineFault::Binary));
         assert_eq!(lines(&[b"+OK a\0b"]), Err(LineFault::Binary));
+    }
+
+    #[test]
+    fn names_the_fault_that_comes_first_at_any_cut() {
+        for (at, fault) in
+            [(0, LineFault::Binary), (9, LineFault::Binary), (LINE_OCTETS_MAX, LineFault::TooLong)]
+        {
+            let mut text = [b'a'; LINE_OCTETS_MAX + 9];
+            text[at] = 0;
+            for cut in [0, 1, 10, LINE_OCTETS_MAX, LINE_OCTETS_MAX + 1] {
+                assert_eq!(
+                    lines(&[&text[..cut], &text[cut..]]),
+                    Err(fault),
+                    "NUL at {at}, cut at {cut}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -818,14 +818,14 @@ impl Session {
         if self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket) {
             let failure = self.failure_at_end(last_line, cause);
             self.attempt_failed(failure, plan);
-            // The connection is gone already.
-            plan.actions.retain(|action| !matches!(action, Action::Close { ticket: closed, .. } if *closed == ticket));
-            return;
-        }
-        if let Some(live) = self.live.take_if(|live| live.ticket == ticket) {
+        } else if let Some(live) = self.live.take_if(|live| live.ticket == ticket) {
             let verdict = self.verdict_at_end(live, last_line, cause, plan);
             self.last_ending = Some(verdict);
         }
+        // The connection is gone already: also where the machine slept, and this is how the host found out.
+        plan.actions.retain(
+            |action| !matches!(action, Action::Close { ticket: closed, .. } if *closed == ticket),
+        );
     }
 
     /// Why an attempt ended: the negotiation knows, or the host.

@@ -7,6 +7,9 @@ use crate::limits::WATCHED_LINE_OCTETS_MAX;
 /// Octets at the end of a line that are enough for the size of a literal: `{18446744073709551615+}`.
 const TAIL_OCTETS: usize = 24;
 
+/// Octets of CRLF: they are kept with a line and not shown.
+const LINE_END_OCTETS: usize = 2;
+
 /// A line, or as much of it as matters.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
@@ -41,19 +44,16 @@ impl LongLines {
         let (piece, rest) = input.split_at(end.saturating_add(1));
         *input = rest;
         if self.start.is_empty() {
-            let line = without_line_end(piece);
-            return Some(show(Line { start: line, end: line }));
+            return Some(show(Line::of(piece)));
         }
         self.keep(piece);
         let start = core::mem::take(&mut self.start);
         let tail = core::mem::take(&mut self.tail);
-        let shown = if tail.is_empty() {
-            let line = without_line_end(&start);
-            show(Line { start: line, end: line })
-        } else {
-            show(Line { start: &start, end: without_line_end(&tail) })
-        };
-        Some(shown)
+        let mut line = Line::of(&start);
+        if !tail.is_empty() {
+            line.end = last(without_line_end(&tail));
+        }
+        Some(show(line))
     }
 
     /// Whether a line has begun.
@@ -62,21 +62,38 @@ impl LongLines {
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        let room = WATCHED_LINE_OCTETS_MAX.saturating_sub(self.start.len());
+        let most = WATCHED_LINE_OCTETS_MAX.saturating_add(LINE_END_OCTETS);
+        let room = most.saturating_sub(self.start.len());
         let (into_start, beyond) = piece.split_at(room.min(piece.len()));
         self.start.extend_from_slice(into_start);
         if beyond.is_empty() {
             return;
         }
+        let most = TAIL_OCTETS.saturating_add(LINE_END_OCTETS);
         if self.tail.is_empty() {
-            let from = self.start.len().saturating_sub(TAIL_OCTETS);
+            let from = self.start.len().saturating_sub(most);
             self.tail.extend_from_slice(self.start.get(from..).unwrap_or_default());
         }
-        let from = beyond.len().saturating_sub(TAIL_OCTETS);
+        let from = beyond.len().saturating_sub(most);
         self.tail.extend_from_slice(beyond.get(from..).unwrap_or_default());
-        let excess = self.tail.len().saturating_sub(TAIL_OCTETS);
+        let excess = self.tail.len().saturating_sub(most);
         self.tail.drain(..excess);
     }
+}
+
+impl<'a> Line<'a> {
+    /// The same of a line that came in one read as of one that came in many.
+    fn of(line: &'a [u8]) -> Self {
+        let line = without_line_end(line);
+        match line.get(..WATCHED_LINE_OCTETS_MAX) {
+            Some(start) if start.len() < line.len() => Self { start, end: last(line) },
+            Some(_) | None => Self { start: line, end: line },
+        }
+    }
+}
+
+fn last(line: &[u8]) -> &[u8] {
+    line.get(line.len().saturating_sub(TAIL_OCTETS)..).unwrap_or_default()
 }
 
 fn without_line_end(line: &[u8]) -> &[u8] {
@@ -181,6 +198,22 @@ mod tests {
             let found = starts_and_ends(&[&text[..cut], &text[cut..]]);
             assert_eq!(found.len(), 1);
             assert!(found[0].1.ends_with(b" {123}"), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_about_as_long_as_is_kept_is_the_same_at_every_cut() {
+        for octets in WATCHED_LINE_OCTETS_MAX - 3..=WATCHED_LINE_OCTETS_MAX + 30 {
+            for end in [b"\n".as_slice(), b"\r\n", b" {18446744073709551615+}\r\n"] {
+                let text = [&alloc::vec![b'a'; octets], end].concat();
+                let whole = starts_and_ends(&[&text]);
+                assert!(whole[0].0.len() <= WATCHED_LINE_OCTETS_MAX);
+                assert_eq!(whole[0].1.ends_with(b"{18446744073709551615+}"), end.len() > 2);
+                for cut in (0..=text.len()).filter(|cut| *cut < 3 || *cut + 60 > octets) {
+                    let found = starts_and_ends(&[&text[..cut], &text[cut..]]);
+                    assert_eq!(found, whole, "{octets} octets, cut at {cut}");
+                }
+            }
         }
     }
 

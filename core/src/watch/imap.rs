@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::framing::{Line, LongLines};
 use super::{Aftermath, Sign, ending};
@@ -48,6 +49,8 @@ struct Stream {
     literal_left: u64,
     /// The line continues what a literal interrupted.
     continued: bool,
+    /// Octets of a mailbox's name that come in a literal, until its command is whole.
+    name: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,10 +121,9 @@ impl ImapWatch {
                     return Ok(());
                 }
                 let literal = self.outgoing.skip_literal(&mut input);
-                if let Some(Command { kind: Kind::Select(mailbox), .. }) = &mut self.writing
-                    && mailbox.name.len() < WATCHED_LINE_OCTETS_MAX
-                {
-                    mailbox.name.push_str(&String::from_utf8_lossy(literal));
+                if matches!(self.writing, Some(Command { kind: Kind::Select(_), .. })) {
+                    let room = WATCHED_LINE_OCTETS_MAX.saturating_sub(self.outgoing.name.len());
+                    self.outgoing.name.extend_from_slice(literal.get(..room).unwrap_or(literal));
                 }
                 continue;
             }
@@ -156,11 +158,13 @@ impl ImapWatch {
             return Ok(());
         }
         self.outgoing.continued = false;
-        let Some(command) = self.writing.take() else { return Ok(()) };
-        match command.kind {
+        let Some(mut command) = self.writing.take() else { return Ok(()) };
+        let name = core::mem::take(&mut self.outgoing.name);
+        match &mut command.kind {
+            Kind::Select(mailbox) => mailbox.name.push_str(&String::from_utf8_lossy(&name)),
             Kind::Idle => self.idling = true,
             Kind::Logout => self.logged_out = true,
-            Kind::Select(_) | Kind::Deselect | Kind::Other => {}
+            Kind::Deselect | Kind::Other => {}
         }
         self.commands.push_back(command);
         if self.commands.len() > PIPELINE_MAX { Err(Sign::Doubt) } else { Ok(()) }
@@ -424,7 +428,6 @@ mod tests {
     use super::super::Watch;
     use super::*;
     use crate::failure::Cause;
-    use alloc::vec::Vec;
 
     fn state(watch: &Watch) -> (Option<Mailbox>, bool, Vec<String>) {
         match watch.aftermath() {
@@ -466,6 +469,24 @@ mod tests {
         watch.sent(b"nt\r\n");
         watch.received(b"c OK in\r\n");
         assert_eq!(state(&watch).0.unwrap().name, "Sent");
+    }
+
+    #[test]
+    fn a_name_in_a_literal_is_the_same_at_every_cut_and_bounded() {
+        let name = |text: &[u8], cut: usize| {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent(b"a SELECT {5000+}\r\n");
+            watch.sent(&text[..cut]);
+            watch.sent(&text[cut..]);
+            watch.received(b"a OK in\r\n");
+            state(&watch).0.unwrap().name
+        };
+        let text = ["\u{fc}".repeat(2_500).as_bytes(), b"\r\n"].concat();
+        let whole = name(&text, 0);
+        assert_eq!(whole.len(), WATCHED_LINE_OCTETS_MAX);
+        for cut in [1, 3, 2_047, 2_048, 2_049, 4_999] {
+            assert_eq!(name(&text, cut), whole, "cut at {cut}");
+        }
     }
 
     #[test]

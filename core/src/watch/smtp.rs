@@ -45,7 +45,8 @@ pub(super) struct SmtpWatch {
     commands: VecDeque<Command>,
     /// The client writes message text until the lone dot.
     text: Option<DotEnd>,
-    /// The client writes this many octets of a BDAT chunk (RFC 3030), the last one or not.
+    /// The client writes this many octets of a BDAT chunk, the last one or not: all of them, refused or not (RFC 3030
+    /// section 2).
     chunk: Option<(u64, bool)>,
     /// A transaction is open: MAIL was sent, and neither taken back nor refused.
     in_transaction: bool,
@@ -130,7 +131,6 @@ impl SmtpWatch {
             Some(Command::End | Command::Reset) => {
                 self.in_transaction = self.commands.contains(&Command::Mail)
             }
-            Some(Command::Chunk { .. }) if refused => self.chunk = None,
             Some(
                 Command::Mail
                 | Command::Recipient
@@ -177,9 +177,9 @@ impl SmtpWatch {
         }
     }
 
-    /// The last chunk is written: its reply is the answer for the message.
+    /// The last chunk is written: its reply is the answer for the message, unless that came before its end.
     fn end_of_chunks(&mut self) {
-        if let Some(command) = self.commands.back_mut() {
+        if let Some(command @ Command::Chunk { last: true, .. }) = self.commands.back_mut() {
             *command = Command::End;
         }
     }
@@ -338,6 +338,16 @@ mod tests {
         assert_eq!(submission(&watch), Submission::Unknown);
         watch.received(b"250 ok\r\n250 ok\r\n250 ok\r\n250 taken\r\n");
         assert_eq!(submission(&watch), Submission::Idle);
+    }
+
+    #[test]
+    fn a_refused_chunk_is_written_to_its_end() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"MAIL FROM:<a@b>\r\nBDAT 6\r\nfirst\nBDAT 8 LAST\r\nx\n");
+        watch.received(b"250 ok\r\n554 no\r\n");
+        watch.sent(b"QUIT\r\n");
+        assert_eq!(submission(&watch), Submission::Unknown);
+        assert!(watch.received(b"421 bye\r\n").ending.is_some(), "content is no QUIT");
     }
 
     #[test]
