@@ -217,6 +217,8 @@ pub struct Negotiation {
     replies: ReplyReader,
     /// Commands sent, for the tags.
     commands: u16,
+    /// The tag of the last one; empty where the protocol has none.
+    tag: String,
     /// The last list heard in this phase of TLS.
     capabilities: Option<Capabilities>,
     mechanism: Mechanism,
@@ -259,13 +261,15 @@ impl Negotiation {
         config.validate()?;
         let protocol = config.endpoint.protocol;
         let mechanism = config.mechanisms.first().copied().unwrap_or(Mechanism::XOAuth2);
+        let dialect = Dialect::of(protocol);
         Ok(Self {
-            dialect: Dialect::of(protocol),
+            dialect,
             token,
             state: State::Greeting,
             secure: config.endpoint.tls == Tls::Implicit,
             replies: ReplyReader::new(protocol),
             commands: 0,
+            tag: tag(dialect, 0),
             capabilities: None,
             mechanism,
             inline: false,
@@ -292,8 +296,8 @@ impl Negotiation {
         }
         let mut rest = bytes;
         loop {
-            let tag = self.tag();
-            let reply = match self.replies.take(&mut rest, self.awaited(), &tag) {
+            let awaited = self.awaited();
+            let reply = match self.replies.take(&mut rest, awaited, &self.tag) {
                 Ok(Some(reply)) => reply,
                 Ok(None) => return Ok(self.perform()),
                 Err(fault) => return Ok(self.fail_fault(fault)),
@@ -397,11 +401,6 @@ impl Negotiation {
             State::Prompt | State::Verdict | State::Acknowledged => Awaited::Login,
             State::Handshake | State::Authenticated | State::Failed => Awaited::Nothing,
         }
-    }
-
-    /// Five characters, as many servers' own examples have them.
-    fn tag(&self) -> String {
-        if self.dialect.tagged { format!("A{:04}", self.commands) } else { String::new() }
     }
 
     // ---- What a reply means in a state ---------------------------------------------------------------------------
@@ -620,8 +619,10 @@ impl Negotiation {
     /// Octets of the line that carries command and token, with its CRLF.
     fn inline_octets(&self, mechanism: Mechanism) -> usize {
         let bare =
-            command_line(&self.tag(), &format!("{} {} ", self.dialect.auth_command, mechanism));
-        bare.len().saturating_add(self.payload(mechanism).len())
+            command_line(&self.tag, &format!("{} {} ", self.dialect.auth_command, mechanism));
+        let NegotiationConfig { identity, endpoint, .. } = &self.config;
+        let payload = sasl::encoded_octets(mechanism, identity, endpoint, &self.token);
+        bare.len().saturating_add(payload)
     }
 
     /// Without the question, where the profile vouches for the answer and TLS is there already.
@@ -664,8 +665,13 @@ impl Negotiation {
     }
 
     fn command(&mut self, command: &str) -> Vec<u8> {
+        self.count_command();
+        command_line(&self.tag, command).into_bytes()
+    }
+
+    fn count_command(&mut self) {
         self.commands = self.commands.saturating_add(1);
-        command_line(&self.tag(), command).into_bytes()
+        self.tag = tag(self.dialect, self.commands);
     }
 
     fn login(&mut self, event: Event, inline: bool) -> Step {
@@ -676,8 +682,8 @@ impl Negotiation {
             self.enter(event, State::Prompt);
             return Step { send, sensitive: false, next: Next::Read };
         }
-        self.commands = self.commands.saturating_add(1);
-        let bare = command_line(&self.tag(), &command);
+        self.count_command();
+        let bare = command_line(&self.tag, &command);
         let start = format!("{} ", bare.trim_end());
         self.send_token(event, &start)
     }
@@ -888,6 +894,11 @@ impl Negotiation {
             self.capabilities = None;
         }
     }
+}
+
+/// Five characters, as many servers' own examples have them.
+fn tag(dialect: &Dialect, commands: u16) -> String {
+    if dialect.tagged { format!("A{commands:04}") } else { String::new() }
 }
 
 /// RFC 7628 section 3.2.2 and RFC 6750 section 3.1, as a hint where the final reply says no more.

@@ -1,5 +1,6 @@
 //! The messages of XOAUTH2 and OAUTHBEARER, without the framing of any mail protocol.
 
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -11,9 +12,6 @@ use crate::config::{ConfigError, Endpoint, Identity, Mechanism};
 use crate::limits::REJECTION_OCTETS_MAX;
 use crate::text::displayable;
 use crate::token::AccessToken;
-
-/// Separates the fields of both mechanisms (RFC 7628 section 3.1, `kvsep`).
-const KVSEP: u8 = 0x01;
 
 /// The one message that carries the token, before base64.
 ///
@@ -28,35 +26,57 @@ pub(crate) fn message(
     endpoint: &Endpoint,
     token: &AccessToken,
 ) -> Vec<u8> {
+    let name = name(mechanism, identity);
+    let port = endpoint.port.to_string();
+    parts(mechanism, &name, &endpoint.host, &port, token).concat().into_bytes()
+}
+
+/// Octets of [`message`] in base64, without making it: a token is copied as rarely as can be.
+pub(crate) fn encoded_octets(
+    mechanism: Mechanism,
+    identity: &Identity,
+    endpoint: &Endpoint,
+    token: &AccessToken,
+) -> usize {
+    let name = name(mechanism, identity);
+    let port = endpoint.port.to_string();
+    let parts = parts(mechanism, &name, &endpoint.host, &port, token);
+    let octets = parts.iter().map(|part| part.len()).fold(0_usize, usize::saturating_add);
+    octets.div_ceil(3).saturating_mul(4)
+}
+
+/// The name as the message carries it.
+fn name(mechanism: Mechanism, identity: &Identity) -> Cow<'_, str> {
+    match mechanism {
+        Mechanism::XOAuth2 => Cow::Borrowed(identity.name()),
+        Mechanism::OAuthBearer => Cow::Owned(escape_gs2(identity.name())),
+    }
+}
+
+/// A message in parts; 0x01 is the `kvsep` of RFC 7628 section 3.1.
+fn parts<'a>(
+    mechanism: Mechanism,
+    name: &'a str,
+    host: &'a str,
+    port: &'a str,
+    token: &'a AccessToken,
+) -> [&'a str; 9] {
+    let token = token.expose();
     match mechanism {
         Mechanism::XOAuth2 => {
-            let parts = [
-                b"user=",
-                identity.name().as_bytes(),
-                b"\x01auth=Bearer ",
-                token.expose().as_bytes(),
-            ];
-            let mut message = concat(&parts, 2);
-            message.extend([KVSEP, KVSEP]);
-            message
+            ["user=", name, "", "", "", "", "\x01auth=Bearer ", token, "\x01\x01"]
         }
-        Mechanism::OAuthBearer => {
-            let name = escape_gs2(identity.name());
-            let port = endpoint.port.to_string();
-            let parts = [
-                b"n,a=".as_slice(),
-                name.as_bytes(),
-                b",\x01host=",
-                endpoint.host.as_bytes(),
-                b"\x01port=",
-                port.as_bytes(),
-                b"\x01auth=Bearer ",
-                token.expose().as_bytes(),
-            ];
-            let mut message = concat(&parts, 2);
-            message.extend([KVSEP, KVSEP]);
-            message
-        }
+        Mechanism::OAuthBearer => [
+            "n,a=",
+            name,
+            ",\x01host=",
+            host,
+            "\x01port=",
+            port,
+            "\x01auth=Bearer ",
+            token,
+            "\x01\x01",
+        ],
     }
 }
 
@@ -199,15 +219,6 @@ fn escape_gs2(name: &str) -> String {
 }
 
 /// One allocation, so that no partial copy of the token is left behind by growth.
-fn concat(parts: &[&[u8]], spare: usize) -> Vec<u8> {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>();
-    let mut all = Vec::with_capacity(length.saturating_add(spare));
-    for part in parts {
-        all.extend_from_slice(part);
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,11 +108,11 @@ fn wander(rng: &mut fastrand::Rng, seen: &mut BTreeSet<(State, Event, State)>) {
             machine.closed().unwrap()
         } else if rng.bool() {
             let text = sensible(protocol, machine.state());
-            machine.receive(text.replace('%', &machine.tag()).as_bytes()).unwrap()
+            machine.receive(text.replace('%', &machine.tag).as_bytes()).unwrap()
         } else {
             let text: String =
                 (0..rng.usize(1..3)).map(|_| *rng.choice(lines(protocol)).unwrap()).collect();
-            machine.receive(text.replace('%', &machine.tag()).as_bytes()).unwrap()
+            machine.receive(text.replace('%', &machine.tag).as_bytes()).unwrap()
         };
         let sent = String::from_utf8(step.send.clone()).unwrap();
         exchanges += sent.matches("AUTH").count();
@@ -163,7 +163,7 @@ fn no_dialogue_shows_the_token() {
         let step = machine.receive(lines(Protocol::Imap)[0].as_bytes()).unwrap();
         let refusal = format!(
             "{} NO [{echo}] unknown command: {echo} https://x.test/{echo}\r\n",
-            machine.tag()
+            machine.tag
         );
         let failed = machine.receive(refusal.as_bytes()).unwrap();
         let Next::Failed(failure) = &failed.next else { panic!("{failed:?}") };
@@ -201,7 +201,7 @@ fn round_trips(mut machine: Negotiation, script: &[&str]) -> usize {
         let step = if *line == "<tls>" {
             machine.tls_established().unwrap()
         } else {
-            machine.receive(line.replace('%', &machine.tag()).as_bytes()).unwrap()
+            machine.receive(line.replace('%', &machine.tag).as_bytes()).unwrap()
         };
         count += usize::from(!step.send.is_empty());
         if let Next::Done(_) = step.next {
@@ -281,7 +281,7 @@ fn masks_the_token_in_base64_at_every_alignment() {
         let mut machine = negotiation(Protocol::Imap, Tls::Implicit, InitialResponse::Auto);
         let _step =
             machine.receive(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n").unwrap();
-        let tag = machine.tag();
+        let tag = machine.tag.clone();
         let step = machine.receive(format!("{tag} NO bad: {sent_back}\r\n").as_bytes()).unwrap();
         let Next::Failed(failure) = step.next else { panic!("{step:?}") };
         assert_eq!(failure.server_text, "bad: <token>", "behind {before:?}");

@@ -31,7 +31,7 @@ mod mailbox;
 mod pop3;
 mod smtp;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -220,7 +220,7 @@ pub struct Server {
     connections: BTreeMap<u64, Connection>,
     opened: u64,
     submitted: Vec<Submitted>,
-    events: Vec<ServerEvent>,
+    events: VecDeque<ServerEvent>,
 }
 
 impl Server {
@@ -236,7 +236,7 @@ impl Server {
             connections: BTreeMap::new(),
             opened: 0,
             submitted: Vec::new(),
-            events: Vec::new(),
+            events: VecDeque::new(),
         }
     }
 
@@ -330,7 +330,7 @@ impl Server {
 
     /// What happened since the last call.
     pub fn take_events(&mut self) -> Vec<ServerEvent> {
-        core::mem::take(&mut self.events)
+        core::mem::take(&mut self.events).into()
     }
 
     /// Sessions that are logged in.
@@ -370,9 +370,9 @@ impl Server {
 
     fn note(&mut self, at_ms: u64, connection: &Connection, what: &str) {
         if self.events.len() >= EVENTS_MAX {
-            self.events.remove(0);
+            self.events.pop_front();
         }
-        self.events.push(ServerEvent {
+        self.events.push_back(ServerEvent {
             at_ms,
             connection: connection.id(),
             protocol: connection.protocol(),

@@ -29,6 +29,9 @@ const FAULTS_END_MS: u64 = 24 * HOUR_MS;
 /// The longest time to come back once nothing fails: the longest back-off of all, eight times five minutes.
 const BACK_ONLINE_MS: u64 = 50 * MINUTE_MS;
 
+/// A session does the same with a longer token, and more slowly.
+const TOKEN_OCTETS: usize = 32;
+
 const USER: &str = "joe@gmail.com";
 
 /// A mistake that is made on purpose, to see that a check finds it.
@@ -128,9 +131,7 @@ enum Trouble {
     Suspended,
 }
 
-const TROUBLES: [Trouble; 14] = [
-    Trouble::None,
-    Trouble::None,
+const TROUBLES: [Trouble; 12] = [
     Trouble::NetworkDown,
     Trouble::BlackHole,
     Trouble::TokensDown,
@@ -190,23 +191,21 @@ impl World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let protocol = Protocol::ALL[rng.usize(0..3)];
         let tls = Tls::ALL[rng.usize(0..2)];
-        let lives_ms = [
-            5 * SECOND_MS,
-            5 * MINUTE_MS,
-            HOUR_MS,
-            HOUR_MS,
-            HOUR_MS,
-            75 * MINUTE_MS,
-            90 * MINUTE_MS,
-        ];
-        // A token of five seconds makes twenty thousand sessions in a world: rare, as it is in life.
-        let token_life_ms = if rng.u16(0..2000) == 0 {
-            lives_ms[0]
-        } else {
-            lives_ms[rng.usize(1..lives_ms.len())]
+        // Short lives make most of the sessions: a token of five seconds makes twenty thousand in a world, one of five
+        // minutes four hundred, one of an hour thirty. They are rare, as they are in life.
+        let token_life_ms = match rng.u16(0..10_000) {
+            0 => 5 * SECOND_MS,
+            1..100 => 5 * MINUTE_MS,
+            100..2_000 => 75 * MINUTE_MS,
+            2_000..4_000 => 90 * MINUTE_MS,
+            _ => HOUR_MS,
         };
-        let session_limit_ms =
-            [None, Some(24 * HOUR_MS), Some(2 * HOUR_MS), Some(20 * MINUTE_MS)][rng.usize(0..4)];
+        let session_limit_ms = match rng.u8(0..20) {
+            0 => Some(20 * MINUTE_MS),
+            1..6 => Some(2 * HOUR_MS),
+            6..13 => Some(24 * HOUR_MS),
+            _ => None,
+        };
         let server_config = ServerConfig {
             flavour: Flavour::ALL[rng.usize(0..3)],
             token_lifetime_ms: token_life_ms,
@@ -477,7 +476,8 @@ impl World {
 
     fn give_token(&mut self, request: u64) -> Result<(), &'static str> {
         if self.cached.is_none() {
-            let token = self.server.issue_token(self.now_ms, USER, TokenRequest::default());
+            let request = TokenRequest { octets: Some(TOKEN_OCTETS), ..TokenRequest::default() };
+            let token = self.server.issue_token(self.now_ms, USER, request);
             self.cached = Some((token, self.now_ms + self.token_life_ms));
         }
         let (token, over_at_ms) = self.cached.clone().expect("a token");
@@ -513,9 +513,13 @@ impl World {
     }
 
     fn connected(&mut self, ticket: u64) -> Result<(), &'static str> {
-        self.input(Input::Connected { ticket })?;
         let (peer, output) = self.server.open(self.now_ms, self.protocol, self.tls);
         self.sockets.push(Socket { ticket, peer, secure: self.tls == Tls::Implicit, dead: false });
+        self.input(Input::Connected { ticket })?;
+        // The token may be over by now: then the session has closed the connection again.
+        if !self.sockets.iter().any(|socket| socket.ticket == ticket) {
+            return Ok(());
+        }
         if self.host_logs_in {
             return self.log_in_as_host(ticket);
         }
@@ -525,6 +529,7 @@ impl World {
 
     /// A host with a mail library of its own: only the verdict reaches the session.
     fn log_in_as_host(&mut self, ticket: u64) -> Result<(), &'static str> {
+        let _ = self.server.take_events();
         let token = self.given.clone().unwrap_or_default();
         self.checks.login(&token, self.now_ms)?;
         let refused = match self.trouble {
@@ -724,18 +729,23 @@ impl World {
                 return Ok(());
             }
         }
-        self.after(MINUTE_MS, 30 * MINUTE_MS, Event::Work { ticket });
+        self.after(MINUTE_MS, HOUR_MS, Event::Work { ticket });
         Ok(())
     }
 
     fn make_trouble(&mut self) -> Result<(), &'static str> {
-        if self.now_ms < FAULTS_END_MS {
-            self.after(MINUTE_MS, 4 * HOUR_MS, Event::Trouble);
-        } else {
+        if self.now_ms >= FAULTS_END_MS {
             return Ok(());
         }
         self.report.faults += 1;
-        self.trouble = TROUBLES[self.rng.usize(0..TROUBLES.len())];
+        // Trouble and quiet take turns: a session must also be seen to live long.
+        if self.trouble == Trouble::None {
+            self.trouble = TROUBLES[self.rng.usize(0..TROUBLES.len())];
+            self.after(MINUTE_MS, 2 * HOUR_MS, Event::Trouble);
+        } else {
+            self.trouble = Trouble::None;
+            self.after(MINUTE_MS, 4 * HOUR_MS, Event::Trouble);
+        }
         if self.traced {
             println!("{:>12}   {:?}", self.now_ms, self.trouble);
         }
