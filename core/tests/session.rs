@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test")]
 
 use mailbearer::{
-    AccessToken, Action, Aftermath, Cause, Identity, Input, Login, Misuse, Plan, Protocol,
-    Provider, Renewal, Session, SessionConfig, SessionPhase, TokenNeed,
+    AccessToken, Action, Advice, Aftermath, Cause, Identity, Input, Login, Misuse, Plan, Protocol,
+    Provider, RenewWhy, Renewal, Session, SessionConfig, SessionPhase, TokenNeed,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -661,4 +661,300 @@ fn no_token_shows_in_any_debug_output() {
         !shown.contains("CANARY") && !shown.contains("Q0FOQVJZ") && !shown.contains("NBTkFSW"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_wrong_call_is_misuse_and_the_login_goes_on() {
+    let mut world = World::new(config(Protocol::Imap));
+    assert!(world.session.receive(1, 1, b"x").is_err(), "no ticket was given out yet");
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let misuse = |world: &mut World, input: Input| {
+        let before = world.session.status();
+        let answer = world.session.handle(world.now_ms, input);
+        assert!(matches!(answer, Err(Misuse::UnexpectedAnswer { .. })), "{answer:?}");
+        assert_eq!(world.session.status(), before);
+    };
+    misuse(&mut world, Input::TlsEstablished { ticket });
+    misuse(&mut world, Input::Authenticated { ticket });
+    misuse(&mut world, Input::Refused { ticket, reply: REFUSED.into() });
+    misuse(&mut world, Input::Connected { ticket: ticket + 1 });
+    misuse(&mut world, Input::Connected { ticket: 0 });
+    let _ = world.handle(Input::Connected { ticket });
+    misuse(&mut world, Input::Connected { ticket });
+    misuse(&mut world, Input::TlsEstablished { ticket });
+    misuse(&mut world, Input::Authenticated { ticket });
+    assert_eq!(world.session.receive(world.now_ms, ticket, b""), Err(Misuse::EmptyRead));
+    let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+    let plan = world.receive(ticket, "A0001 OK in\r\n");
+    assert!(matches!(plan.actions[..], [Action::Online { .. }]), "{plan:?}");
+}
+
+#[test]
+fn content_may_be_passed_by_and_what_follows_it_is_read() {
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    world.session.sent(ticket, b"a FETCH 1 BODY[]\r\n");
+    assert!(!world.session.is_quiet());
+    let plan = world.receive(ticket, "* 1 FETCH (BODY[] {1000}\r\nabc");
+    assert_eq!(plan.skip, 997);
+    world.session.skipped(ticket + 1, 997);
+    assert_eq!(world.receive(ticket, "d").skip, 996, "another connection's content");
+    world.session.skipped(ticket, 996);
+    let plan = world.receive(ticket, ")\r\na OK done\r\n");
+    assert_eq!(plan.skip, 0);
+    assert!(world.session.is_quiet());
+    let plan = world.receive(ticket, "* BYE Session expired, please login again.\r\n");
+    assert!(matches!(plan.actions.first(), Some(Action::Close { .. })), "{plan:?}");
+}
+
+#[test]
+fn a_read_after_a_long_sleep_begins_anew() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    world.now_ms = plan.wake_at_ms.expect("a time") + HOUR_MS;
+    let plan = world.receive(ticket, "* 1 EXISTS\r\n");
+    let [Action::Close { cause: Cause::ConnectionLost, .. }, Action::FetchToken { .. }] =
+        plan.actions[..]
+    else {
+        panic!("{plan:?}")
+    };
+}
+
+#[test]
+fn a_token_survives_the_sleep_of_a_connection_that_never_opened() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let first = connect(&plan);
+    let plan = world.handle(Input::Woke);
+    assert!(matches!(plan.actions.first(), Some(Action::Close { ticket, .. }) if *ticket == first));
+    let second = connect(&plan);
+    assert_ne!(first, second);
+    let _ = world.handle(Input::Connected { ticket: second });
+    let plan = world.handle(Input::Woke);
+    let needed = matches!(plan.actions.last(), Some(Action::FetchToken { .. }));
+    assert!(needed, "a token of a login that had begun is not used again: {plan:?}");
+}
+
+#[test]
+fn start_forgives_a_stop_that_waits_for_the_end_of_the_session() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    let plan = world.sleep(&plan);
+    let _ = world.handle(Input::TokenFailed { request: request(&plan), permanent: true });
+    world.now_ms += 1_000;
+    let plan = world.handle(Input::Start);
+    assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "asked again: {plan:?}");
+    let plan = world.token(&plan);
+    assert!(matches!(plan.actions[..], [Action::Renew { .. }]), "{plan:?}");
+    let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    assert!(matches!(plan.actions[..], [Action::Connect { .. }]), "no stop: {plan:?}");
+}
+
+#[test]
+fn an_expired_token_for_a_renewal_leaves_the_session_online() {
+    let (mut world, _, plan) = World::online(Protocol::Imap);
+    let plan = world.sleep(&plan);
+    let plan = world.give(&plan, "over", Some(0));
+    assert!(plan.actions.is_empty(), "{plan:?}");
+    assert_eq!(world.session.status().phase, SessionPhase::Online);
+    assert_eq!(world.session.phase(), SessionPhase::Online);
+}
+
+#[test]
+fn the_host_tells_how_its_own_login_was_refused() {
+    for (reply, cause, advice) in [
+        ("A1 NO [AUTHENTICATIONFAILED] no", Cause::TokenRejected, Advice::RefreshToken),
+        ("A1 NO client aborted the login", Cause::Cancelled, Advice::Reconnect),
+        ("A1 NO [UNAVAILABLE] later", Cause::Unavailable, Advice::BackOff),
+    ] {
+        let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let plan = world.token(&plan);
+        let ticket = connect(&plan);
+        let _ = world.handle(Input::Connected { ticket });
+        assert_eq!(world.session.phase(), SessionPhase::LoggingIn);
+        let plan = world.handle(Input::Refused { ticket, reply: reply.into() });
+        assert!(matches!(plan.actions.first(), Some(Action::Close { .. })), "{plan:?}");
+        let failure = world.session.status().last_failure.expect("a failure");
+        assert_eq!((failure.cause, failure.advice), (cause, advice), "{reply}");
+        assert!(!failure.server_text.is_empty());
+        let before = world.session.status();
+        let _ = world.handle(Input::Refused { ticket, reply: reply.into() });
+        let _ = world.handle(Input::Authenticated { ticket });
+        let _ = world.handle(Input::Connected { ticket });
+        assert_eq!(world.session.status(), before, "an old ticket changes nothing");
+    }
+}
+
+#[test]
+fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
+    let line = "* BYE Session invalidated - AccessTokenExpired";
+    let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.handle(Input::Ended { ticket, last_line: Some(line.into()), cause: None });
+    let failure = world.session.status().last_failure.expect("a failure");
+    assert_eq!(failure.cause, Cause::TokenExpired);
+    assert_eq!(failure.server_text, "Session invalidated - AccessTokenExpired");
+
+    let ended = |last_line: Option<&str>, cause| {
+        let (mut world, ticket, _) = World::online(Protocol::Imap);
+        let last_line = last_line.map(String::from);
+        let _ = world.handle(Input::Ended { ticket, last_line, cause });
+        world.session.status().last_ending.expect("an ending").cause
+    };
+    assert_eq!(ended(Some(line), None), Cause::TokenExpired);
+    assert_eq!(ended(Some("* BYE Logging out for inactivity"), None), Cause::IdleTimeout);
+    assert_eq!(ended(None, Some(Cause::TimedOut)), Cause::TimedOut);
+    assert_eq!(ended(None, None), Cause::ConnectionLost);
+}
+
+#[test]
+fn a_login_that_the_server_cuts_is_told_by_its_state_or_by_the_host() {
+    let cut = |greeted: bool, cause| {
+        let mut world = World::new(config(Protocol::Imap));
+        let plan = world.handle(Input::Start);
+        let plan = world.token(&plan);
+        let ticket = connect(&plan);
+        if greeted {
+            let _ = world.handle(Input::Connected { ticket });
+            let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+        }
+        let _ = world.handle(Input::Ended { ticket, last_line: None, cause });
+        let failure = world.session.status().last_failure.expect("a failure");
+        (failure.cause, failure.detail.to_string())
+    };
+    assert_eq!(
+        cut(true, None),
+        (Cause::ConnectionLost, "the server closed it without an answer to the token".into())
+    );
+    assert_eq!(cut(false, None), (Cause::ConnectionLost, "before the login was done".into()));
+    assert_eq!(cut(true, Some(Cause::TimedOut)), (Cause::TimedOut, String::new()));
+}
+
+#[test]
+fn an_ending_behind_the_login_is_seen_at_once() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+    let plan = world.receive(ticket, "A0001 OK in\r\n* BYE Server is shutting down\r\n");
+    let [Action::Online { .. }, Action::Close { cause, .. }, ..] = plan.actions[..] else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(world.session.status().last_ending.map(|ending| ending.cause), Some(cause));
+}
+
+#[test]
+fn an_overlapped_session_that_is_not_let_go_is_closed() {
+    let mut world =
+        World::new(SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let (first, plan) = world.log_in(&plan);
+    let plan = world.sleep(&plan);
+    let (_, plan) = world.log_in(&plan);
+    let Some(Action::Renew { by_ms, .. }) = plan.actions.first() else { panic!("{plan:?}") };
+    assert_eq!(plan.wake_at_ms, Some(*by_ms));
+    let plan = world.sleep(&plan);
+    assert!(
+        matches!(plan.actions[..], [Action::Close { ticket, cause: Cause::NoFault }] if ticket == first),
+        "{plan:?}"
+    );
+    assert_eq!(world.session.phase(), SessionPhase::Online);
+}
+
+#[test]
+fn a_session_that_reached_its_limit_without_a_word_is_told_by_the_clock() {
+    let mut config = config(Protocol::Imap);
+    config.renewal = Renewal::AtEnd;
+    config.limits.session_ms = Some(HOUR_MS);
+    config.limits.ends_with_token = false;
+    for (after_ms, cause) in [
+        (HOUR_MS - HOUR_MS / 50, Cause::SessionLimit),
+        (HOUR_MS - HOUR_MS / 50 - 1, Cause::ConnectionLost),
+    ] {
+        let mut world = World::new(config.clone());
+        let plan = world.handle(Input::Start);
+        let plan = world.give(&plan, "long-lived", Some(24 * HOUR_MS));
+        let ticket = connect(&plan);
+        let _ = world.accept(ticket);
+        world.now_ms += after_ms;
+        let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+        assert_eq!(world.session.status().last_ending.map(|ending| ending.cause), Some(cause));
+    }
+}
+
+#[test]
+fn the_end_of_a_session_teaches_whether_it_lives_as_long_as_its_token() {
+    let bye = "* BYE Session expired, please login again.";
+    for (after_ms, last_line, learnt) in [
+        (HOUR_MS - 30_000, Some(bye), Some(true)),
+        (HOUR_MS + 30_000, None, Some(true)),
+        (HOUR_MS + 60_001, Some(bye), Some(false)),
+        (HOUR_MS + 60_001, None, Some(false)),
+        (HOUR_MS - 60_001, Some(bye), None),
+        (30_000, None, None),
+    ] {
+        let mut world =
+            World::new(SessionConfig { renewal: Renewal::AtEnd, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let (ticket, _) = world.log_in(&plan);
+        world.now_ms += after_ms;
+        let last_line = last_line.map(String::from);
+        let _ = world.handle(Input::Ended { ticket, last_line, cause: None });
+        let ends_with_token = world.session.status().learnt.ends_with_token;
+        assert_eq!(ends_with_token, learnt, "after {after_ms} ms");
+    }
+}
+
+#[test]
+fn a_server_that_locks_out_and_blames_the_credentials_is_given_time() {
+    let mut world = World::new(config(Protocol::Smtp));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "220 hi\r\n");
+    let _ = world.receive(ticket, "250-hi\r\n250 AUTH XOAUTH2\r\n");
+    let plan =
+        world.receive(ticket, "454 4.7.0 Too many login attempts, please try again later.\r\n");
+    assert!(
+        !plan.actions.iter().any(|action| matches!(action, Action::FetchToken { .. })),
+        "no refresh: {plan:?}"
+    );
+    assert_eq!(world.session.phase(), SessionPhase::Waiting);
+}
+
+#[test]
+fn orders_in_debug_output_show_no_token_and_no_more_than_they_must() {
+    let send = |sensitive| Action::Send { ticket: 1, bytes: b"A1 secret\r\n".to_vec(), sensitive };
+    assert_eq!(
+        format!("{:?}", send(true)),
+        "Send { ticket: 1, bytes: <11 octets with the token> }"
+    );
+    assert_eq!(format!("{:?}", send(false)), "Send { ticket: 1, bytes: \"A1 secret\\r\\n\" }");
+    let shown = [
+        format!(
+            "{:?}",
+            Action::FetchToken { request: 4, why: TokenNeed::Login, force_refresh: true }
+        ),
+        format!("{:?}", Action::StartTls { ticket: 2 }),
+        format!("{:?}", Action::Renew { ticket: 3, by_ms: 5, why: RenewWhy::SessionLimit }),
+        format!("{:?}", Action::Close { ticket: 3, cause: Cause::NoFault }),
+    ];
+    let expected = [
+        "FetchToken { request: 4, why: login, force_refresh: true }",
+        "StartTls { ticket: 2 }",
+        "Renew { ticket: 3, by_ms: 5, why: session_limit }",
+        "Close { ticket: 3, cause: no_fault }",
+    ];
+    assert_eq!(shown, expected);
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.handle(Input::TokenFailed { request: request(&plan), permanent: true });
+    assert!(format!("{plan:?}").contains("NeedsUser(Failure"), "{plan:?}");
 }
