@@ -833,4 +833,66 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_rule_fits_when_something_of_each_of_its_groups_fits() {
+        let facts = Facts::new(Smtp, AuthFail, &["334 ", "535 5.7.8 Bad Words"]);
+        let rule = || Rule::new("x", Cause::PolicyBlocked, AskUser, Inferred);
+        assert!(rule().fits(&facts));
+        for (fits, rule) in [
+            (true, rule().on(&[Imap, Smtp])),
+            (false, rule().on(&[Imap])),
+            (true, rule().in_phases(&[Greeting, AuthFail])),
+            (false, rule().in_phases(&[Greeting])),
+            (true, rule().with_status(&[Status::Bad, Status::Permanent])),
+            (false, rule().with_status(&[Status::Prompt])),
+            (true, rule().codes(&["X", "535"])),
+            (true, rule().codes(&["5.7.8"])),
+            (false, rule().codes(&["334"])),
+            (true, rule().words(&["nothing", "bad words"])),
+            (false, rule().words(&["nothing"])),
+            (true, rule().prompted(true)),
+            (false, rule().prompted(false)),
+        ] {
+            assert_eq!(rule.fits(&facts), fits);
+        }
+    }
+
+    #[test]
+    fn an_error_challenge_alone_is_a_hint() {
+        let hint = |line| {
+            let verdict = classify(Imap, Phase::AuthChallenge, &[line]);
+            (verdict.cause, verdict.advice, verdict.certainty)
+        };
+        assert_eq!(
+            hint("+ eyJzdGF0dXMiOiI0MDAifQ=="),
+            (Cause::TokenRejected, RefreshToken, Guessed)
+        );
+        assert_eq!(hint("+ "), (Cause::TokenRejected, RefreshToken, Guessed));
+        assert_eq!(hint("+ Go ahead"), (Cause::NoFault, Proceed, Guessed));
+        assert_eq!(
+            hint("+ eyJzdGF0dXMiOiJpbnN1ZmZpY2llbnRfc2NvcGUifQ=="),
+            (Cause::InsufficientScope, AskUser, Inferred)
+        );
+        assert_eq!(
+            hint("+ eyJzdGF0dXMiOiJ0ZW1wb3JhcmlseV91bmF2YWlsYWJsZSJ9"),
+            (Cause::Unavailable, BackOff, Inferred)
+        );
+    }
+
+    #[test]
+    fn the_unit_of_a_wait_is_the_word_behind_the_number() {
+        let wait = |text: &str| {
+            classify(Imap, MidSession, &[&["BAD Request is throttled. Wait ", text].concat()])
+                .wait_ms
+        };
+        assert_eq!(wait("5 ms."), Some(5));
+        assert_eq!(wait("1 millisecond"), Some(1));
+        assert_eq!(wait("1 second,"), Some(1_000));
+        assert_eq!(wait("7 seconds"), Some(7_000));
+        assert_eq!(wait("1 minute"), Some(60_000));
+        assert_eq!(wait("2 hours"), Some(7_200_000));
+        assert_eq!(wait("an hour"), None);
+        assert_eq!(wait("5 moons or 3 minutes"), Some(180_000));
+    }
 }
