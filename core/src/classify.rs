@@ -381,12 +381,14 @@ const RULES: &[Rule] = &[
     // RFC 5530: the token may not act for this user.
     Rule::new("not-authorized", Cause::PolicyBlocked, AskUser, Stated)
         .codes(&["AUTHORIZATIONFAILED", "NOPERM"]),
-    // RFC 5530, RFC 3206: a credential problem. An expired credential is one too: the token was expired on arrival.
+    // RFC 5530, RFC 3206, RFC 4954 section 6: a credential problem. An expired credential is one too: the token was
+    // expired on arrival. Stalwart has the enhanced code in a 334.
     Rule::new("credentials", Cause::TokenRejected, RefreshToken, Inferred).codes(&[
         "AUTHENTICATIONFAILED",
         "EXPIRED",
         "AUTH",
         "535",
+        "5.7.8",
     ]),
     // Zimbra and Exchange refuse without a code, Zimbra with a BYE behind it: wire.md 3.1, 4.3.
     Rule::new("credentials-words", Cause::TokenRejected, RefreshToken, Stated)
@@ -663,8 +665,7 @@ impl<'a> Line<'a> {
     fn has_code(&self, code: &str) -> bool {
         self.enhanced == code
             || self.code.eq_ignore_ascii_case(code)
-            || (self.code.len() > code.len()
-                && self.code.as_bytes().get(code.len()) == Some(&b'/')
+            || (self.code.as_bytes().get(code.len()) == Some(&b'/')
                 && self
                     .code
                     .get(..code.len())
@@ -894,5 +895,38 @@ mod tests {
         assert_eq!(wait("2 hours"), Some(7_200_000));
         assert_eq!(wait("an hour"), None);
         assert_eq!(wait("5 moons or 3 minutes"), Some(180_000));
+    }
+
+    #[test]
+    fn an_enhanced_code_has_a_class_a_subject_and_a_detail() {
+        for good in ["2.0.0", "4.7.0", "5.7.8", "5.123.999"] {
+            assert!(is_enhanced_code(good), "{good}");
+        }
+        for bad in [
+            "", "5", "5.7", "5.7.", "5..8", "3.7.8", "5.x.8", "5.7.x", "5.1234.1", "5.1.1234",
+            "5.7.8.1",
+        ] {
+            assert!(!is_enhanced_code(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bye_ends_a_session_that_goes_on_and_not_one_that_was_logged_out() {
+        let verdict = classify(Imap, MidSession, &["* BYE"]);
+        assert_eq!((verdict.cause, verdict.advice), (Cause::SessionEnded, Reconnect));
+        let verdict = classify(Imap, MidSession, &["a NO what"]);
+        assert_eq!((verdict.cause, verdict.advice), (Cause::Unrecognized, Proceed));
+        let verdict = classify(Imap, Disconnect, &["* BYE see you", "a OK done"]);
+        assert_eq!((verdict.cause, verdict.rule), (Cause::NoFault, "logout"));
+        let verdict = classify(Imap, Disconnect, &["a OK done", "* BYE gone"]);
+        assert_eq!(verdict.cause, Cause::SessionEnded);
+    }
+
+    #[test]
+    fn a_prompt_with_the_code_of_a_failure_is_one() {
+        let cause = |line| classify(Smtp, AuthFail, &[line]).cause;
+        assert_eq!(cause("334 4.7.0 not now"), cause("454 4.7.0 not now"));
+        assert_eq!(cause("334 5.7.8 no"), cause("535 5.7.8 no"));
+        assert_eq!(cause("334 2.7.0 go on"), Cause::NoFault);
     }
 }
