@@ -1,7 +1,7 @@
-"""Region coverage of the core, from the JSON of `llvm-cov export` on standard input; ends with status 1 below the least.
+"""Region coverage of the core, from the JSON of `llvm-cov export` on standard input; status 1 below the least.
 
-`llvm-cov report` counts the regions of the unit tests as well, which stand in the same files and run whole: here only what
-stands before `#[cfg(test)] mod` counts. `src/testing/` is the testing server, which is no part of the machines.
+`llvm-cov report` counts the regions of the unit tests as well, which stand in the same files and run whole: here only
+what stands before `#[cfg(test)] mod` counts. `src/testing/` is the testing server, which is no part of the machines.
 """
 
 import argparse

@@ -188,11 +188,13 @@ impl SmtpWatch {
         match command {
             Command::Mail => self.in_transaction = true,
             Command::Quit => self.quit = true,
-            Command::Chunk { octets, last } => {
-                self.chunk = (octets > 0).then_some((octets, last));
-            }
-            Command::Recipient | Command::Data | Command::End | Command::Reset | Command::Other => {
-            }
+            Command::Chunk { octets: 0, .. }
+            | Command::Recipient
+            | Command::Data
+            | Command::End
+            | Command::Reset
+            | Command::Other => {}
+            Command::Chunk { octets, last } => self.chunk = Some((octets, last)),
         }
         self.commands.push_back(command);
         if command == (Command::Chunk { octets: 0, last: true }) {
