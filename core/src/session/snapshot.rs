@@ -429,9 +429,10 @@ mod tests {
 
     #[test]
     fn what_is_no_snapshot_is_told_from_one_that_is_damaged() {
-        let problem = |snapshot: &[u8]| match restored(snapshot).unwrap_err() {
-            ConfigError::Snapshot { problem } => problem,
-            other => panic!("{other:?}"),
+        let problem = |snapshot: &[u8]| {
+            let error = restored(snapshot).unwrap_err();
+            let ConfigError::Snapshot { problem } = error else { panic!("{error:?}") };
+            problem
         };
         assert_eq!(problem(b""), "it is none, or of another version");
         assert_eq!(problem(b"mailbearer-session 2 x"), "it is none, or of another version");
