@@ -109,7 +109,7 @@ COVERAGE = LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata $(TOOLS
 coverage: $(TOOLS)/bin/cargo-llvm-cov $(LLVM)/llvm-cov
 	$(SAY) "Coverage: the regions of the core that its tests run, at least $(COVERAGE_LEAST) %"
 	$(COVERAGE) clean --profraw-only
-	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features testing --lib --test session --test cases --no-report
+	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features testing --lib --tests --no-report
 	$(COVERAGE) report --locked -p mailbearer --json | $(PYTHON) core/tests/coverage.py --least $(COVERAGE_LEAST)
 
 # `.cargo/mutants.toml` says what is broken, and which mutants no test can notice.
