@@ -3,16 +3,19 @@
 # make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
 # make fuzz    gives every machine hostile octets for FUZZ_SECONDS each; FUZZ_TARGETS="watch" picks targets
 # make bench   measures what the machines cost, beside memcpy and memchr in the same run
+# make coverage  measures how much of the core its tests run, and fails below $(COVERAGE_LEAST) % (part of make test)
+# make mutants   breaks the core in a thousand places, one at a time, and says which break no test noticed (half an hour)
 # make lint    formats, lints, types, licences (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases fuzz fuzz-replay bench lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: demo test coverage mutants cases fuzz fuzz-replay bench lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= watch negotiation session snapshot texts
+COVERAGE_LEAST ?= 97
 VENV := .cache/venv
 TOOLS := .cache/tools
 NODE_APP := .cache/node
@@ -42,7 +45,7 @@ demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust fuzz-replay test-python test-node test-kotlin test-swift cases
+test: lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -99,6 +102,20 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	    esac | tee target/cases/$$runtime.txt || status=1; \
 	done; \
 	$(PYTHON) tests/cases/side_by_side.py target/cases || status=1; exit $$status
+
+# The compiler's own LLVM is 22: `rustc -vV`.
+LLVM := /usr/lib/llvm-22/bin
+COVERAGE = LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata $(TOOLS)/bin/cargo-llvm-cov llvm-cov
+coverage: $(TOOLS)/bin/cargo-llvm-cov $(LLVM)/llvm-cov
+	$(SAY) "Coverage: the regions of the core that its tests run, at least $(COVERAGE_LEAST) %"
+	$(COVERAGE) clean --profraw-only
+	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features testing --lib --tests --no-report
+	$(COVERAGE) report --locked -p mailbearer --json | $(PYTHON) core/tests/coverage.py --least $(COVERAGE_LEAST)
+
+# `.cargo/mutants.toml` says what is broken, and which mutants no test can notice.
+mutants: $(TOOLS)/bin/cargo-mutants
+	$(SAY) "Mutation: the core, broken in one place at a time"
+	$(TOOLS)/bin/cargo-mutants mutants --list --json | $(PYTHON) core/tests/mutants.py target/mutants $(MUTANTS)
 
 fuzz-replay:
 	$(SAY) "Fuzzing: every file of the corpora keeps the rules"
@@ -173,6 +190,17 @@ $(KOTLIN)/jars: $(KOTLIN)/native $(KOTLIN_SOURCES)
 $(TOOLS)/bin/cargo-deny:
 	$(SAY) "cargo-deny is built (once; some minutes)"
 	cargo install -q --locked --root $(TOOLS) cargo-deny@0.20.2
+
+$(TOOLS)/bin/cargo-llvm-cov:
+	$(SAY) "cargo-llvm-cov is built (once; a minute)"
+	cargo install -q --locked --root $(TOOLS) cargo-llvm-cov@0.9.1
+
+$(LLVM)/llvm-cov:
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends llvm-22
+
+$(TOOLS)/bin/cargo-mutants:
+	$(SAY) "cargo-mutants is built (once; some minutes)"
+	cargo install -q --locked --root $(TOOLS) cargo-mutants@27.1.0
 
 $(TOOLS)/bin/cargo-fuzz:
 	$(SAY) "cargo-fuzz is built (once; a minute)"

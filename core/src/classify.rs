@@ -381,12 +381,14 @@ const RULES: &[Rule] = &[
     // RFC 5530: the token may not act for this user.
     Rule::new("not-authorized", Cause::PolicyBlocked, AskUser, Stated)
         .codes(&["AUTHORIZATIONFAILED", "NOPERM"]),
-    // RFC 5530, RFC 3206: a credential problem. An expired credential is one too: the token was expired on arrival.
+    // RFC 5530, RFC 3206, RFC 4954 section 6: a credential problem. An expired credential is one too: the token was
+    // expired on arrival. Stalwart has the enhanced code in a 334.
     Rule::new("credentials", Cause::TokenRejected, RefreshToken, Inferred).codes(&[
         "AUTHENTICATIONFAILED",
         "EXPIRED",
         "AUTH",
         "535",
+        "5.7.8",
     ]),
     // Zimbra and Exchange refuse without a code, Zimbra with a BYE behind it: wire.md 3.1, 4.3.
     Rule::new("credentials-words", Cause::TokenRejected, RefreshToken, Stated)
@@ -663,8 +665,7 @@ impl<'a> Line<'a> {
     fn has_code(&self, code: &str) -> bool {
         self.enhanced == code
             || self.code.eq_ignore_ascii_case(code)
-            || (self.code.len() > code.len()
-                && self.code.as_bytes().get(code.len()) == Some(&b'/')
+            || (self.code.as_bytes().get(code.len()) == Some(&b'/')
                 && self
                     .code
                     .get(..code.len())
@@ -832,5 +833,100 @@ mod tests {
                 let _ = classify(protocol, phase, &[]);
             }
         }
+    }
+
+    #[test]
+    fn a_rule_fits_when_something_of_each_of_its_groups_fits() {
+        let facts = Facts::new(Smtp, AuthFail, &["334 ", "535 5.7.8 Bad Words"]);
+        let rule = || Rule::new("x", Cause::PolicyBlocked, AskUser, Inferred);
+        assert!(rule().fits(&facts));
+        for (fits, rule) in [
+            (true, rule().on(&[Imap, Smtp])),
+            (false, rule().on(&[Imap])),
+            (true, rule().in_phases(&[Greeting, AuthFail])),
+            (false, rule().in_phases(&[Greeting])),
+            (true, rule().with_status(&[Status::Bad, Status::Permanent])),
+            (false, rule().with_status(&[Status::Prompt])),
+            (true, rule().codes(&["X", "535"])),
+            (true, rule().codes(&["5.7.8"])),
+            (false, rule().codes(&["334"])),
+            (true, rule().words(&["nothing", "bad words"])),
+            (false, rule().words(&["nothing"])),
+            (true, rule().prompted(true)),
+            (false, rule().prompted(false)),
+        ] {
+            assert_eq!(rule.fits(&facts), fits);
+        }
+    }
+
+    #[test]
+    fn an_error_challenge_alone_is_a_hint() {
+        let hint = |line| {
+            let verdict = classify(Imap, Phase::AuthChallenge, &[line]);
+            (verdict.cause, verdict.advice, verdict.certainty)
+        };
+        assert_eq!(
+            hint("+ eyJzdGF0dXMiOiI0MDAifQ=="),
+            (Cause::TokenRejected, RefreshToken, Guessed)
+        );
+        assert_eq!(hint("+ "), (Cause::TokenRejected, RefreshToken, Guessed));
+        assert_eq!(hint("+ Go ahead"), (Cause::NoFault, Proceed, Guessed));
+        assert_eq!(
+            hint("+ eyJzdGF0dXMiOiJpbnN1ZmZpY2llbnRfc2NvcGUifQ=="),
+            (Cause::InsufficientScope, AskUser, Inferred)
+        );
+        assert_eq!(
+            hint("+ eyJzdGF0dXMiOiJ0ZW1wb3JhcmlseV91bmF2YWlsYWJsZSJ9"),
+            (Cause::Unavailable, BackOff, Inferred)
+        );
+    }
+
+    #[test]
+    fn the_unit_of_a_wait_is_the_word_behind_the_number() {
+        let wait = |text: &str| {
+            classify(Imap, MidSession, &[&["BAD Request is throttled. Wait ", text].concat()])
+                .wait_ms
+        };
+        assert_eq!(wait("5 ms."), Some(5));
+        assert_eq!(wait("1 millisecond"), Some(1));
+        assert_eq!(wait("1 second,"), Some(1_000));
+        assert_eq!(wait("7 seconds"), Some(7_000));
+        assert_eq!(wait("1 minute"), Some(60_000));
+        assert_eq!(wait("2 hours"), Some(7_200_000));
+        assert_eq!(wait("an hour"), None);
+        assert_eq!(wait("5 moons or 3 minutes"), Some(180_000));
+    }
+
+    #[test]
+    fn an_enhanced_code_has_a_class_a_subject_and_a_detail() {
+        for good in ["2.0.0", "4.7.0", "5.7.8", "5.123.999"] {
+            assert!(is_enhanced_code(good), "{good}");
+        }
+        for bad in [
+            "", "5", "5.7", "5.7.", "5..8", "3.7.8", "5.x.8", "5.7.x", "5.1234.1", "5.1.1234",
+            "5.7.8.1",
+        ] {
+            assert!(!is_enhanced_code(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bye_ends_a_session_that_goes_on_and_not_one_that_was_logged_out() {
+        let verdict = classify(Imap, MidSession, &["* BYE"]);
+        assert_eq!((verdict.cause, verdict.advice), (Cause::SessionEnded, Reconnect));
+        let verdict = classify(Imap, MidSession, &["a NO what"]);
+        assert_eq!((verdict.cause, verdict.advice), (Cause::Unrecognized, Proceed));
+        let verdict = classify(Imap, Disconnect, &["* BYE see you", "a OK done"]);
+        assert_eq!((verdict.cause, verdict.rule), (Cause::NoFault, "logout"));
+        let verdict = classify(Imap, Disconnect, &["a OK done", "* BYE gone"]);
+        assert_eq!(verdict.cause, Cause::SessionEnded);
+    }
+
+    #[test]
+    fn a_prompt_with_the_code_of_a_failure_is_one() {
+        let cause = |line| classify(Smtp, AuthFail, &[line]).cause;
+        assert_eq!(cause("334 4.7.0 not now"), cause("454 4.7.0 not now"));
+        assert_eq!(cause("334 5.7.8 no"), cause("535 5.7.8 no"));
+        assert_eq!(cause("334 2.7.0 go on"), Cause::NoFault);
     }
 }

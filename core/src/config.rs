@@ -521,4 +521,41 @@ mod tests {
             Err(ConfigError::Unknown { field: Field::Protocol })
         );
     }
+
+    #[test]
+    fn an_error_names_its_field() {
+        for (field, name) in [
+            (Field::Protocol, "protocol"),
+            (Field::Tls, "tls"),
+            (Field::Host, "host"),
+            (Field::Port, "port"),
+            (Field::User, "user"),
+            (Field::Authzid, "authzid"),
+            (Field::Token, "token"),
+            (Field::Mechanisms, "mechanisms"),
+            (Field::InitialResponse, "initial_response"),
+            (Field::EhloName, "ehlo_name"),
+            (Field::AssumedCapabilities, "assumed_capabilities"),
+            (Field::Session("lead_ms"), "lead_ms"),
+        ] {
+            assert!(ConfigError::Empty { field }.to_string().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_client_names_are_neither_empty_nor_longer_than_a_domain_name() {
+        for (octets, right) in
+            [(0, false), (1, true), (HOST_OCTETS_MAX, true), (HOST_OCTETS_MAX + 1, false)]
+        {
+            let mut one = config();
+            one.endpoint.host = "h".repeat(octets);
+            assert_eq!(one.validate().is_ok(), right, "a host of {octets} octets");
+            let mut one = config();
+            one.ehlo_name = "h".repeat(octets);
+            assert_eq!(one.validate().is_ok(), right, "a client name of {octets} octets");
+        }
+        let mut one = config();
+        one.identity.user.clear();
+        assert_eq!(one.validate(), Err(ConfigError::Empty { field: Field::User }));
+    }
 }

@@ -425,4 +425,30 @@ mod tests {
             assert!(Cause::ALL[index + 1..].iter().all(|other| other.as_str() != cause.as_str()));
         }
     }
+
+    #[test]
+    fn tells_what_the_server_said_or_its_code_and_where_to_go_and_how_long_to_wait() {
+        let failure = Failure::of_host(Cause::RateLimited, "");
+        let plain = failure.to_string();
+        assert!(!plain.contains('(') && !plain.contains(';'), "{plain}");
+        let code = Failure { code: Some("LIMIT".into()), ..failure.clone() };
+        assert!(code.to_string().contains("; the server's code: LIMIT. "), "{code}");
+        let said = Failure { server_text: "Too fast.".into(), ..code };
+        assert!(said.to_string().contains("; the server said: Too fast. "), "{said}");
+        assert!(!said.to_string().contains("LIMIT"), "{said}");
+        let where_to = Failure { url: Some("https://x.test".into()), ..failure.clone() };
+        assert!(where_to.to_string().ends_with(" The server names this address: https://x.test"));
+        let wait = Failure { wait_ms: Some(1_001), ..failure };
+        assert!(wait.to_string().ends_with(" The server asks for a wait of 2 s."), "{wait}");
+    }
+
+    #[test]
+    fn a_verdict_of_the_host_has_the_advice_of_its_cause() {
+        let verdict = Verdict::of_host(Cause::TokenExpired);
+        assert_eq!(
+            (verdict.advice, verdict.certainty),
+            (Advice::RefreshToken, Certainty::Inferred)
+        );
+        assert_eq!(Verdict::of_host(Cause::TimedOut).advice, default_advice(Cause::TimedOut));
+    }
 }

@@ -150,4 +150,10 @@ mod tests {
         assert_eq!(lines(&[b"b", &most]), Err(LineFault::TooLong));
         assert_eq!(lines(&[&[b'a'; LINE_OCTETS_MAX], b"b"]), Err(LineFault::TooLong));
     }
+
+    #[test]
+    fn a_line_may_begin_with_a_space_or_a_tab() {
+        assert_eq!(lines(&[b" a\r\n\tb\r\n"]).unwrap(), [b" a", b"\tb"]);
+        assert_eq!(lines(&[b"\x1fa\r\n"]), Err(LineFault::Binary));
+    }
 }

@@ -561,4 +561,18 @@ mod tests {
         assert_eq!(limits(Protocol::Pop3).session_ms, Some(604_800_000));
         assert!(Protocol::ALL.into_iter().all(|protocol| limits(protocol).ends_with_token));
     }
+
+    #[test]
+    fn a_server_of_which_nothing_is_known_gets_the_usual_ports_and_both_mechanisms() {
+        let provider = Provider::generic("mail.example.test");
+        for (protocol, port) in
+            [(Protocol::Imap, 993), (Protocol::Pop3, 995), (Protocol::Smtp, 465)]
+        {
+            let service = provider.service(protocol).unwrap();
+            assert_eq!((service.endpoint.tls, service.endpoint.port), (Tls::Implicit, port));
+            assert_eq!(service.mechanisms, [Mechanism::OAuthBearer, Mechanism::XOAuth2]);
+            assert!(service.assumed_capabilities.is_empty());
+        }
+        assert_eq!(Provider::microsoft().name, "microsoft");
+    }
 }

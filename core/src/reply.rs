@@ -552,4 +552,90 @@ mod tests {
         assert!(text("220 mail ESMTP\r\n").contains("SMTP"));
         assert!(text("HTTP/1.1 400 Bad Request\r\n").contains("HTTP"));
     }
+
+    /// Takes replies until the input is used up; how many there were.
+    fn take_all(reader: &mut ReplyReader, text: &str) -> Result<usize, ReplyFault> {
+        let (mut input, mut count) = (text.as_bytes(), 0);
+        while reader.take(&mut input, Awaited::Login, "A0001")?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    #[test]
+    fn the_octets_of_a_phase_are_bounded_and_counted_anew_in_the_next() {
+        let mut reader = ReplyReader::new(Protocol::Imap);
+        let line = format!("* X {}\r\n", "a".repeat(8_192 - 6));
+        let full = line.repeat(PHASE_OCTETS_MAX / 8_192);
+        for _ in 0..2 {
+            assert_eq!(take_all(&mut reader, &full), Ok(PHASE_OCTETS_MAX / 8_192));
+            reader.begin_phase();
+        }
+        assert_eq!(take_all(&mut reader, &full), Ok(PHASE_OCTETS_MAX / 8_192));
+        let limit = Err(ReplyFault::Limit("too many octets before a verdict"));
+        assert_eq!(take_all(&mut reader, "+ \r\n"), limit);
+    }
+
+    #[test]
+    fn the_octets_of_a_literal_count_as_well() {
+        let mut reader = ReplyReader::new(Protocol::Imap);
+        let literal = format!("* X {{65536}}\r\n{}\r\n", "a".repeat(65_536));
+        for _ in 0..15 {
+            assert_eq!(take_all(&mut reader, &literal), Ok(1));
+        }
+        let limit = Err(ReplyFault::Limit("too many octets before a verdict"));
+        assert_eq!(take_all(&mut reader, &literal), limit);
+        assert!(one(Protocol::Imap, Awaited::Login, "* X {65537}\r\n").is_err());
+    }
+
+    #[test]
+    fn the_responses_of_a_phase_are_bounded_and_counted_anew_in_the_next() {
+        let mut reader = ReplyReader::new(Protocol::Imap);
+        let most = "* X\r\n".repeat(PHASE_RESPONSES_MAX);
+        assert_eq!(take_all(&mut reader, &most), Ok(PHASE_RESPONSES_MAX));
+        reader.begin_phase();
+        assert_eq!(take_all(&mut reader, &most), Ok(PHASE_RESPONSES_MAX));
+        let limit = Err(ReplyFault::Limit("too many responses before a verdict"));
+        assert_eq!(take_all(&mut reader, "* X\r\n"), limit);
+    }
+
+    #[test]
+    fn capabilities_and_lines_of_a_reply_are_bounded() {
+        let list = |count| format!("* CAPABILITY{}\r\n", " A".repeat(count));
+        assert!(one(Protocol::Imap, Awaited::Login, &list(CAPABILITIES_MAX)).is_ok());
+        assert!(one(Protocol::Imap, Awaited::Login, &list(CAPABILITIES_MAX + 1)).is_err());
+        for (protocol, first, line, last) in [
+            (Protocol::Pop3, "+OK\r\n", "A\r\n", ".\r\n"),
+            (Protocol::Smtp, "250-hi\r\n", "250-A\r\n", "250 B\r\n"),
+        ] {
+            let read = |count| {
+                one(protocol, Awaited::Capabilities, &[first, &line.repeat(count), last].concat())
+            };
+            // SMTP's last line is one of the list, POP3's dot is none.
+            let most = REPLY_LINES_MAX - usize::from(protocol == Protocol::Smtp);
+            assert!(read(most).is_ok(), "{protocol}");
+            let limit = Err(ReplyFault::Limit("a reply has too many lines"));
+            assert_eq!(read(most + 1), limit, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn untagged_refusals_are_kept_for_the_verdict_and_only_the_first() {
+        let mut reader = ReplyReader::new(Protocol::Imap);
+        let text =
+            "* OK a\r\n* NO b\r\n* X c\r\n* BAD d\r\n* NO e\r\n* NO f\r\n* NO g\r\nA0001 NO h\r\n";
+        assert_eq!(take_all(&mut reader, text), Ok(8));
+        assert_eq!(reader.last_reply(), ["* NO b", "* BAD d", "* NO e", "* NO f", "A0001 NO h"]);
+        reader.begin_phase();
+        assert_eq!(take_all(&mut reader, "A0001 NO i\r\n"), Ok(1));
+        assert_eq!(reader.last_reply(), ["A0001 NO i"]);
+    }
+
+    #[test]
+    fn the_text_of_a_status_announces_no_literal() {
+        for text in ["* OK see {3}", "* NO see {3}", "* OK see {-1}", "* BAD see {5+}"] {
+            let mut reader = ReplyReader::new(Protocol::Imap);
+            assert_eq!(take_all(&mut reader, &format!("{text}\r\nA0001 NO\r\n")), Ok(2), "{text}");
+        }
+    }
 }

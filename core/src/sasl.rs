@@ -303,4 +303,17 @@ mod tests {
             assert!(!is_data(prompt), "{prompt}");
         }
     }
+
+    #[test]
+    fn a_message_is_made_only_for_what_can_work() {
+        let good = Endpoint::new(Protocol::Imap, Tls::Implicit, "imap.example.test");
+        let bad = Endpoint::new(Protocol::Imap, Tls::Implicit, "imap\r\n.example.test");
+        let token = AccessToken::new("token").unwrap();
+        let make = |user: &str, endpoint: &Endpoint| {
+            initial_response(Mechanism::XOAuth2, &Identity::new(user), endpoint, &token)
+        };
+        assert_eq!(make("joe", &good).unwrap(), b"user=joe\x01auth=Bearer token\x01\x01");
+        assert!(make("joe\x01", &good).is_err());
+        assert!(make("joe", &bad).is_err());
+    }
 }

@@ -2,8 +2,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test")]
 
 use mailbearer::{
-    AccessToken, Action, Aftermath, Cause, Identity, Input, Login, Misuse, Plan, Protocol,
-    Provider, Renewal, Session, SessionConfig, SessionPhase, TokenNeed,
+    AccessToken, Action, Advice, Aftermath, Cause, Endpoint, Identity, Input, Login, Misuse,
+    NegotiationConfig, Plan, Protocol, Provider, RenewWhy, Renewal, Session, SessionConfig,
+    SessionPhase, Tls, TokenNeed, WakeReason,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -661,4 +662,597 @@ fn no_token_shows_in_any_debug_output() {
         !shown.contains("CANARY") && !shown.contains("Q0FOQVJZ") && !shown.contains("NBTkFSW"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_wrong_call_is_misuse_and_the_login_goes_on() {
+    let mut world = World::new(config(Protocol::Imap));
+    assert!(world.session.receive(1, 1, b"x").is_err(), "no ticket was given out yet");
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let misuse = |world: &mut World, input: Input| {
+        let before = world.session.status();
+        let answer = world.session.handle(world.now_ms, input);
+        assert!(matches!(answer, Err(Misuse::UnexpectedAnswer { .. })), "{answer:?}");
+        assert_eq!(world.session.status(), before);
+    };
+    misuse(&mut world, Input::TlsEstablished { ticket });
+    misuse(&mut world, Input::Authenticated { ticket });
+    misuse(&mut world, Input::Refused { ticket, reply: REFUSED.into() });
+    misuse(&mut world, Input::Connected { ticket: ticket + 1 });
+    misuse(&mut world, Input::Connected { ticket: 0 });
+    let _ = world.handle(Input::Connected { ticket });
+    misuse(&mut world, Input::Connected { ticket });
+    misuse(&mut world, Input::TlsEstablished { ticket });
+    misuse(&mut world, Input::Authenticated { ticket });
+    assert_eq!(world.session.receive(world.now_ms, ticket, b""), Err(Misuse::EmptyRead));
+    let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+    let plan = world.receive(ticket, "A0001 OK in\r\n");
+    assert!(matches!(plan.actions[..], [Action::Online { .. }]), "{plan:?}");
+}
+
+#[test]
+fn content_may_be_passed_by_and_what_follows_it_is_read() {
+    let (mut world, ticket, _) = World::online(Protocol::Imap);
+    world.session.sent(ticket, b"a FETCH 1 BODY[]\r\n");
+    assert!(!world.session.is_quiet());
+    let plan = world.receive(ticket, "* 1 FETCH (BODY[] {1000}\r\nabc");
+    assert_eq!(plan.skip, 997);
+    world.session.skipped(ticket + 1, 997);
+    assert_eq!(world.receive(ticket, "d").skip, 996, "another connection's content");
+    world.session.skipped(ticket, 996);
+    let plan = world.receive(ticket, ")\r\na OK done\r\n");
+    assert_eq!(plan.skip, 0);
+    assert!(world.session.is_quiet());
+    let plan = world.receive(ticket, "* BYE Session expired, please login again.\r\n");
+    assert!(matches!(plan.actions.first(), Some(Action::Close { .. })), "{plan:?}");
+}
+
+#[test]
+fn a_read_after_a_long_sleep_begins_anew() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    world.now_ms = plan.wake_at_ms.expect("a time") + HOUR_MS;
+    let plan = world.receive(ticket, "* 1 EXISTS\r\n");
+    let [Action::Close { cause: Cause::ConnectionLost, .. }, Action::FetchToken { .. }] =
+        plan.actions[..]
+    else {
+        panic!("{plan:?}")
+    };
+}
+
+#[test]
+fn a_token_survives_the_sleep_of_a_connection_that_never_opened() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let first = connect(&plan);
+    let plan = world.handle(Input::Woke);
+    assert!(matches!(plan.actions.first(), Some(Action::Close { ticket, .. }) if *ticket == first));
+    let second = connect(&plan);
+    assert_ne!(first, second);
+    let _ = world.handle(Input::Connected { ticket: second });
+    let plan = world.handle(Input::Woke);
+    let needed = matches!(plan.actions.last(), Some(Action::FetchToken { .. }));
+    assert!(needed, "a token of a login that had begun is not used again: {plan:?}");
+}
+
+#[test]
+fn start_forgives_a_stop_that_waits_for_the_end_of_the_session() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    let plan = world.sleep(&plan);
+    let _ = world.handle(Input::TokenFailed { request: request(&plan), permanent: true });
+    world.now_ms += 1_000;
+    let plan = world.handle(Input::Start);
+    assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "asked again: {plan:?}");
+    let plan = world.token(&plan);
+    assert!(matches!(plan.actions[..], [Action::Renew { .. }]), "{plan:?}");
+    let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    assert!(matches!(plan.actions[..], [Action::Connect { .. }]), "no stop: {plan:?}");
+}
+
+#[test]
+fn an_expired_token_for_a_renewal_leaves_the_session_online() {
+    let (mut world, _, plan) = World::online(Protocol::Imap);
+    let plan = world.sleep(&plan);
+    let plan = world.give(&plan, "over", Some(0));
+    assert!(plan.actions.is_empty(), "{plan:?}");
+    assert_eq!(world.session.status().phase, SessionPhase::Online);
+    assert_eq!(world.session.phase(), SessionPhase::Online);
+}
+
+#[test]
+fn the_host_tells_how_its_own_login_was_refused() {
+    for (reply, cause, advice) in [
+        ("A1 NO [AUTHENTICATIONFAILED] no", Cause::TokenRejected, Advice::RefreshToken),
+        ("A1 NO client aborted the login", Cause::Cancelled, Advice::Reconnect),
+        ("A1 NO [UNAVAILABLE] later", Cause::Unavailable, Advice::BackOff),
+    ] {
+        let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let plan = world.token(&plan);
+        let ticket = connect(&plan);
+        let _ = world.handle(Input::Connected { ticket });
+        assert_eq!(world.session.phase(), SessionPhase::LoggingIn);
+        let plan = world.handle(Input::Refused { ticket, reply: reply.into() });
+        assert!(matches!(plan.actions.first(), Some(Action::Close { .. })), "{plan:?}");
+        let failure = world.session.status().last_failure.expect("a failure");
+        assert_eq!((failure.cause, failure.advice), (cause, advice), "{reply}");
+        assert_eq!(failure.code.is_some(), reply.contains('['), "{reply}");
+        assert!(!failure.server_text.is_empty());
+        let before = world.session.status();
+        let _ = world.handle(Input::Refused { ticket, reply: reply.into() });
+        let _ = world.handle(Input::Authenticated { ticket });
+        let _ = world.handle(Input::Connected { ticket });
+        assert_eq!(world.session.status(), before, "an old ticket changes nothing");
+    }
+}
+
+#[test]
+fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
+    let line = "* BYE [UNAVAILABLE] Session invalidated - AccessTokenExpired";
+    let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.handle(Input::Ended { ticket, last_line: Some(line.into()), cause: None });
+    let failure = world.session.status().last_failure.expect("a failure");
+    assert_eq!(failure.cause, Cause::TokenExpired);
+    assert_eq!(failure.server_text, "Session invalidated - AccessTokenExpired");
+    assert_eq!(failure.code.as_deref(), Some("UNAVAILABLE"));
+
+    let ended = |last_line: Option<&str>, cause| {
+        let (mut world, ticket, _) = World::online(Protocol::Imap);
+        let last_line = last_line.map(String::from);
+        let _ = world.handle(Input::Ended { ticket, last_line, cause });
+        world.session.status().last_ending.expect("an ending").cause
+    };
+    assert_eq!(ended(Some(line), None), Cause::TokenExpired);
+    assert_eq!(ended(Some("* BYE Logging out for inactivity"), None), Cause::IdleTimeout);
+    assert_eq!(ended(None, Some(Cause::TimedOut)), Cause::TimedOut);
+    assert_eq!(ended(None, None), Cause::ConnectionLost);
+}
+
+#[test]
+fn a_login_that_the_server_cuts_is_told_by_its_state_or_by_the_host() {
+    let cut = |greeted: bool, cause| {
+        let mut world = World::new(config(Protocol::Imap));
+        let plan = world.handle(Input::Start);
+        let plan = world.token(&plan);
+        let ticket = connect(&plan);
+        if greeted {
+            let _ = world.handle(Input::Connected { ticket });
+            let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+        }
+        let _ = world.handle(Input::Ended { ticket, last_line: None, cause });
+        let failure = world.session.status().last_failure.expect("a failure");
+        (failure.cause, failure.detail.to_string())
+    };
+    assert_eq!(
+        cut(true, None),
+        (Cause::ConnectionLost, "the server closed it without an answer to the token".into())
+    );
+    assert_eq!(cut(false, None), (Cause::ConnectionLost, "before the login was done".into()));
+    assert_eq!(cut(true, Some(Cause::TimedOut)), (Cause::TimedOut, String::new()));
+}
+
+#[test]
+fn an_ending_behind_the_login_is_seen_at_once() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+    let plan = world.receive(ticket, "A0001 OK in\r\n* BYE Server is shutting down\r\n");
+    let [Action::Online { .. }, Action::Close { cause, .. }, ..] = plan.actions[..] else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(world.session.status().last_ending.map(|ending| ending.cause), Some(cause));
+}
+
+#[test]
+fn an_overlapped_session_that_is_not_let_go_is_closed() {
+    let mut world =
+        World::new(SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let (first, plan) = world.log_in(&plan);
+    let plan = world.sleep(&plan);
+    let (_, plan) = world.log_in(&plan);
+    let Some(Action::Renew { by_ms, .. }) = plan.actions.first() else { panic!("{plan:?}") };
+    assert_eq!(plan.wake_at_ms, Some(*by_ms));
+    let plan = world.sleep(&plan);
+    assert!(
+        matches!(plan.actions[..], [Action::Close { ticket, cause: Cause::NoFault }] if ticket == first),
+        "{plan:?}"
+    );
+    assert_eq!(world.session.phase(), SessionPhase::Online);
+}
+
+#[test]
+fn a_session_that_reached_its_limit_without_a_word_is_told_by_the_clock() {
+    let mut config = config(Protocol::Imap);
+    config.renewal = Renewal::AtEnd;
+    config.limits.session_ms = Some(HOUR_MS);
+    config.limits.ends_with_token = false;
+    for (after_ms, cause) in [
+        (HOUR_MS - HOUR_MS / 50, Cause::SessionLimit),
+        (HOUR_MS - HOUR_MS / 50 - 1, Cause::ConnectionLost),
+    ] {
+        let mut world = World::new(config.clone());
+        let plan = world.handle(Input::Start);
+        let plan = world.give(&plan, "long-lived", Some(24 * HOUR_MS));
+        let ticket = connect(&plan);
+        let _ = world.accept(ticket);
+        world.now_ms += after_ms;
+        let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+        assert_eq!(world.session.status().last_ending.map(|ending| ending.cause), Some(cause));
+    }
+}
+
+#[test]
+fn the_end_of_a_session_teaches_whether_it_lives_as_long_as_its_token() {
+    let bye = "* BYE Session expired, please login again.";
+    for (after_ms, last_line, learnt) in [
+        (HOUR_MS - 30_000, Some(bye), Some(true)),
+        (HOUR_MS + 60_000, Some(bye), Some(true)),
+        (HOUR_MS + 60_001, Some(bye), Some(false)),
+        (HOUR_MS + 60_001, None, Some(false)),
+        (HOUR_MS - 60_001, Some(bye), None),
+        (30_000, None, None),
+    ] {
+        let mut world =
+            World::new(SessionConfig { renewal: Renewal::AtEnd, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let (ticket, _) = world.log_in(&plan);
+        world.now_ms += after_ms;
+        let last_line = last_line.map(String::from);
+        let _ = world.handle(Input::Ended { ticket, last_line, cause: None });
+        let ends_with_token = world.session.status().learnt.ends_with_token;
+        assert_eq!(ends_with_token, learnt, "after {after_ms} ms");
+    }
+}
+
+#[test]
+fn a_server_that_locks_out_and_blames_the_credentials_is_given_time() {
+    let mut world = World::new(config(Protocol::Smtp));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "220 hi\r\n");
+    let _ = world.receive(ticket, "250-hi\r\n250 AUTH XOAUTH2\r\n");
+    let plan =
+        world.receive(ticket, "454 4.7.0 Too many login attempts, please try again later.\r\n");
+    assert!(
+        !plan.actions.iter().any(|action| matches!(action, Action::FetchToken { .. })),
+        "no refresh: {plan:?}"
+    );
+    assert_eq!(world.session.phase(), SessionPhase::Waiting);
+}
+
+#[test]
+fn orders_in_debug_output_show_no_token_and_no_more_than_they_must() {
+    let send = |sensitive| Action::Send { ticket: 1, bytes: b"A1 secret\r\n".to_vec(), sensitive };
+    assert_eq!(
+        format!("{:?}", send(true)),
+        "Send { ticket: 1, bytes: <11 octets with the token> }"
+    );
+    assert_eq!(format!("{:?}", send(false)), "Send { ticket: 1, bytes: \"A1 secret\\r\\n\" }");
+    let shown = [
+        format!(
+            "{:?}",
+            Action::FetchToken { request: 4, why: TokenNeed::Login, force_refresh: true }
+        ),
+        format!("{:?}", Action::StartTls { ticket: 2 }),
+        format!("{:?}", Action::Renew { ticket: 3, by_ms: 5, why: RenewWhy::SessionLimit }),
+        format!("{:?}", Action::Close { ticket: 3, cause: Cause::NoFault }),
+    ];
+    let expected = [
+        "FetchToken { request: 4, why: login, force_refresh: true }",
+        "StartTls { ticket: 2 }",
+        "Renew { ticket: 3, by_ms: 5, why: session_limit }",
+        "Close { ticket: 3, cause: no_fault }",
+    ];
+    assert_eq!(shown, expected);
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.handle(Input::TokenFailed { request: request(&plan), permanent: true });
+    assert!(format!("{plan:?}").contains("NeedsUser(Failure"), "{plan:?}");
+}
+
+#[test]
+fn octets_that_come_when_something_is_due_do_not_hold_it_back() {
+    let (mut world, ticket, plan) = World::online(Protocol::Imap);
+    world.now_ms = plan.wake_at_ms.expect("a time");
+    let plan = world.receive(ticket, "* 1 EXISTS\r\n");
+    assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "{plan:?}");
+}
+
+#[test]
+fn the_status_names_the_next_attempt_only_while_it_waits() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    assert_eq!(world.session.phase(), SessionPhase::FetchingToken);
+    assert_eq!(world.session.status().retry_at_ms, None);
+    let plan = world.handle(Input::TokenFailed { request: request(&plan), permanent: false });
+    assert_eq!(world.session.phase(), SessionPhase::Waiting);
+    assert_eq!(world.session.status().retry_at_ms, plan.wake_at_ms);
+    assert_eq!(plan.wake_reason, Some(WakeReason::TokenBackOff));
+    let (world, _, _) = World::online(Protocol::Imap);
+    assert_eq!(world.session.status().retry_at_ms, None);
+}
+
+#[test]
+fn a_minute_late_is_late_and_a_millisecond_more_is_sleep() {
+    for (late_ms, slept) in [(60_000, false), (60_001, true)] {
+        let (mut world, _, plan) = World::online(Protocol::Imap);
+        world.now_ms = plan.wake_at_ms.expect("a time") + late_ms;
+        let plan = world.handle(Input::Tick);
+        let closed = matches!(plan.actions.first(), Some(Action::Close { .. }));
+        assert_eq!(closed, slept, "{plan:?}");
+    }
+}
+
+#[test]
+fn each_failure_of_a_token_comes_with_its_advice() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "same", None);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let plan = world.give(&plan, "same", None);
+    let Some(Action::NeedsUser(failure)) = plan.actions.last() else { panic!("{plan:?}") };
+    assert_eq!((failure.cause, failure.advice), (Cause::TokenRejected, Advice::AskUser));
+
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "over", Some(0));
+    let plan = world.give(&plan, "over", Some(0));
+    let Some(Action::NeedsUser(failure)) = plan.actions.last() else { panic!("{plan:?}") };
+    assert_eq!((failure.cause, failure.advice), (Cause::TokenExpired, Advice::AskUser));
+
+    let mut world = World::new(config(Protocol::Imap));
+    let mut plan = world.handle(Input::Start);
+    for _ in 0..2 {
+        plan = world.token(&plan);
+        plan = world.refuse(connect(&plan), REFUSED);
+    }
+    let Some(Action::NeedsUser(failure)) = plan.actions.last() else { panic!("{plan:?}") };
+    assert_eq!((failure.cause, failure.advice), (Cause::TokenRejected, Advice::AskUser));
+
+    let advice = |world: &World| world.session.status().last_failure.map(|one| one.advice);
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let _ = world.handle(Input::TokenFailed { request: request(&plan), permanent: false });
+    assert_eq!(advice(&world), Some(Advice::BackOff), "a source that fails");
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let _ = world.sleep(&plan);
+    assert_eq!(advice(&world), Some(Advice::BackOff), "a source that does not answer");
+}
+
+#[test]
+fn a_failure_of_another_cause_that_advises_a_fresh_token_gets_one() {
+    let mut world = World::new(SessionConfig::new(NegotiationConfig::new(
+        Endpoint::new(Protocol::Imap, Tls::Implicit, "mail.example.test"),
+        Identity::new("user@example.test"),
+    )));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    let _ = world.receive(ticket, "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi\r\n");
+    let _ = world.receive(ticket, "+ \r\n");
+    let plan = world.receive(ticket, "+ \r\n");
+    let [
+        Action::Close { cause: Cause::ProtocolViolation, .. },
+        Action::FetchToken { force_refresh: true, why: TokenNeed::Replacement, .. },
+    ] = plan.actions[..]
+    else {
+        panic!("{plan:?}")
+    };
+}
+
+#[test]
+fn a_lockout_that_blames_the_credentials_waits_the_greatest_back_off() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let plan = world.refuse(
+        connect(&plan),
+        "NO [AUTHENTICATIONFAILED] Incorrect username or password. (#YMP001)",
+    );
+    assert!(matches!(plan.actions[..], [Action::Close { .. }]), "{plan:?}");
+    assert!(plan.wake_at_ms.is_some_and(|at_ms| at_ms >= world.now_ms + 300_000), "{plan:?}");
+    let plan = world.sleep(&plan);
+    assert!(matches!(plan.actions[..], [Action::FetchToken { force_refresh: true, .. }]));
+}
+
+#[test]
+fn a_line_that_the_server_cannot_take_leads_to_two_steps_for_good() {
+    let mut world = World::new(SessionConfig::new(NegotiationConfig::new(
+        Endpoint::new(Protocol::Pop3, Tls::Implicit, "mail.example.test"),
+        Identity::new("user@example.test"),
+    )));
+    let mut plan = world.handle(Input::Start);
+    for inline in [true, false, false] {
+        plan = world.token(&plan);
+        let ticket = connect(&plan);
+        let _ = world.handle(Input::Connected { ticket });
+        let _ = world.receive(ticket, "+OK hi\r\n");
+        plan = world.receive(ticket, "+OK\r\nSASL XOAUTH2\r\n.\r\n");
+        assert!(
+            matches!(plan.actions[..], [Action::Send { sensitive, .. }] if sensitive == inline),
+            "{plan:?}"
+        );
+        plan = world.receive(ticket, "-ERR Protocol error. Connection is closed. 10\r\n");
+        assert!(matches!(plan.actions.first(), Some(Action::Close { .. })), "{plan:?}");
+        // The way was at fault, and is another now: no reason to wait. After that there is.
+        assert_eq!(plan.actions.len() > 1, inline, "{plan:?}");
+        while !matches!(plan.actions.last(), Some(Action::FetchToken { .. })) {
+            plan = world.sleep(&plan);
+        }
+    }
+}
+
+#[test]
+fn of_two_overlapping_sessions_each_ends_by_itself() {
+    let overlapping = || {
+        let mut world =
+            World::new(SessionConfig { renewal: Renewal::Overlap, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let (first, plan) = world.log_in(&plan);
+        let plan = world.sleep(&plan);
+        let (second, _) = world.log_in(&plan);
+        (world, first, second)
+    };
+    let (mut world, first, second) = overlapping();
+    let plan = world.handle(Input::Ended { ticket: first, last_line: None, cause: None });
+    assert!(plan.actions.is_empty(), "{plan:?}");
+    assert_eq!(world.session.status().ticket, Some(second));
+    assert_eq!(plan.wake_reason, Some(WakeReason::Prefetch), "nothing is left to close");
+    let (mut world, _, second) = overlapping();
+    let plan = world.handle(Input::Ended { ticket: second, last_line: None, cause: None });
+    assert_eq!(world.session.status().ticket, None);
+    assert_eq!(world.session.phase(), SessionPhase::Waiting, "it did not last: {plan:?}");
+}
+
+#[test]
+fn a_goodbye_is_no_failure_whatever_the_host_adds() {
+    let login = |protocol| {
+        let mut world = World::new(config(protocol));
+        let plan = world.handle(Input::Start);
+        let plan = world.token(&plan);
+        let ticket = connect(&plan);
+        let _ = world.handle(Input::Connected { ticket });
+        let _ = world.receive(ticket, "+OK Gpop ready\r\n");
+        let _ = world.receive(ticket, "+OK Welcome.\r\n");
+        (world, ticket)
+    };
+    for (last_line, cause) in
+        [(Some("-ERR going down".to_string()), None), (None, Some(Cause::TimedOut)), (None, None)]
+    {
+        let (mut world, ticket) = login(Protocol::Pop3);
+        world.session.sent(ticket, b"QUIT\r\n");
+        world.now_ms += 5;
+        let _ = world.handle(Input::Ended { ticket, last_line, cause });
+        let status = world.session.status();
+        assert_eq!(status.last_ending.map(|ending| ending.cause), Some(Cause::NoFault));
+        assert_eq!(status.failures, 0);
+    }
+}
+
+#[test]
+fn the_end_of_a_short_token_is_no_failure_and_an_end_before_it_is_one() {
+    for (life_ms, after_ms, cause) in [
+        (30_000, 29_000, Cause::TokenExpired),
+        (30_000, 28_000, Cause::ConnectionLost),
+        (600_000, 570_000, Cause::TokenExpired),
+        (600_000, 569_999, Cause::ConnectionLost),
+    ] {
+        let mut world =
+            World::new(SessionConfig { renewal: Renewal::AtEnd, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let plan = world.give(&plan, "short", Some(life_ms));
+        // A cached token with little life is asked for anew; what comes then is taken as it is.
+        let plan = if matches!(plan.actions[..], [Action::FetchToken { .. }]) {
+            world.give(&plan, "short", Some(life_ms))
+        } else {
+            plan
+        };
+        let ticket = connect(&plan);
+        let _ = world.accept(ticket);
+        world.now_ms += after_ms;
+        let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+        let status = world.session.status();
+        assert_eq!(status.last_ending.map(|ending| ending.cause), Some(cause), "{life_ms}");
+        let failed = cause == Cause::ConnectionLost && after_ms < 60_000;
+        assert_eq!(status.failures, u32::from(failed), "{life_ms} ms, after {after_ms}");
+    }
+}
+
+#[test]
+fn learns_only_from_sessions_that_have_lasted() {
+    for (lived_ms, learnt) in [(59_999, None), (60_000, Some(60_000))] {
+        let (mut world, ticket, _) = World::online(Protocol::Imap);
+        world.now_ms += lived_ms;
+        let _ = world.receive(ticket, "* BYE Session expired, please login again.\r\n");
+        assert_eq!(world.session.status().learnt.session_ms, learnt);
+    }
+}
+
+#[test]
+fn a_short_life_has_a_short_lead_and_a_late_token_some_time_to_let_go() {
+    let life_ms = 80_001;
+    let online = || {
+        let mut config = config(Protocol::Imap);
+        config.token_life_least_ms = 0;
+        let mut world = World::new(config);
+        let plan = world.handle(Input::Start);
+        let plan = world.give(&plan, "first", Some(life_ms));
+        let plan = world.accept(connect(&plan));
+        let end_ms = world.session.status().ends_at_ms.expect("an end");
+        assert_eq!(end_ms, world.now_ms + life_ms);
+        let lead_ms = end_ms - plan.wake_at_ms.expect("a time");
+        assert!((10_000..=30_000).contains(&lead_ms), "{lead_ms}");
+        let plan = world.sleep(&plan);
+        (world, plan, end_ms, lead_ms)
+    };
+    let by = |plan: &Plan| match plan.actions[..] {
+        [Action::Renew { by_ms, .. }] => by_ms,
+        _ => panic!("{plan:?}"),
+    };
+    let (mut world, plan, end_ms, lead_ms) = online();
+    let plan = world.give(&plan, "second", Some(life_ms));
+    assert_eq!(by(&plan), end_ms - lead_ms / 4);
+    let (mut world, plan, end_ms, lead_ms) = online();
+    world.now_ms = end_ms - 1;
+    let plan = world.give(&plan, "second", Some(life_ms));
+    assert_eq!(by(&plan), world.now_ms + lead_ms / 4);
+}
+
+#[test]
+fn the_settings_of_a_session_have_their_bounds() {
+    const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
+    type Set = fn(&mut SessionConfig, u64);
+    let settings: [(&str, u64, Set); 7] = [
+        ("lead_ms", 1, |config, value| config.lead_ms = value),
+        ("token_life_least_ms", 0, |config, value| config.token_life_least_ms = value),
+        ("token_timeout_ms", 1, |config, value| config.token_timeout_ms = value),
+        ("login_timeout_ms", 1, |config, value| config.login_timeout_ms = value),
+        ("backoff_base_ms", 1, |config, value| {
+            config.backoff_base_ms = value;
+            config.backoff_max_ms = config.backoff_max_ms.max(value).min(YEAR_MS);
+        }),
+        ("backoff_max_ms", 1_000, |config, value| config.backoff_max_ms = value),
+        ("stable_after_ms", 1, |config, value| config.stable_after_ms = value),
+    ];
+    for (name, least, set) in settings {
+        let works = |value| {
+            let mut config = config(Protocol::Imap);
+            set(&mut config, value);
+            Session::new(config, 1).map(drop).map_err(|problem| problem.to_string())
+        };
+        assert_eq!(works(least), Ok(()), "{name}");
+        assert_eq!(works(YEAR_MS), Ok(()), "{name}");
+        assert!(works(YEAR_MS + 1).is_err_and(|problem| problem.contains(name)), "{name}");
+        if let Some(less) = least.checked_sub(1) {
+            assert!(works(less).is_err_and(|problem| problem.contains(name)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn overlap_needs_a_second_connection() {
+    for (protocol, connections, works) in [
+        (Protocol::Imap, None, true),
+        (Protocol::Imap, Some(2), true),
+        (Protocol::Imap, Some(1), false),
+        (Protocol::Smtp, Some(2), false),
+    ] {
+        let mut config = SessionConfig { renewal: Renewal::Overlap, ..config(protocol) };
+        config.limits.connections = connections;
+        assert_eq!(Session::new(config, 1).is_ok(), works, "{protocol} {connections:?}");
+    }
 }

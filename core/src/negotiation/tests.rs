@@ -141,7 +141,9 @@ fn wander(rng: &mut fastrand::Rng, seen: &mut BTreeSet<(State, Event, State)>) {
 fn every_edge_is_in_the_table_and_every_row_is_met() {
     let mut rng = fastrand::Rng::with_seed(11);
     let mut seen = BTreeSet::new();
-    for _ in 0..60_000 {
+    // Runs that repeat the tests often are content with fewer.
+    let dialogues = std::env::var("MAILBEARER_DIALOGUES").map_or(60_000, |n| n.parse().unwrap());
+    for _ in 0..dialogues {
         wander(&mut rng, &mut seen);
     }
     let missing: Vec<_> = TRANSITIONS.iter().filter(|edge| !seen.contains(edge)).collect();
@@ -298,4 +300,150 @@ fn masks_the_token_in_base64_at_every_alignment() {
         let Next::Failed(failure) = step.next else { panic!("{step:?}") };
         assert_eq!(failure.server_text, "bad: <token>", "behind {before:?}");
     }
+}
+
+/// What a login fails with when the server says these things, one read each.
+fn failure_of(mut machine: Negotiation, script: &[&str]) -> Failure {
+    for text in script {
+        let step = machine.receive(text.replace('%', &machine.tag).as_bytes()).unwrap();
+        if let Next::Failed(failure) = step.next {
+            return failure;
+        }
+    }
+    panic!("the login did not fail: {machine:?}")
+}
+
+fn over_tls(protocol: Protocol, initial_response: InitialResponse) -> Negotiation {
+    negotiation(protocol, Tls::Implicit, initial_response)
+}
+
+#[test]
+fn a_server_that_does_not_say_what_it_offers_is_told_from_one_that_is_down() {
+    let refused = |protocol, greeting, reply| {
+        let failure = failure_of(over_tls(protocol, InitialResponse::Auto), &[greeting, reply]);
+        (failure.cause, failure.certainty, failure.detail.to_string())
+    };
+    let silent = (
+        Cause::MechanismUnavailable,
+        Certainty::Inferred,
+        "the server does not say what it offers".to_string(),
+    );
+    assert_eq!(refused(Protocol::Imap, "* OK hi\r\n", "% BAD what\r\n"), silent);
+    assert_eq!(refused(Protocol::Pop3, "+OK hi\r\n", "-ERR unknown command\r\n"), silent);
+    let down = refused(Protocol::Pop3, "+OK hi\r\n", "-ERR [SYS/TEMP] later\r\n");
+    assert_eq!((down.0, down.1), (Cause::Unavailable, Certainty::Stated));
+    let many = "% NO Too many simultaneous connections\r\n";
+    assert_eq!(refused(Protocol::Imap, "* OK hi\r\n", many).0, Cause::TooManyConnections);
+    let often = "-ERR [LOGIN-DELAY] minimum time between mail checks\r\n";
+    assert_eq!(refused(Protocol::Pop3, "+OK hi\r\n", often).0, Cause::RateLimited);
+    let machine = over_tls(Protocol::Imap, InitialResponse::Auto);
+    let failure = failure_of(machine, &["* OK hi\r\n", "% BAD what\r\n"]);
+    assert_eq!(failure.advice, default_advice(Cause::MechanismUnavailable));
+    assert_eq!(failure.server_text, "what");
+}
+
+#[test]
+fn a_refusal_before_the_token_is_one_of_the_mechanism() {
+    let machine = over_tls(Protocol::Imap, InitialResponse::Never);
+    let greeting = "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi\r\n";
+    let failure = failure_of(machine, &[greeting, "% NO no\r\n"]);
+    assert_eq!(failure.cause, Cause::MechanismUnavailable);
+    assert_eq!(failure.advice, default_advice(Cause::MechanismUnavailable));
+    assert_eq!(failure.certainty, Certainty::Inferred);
+    assert_eq!(failure.detail, "the server refused the mechanism before it was given a token");
+    assert_eq!(failure.server_text, "no");
+}
+
+#[test]
+fn a_second_question_for_the_token_is_worth_another_token() {
+    let machine = over_tls(Protocol::Imap, InitialResponse::Never);
+    let greeting = "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi\r\n";
+    let failure = failure_of(machine, &[greeting, "+ \r\n", "+ \r\n"]);
+    assert_eq!(failure.cause, Cause::ProtocolViolation);
+    assert_eq!((failure.advice, failure.certainty), (Advice::RefreshToken, Certainty::Guessed));
+}
+
+#[test]
+fn exchanges_one_text_for_two_faults_is_read_by_the_way_the_token_went() {
+    let text = "-ERR Protocol error. Connection is closed. 10\r\n";
+    let greeting = ["+OK hi\r\n", "+OK\r\nSASL XOAUTH2\r\n.\r\n"];
+    let in_the_line = over_tls(Protocol::Pop3, InitialResponse::Always);
+    let failure = failure_of(in_the_line, &[greeting[0], greeting[1], text]);
+    assert_eq!((failure.cause, failure.advice), (Cause::LineTooLong, Advice::Reconnect));
+    let of_the_command = over_tls(Protocol::Pop3, InitialResponse::Never);
+    let failure = failure_of(of_the_command, &[greeting[0], greeting[1], text]);
+    assert_eq!((failure.cause, failure.advice), (Cause::LineTooLong, Advice::Reconnect));
+    let in_two_steps = over_tls(Protocol::Pop3, InitialResponse::Never);
+    let failure = failure_of(in_two_steps, &[greeting[0], greeting[1], "+ \r\n", text]);
+    assert_eq!((failure.cause, failure.advice), (Cause::LineTooLong, Advice::AskUser));
+}
+
+#[test]
+fn a_failure_carries_the_servers_code_its_address_and_its_challenge() {
+    let greeting = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n";
+    let alert = "% NO [WEBALERT https://x.test/a] Web login required.\r\n";
+    let failure = failure_of(over_tls(Protocol::Imap, InitialResponse::Auto), &[greeting, alert]);
+    assert_eq!(failure.code.as_deref(), Some("WEBALERT"));
+    assert_eq!(failure.url.as_deref(), Some("https://x.test/a"));
+    assert_eq!(failure.rejection, None);
+    let challenge = "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n";
+    let script = [greeting, challenge, "% NO no\r\n"];
+    let failure = failure_of(over_tls(Protocol::Imap, InitialResponse::Auto), &script);
+    assert_eq!(failure.rejection.unwrap().status.as_deref(), Some("400"));
+}
+
+#[test]
+fn a_list_from_before_the_login_holds_for_smtp_only() {
+    let capabilities = |mut machine: Negotiation, script: &[&str]| {
+        for text in script {
+            let step = machine.receive(text.replace('%', &machine.tag).as_bytes()).unwrap();
+            if let Next::Done(authenticated) = step.next {
+                return authenticated.capabilities;
+            }
+        }
+        panic!("the login is not done: {machine:?}")
+    };
+    let greeting = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n";
+    for (way, prompt) in [(InitialResponse::Always, ""), (InitialResponse::Never, "+ \r\n")] {
+        let machine = over_tls(Protocol::Imap, way);
+        let script = [greeting, prompt, "% OK in\r\n"];
+        let script: Vec<&str> = script.into_iter().filter(|text| !text.is_empty()).collect();
+        assert!(capabilities(machine, &script).is_empty(), "{way:?}");
+        let machine = over_tls(Protocol::Imap, way);
+        let script = [greeting, prompt, "* CAPABILITY IDLE\r\n% OK in\r\n"];
+        let script: Vec<&str> = script.into_iter().filter(|text| !text.is_empty()).collect();
+        assert_eq!(capabilities(machine, &script), ["IDLE"], "{way:?}");
+    }
+    let machine = over_tls(Protocol::Smtp, InitialResponse::Auto);
+    let script = ["220 hi\r\n", "250-hi\r\n250-SIZE 9\r\n250 AUTH XOAUTH2\r\n", "235 in\r\n"];
+    assert_eq!(capabilities(machine, &script), ["SIZE 9", "AUTH XOAUTH2"]);
+}
+
+#[test]
+fn a_list_that_nobody_asked_for_is_asked_again() {
+    let mut machine = over_tls(Protocol::Imap, InitialResponse::Auto);
+    let step = machine.receive(b"* OK hi\r\n* CAPABILITY SASL-IR AUTH=XOAUTH2\r\n").unwrap();
+    assert_eq!(step.send, b"A0001 CAPABILITY\r\n");
+    let failure = failure_of(machine, &["% OK done\r\n"]);
+    assert_eq!(failure.cause, Cause::MechanismUnavailable);
+}
+
+#[test]
+fn masks_the_token_in_what_a_host_logs() {
+    let machine = over_tls(Protocol::Imap, InitialResponse::Auto);
+    assert_eq!(machine.redact(&format!("x {TOKEN} y")), "x <token> y");
+    assert_eq!(machine.redact("nothing of it"), "nothing of it");
+}
+
+#[test]
+fn debug_output_shows_what_is_sent_and_where_it_stands_but_no_token() {
+    let mut machine = over_tls(Protocol::Imap, InitialResponse::Never);
+    let step = machine.receive(b"* OK hi\r\n").unwrap();
+    assert!(format!("{step:?}").contains("A0001 CAPABILITY"), "{step:?}");
+    let _ = machine.receive(b"* CAPABILITY AUTH=XOAUTH2\r\nA0001 OK\r\n").unwrap();
+    let step = machine.receive(b"+ \r\n").unwrap();
+    let shown = format!("{step:?}");
+    assert!(shown.contains(&format!("<{} octets with the token>", step.send.len())), "{shown}");
+    let shown = format!("{machine:?}");
+    assert!(shown.contains("mail.example.test") && shown.contains("Verdict"), "{shown}");
 }

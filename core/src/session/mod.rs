@@ -1137,12 +1137,10 @@ impl Session {
         stable
     }
 
-    /// When the session that is online has lasted, if that changes anything.
+    /// When the session that is online has lasted, if that changes anything. Sessions that were not connected count as
+    /// failures too.
     fn stable_at_ms(&self) -> Option<u64> {
-        let live = self
-            .live
-            .as_ref()
-            .filter(|live| !live.lasted && (self.failures > 0 || self.not_connected > 0))?;
+        let live = self.live.as_ref().filter(|live| !live.lasted && self.failures > 0)?;
         Some(live.since_ms.saturating_add(self.config.stable_after_ms))
     }
 

@@ -365,4 +365,181 @@ mod tests {
         let foreign = Session::restore(config("eve@gmail.com"), &snapshot, 0, 1).unwrap_err();
         assert_eq!(foreign, ConfigError::Snapshot { problem: "it is of another user or server" });
     }
+
+    /// A snapshot with right checksum whose member is another, or left out.
+    fn with_member(key: &str, value: Option<Value>) -> Vec<u8> {
+        let snapshot = online().snapshot();
+        let Content(mut members) = Content::open(&snapshot).unwrap();
+        match value {
+            Some(value) => members.insert(key.into(), value),
+            None => members.remove(key),
+        };
+        let content = Value::Object(members).to_string();
+        format!("{HEADER}{:016x}\n{content}", checksum(content.as_bytes())).into_bytes()
+    }
+
+    fn restored(snapshot: &[u8]) -> Result<Session, ConfigError> {
+        Session::restore(config("joe@gmail.com"), snapshot, 0, 1)
+    }
+
+    #[test]
+    fn a_member_that_is_missing_or_of_another_kind_is_damage() {
+        let failure = json!({
+            "cause": "protocol_disabled", "advice": "ask_user", "certainty": "stated",
+            "server_text": "off", "code": null, "wait_ms": null, "url": null,
+        });
+        assert_eq!(restored(&with_member("generation", Some(json!(7)))).unwrap().generation, 7);
+        for key in [
+            "owner",
+            "run",
+            "failure",
+            "generation",
+            "failures",
+            "rejections",
+            "not_connected",
+            "wait_ms",
+            "two_steps",
+            "lengths_ms",
+            "ends_with_token",
+            "aftermath",
+        ] {
+            assert_eq!(restored(&with_member(key, None)).unwrap_err(), DAMAGED, "without {key}");
+            let another = restored(&with_member(key, Some(json!([{}]))));
+            assert_eq!(another.unwrap_err(), DAMAGED, "{key} of another kind");
+        }
+        for (key, value) in [
+            ("failures", json!(1_u64 << 32)),
+            ("generation", json!(-1)),
+            ("lengths_ms", json!([1, "2"])),
+            ("run", json!("needs_user")),
+            ("run", json!("gave_up")),
+            ("run", json!("asleep")),
+            ("failure", failure.clone()),
+        ] {
+            let snapshot = with_member(key, Some(value.clone()));
+            assert_eq!(restored(&snapshot).unwrap_err(), DAMAGED, "{key}: {value}");
+        }
+        for key in ["cause", "advice", "certainty", "server_text"] {
+            let mut broken = failure.clone();
+            broken[key] = json!(1);
+            assert_eq!(failure_from_json(&broken), None, "{key}");
+        }
+        assert_eq!(failure_from_json(&failure).unwrap().server_text, "off");
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_told_from_one_that_is_damaged() {
+        let problem = |snapshot: &[u8]| {
+            let error = restored(snapshot).unwrap_err();
+            let ConfigError::Snapshot { problem } = error else { panic!("{error:?}") };
+            problem
+        };
+        assert_eq!(problem(b""), "it is none, or of another version");
+        assert_eq!(problem(b"mailbearer-session 2 x"), "it is none, or of another version");
+        assert_eq!(problem(b"\xff"), "it is damaged");
+        assert_eq!(problem(HEADER.as_bytes()), "it is damaged");
+        let list = format!("{HEADER}{:016x}\n[]", checksum(b"[]"));
+        assert_eq!(problem(list.as_bytes()), "it is damaged");
+        let mut long = alloc::vec![b'x'; SNAPSHOT_OCTETS_MAX];
+        assert_eq!(problem(&long), "it is none, or of another version");
+        long.push(b'x');
+        assert_eq!(problem(&long), "it is too long");
+    }
+
+    #[test]
+    fn no_more_lengths_are_taken_than_are_remembered() {
+        let snapshot = with_member("lengths_ms", Some(json!([6, 5, 4, 3, 2, 1])));
+        assert_eq!(restored(&snapshot).unwrap().lengths_ms, [6, 5, 4, 3]);
+    }
+
+    #[test]
+    fn remembers_that_two_steps_are_needed_and_whether_it_ran() {
+        assert_eq!(restored(&online().snapshot()).unwrap().run, Run::Running);
+        let snapshot = with_member("two_steps", Some(json!(true)));
+        let session = restored(&snapshot).unwrap();
+        assert_eq!(session.config.negotiation.initial_response, InitialResponse::Never);
+        let once_more = restored(&session.snapshot()).unwrap();
+        assert_eq!(once_more.config.negotiation.initial_response, InitialResponse::Never);
+        let stopped = Session::new(config("joe@gmail.com"), 1).unwrap();
+        assert_eq!(restored(&stopped.snapshot()).unwrap().run, Run::Stopped);
+    }
+
+    #[test]
+    fn gives_up_again_after_a_restart_with_all_that_was_said() {
+        let mut session = online();
+        session.run = Run::GaveUp;
+        let failure = Failure {
+            server_text: "go there".into(),
+            code: Some("WEBALERT".into()),
+            url: Some("https://example.test/".into()),
+            wait_ms: Some(9),
+            ..Failure::of_host(Cause::InteractionRequired, "x")
+        };
+        session.note_failure(failure.clone());
+        let mut session = restored(&session.snapshot()).unwrap();
+        let plan = session.handle(1, Input::Tick).unwrap();
+        let [Action::GiveUp(told)] = &plan.actions[..] else { panic!("{plan:?}") };
+        assert_eq!(*told, Failure { detail: "before the restart".into(), ..failure });
+    }
+
+    #[test]
+    fn what_was_in_flight_comes_back_as_it_was_in_every_protocol() {
+        let mailbox = Mailbox {
+            name: "Sent".into(),
+            read_only: true,
+            uid_validity: Some(1),
+            uid_next: Some(2),
+            highest_mod_seq: Some(1 << 40),
+        };
+        let imap = |selected| Aftermath::Imap {
+            selected,
+            idling: true,
+            unanswered: Vec::from(["a IDLE".to_string()]),
+        };
+        let submissions = [Submission::Idle, Submission::NotAccepted, Submission::Unknown];
+        let smtp = submissions.map(|submission| Aftermath::Smtp { submission });
+        let pop3 = Aftermath::Pop3 { uncommitted_deletes: Vec::from([1, u32::MAX]) };
+        for aftermath in [imap(Some(mailbox)), imap(Some(Mailbox::default())), imap(None), pop3]
+            .into_iter()
+            .chain(smtp)
+        {
+            let json = aftermath_to_json(&aftermath);
+            assert_eq!(aftermath_from_json(&json), Some(aftermath), "{json}");
+        }
+        for broken in [
+            json!({}),
+            json!({"protocol": 1}),
+            json!({"protocol": "nntp"}),
+            json!({"protocol": "imap", "selected": null, "idling": 1, "unanswered": []}),
+            json!({"protocol": "imap", "selected": null, "unanswered": []}),
+            json!({"protocol": "imap", "selected": null, "idling": true}),
+            json!({"protocol": "imap", "selected": null, "idling": true, "unanswered": [1]}),
+            json!({"protocol": "imap", "selected": {}, "idling": true, "unanswered": []}),
+            json!({"protocol": "imap", "selected": {"name": 1, "read_only": true}, "idling": true, "unanswered": []}),
+            json!({"protocol": "imap", "selected": {"name": "a"}, "idling": true, "unanswered": []}),
+            json!({"protocol": "imap", "selected": {"name": "a", "read_only": 0}, "idling": true, "unanswered": []}),
+            json!({"protocol": "pop3"}),
+            json!({"protocol": "pop3", "uncommitted_deletes": 1}),
+            json!({"protocol": "pop3", "uncommitted_deletes": ["1"]}),
+            json!({"protocol": "pop3", "uncommitted_deletes": [1_u64 << 32]}),
+            json!({"protocol": "smtp"}),
+            json!({"protocol": "smtp", "submission": 0}),
+            json!({"protocol": "smtp", "submission": "taken"}),
+        ] {
+            assert_eq!(aftermath_from_json(&broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn is_of_one_user_at_one_server() {
+        let first = config("joe@gmail.com");
+        let mut others = [first.clone(), first.clone(), first.clone(), first.clone()];
+        others[0].negotiation.identity.user = "eve@gmail.com".into();
+        others[1].negotiation.endpoint.host = "pop.example.test".into();
+        others[2].negotiation.endpoint.port = 1995;
+        others[3].negotiation.endpoint.protocol = Protocol::Imap;
+        for other in &others {
+            assert_ne!(owner(other), owner(&first), "{other:?}");
+        }
+    }
 }

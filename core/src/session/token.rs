@@ -254,3 +254,129 @@ impl Held {
 
 /// Longest time before its expiry in which a token is not used for a login any more.
 const LOGIN_MARGIN_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Identity, Protocol};
+    use crate::provider::Provider;
+
+    fn config() -> SessionConfig {
+        let identity = Identity::new("joe@gmail.com");
+        SessionConfig::for_provider(&Provider::gmail(), Protocol::Imap, identity).unwrap()
+    }
+
+    fn ask(region: &mut TokenRegion, now_ms: u64) -> (u64, TokenNeed, bool) {
+        let mut plan = Plan::default();
+        region.ask(now_ms, TokenNeed::Login, &config(), &mut plan);
+        match plan.actions.last() {
+            Some(Action::FetchToken { request, why, force_refresh }) => {
+                (*request, *why, *force_refresh)
+            }
+            _ => panic!("{plan:?}"),
+        }
+    }
+
+    fn give(region: &mut TokenRegion, text: &str, life_ms: u64, config: &SessionConfig) -> Worth {
+        let (request, _, _) = ask(region, 0);
+        let token = AccessToken::new(text).unwrap();
+        region.came(0, request, token, Some(life_ms), None, config)
+    }
+
+    #[test]
+    fn a_token_with_less_than_a_minute_or_half_of_its_usual_life_is_replaced() {
+        for (usual_ms, least_ms) in [(3_600_000, 60_000), (80_000, 40_000)] {
+            let config = SessionConfig { token_lifetime_ms: Some(usual_ms), ..config() };
+            let worth = give(&mut TokenRegion::default(), "a", least_ms, &config);
+            assert_eq!(worth, Worth::Usable, "{least_ms} of {usual_ms}");
+            let worth = give(&mut TokenRegion::default(), "a", least_ms - 1, &config);
+            assert_eq!(worth, Worth::Replaced, "less than {least_ms} of {usual_ms}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_stale_in_the_last_tenth_of_its_life_and_in_the_last_seconds() {
+        let held = |life_ms: u64| Held {
+            token: AccessToken::new("a").unwrap(),
+            received_at_ms: 1_000,
+            expires_at_ms: Some(1_000 + life_ms),
+            fingerprint: 0,
+        };
+        for (life_ms, stale_ms) in [(50_000, 45_000), (100_000, 90_000), (3_600_000, 3_590_000)] {
+            assert!(!held(life_ms).is_stale(1_000 + stale_ms - 1), "{life_ms}");
+            assert!(held(life_ms).is_stale(1_000 + stale_ms), "{life_ms}");
+        }
+        assert!(!Held { expires_at_ms: None, ..held(1) }.is_stale(u64::MAX));
+    }
+
+    #[test]
+    fn a_stale_token_is_dropped_and_a_good_one_kept() {
+        let mut region = TokenRegion::default();
+        assert_eq!(give(&mut region, "a", 100_000, &config()), Worth::Usable);
+        assert!(!region.drop_stale(89_999));
+        assert!(region.held().is_some());
+        assert!(region.drop_stale(90_000));
+        assert!(region.held().is_none());
+    }
+
+    #[test]
+    fn only_the_open_request_is_awaited() {
+        let mut region = TokenRegion::default();
+        assert!(!region.awaits(1));
+        let (request, _, _) = ask(&mut region, 0);
+        assert!(region.awaits(request));
+        assert!(!region.awaits(request + 1));
+        let token = AccessToken::new("a").unwrap();
+        assert_eq!(region.came(0, request + 1, token, None, None, &config()), Worth::Late);
+        assert!(region.awaits(request));
+    }
+
+    #[test]
+    fn the_deadline_of_a_request_wakes_once() {
+        let mut region = TokenRegion::default();
+        assert_eq!(region.wake(0), None);
+        ask(&mut region, 5);
+        let deadline_ms = region.deadline_ms().unwrap();
+        assert_eq!(deadline_ms, 5 + config().token_timeout_ms);
+        assert_eq!(region.wake(5), Some((deadline_ms, WakeReason::TokenDeadline)));
+        assert_eq!(region.wake(deadline_ms), None);
+    }
+
+    #[test]
+    fn what_is_forced_bypasses_the_cache_until_a_token_is_good() {
+        let mut region = TokenRegion::default();
+        assert_eq!(ask(&mut region, 0), (1, TokenNeed::Login, false));
+        region.force();
+        assert_eq!(ask(&mut region, 0), (2, TokenNeed::Replacement, true));
+        assert_eq!(give(&mut region, "a", 3_600_000, &config()), Worth::Usable);
+        assert_eq!(ask(&mut region, 0), (4, TokenNeed::Login, false));
+    }
+
+    #[test]
+    fn a_person_who_has_acted_is_forgiven_refusals_and_waits() {
+        let mut region = TokenRegion::default();
+        region.refuse(AccessToken::new("a").unwrap().fingerprint());
+        assert_eq!(give(&mut region, "a", 3_600_000, &config()), Worth::RefusedBefore);
+        region.failed(0, &config(), &mut fastrand::Rng::with_seed(1));
+        assert!(region.is_cooling(0));
+        let until_ms = region.cooling_until_ms;
+        assert!(region.is_cooling(until_ms - 1) && !region.is_cooling(until_ms));
+        region.forgive();
+        assert!(!region.is_cooling(0));
+        assert_eq!(give(&mut region, "a", 3_600_000, &config()), Worth::Usable);
+    }
+
+    #[test]
+    fn a_token_is_put_back_only_where_none_is() {
+        let mut region = TokenRegion::default();
+        assert_eq!(give(&mut region, "a", 3_600_000, &config()), Worth::Usable);
+        let held = region.take().unwrap();
+        assert!(region.take().is_none());
+        let (request, _, _) = ask(&mut region, 0);
+        region.put_back(held.clone());
+        assert!(region.awaits(request), "what is asked for is newer");
+        region.clear();
+        region.put_back(held);
+        assert!(region.held().is_some());
+    }
+}

@@ -140,20 +140,13 @@ impl DotEnd {
         false
     }
 
-    /// Knuth, Morris and Pratt, for this one pattern: its only border is the CRLF.
+    /// Where the pattern breaks off, it can begin anew with this octet only: it has no other CR that CRLF does not follow.
     fn step(&mut self, octet: u8) {
-        loop {
-            if END.get(self.matched) == Some(&octet) {
-                self.matched = self.matched.saturating_add(1);
-                return;
-            }
-            self.matched = match self.matched {
-                0 => return,
-                // `\r\n.\r` ends in `\r`.
-                4 => 1,
-                _ => 0,
-            };
-        }
+        self.matched = if END.get(self.matched) == Some(&octet) {
+            self.matched.saturating_add(1)
+        } else {
+            usize::from(octet == b'\r')
+        };
     }
 }
 
@@ -248,6 +241,30 @@ mod tests {
                     }
                 }
                 assert_eq!(found, slow(text), "{:?} at {cut}", core::str::from_utf8(text));
+            }
+        }
+    }
+
+    #[test]
+    fn a_dot_that_is_not_alone_ends_nothing() {
+        for (text, ended) in [
+            ("\r\n.\r\n", true),
+            (".\r\n", true),
+            ("\r\n.\r\r\n.\r\n", true),
+            ("\r\r\n.\r\n", true),
+            ("\r\n\r\n.\r\n", true),
+            ("..\r\n", false),
+            ("a.\r\n", false),
+            ("\n.\n", false),
+            ("\r\n.\r.\r\n", false),
+            ("\r\n.\n\r\n", false),
+        ] {
+            for cut in 0..=text.len() {
+                let mut end = DotEnd::new();
+                let (mut first, mut second) = text.as_bytes().split_at(cut);
+                let found = end.take(&mut first) || end.take(&mut second);
+                assert_eq!(found, ended, "{text:?} cut at {cut}");
+                assert!(second.is_empty());
             }
         }
     }

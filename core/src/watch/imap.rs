@@ -115,11 +115,8 @@ impl ImapWatch {
 
     pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Sign> {
         let mut input = bytes;
-        while !input.is_empty() || self.outgoing.literal_left > 0 {
+        while !input.is_empty() {
             if self.outgoing.literal_left > 0 {
-                if input.is_empty() {
-                    return Ok(());
-                }
                 let literal = self.outgoing.skip_literal(&mut input);
                 if matches!(self.writing, Some(Command { kind: Kind::Select(_), .. })) {
                     let room = WATCHED_LINE_OCTETS_MAX.saturating_sub(self.outgoing.name.len());
@@ -557,5 +554,89 @@ mod tests {
         let mut watch = Watch::new(Protocol::Imap);
         assert_eq!(watch.received(line).ending, None);
         assert_eq!(watch.received(line).ending.unwrap().cause, Cause::NotConnected);
+    }
+
+    fn ends(pieces: &[&str]) -> bool {
+        let mut watch = Watch::new(Protocol::Imap);
+        pieces.iter().any(|piece| watch.received(piece.as_bytes()).ending.is_some())
+    }
+
+    #[test]
+    fn a_line_that_goes_on_is_not_taken_for_one_that_begins() {
+        assert!(ends(&["* 1 X {3}\r\nabc* 2 Y\r\n* BYE\r\n"]), "behind a literal");
+        assert!(ends(&["* BYE ", "* 1 x\r\n"]), "behind a cut");
+        assert!(!ends(&["* 1 X {3}\r\nabc", "* BYE\r\n"]), "a literal goes on");
+    }
+
+    #[test]
+    fn the_text_of_a_status_announces_no_literal() {
+        for text in
+            ["* OK x {9}", "* NO x {9}", "* BAD x {9}", "* PREAUTH x {9}", "+ x {9}", "z OK x {9}"]
+        {
+            assert!(ends(&[text, "\r\n* BYE\r\n"]), "{text}");
+        }
+        assert!(!ends(&["* X {-1}\r\n* BYE\r\n"]), "on doubt it is silent");
+    }
+
+    #[test]
+    fn names_commands_by_the_words_of_the_protocol_only() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a uid fetch 1 x\r\nb X1-SECRET 5\r\nc ENABLE\r\nDONE\r\n");
+        assert_eq!(state(&watch).2, ["a UID FETCH", "b XSECRET", "c ENABLE", "DONE "]);
+        let long = ["d ", &"A".repeat(99), "\r\n"].concat();
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(long.as_bytes());
+        assert_eq!(state(&watch).2, [["d ", &"A".repeat(24)].concat()]);
+    }
+
+    #[test]
+    fn what_is_sent_in_idle_and_is_no_done_is_a_command() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a IDLE\r\nb NOOP\r\n");
+        assert_eq!(state(&watch).2, ["a IDLE", "b NOOP"]);
+        assert!(state(&watch).1 && !watch.is_quiet());
+    }
+
+    #[test]
+    fn a_mailbox_is_read_only_when_either_side_says_so() {
+        for (command, reply, read_only) in [
+            ("SELECT", "OK [READ-WRITE] in", false),
+            ("SELECT", "OK in", false),
+            ("SELECT", "OK [read-only] in", true),
+            ("EXAMINE", "OK in", true),
+        ] {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent(format!("a {command} INBOX\r\n").as_bytes());
+            watch.received(format!("a {reply}\r\n").as_bytes());
+            assert_eq!(state(&watch).0.unwrap().read_only, read_only, "{command} {reply}");
+        }
+    }
+
+    #[test]
+    fn a_refused_close_leaves_the_mailbox_selected() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a SELECT INBOX\r\n");
+        watch.received(b"a OK in\r\n");
+        watch.sent(b"b UNSELECT\r\n");
+        watch.received(b"b BAD what\r\n");
+        assert_eq!(state(&watch).0.unwrap().name, "INBOX");
+    }
+
+    #[test]
+    fn an_answer_to_another_command_leaves_the_one_that_is_written() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a APPEND INBOX {10}\r\n");
+        watch.received(b"z OK of old\r\n");
+        assert_eq!(state(&watch).2, ["a APPEND"]);
+        assert!(!watch.is_quiet());
+    }
+
+    #[test]
+    fn follows_so_many_commands_in_flight_and_no_more() {
+        for (more, seen) in [(0, true), (1, false)] {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent("a NOOP\r\n".repeat(PIPELINE_MAX + more).as_bytes());
+            assert_eq!(watch.received(b"* BYE\r\n").ending.is_some(), seen);
+        }
     }
 }

@@ -230,3 +230,52 @@ fn violation(rule: &'static str) -> Sign {
         rule,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_is_reported_once_and_stays() {
+        let mut watch = Watch::new(Protocol::Imap);
+        assert_eq!(watch.ending(), None);
+        let verdict = watch.received(b"* BYE Session expired\r\n").ending.unwrap();
+        assert_eq!(verdict.cause, Cause::SessionLimit);
+        assert_eq!(watch.received(b"* BYE again\r\n"), Sighting::default());
+        watch.sent(b"a SELECT INBOX\r\n");
+        assert!(watch.is_quiet(), "what is sent after it counts no more");
+        assert_eq!(watch.ending(), Some(&verdict));
+        assert_eq!(watch.closed(), verdict);
+    }
+
+    #[test]
+    fn the_end_without_a_word_is_a_connection_lost_and_is_kept() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        assert_eq!(watch.closed().cause, Cause::ConnectionLost);
+        assert_eq!(watch.ending().map(|verdict| verdict.rule), Some("closed"));
+        assert_eq!(watch.received(b"421 late\r\n").ending, None);
+    }
+
+    #[test]
+    fn a_host_that_skips_where_there_is_nothing_to_skip_is_not_followed() {
+        for (protocol, line) in
+            [(Protocol::Pop3, b"-ERR bye\r\n".as_slice()), (Protocol::Smtp, b"421 bye\r\n")]
+        {
+            let mut watch = Watch::new(protocol);
+            watch.skipped(0);
+            assert!(watch.clone().received(line).ending.is_some());
+            watch.skipped(1);
+            assert_eq!(watch.received(line).ending, None);
+        }
+    }
+
+    #[test]
+    fn a_half_written_command_is_not_quiet() {
+        for protocol in Protocol::ALL {
+            let mut watch = Watch::new(protocol);
+            assert!(watch.is_quiet());
+            watch.sent(b"a NO");
+            assert!(!watch.is_quiet(), "{protocol}");
+        }
+    }
+}

@@ -237,4 +237,49 @@ mod tests {
         watch.received(b"+OK 1 1\r\n");
         assert_eq!(watch.received(line).ending, None);
     }
+
+    #[test]
+    fn follows_so_many_commands_in_flight_and_no_more() {
+        for (more, seen) in [(0, true), (1, false)] {
+            let mut watch = Watch::new(Protocol::Pop3);
+            watch.sent("NOOP\r\n".repeat(PIPELINE_MAX + more).as_bytes());
+            assert_eq!(watch.received(b"* BYE\r\n").ending.is_some(), seen);
+        }
+    }
+
+    #[test]
+    fn remembers_so_many_deletions_and_no_more() {
+        let mut watch = Watch::new(Protocol::Pop3);
+        for number in 1..=DELETIONS_MAX {
+            watch.sent(alloc::format!("DELE {number}\r\n").as_bytes());
+            watch.received(b"+OK\r\n");
+        }
+        assert_eq!(deletions(&watch).len(), DELETIONS_MAX);
+        let mut beyond = watch.clone();
+        beyond.sent(b"DELE 1000000\r\n");
+        assert_eq!(beyond.received(b"* BYE\r\n").ending, None, "on doubt it is silent");
+        assert!(watch.received(b"* BYE\r\n").ending.is_some());
+    }
+
+    #[test]
+    fn what_is_no_reply_ends_the_session() {
+        let cause = |line: &[u8]| {
+            let mut watch = Watch::new(Protocol::Pop3);
+            watch.received(line).ending.map(|verdict| verdict.cause)
+        };
+        assert_eq!(cause(b"hello\r\n"), Some(Cause::ProtocolViolation));
+        assert_eq!(cause(b"+OK that nobody asked for\r\n"), Some(Cause::ProtocolViolation));
+        assert_eq!(cause(b"* BYE Server shutting down.\r\n"), Some(Cause::Shutdown));
+    }
+
+    #[test]
+    fn is_quiet_when_every_reply_has_come_to_its_end() {
+        let mut watch = Watch::new(Protocol::Pop3);
+        watch.sent(b"RETR 1\r\n");
+        assert!(!watch.is_quiet());
+        watch.received(b"+OK 9 octets\r\n");
+        assert!(!watch.is_quiet());
+        watch.received(b"a\r\n.\r\n");
+        assert!(watch.is_quiet());
+    }
 }

@@ -188,11 +188,13 @@ impl SmtpWatch {
         match command {
             Command::Mail => self.in_transaction = true,
             Command::Quit => self.quit = true,
-            Command::Chunk { octets, last } => {
-                self.chunk = (octets > 0).then_some((octets, last));
-            }
-            Command::Recipient | Command::Data | Command::End | Command::Reset | Command::Other => {
-            }
+            Command::Chunk { octets: 0, .. }
+            | Command::Recipient
+            | Command::Data
+            | Command::End
+            | Command::Reset
+            | Command::Other => {}
+            Command::Chunk { octets, last } => self.chunk = Some((octets, last)),
         }
         self.commands.push_back(command);
         if command == (Command::Chunk { octets: 0, last: true }) {
@@ -400,6 +402,109 @@ mod tests {
             assert!(watch.received(b"250 taken\r\n").ending.is_none(), "cut at {cut}");
             assert_eq!(submission(&watch), Submission::NotAccepted, "cut at {cut}");
             assert_eq!(watch.closed().cause, Cause::ConnectionLost);
+        }
+    }
+
+    #[test]
+    fn follows_so_many_commands_in_flight_and_no_more() {
+        for (more, seen) in [(0, true), (1, false)] {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent("NOOP\r\n".repeat(PIPELINE_MAX + more).as_bytes());
+            assert_eq!(watch.received(b"421 4.3.2 bye\r\n").ending.is_some(), seen);
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_or_answers_nothing_ends_the_session() {
+        let cause = |text: &[u8]| {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(b"NOOP\r\n");
+            watch.received(text).ending.map(|verdict| (verdict.cause, verdict.rule))
+        };
+        let violation = |rule| Some((Cause::ProtocolViolation, rule));
+        assert_eq!(cause(b"hello\r\n"), violation("not-a-reply"));
+        assert_eq!(cause(b"250-a\r\n251 b\r\n"), violation("mixed-codes"));
+        assert_eq!(cause(b"250 a\r\n250 b\r\n"), violation("unasked-reply"));
+        assert_eq!(cause(b"250-a\r\n250-b\r\n250 c\r\n"), None);
+    }
+
+    #[test]
+    fn a_last_chunk_without_octets_is_the_end_of_the_message() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"MAIL FROM:<a@b>\r\nBDAT 3\r\nabcBDAT 0\r\n");
+        assert_eq!(submission(&watch), Submission::NotAccepted);
+        watch.sent(b"BDAT 0 LAST\r\n");
+        assert_eq!(submission(&watch), Submission::Unknown);
+    }
+
+    #[test]
+    fn a_goodbye_after_quit_is_no_ending() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"QUIT\r\n");
+        assert_eq!(watch.received(b"421 bye\r\n").ending, None);
+        assert_eq!(watch.closed().cause, Cause::NoFault);
+    }
+
+    #[test]
+    fn the_words_of_an_address_or_a_message_end_nothing() {
+        for command in ["RCPT TO:<x@y>", "DATA", "BDAT 0 LAST"] {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            let line = b"550 5.1.1 <goodbye@x>: closing connection, disconnecting\r\n";
+            assert_eq!(watch.received(line).ending, None, "{command}");
+        }
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"NOOP\r\n");
+        assert!(watch.received(b"502 5.5.1 disconnecting\r\n").ending.is_some());
+    }
+
+    #[test]
+    fn a_submission_is_spelled_as_in_the_bindings() {
+        let all = [Submission::Idle, Submission::NotAccepted, Submission::Unknown];
+        assert_eq!(all.map(Submission::as_str), ["idle", "not_accepted", "unknown"]);
+    }
+
+    #[test]
+    fn no_text_follows_a_data_that_was_not_answered_by_354() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"DATA\r\n");
+        watch.received(b"250 odd\r\n");
+        watch.sent(b"QUIT\r\n");
+        assert_eq!(watch.received(b"421 bye\r\n").ending, None, "QUIT is a command");
+    }
+
+    #[test]
+    fn is_quiet_between_messages_only() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"NOOP\r\n");
+        assert!(!watch.is_quiet());
+        watch.received(b"250 ok\r\n");
+        assert!(watch.is_quiet());
+        watch.sent(b"MAIL FROM:<a@b>\r\n");
+        watch.received(b"250 ok\r\n");
+        assert!(!watch.is_quiet(), "a message is begun");
+    }
+
+    #[test]
+    fn a_close_behind_a_refusal_has_its_cause_and_a_later_success_takes_it_back() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"NOOP\r\nNOOP\r\n");
+        assert_eq!(watch.received(b"451 4.3.2 System not accepting messages\r\n").ending, None);
+        assert_eq!(watch.clone().closed().cause, Cause::Unavailable);
+        watch.received(b"250 ok\r\n");
+        assert_eq!(watch.closed().cause, Cause::ConnectionLost);
+    }
+
+    #[test]
+    fn only_the_codes_of_a_reply_about_mail_are_the_servers() {
+        for (line, kept) in [
+            ("550 5.1.1 <goodbye@x>: no", "550 5.1.1"),
+            ("550 5.1.1", "550 5.1.1"),
+            ("550 goodbye.", "550"),
+            ("550 5 goodbye", "550"),
+            ("550", "550"),
+        ] {
+            assert_eq!(codes(line), kept);
         }
     }
 }
