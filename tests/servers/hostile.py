@@ -26,6 +26,7 @@ import json
 import os
 import pathlib
 import random
+import select
 import selectors
 import socket
 import ssl
@@ -81,9 +82,18 @@ class Line:
 
     def flood(self, data: bytes) -> None:
         """Send it again and again, until the client ends it."""
+        threading.Thread(target=self._notice_the_end, daemon=True).start()
         block = data * max(1, BLOCK_OCTETS // len(data))
         while True:
             self.say(block)
+
+    def _notice_the_end(self) -> None:
+        """Stop writing to a client that has closed: whether its system takes what is on its way is no matter of it."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLRDHUP)
+        poll.poll(LONGEST_SECONDS * 1000)
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def drip(self, first: bytes, data: bytes) -> None:
         """Send octet after octet, for ever."""
