@@ -731,7 +731,9 @@ impl Negotiation {
         // Gmail and Yandex list the new capabilities before the tagged OK, Dovecot and Cyrus in it; others say nothing,
         // and the list from before the login no longer holds.
         let heard = capabilities.or(self.capabilities.take());
-        let capabilities = heard.map_or_else(Vec::new, Capabilities::into_list);
+        let heard = heard.map_or_else(Vec::new, Capabilities::into_list);
+        // A list is shown as freely as any text of the server.
+        let capabilities = Redactor::new(&self.secrets()).redact_all(heard);
         let authenticated =
             Authenticated { mechanism: self.mechanism, capabilities, leftover: rest.to_vec() };
         self.enter(Event::Positive, State::Authenticated);

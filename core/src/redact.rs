@@ -20,6 +20,14 @@ impl<'a, S: Deref<Target: AsRef<str>>> Redactor<'a, S> {
         Self { secrets }
     }
 
+    /// Masks in each of the texts.
+    pub(crate) fn redact_all(&self, texts: Vec<String>) -> Vec<String> {
+        if !self.is_in(&texts) {
+            return texts;
+        }
+        texts.into_iter().map(|text| self.redact(text)).collect()
+    }
+
     pub(crate) fn redact(&self, text: String) -> String {
         if !self.is_secret(&text) {
             return text;
@@ -32,28 +40,33 @@ impl<'a, S: Deref<Target: AsRef<str>>> Redactor<'a, S> {
         runs.flatten().collect()
     }
 
-    /// Whether any window of the text is part of a secret, or a short secret stands in it whole.
     fn is_secret(&self, text: &str) -> bool {
-        let windows = Windows::of(text);
+        self.is_in(&[text])
+    }
+
+    /// Whether any window of a text is part of a secret, or a short secret stands in one whole.
+    fn is_in(&self, texts: &[impl AsRef<str>]) -> bool {
+        let windows = Windows::of(texts);
         self.secrets.iter().any(|secret| {
             let secret: &str = secret.deref().as_ref();
             if secret.len() < FRAGMENT_OCTETS {
-                return !secret.is_empty() && text.contains(secret);
+                return !secret.is_empty()
+                    && texts.iter().any(|text| text.as_ref().contains(secret));
             }
             !windows.sorted.is_empty() && fragments(secret).any(|window| windows.contains(window))
         })
     }
 }
 
-/// The windows of a text. A token has thousands of them to be looked up: most are known to be missing by one bit.
+/// The windows of texts. A token has thousands of them to be looked up: most are known to be missing by one bit.
 struct Windows {
     sorted: Vec<u64>,
     bits: [u64; 16],
 }
 
 impl Windows {
-    fn of(text: &str) -> Self {
-        let mut sorted: Vec<u64> = fragments(text).collect();
+    fn of(texts: &[impl AsRef<str>]) -> Self {
+        let mut sorted: Vec<u64> = texts.iter().flat_map(|text| fragments(text.as_ref())).collect();
         sorted.sort_unstable();
         let mut bits = [0; 16];
         for window in &sorted {

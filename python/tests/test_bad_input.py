@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import ssl
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 import mailbearer
+import mailbearer.aio
 
 SECRET = "Sesame0penSesame"
 
@@ -102,6 +104,20 @@ def test_a_token_never_shows_itself() -> None:
     assert token == mailbearer.AccessToken(SECRET)
     with pytest.raises(TypeError):
         pickle.dumps(token)
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'x' * 70}.example", ".example"])
+def test_a_host_name_that_no_name_server_can_know_is_a_lost_connection(host: str) -> None:
+    with pytest.raises(mailbearer.LoginFailed) as caught:
+        mailbearer.connect("imap", "joe@example.org", SECRET, host=host, timeout=5)
+    assert caught.value.cause == "connection_lost"
+
+    async def connect() -> None:
+        await mailbearer.aio.connect("imap", "joe@example.org", SECRET, host=host, timeout=5)
+
+    with pytest.raises(mailbearer.LoginFailed) as caught:
+        asyncio.run(connect())
+    assert caught.value.cause == "connection_lost"
 
 
 def test_a_host_that_is_not_there_is_a_lost_connection() -> None:

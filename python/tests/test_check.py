@@ -86,6 +86,9 @@ def test_a_setting_that_cannot_work_is_said(servers: mailservers.RealServers) ->
     done = run("check", "joe@example.org", token="abc")
     assert done.returncode == 1
     assert "give host or provider" in done.stdout
+    done = run("check", "joe@gmail.com", "--ca-file", "/nope.pem", token="abc")
+    assert done.returncode == 1
+    assert "--ca-file /nope.pem cannot be read" in done.stdout
 
 
 def test_real_servers(servers: mailservers.RealServers) -> None:

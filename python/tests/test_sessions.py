@@ -755,7 +755,6 @@ def test_woke_makes_a_new_connection(server: Server) -> None:
     ("options", "words"),
     [
         ({"client": "imapclient", "protocol": "pop3"}, "client"),
-        ({"policy": SessionPolicy(lead=-1.0)}, "lead"),
         ({"policy": SessionPolicy(backoff_base=10.0, backoff_max=1.0)}, "backoff_max"),
         ({"policy": SessionPolicy(renewal="overlap"), "protocol": "smtp"}, "overlap"),
         ({"snapshot": b"no snapshot"}, "snapshot"),
@@ -767,6 +766,39 @@ def test_a_setting_that_cannot_work_is_an_error_at_once(server: Server, options:
     for sessions in (mailbearer.sessions, mailbearer.aio.sessions):
         with pytest.raises(mailbearer.ConfigError, match=words):
             sessions(protocol, USER, source(server), **server.at(protocol) | options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("renewal", "zzz"),
+        ("renewal", None),
+        ("ends_with_token", "yes"),
+        ("connections", -1),
+        ("connections", 0),
+        ("connections", 2**32),
+        ("connections", "2"),
+        ("lead", -1.0),
+        ("lead", "soon"),
+        ("session_limit", float("nan")),
+        ("token_lifetime", float("inf")),
+        ("backoff_max", True),
+    ],
+)
+def test_a_policy_that_cannot_work_is_an_error_at_once(name: str, value: object) -> None:
+    with pytest.raises(mailbearer.ConfigError, match=name):
+        SessionPolicy(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("snapshot", "str"), ("policy", 5), ("on_event", 5), ("trace", print), ("port", "993"), ("ssl_context", 1)],
+)
+def test_a_setting_of_a_wrong_type_is_named(server: Server, name: str, value: object) -> None:
+    for sessions in (mailbearer.sessions, mailbearer.aio.sessions):
+        with pytest.raises(TypeError, match=rf"{name}\b") as caught:
+            sessions("imap", USER, source(server), **server.at("imap") | {name: value})
+        assert "resolve" not in str(caught.value)
 
 
 def test_an_async_source_needs_asyncio(server: Server) -> None:

@@ -124,7 +124,11 @@ impl<T: Plain> Plain for Vec<T> {
 }
 
 record! {
-    /// What the server's error challenge said.
+    /// What the server's error challenge said: untrusted, and only a hint.
+    ///
+    /// * `status`: `invalid_token`, `400`, …; `scope`: scopes that the server wants, separated by spaces;
+    /// * `schemes`: token types, of XOAUTH2 only;
+    /// * `openid_configuration`: an address that must not be followed: a counterfeit server sends a victim to its own.
     PyRejection as "Rejection" {
         status: Option<String>,
         scope: Option<String>,
@@ -135,6 +139,13 @@ record! {
 
 record! {
     /// Why something did not work.
+    ///
+    /// * `cause`, `advice`: one word each; all of them are listed in the documentation of causes;
+    /// * `certainty`: `stated` by the server, `inferred` from what it said, or `guessed`;
+    /// * `server_text`, `code`: what the server said, made safe to show; empty and `None` where it said nothing;
+    /// * `rejection`: what its error challenge said;
+    /// * `wait_ms`: how long the server asks to wait; `url`: where it says that a person must act;
+    /// * `sentence`: all of it for a person, with what to do.
     PyFailure as "Failure" {
         cause: &'static str,
         advice: &'static str,
@@ -149,7 +160,10 @@ record! {
 }
 
 record! {
-    /// What a reply of the server means.
+    /// What a reply of the server, or the end of a session, means.
+    ///
+    /// * `cause`, `advice`, `certainty`, `wait_ms`, `url`: as in `Failure`;
+    /// * `rule`: the name of the row in the table of causes that decided.
     PyVerdict as "Verdict" {
         cause: &'static str,
         advice: &'static str,
@@ -161,7 +175,10 @@ record! {
 }
 
 record! {
-    /// The mailbox that an IMAP session had selected.
+    /// The mailbox that an IMAP session had selected, as the server had told last: `None` where it had not.
+    ///
+    /// * `name`: as it was selected; `read_only`: by EXAMINE, or because the server allows no more;
+    /// * `uid_validity`, `uid_next`, `highest_mod_seq`: RFC 9051 section 2.3.1, RFC 7162 section 3.1.
     PyMailbox as "Mailbox" {
         name: String,
         read_only: bool,
@@ -173,6 +190,14 @@ record! {
 
 record! {
     /// What was in flight when a session ended. Fields of other protocols are `None`.
+    ///
+    /// * `protocol`: `imap`, `pop3` or `smtp`;
+    /// * IMAP: `selected`, a `Mailbox`; `idling`, whether IDLE was on; `unanswered`, commands without a reply, as `tag name`:
+    ///   what they did is unknown;
+    /// * POP3: `uncommitted_deletes`, numbers of messages that are there still (RFC 1939 section 6). The numbers are those of
+    ///   the session that ended: find the messages again by UIDL;
+    /// * SMTP: `submission`: `idle`, `not_accepted` (send it again), or `unknown` (the message was sent, and its reply was
+    ///   not heard: it may have been delivered).
     PyAftermath as "Aftermath" {
         protocol: &'static str,
         selected: Option<PyMailbox>,

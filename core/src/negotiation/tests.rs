@@ -174,6 +174,18 @@ fn no_dialogue_shows_the_token() {
 }
 
 #[test]
+fn no_list_of_capabilities_shows_the_token() {
+    for echo in [TOKEN, &TOKEN[3..20]] {
+        let mut machine = negotiation(Protocol::Imap, Tls::Implicit, InitialResponse::Auto);
+        let _ = machine.receive(lines(Protocol::Imap)[0].as_bytes()).unwrap();
+        let end = format!("{} OK [CAPABILITY IMAP4rev1 X-{echo} IDLE] hi\r\n", machine.tag);
+        let step = machine.receive(end.as_bytes()).unwrap();
+        let Next::Done(authenticated) = step.next else { panic!("{step:?}") };
+        assert_eq!(authenticated.capabilities, ["IMAP4rev1", "<token>", "IDLE"]);
+    }
+}
+
+#[test]
 fn what_was_heard_in_the_clear_is_not_shown() {
     let mut machine = negotiation(Protocol::Smtp, Tls::StartTls, InitialResponse::Auto);
     let _ = machine.receive(b"220 hi\r\n").unwrap();

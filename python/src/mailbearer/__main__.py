@@ -15,9 +15,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"mailbearer {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    checking = commands.add_parser("check", help="log in over IMAP, POP3 and SMTP, and say what happened")
+    about = "log in over IMAP, POP3 and SMTP, and say what happened"
+    checking = commands.add_parser("check", help=about, description=f"{about[0].upper()}{about[1:]}.")
     check.add_arguments(checking)
-    showing = commands.add_parser("demo", help="show logins and failures against a server on this machine")
+    about = "show logins and failures against a server on this machine"
+    showing = commands.add_parser("demo", help=about, description=f"{about[0].upper()}{about[1:]}.")
     demo.add_arguments(showing)
     parsed = parser.parse_args(arguments)
     try:

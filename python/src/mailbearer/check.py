@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.epilog = (
         "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard "
-        "input; never from an argument, which other users of the machine could read. Exit status 0: all that was "
-        "asked for worked."
+        "input; never from an argument, which other users of the machine could read. Exit status: 0, all that was "
+        "asked for worked; 1, a login failed; 2, there was nothing to try, or no token."
     )
 
 
@@ -144,8 +144,15 @@ def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.mechanism:
         settings["mechanisms"] = [arguments.mechanism]
     if arguments.ca_file:
-        settings["ssl_context"] = ssl.create_default_context(cafile=arguments.ca_file)
+        settings["ssl_context"] = _trusting(arguments.ca_file)
     return settings
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ArgumentError(f"--ca-file {ca_file} cannot be read: {error.strerror or error}") from None
 
 
 def _place(text: str) -> tuple[str, int | None]:

@@ -8,10 +8,14 @@ from typing import Any, Literal
 
 from .errors import ConfigError
 
+_TIMES = ("lead", "token_life_least", "token_timeout", "backoff_base", "backoff_max", "stable_after")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SessionPolicy:
     """What a session is told about time, in seconds. Where nothing is said, the provider's profile decides.
+
+    Whatever is set here, a session makes at most four logins at once, and one in each second after that.
 
     Attributes:
         renewal: ``ahead``: let a session go before its end; ``at_end``: never, only what the server ends is replaced;
@@ -28,6 +32,9 @@ class SessionPolicy:
         backoff_max: greatest wait of all; eight times that where the server limits rate or connections.
         stable_after: when a session has lasted, and the failures before it are forgotten.
 
+    Raises:
+        ConfigError: a value that cannot work.
+
     """
 
     renewal: Literal["ahead", "at_end", "overlap"] = "ahead"
@@ -42,6 +49,21 @@ class SessionPolicy:
     backoff_max: float = 300.0
     stable_after: float = 60.0
 
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if self.renewal not in ("ahead", "at_end", "overlap"):
+            raise ConfigError("renewal is none of the known values: ahead, at_end, overlap")
+        if self.ends_with_token not in (None, True, False):
+            raise ConfigError("ends_with_token must be True, False or None")
+        count = self.connections
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 0 < count < 2**32):
+            raise ConfigError("connections must be a whole number, from one on")
+        for name in ("session_limit", "token_lifetime"):
+            if getattr(self, name) is not None:
+                _ms(name, getattr(self, name))
+        for name in _TIMES:
+            _ms(name, getattr(self, name))
+
     def in_milliseconds(
         self, service: Mapping[str, Any], token_lifetime_ms: int | None, login_timeout: float
     ) -> dict[str, Any]:
@@ -49,10 +71,7 @@ class SessionPolicy:
         limit_ms = service.get("session_ms") if self.session_limit is None else _ms("session_limit", self.session_limit)
         ends = service.get("ends_with_token", False) if self.ends_with_token is None else self.ends_with_token
         life_ms = token_lifetime_ms if self.token_lifetime is None else _ms("token_lifetime", self.token_lifetime)
-        times = {
-            f"{name}_ms": _ms(name, getattr(self, name))
-            for name in ("lead", "token_life_least", "token_timeout", "backoff_base", "backoff_max", "stable_after")
-        }
+        times = {f"{name}_ms": _ms(name, getattr(self, name)) for name in _TIMES}
         return {
             "renewal": self.renewal,
             "session_ms": limit_ms,

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
@@ -53,6 +54,33 @@ class SessionOptions(LoginOptions, total=False):
     policy: SessionPolicy | None
     snapshot: bytes | None
     on_event: OnEvent | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the arguments of :func:`sessions` ask for."""
+
+    settings: Settings
+    policy: SessionPolicy
+    snapshot: bytes | None
+    on_event: OnEvent | None
+
+    @classmethod
+    def of(cls, function: str, protocol: MailProtocol, user: str, options: SessionOptions) -> Asked:
+        """Check all of them, before any I/O."""
+        login: dict[str, Any] = dict(options)
+        policy = login.pop("policy", None) or SessionPolicy()
+        snapshot = login.pop("snapshot", None)
+        on_event = login.pop("on_event", None)
+        for name in login.keys() - LoginOptions.__annotations__.keys():
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+        if not isinstance(policy, SessionPolicy):
+            raise TypeError(f"policy must be a SessionPolicy, not {type(policy).__name__}")
+        if snapshot is not None and not isinstance(snapshot, bytes):
+            raise TypeError(f"snapshot must be bytes, not {type(snapshot).__name__}")
+        if on_event is not None and not callable(on_event):
+            raise TypeError(f"on_event must be a function, not {type(on_event).__name__}")
+        return cls(resolve(protocol, user, **login), policy, snapshot, on_event)
 
 
 @overload
@@ -106,6 +134,9 @@ def sessions(
     ``client="imapclient"``. Use each in a ``with`` block: an end of the session in it is not an error, and the loop
     goes on; when the block is left normally, the client says goodbye, which commits what POP3 has deleted.
 
+    ``token`` is what :func:`mailbearer.connect` takes. A function may say how many seconds its token still lives, by
+    returning ``(token, seconds)``: the session is then renewed ahead of that.
+
     The settings are those of :func:`mailbearer.connect`, and
 
     * ``policy``, a :class:`~mailbearer.SessionPolicy`: limits and times, where the provider's are not right;
@@ -135,18 +166,15 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
-    policy = options.pop("policy", None) or SessionPolicy()
-    snapshot = options.pop("snapshot", None)
-    on_event = options.pop("on_event", None)
-    settings = resolve(protocol, user, **options)  # type: ignore[misc]
-    source = tokens.source(token, user=user, scopes=settings.scopes)
+    asked = Asked.of("sessions", protocol, user, options)
+    source = tokens.source(token, user=user, scopes=asked.settings.scopes)
     if isinstance(source, tokens.AwaitedToken):
         raise ConfigError("token is an async function: use mailbearer.aio.sessions, or give a plain function")
     names = _CLIENTS[protocol]
     if client is not None and client not in names:
         raise ConfigError(f"client is none of the known values for {protocol}: {', '.join(names)}")
     make = names[client] if client is not None else next(iter(names.values()))
-    return Sessions(_BlockingDriver(settings, source, policy, snapshot, on_event, make))
+    return Sessions(_BlockingDriver(asked.settings, source, asked.policy, asked.snapshot, asked.on_event, make))
 
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Any]]] = {
@@ -176,7 +204,16 @@ class Sessions(Generic[ClientT]):
         return self._given
 
     def status(self) -> dict[str, Any]:
-        """Tell how the session stands: phase, generation, failures, what was learnt, the last failure and ending."""
+        """Tell how the session stands. Times are milliseconds since the machine was started, asleep or not.
+
+        * ``phase``: ``stopped``, ``waiting``, ``fetching_token``, ``connecting``, ``logging_in``, ``online``,
+          ``renewing``, ``needs_user`` or ``gave_up``;
+        * ``generation``: how many sessions there were; ``ticket``: the number of the connection that is online;
+        * ``online_since_ms``, ``ends_at_ms`` (when the session is expected to end), ``retry_at_ms`` (when the wait
+          after a failure is over), ``failures`` (in a row);
+        * ``learnt_session_ms``, ``learnt_ends_with_token``: what this server was seen to do;
+        * ``last_failure``, a :class:`~mailbearer.Failure`, and ``last_ending``, a :class:`~mailbearer.Verdict`.
+        """
         return self._driver.session.status()
 
     def snapshot(self) -> bytes:

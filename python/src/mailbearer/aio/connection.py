@@ -343,7 +343,7 @@ class Link:
             )
         except ssl.SSLError as error:
             raise failed("tls_failed", tls_reason(error)) from None
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
         except OSError as error:
             cause = "tls_failed" if implicit and isinstance(error, ConnectionResetError) else "connection_lost"

@@ -17,8 +17,8 @@ from ..connection import failed
 from ..driver import Attempt, Driver, OnEvent, Watched
 from ..errors import ConfigError, Error, LoginFailed, Misuse, SessionEnded
 from ..policy import SessionPolicy
-from ..sessions import SessionOptions
-from ..settings import MailProtocol, Settings, resolve
+from ..sessions import Asked, SessionOptions
+from ..settings import MailProtocol, Settings
 from . import clients
 from .connection import Connection, Inbox, Link
 
@@ -92,16 +92,13 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
-    policy = options.pop("policy", None) or SessionPolicy()
-    snapshot = options.pop("snapshot", None)
-    on_event = options.pop("on_event", None)
-    settings = resolve(protocol, user, **options)  # type: ignore[misc]
-    source = tokens.source(token, user=user, scopes=settings.scopes)
+    asked = Asked.of("sessions", protocol, user, options)
+    source = tokens.source(token, user=user, scopes=asked.settings.scopes)
     if client is not None and client not in _CLIENTS[protocol]:
         names = ", ".join(_CLIENTS[protocol]) or "none"
         raise ConfigError(f"client is none of the known values for {protocol}: {names}")
     make = _CLIENTS[protocol][client] if client is not None else None
-    return Sessions(_AsyncDriver(settings, source, policy, snapshot, on_event), make)
+    return Sessions(_AsyncDriver(asked.settings, source, asked.policy, asked.snapshot, asked.on_event), make)
 
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Awaitable[Any]]]] = {

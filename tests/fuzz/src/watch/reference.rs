@@ -77,7 +77,8 @@ impl Reference {
         }
         let (leaving, fault) = match &self.side {
             Side::Imap(side) => (side.logout, None),
-            Side::Pop3(side) => (side.quit, side.fault.clone()),
+            // A QUIT without its answer leaves the deletions undone.
+            Side::Pop3(side) => (side.quit && side.deletions.is_empty(), side.fault.clone()),
             Side::Smtp(side) => (side.quit, side.fault.clone()),
         };
         match (leaving, fault) {

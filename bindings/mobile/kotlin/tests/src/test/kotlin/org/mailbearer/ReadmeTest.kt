@@ -1,0 +1,65 @@
+package org.mailbearer
+
+import java.nio.file.Files
+import java.nio.file.Path
+import kotlin.test.Test
+import kotlin.test.assertContains
+import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.seconds
+
+/** The examples of the pages, as they stand: they are compiled here, and compared with the pages. */
+class ReadmeTest {
+    @Test
+    fun `every whole example of the pages is compiled here`() {
+        val root = Path.of(System.getProperty("mailbearer.root", "../../../.."))
+        val here = lines(Files.readString(root.resolve("$TESTS/ReadmeTest.kt")))
+        for (page in listOf("README.md", "bindings/mobile/kotlin/README.md")) {
+            val examples = Regex("```kotlin\n(.*?)```", RegexOption.DOT_MATCHES_ALL).findAll(Files.readString(root.resolve(page)))
+            // An ellipsis stands for what is the reader's own.
+            val whole = examples.map { it.groupValues[1] }.filterNot { "…" in it }.toList()
+            assertTrue(whole.isNotEmpty(), page)
+            for (example in whole) assertContains(here, lines(example), message = page)
+        }
+    }
+
+    /** Without indentation, imports and empty lines. */
+    private fun lines(text: String): String =
+        text.lines().map { it.trim() }.filterNot { it.isEmpty() || it.startsWith("import ") }.joinToString("\n")
+
+    private object myAuth {
+        class Fresh(val text: String, val secondsLeft: Int)
+
+        suspend fun accessToken(forceRefresh: Boolean) = Fresh(if (forceRefresh) "new" else "cached", 3_600)
+    }
+
+    @Suppress("unused")
+    private suspend fun first(source: TokenSource) {
+        sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->
+            connection.use {
+                connection.writeLine("A1 SELECT INBOX")
+                connection.wait()
+            }
+        }
+    }
+
+    @Suppress("unused")
+    private suspend fun ofKotlin() {
+        // Asked at every login. forceRefresh: the server has refused the last token, and a cached one is of no use.
+        val source = TokenSource { forceRefresh ->
+            val fresh = myAuth.accessToken(forceRefresh)
+            Token(fresh.text, expiresIn = fresh.secondsLeft.seconds)
+        }
+
+        sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->
+            connection.use {
+                connection.writeLine("A1 SELECT INBOX")
+                // Speak IMAP, and let go when the session is due: connection.wait() returns then, connection.renewBy says until when.
+            }
+            // The end of the session is no error here: the next connection comes, with what was in flight in `resumed`.
+        }
+    }
+
+    private companion object {
+        const val TESTS = "bindings/mobile/kotlin/tests/src/test/kotlin/org/mailbearer"
+    }
+}

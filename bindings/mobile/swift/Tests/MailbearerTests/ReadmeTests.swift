@@ -1,0 +1,60 @@
+import Foundation
+import Testing
+
+import Mailbearer
+
+/// The examples of the pages, as they stand: they are compiled here, and compared with the pages.
+struct ReadmeTests {
+    @Test func everyExampleOfThePagesIsCompiledHere() throws {
+        let file = URL(fileURLWithPath: #filePath)
+        let package = file.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let root = package.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let here = lines(try String(contentsOf: file, encoding: .utf8))
+        for page in [root, package].map({ $0.appendingPathComponent("README.md") }) {
+            let text = try String(contentsOf: page, encoding: .utf8)
+            let examples = text.components(separatedBy: "```swift\n").dropFirst()
+                .compactMap { $0.components(separatedBy: "```").first }
+            #expect(!examples.isEmpty, "\(page.path)")
+            for example in examples {
+                #expect(here.contains(lines(example)), "\(page.path):\n\(example)")
+            }
+        }
+    }
+
+    /// Without indentation, imports and empty lines.
+    private func lines(_ text: String) -> String {
+        text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+            .filter { !$0.isEmpty && !$0.hasPrefix("import ") }.joined(separator: "\n")
+    }
+
+    private struct Auth {
+        func accessToken(forceRefresh: Bool) async throws -> (text: String, secondsLeft: Int) {
+            (forceRefresh ? "new" : "cached", 3_600)
+        }
+    }
+
+    private func first(source: TokenSource) async throws {
+        for try await connection in try sessions(.imap, user: "joe@gmail.com", token: source) {
+            try await connection.use { connection in
+                try await connection.write(Data("a1 SELECT INBOX\r\n".utf8))
+                _ = try await connection.wait()
+            }
+        }
+    }
+
+    private func ofSwift(myAuth: Auth) async throws {
+        // Asked at every login. `forceRefresh`: the server has refused the last token, and a cached one is of no use.
+        let source = TokenSource { forceRefresh in
+            let fresh = try await myAuth.accessToken(forceRefresh: forceRefresh)
+            return try Token(fresh.text, expiresIn: .seconds(fresh.secondsLeft))
+        }
+
+        for try await connection in try sessions(.imap, user: "joe@gmail.com", token: source) {
+            try await connection.use { connection in
+                try await connection.write(Data("a1 SELECT INBOX\r\n".utf8))
+                // Speak IMAP, and let go when the session is due: connection.wait() returns then, connection.renewBy says until when.
+            }
+            // The end of the session is no error here: the next connection comes, with what was in flight in `resumed`.
+        }
+    }
+}
