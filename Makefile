@@ -83,7 +83,11 @@ test-swift: $(VENV)/installed
 	$(SAY) "Swift: the library, and the code that calls it"
 	bindings/mobile/swift/native.sh
 	$(SAY) "Swift: the package against the testing server; a warning is an error"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS)
+	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS) \
+	    --skip HostileTests --skip WrongOrderTests
+	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
+	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
+	    --no-parallel --filter 'HostileTests|WrongOrderTests'
 
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
     $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
