@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test cases fuzz fuzz-replay bench lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: demo test cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -113,6 +113,10 @@ fuzz: $(TOOLS)/bin/cargo-fuzz
 	        tests/fuzz/found/$$target tests/fuzz/corpus/$$target -- \
 	        -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -dict=tests/fuzz/dictionary -verbosity=0 -print_final_stats=1; \
 	done
+
+# The server of the benchmarks, and the clients in Rust: a workspace of their own, as the fuzzers.
+bench-server:
+	cargo build --locked -q --release --manifest-path tests/bench/peers/Cargo.toml --target-dir target
 
 bench:
 	$(SAY) "The cost of the machines: only the ratios are to be compared"
