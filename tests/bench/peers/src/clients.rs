@@ -3,7 +3,7 @@
 //! | client | what it is |
 //! |---|---|
 //! | `bare` | TCP, TLS handshake, close |
-//! | `floor` | the least code that can log in on that socket, by hand: it reads no capabilities and keeps no line limit |
+//! | `floor` | the least code that can log in on that socket: it reads no capabilities, and keeps the line limits |
 //! | `mailbearer` | [`mailbearer::Negotiation`] on that socket, with Gmail's profile |
 //! | `rsasl` | the SASL library for POP3, for which no mail library in Rust has XOAUTH2; lines by hand |
 //! | `imap`, `async-imap`, `lettre` | the mail libraries, as their own examples use them |

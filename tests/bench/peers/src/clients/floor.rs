@@ -37,16 +37,22 @@ impl Client for Floor {
         let mut stream = setup.connect()?;
         let mut buffer = [0; 4096];
         read_reply(&mut stream, &mut buffer, |_| true)?;
-        let response = STANDARD.encode(setup.message());
-        let (line, good): (String, &[u8]) = match setup.protocol {
-            Protocol::Imap => (format!("A1 AUTHENTICATE XOAUTH2 {response}\r\n"), b"A1 OK"),
-            Protocol::Pop3 => (format!("AUTH XOAUTH2 {response}\r\n"), b"+OK"),
+        let (command, line_most, good): (_, _, &[u8]) = match setup.protocol {
+            Protocol::Imap => ("A1 AUTHENTICATE XOAUTH2", usize::MAX, b"A1 OK"),
+            Protocol::Pop3 => ("AUTH XOAUTH2", 255, b"+OK"),
             Protocol::Smtp => {
                 stream.write_all(b"EHLO localhost\r\n")?;
                 read_reply(&mut stream, &mut buffer, is_last_of_smtp)?;
-                (format!("AUTH XOAUTH2 {response}\r\n"), b"235")
+                ("AUTH XOAUTH2", 512, b"235")
             }
         };
+        let response = STANDARD.encode(setup.message());
+        let mut line = format!("{command} {response}\r\n");
+        if line.len() > line_most {
+            stream.write_all(format!("{command}\r\n").as_bytes())?;
+            read_reply(&mut stream, &mut buffer, |_| true)?;
+            line = response + "\r\n";
+        }
         stream.write_all(line.as_bytes())?;
         let is_verdict = |line: &[u8]| setup.protocol != Protocol::Imap || !line.starts_with(b"* ");
         let count = read_reply(&mut stream, &mut buffer, is_verdict)?;
