@@ -128,7 +128,8 @@ bench: bench-server
 	cut -d' ' -f1-3 /proc/loadavg > target/bench/load
 	target/release/mailbearer-bench > target/bench/machines.jsonl
 	target/release/bench-logins > target/bench/rust.jsonl
-	target/release/bench-fleet $(FLEET) > target/bench/fleet.jsonl
+	target/release/bench-fleet $(FLEET) jitter > target/bench/fleet.jsonl
+	target/release/bench-fleet $(FLEET) same-seed >> target/bench/fleet.jsonl
 	BENCH_LOAD="$$(cat target/bench/load)" target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
 	cp target/bench/RESULTS.md tests/bench/RESULTS.md
 

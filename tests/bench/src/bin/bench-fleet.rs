@@ -1,9 +1,9 @@
 //! A fleet of mailboxes for 24 simulated hours: what it costs, and how many of them reconnect at the same time.
 //!
-//! `bench-fleet SESSIONS`: every session is a `mailbearer::Session` for IMAP at Gmail, with tokens of an hour. All start within
+//! `bench-fleet SESSIONS jitter|same-seed`: every session is a `mailbearer::Session` for IMAP at Gmail, with tokens of an hour. All start within
 //! the first minute, evenly, and the host obeys the plans: tokens come after 200 ms, connections after 100 ms, the login at once,
-//! nothing fails, and a session that is to be renewed is let go at once. The second fleet gives every session the same
-//! seed: then nothing is left to chance, and what is spread by jitter in the first comes together.
+//! nothing fails, and a session that is to be renewed is let go at once. With the same seed for all sessions nothing is
+//! left to chance: what jitter spreads stays together.
 //!
 //! Each core runs a part of the fleet, for sessions know nothing of each other.
 #![allow(clippy::expect_used, reason = "a benchmark of known inputs")]
@@ -35,10 +35,19 @@ const VERDICT: &[u8] = b"* CAPABILITY IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID
     APPENDLIMIT=35651584\r\nA0001 OK joe@gmail.com authenticated (Success)\r\n";
 
 fn main() {
-    let sessions =
-        std::env::args().nth(1).and_then(|count| count.parse().ok()).expect("a number of sessions");
-    run("jitter", sessions, |number| number);
-    run("no jitter: the same seed for all", sessions, |_| 1);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [sessions, seeds] = arguments.as_slice() else { usage() };
+    let Ok(sessions) = sessions.parse() else { usage() };
+    match seeds.as_str() {
+        "jitter" => run("jitter", sessions, |number| number),
+        "same-seed" => run("no jitter: the same seed for all", sessions, |_| 1),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ! {
+    eprintln!("usage: bench-fleet SESSIONS jitter|same-seed");
+    std::process::exit(1)
 }
 
 /// Runs a fleet in parts, and prints what it cost.
