@@ -159,3 +159,22 @@ def test_aioimaplib_learns_of_the_end_without_a_session(mailbearer_server: Serve
                 await client.noop()
 
     asyncio.run(main())
+
+
+def test_without_a_context_the_system_decides_whom_to_trust(
+    mailbearer_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = mailbearer_server
+    settings = server.at("imap") | {"ssl_context": None}
+    token = server.issue_token(USER)
+    with pytest.raises(mailbearer.LoginFailed) as caught:
+        mailbearer.connect("imap", USER, token, **settings)
+    assert caught.value.cause == "tls_failed"
+    monkeypatch.setenv("SSL_CERT_FILE", mailbearer.testing.ca_file())
+    with mailbearer.connect("imap", USER, token, **settings) as connection:
+        context = connection.sock.context
+        with mailbearer.connect("smtp", USER, token, **server.at("smtp") | {"ssl_context": None}) as other:
+            assert other.sock.context is context, "the authorities are read once, and not for each login"
+        context.check_hostname = False
+        with pytest.raises(mailbearer.ConfigError):
+            mailbearer.connect("imap", USER, token, **settings)
