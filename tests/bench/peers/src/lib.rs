@@ -1,4 +1,5 @@
-//! Logins side by side: what the server and the clients in Rust share.
+//! Logins side by side: the server that all clients log in to, and the clients in Rust.
 
+pub mod clients;
 pub mod report;
 pub mod server;

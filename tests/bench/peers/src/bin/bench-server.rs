@@ -18,9 +18,9 @@
 //! | `--quiet` | no line for each connection |
 //!
 //! What `--delay-ms` emulates: the round trips of the TLS handshake (one), of the greeting (one after the TCP handshake) and
-//! of each flight of commands. What it does not: the TCP handshake (the same for all: add N), and Nagle's
-//! algorithm waiting for an ACK over the link (a client without TCP_NODELAY that writes a line in two parts waits for
-//! the kernel's delayed ACK of 40 ms here too, but on a real link for N ms more). Both favour no client of ours.
+//! of each flight of commands. What it does not: the TCP handshake (the same for all: add N), and the ACKs of the link, for
+//! which Nagle's algorithm waits where a client without TCP_NODELAY writes a line in two parts. On loopback without a
+//! delay that costs such a client the kernel's delayed ACK of 40 ms; over a real link it costs N ms and up to that.
 //!
 //! # Output
 //!
