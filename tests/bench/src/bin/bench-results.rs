@@ -20,6 +20,9 @@ const CPU_OF_FLOOR_MOST: f64 = 1.5;
 const WATCH_OF_MEMCHR_LEAST: f64 = 0.5;
 const LITERALS_OF_MEMCPY_MOST: f64 = 0.05;
 
+/// Load of a machine that does nothing else when the benchmarks begin; a build that has just ended is still in it.
+const LOAD_MOST: f64 = 1.5;
+
 fn main() {
     let mut lines = Vec::new();
     for file in std::env::args().skip(1) {
@@ -385,7 +388,8 @@ impl Results {
         let all = self.everybody();
         let mut page = String::from(
             "\n## Goals\n\nThose of issue 6. A peer keeps the line limits if its POP3 command line with the token has at most 255 \
-             octets, and so needs two\nround trips.\n\n| goal | who | figure | |\n|---|---|---|---|\n",
+             octets, and so needs two\nround trips. What \
+             makes the client of another library does that library's work too: its CPU is held against the peers only.\n\n| goal | who | figure | |\n|---|---|---|---|\n",
         );
         for who in all.iter().filter(|who| who.role == "mailbearer") {
             page += &self.goal_of_round_trips(&all, who);
@@ -417,24 +421,25 @@ impl Results {
         page
     }
 
+    /// Without a profile nothing is known before the server was asked: then it is the best peer that is to be reached.
     fn goal_of_round_trips(&self, all: &[Who], who: &Who) -> String {
         let Some(own) = self.find(who, "round_trips") else { return missing(who, "round trips") };
-        let wire = ROUND_TRIPS
-            .iter()
-            .find(|(protocol, _)| *protocol == who.protocol)
-            .map_or(1.0, |(_, least)| *least);
-        let rivals = all.iter().filter(|peer| peer.role == "peer" && peer.protocol == who.protocol);
-        let rivals = rivals.filter_map(|peer| Some((self.find(peer, "round_trips")?.median, peer)));
-        let best = rivals.filter(|(trips, _)| *trips >= wire).min_by(|a, b| a.0.total_cmp(&b.0));
+        let wire = ROUND_TRIPS.iter().find(|(protocol, _)| *protocol == who.protocol);
+        let wire = wire.map_or(f64::NAN, |(_, least)| *least);
+        let peers = all.iter().filter(|peer| peer.role == "peer" && peer.protocol == who.protocol);
+        let peers = peers.filter_map(|peer| Some((self.find(peer, "round_trips")?.median, peer)));
+        let best = peers.filter(|(trips, _)| *trips >= wire).min_by(|a, b| a.0.total_cmp(&b.0));
+        let most =
+            best.filter(|_| who.client.contains("no provider")).map_or(wire, |(trips, _)| trips);
         let best = best.map_or("no peer".to_owned(), |(trips, peer)| {
-            format!("best peer {trips:.0}, {}", peer.client)
+            format!("best peer {trips:.0}: {}", peer.client)
         });
         goal(
-            &format!("round trips, {}: {wire:.0}", who.protocol),
+            &format!("round trips, {}: {most:.0}", who.protocol),
             &named(who),
             &format!("{:.0} ({best})", own.median),
-            own.median <= wire,
-            &format!("{:.0}", own.median - wire),
+            own.median <= most,
+            &format!("{:.0}", own.median - most),
         )
     }
 
@@ -448,13 +453,16 @@ impl Results {
             self.group(all, who, "peer").into_iter().filter(|peer| peer.protocol == who.protocol);
         let peers = peers.filter_map(|peer| Some((self.net(all, peer, measure)?, peer)));
         let best = peers.min_by(|a, b| a.0.total_cmp(&b.0));
-        let mut page = goal(
-            "CPU, net: at most 1.5 x floor",
-            &named(who),
-            &format!("{times:.2}"),
-            times <= CPU_OF_FLOOR_MOST,
-            &format!("{:.2}", times - CPU_OF_FLOOR_MOST),
-        );
+        let mut page = String::new();
+        if !is_adapter(who) {
+            page += &goal(
+                "CPU, net: at most 1.5 x floor",
+                &named(who),
+                &format!("{times:.2}"),
+                times <= CPU_OF_FLOOR_MOST,
+                &format!("{:.2}", times - CPU_OF_FLOOR_MOST),
+            );
+        }
         if let Some((net, peer)) = best {
             page += &goal(
                 "CPU, net: below every peer",
@@ -466,6 +474,11 @@ impl Results {
         }
         page
     }
+}
+
+/// Whether it logs in the client of another library, as `mailbearer.imap (imaplib)` and `mailbearer/nodemailer` do.
+fn is_adapter(who: &Who) -> bool {
+    who.client.contains(['(', '/'])
 }
 
 fn named(who: &Who) -> String {
@@ -535,7 +548,14 @@ fn machine() -> String {
         ("Python", said("python3", &["--version"])),
         ("Node", said("node", &["--version"])),
     ];
-    let mut page = String::from("\n| | |\n|---|---|\n");
+    let busy = std::env::var("BENCH_LOAD")
+        .ok()
+        .and_then(|load| load.split(' ').next()?.parse::<f64>().ok());
+    let mut page = String::new();
+    if busy.is_none_or(|load| load > LOAD_MOST) {
+        page += "\n**The machine did other work at the same time: times and ratios here say little.**\n";
+    }
+    page += "\n| | |\n|---|---|\n";
     for (name, value) in rows {
         let _ = writeln!(page, "| {name} | {value} |");
     }
