@@ -17,6 +17,9 @@ FUZZ_TARGETS ?= watch negotiation session snapshot texts
 VENV := .cache/venv
 TOOLS := .cache/tools
 NODE_APP := .cache/node
+BENCH_PYTHON := .cache/bench-python
+BENCH_NODE := .cache/bench-node
+PEERS := $(PYTHON) tests/bench/peers.py
 # Swift 6, in a Debian root that is set up once.
 SWIFT_ROOT ?= .cache/swift
 SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
@@ -119,15 +122,32 @@ fuzz: $(TOOLS)/bin/cargo-fuzz
 bench-server:
 	cargo build --locked -q --release --manifest-path tests/bench/peers/Cargo.toml --target-dir target
 
+# The package under test is the one that users install: the wheel, and what npm made of the tarballs.
+$(BENCH_PYTHON)/installed: $(VENV)/installed tests/bench/python/requirements.txt
+	$(SAY) "Python: the wheel, and the peers that it is measured against"
+	$(PYTHON) -m venv --clear $(BENCH_PYTHON)
+	$(BENCH_PYTHON)/bin/pip install -q --disable-pip-version-check -r tests/bench/python/requirements.txt target/wheels/*.whl
+	touch $@
+
+$(BENCH_NODE)/installed: $(NODE_APP)/installed $(wildcard tests/bench/node/*)
+	$(SAY) "Node: the package, and the peers that it is measured against"
+	rm -rf $(BENCH_NODE); mkdir -p $(BENCH_NODE)
+	cp tests/bench/node/* $(BENCH_NODE)
+	cd $(BENCH_NODE) && npm ci --loglevel=error --no-audit --no-fund
+	cp -r $(NODE_APP)/node_modules/mailbearer $(NODE_APP)/node_modules/@mailbearer $(BENCH_NODE)/node_modules/
+	touch $@
+
 # Figures that can be compared need a machine that does nothing else: the load before and after is in the results.
 bench: export BENCH_COMMAND := make bench FLEET=$(FLEET)
-bench: bench-server
+bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed
 	$(SAY) "Benchmarks: about ten minutes, written to tests/bench/RESULTS.md"
 	cargo build --locked -q --release -p mailbearer-bench
 	rm -rf target/bench; mkdir -p target/bench
 	cut -d' ' -f1-3 /proc/loadavg > target/bench/load
 	target/release/mailbearer-bench > target/bench/machines.jsonl
 	target/release/bench-logins > target/bench/rust.jsonl
+	$(PEERS) python --server target/release/bench-server -- $(BENCH_PYTHON)/bin/python tests/bench/python/worker.py > target/bench/python.jsonl
+	$(PEERS) node --server target/release/bench-server -- node $(BENCH_NODE)/worker.mjs > target/bench/node.jsonl
 	target/release/bench-fleet $(FLEET) jitter > target/bench/fleet.jsonl
 	target/release/bench-fleet $(FLEET) same-seed >> target/bench/fleet.jsonl
 	BENCH_LOAD="$$(cat target/bench/load)" target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
@@ -144,11 +164,11 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(TOOLS)/bin/cargo-deny --locked --manifest-path tests/bench/peers/Cargo.toml check licenses sources
 	@echo "NOT CHECKED HERE: security advisories (cargo deny check advisories), whose database this network does not reach"
 	$(SAY) "Python: format, lints, types"
-	$(VENV)/bin/ruff format --check --config python/pyproject.toml python tests/servers
-	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers
+	$(VENV)/bin/ruff format --check --config python/pyproject.toml python tests/servers tests/bench
+	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers tests/bench
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/bin/python:
 	$(SAY) "Python: a virtual environment in $(VENV)"

@@ -86,12 +86,13 @@ class Bench:
     def _one_run(self) -> None:
         with self._start() as server, self._start_workers() as workers:
             sizes = {key: self._warm_up(worker, server) for key, worker in workers.items()}
-            cpu: dict[Key, list[float]] = {key: [] for key in workers}
+            rounds: dict[Key, list[dict[str, float]]] = {key: [] for key in workers}
             for _ in range(ROUNDS):
                 for key, worker in workers.items():
-                    cpu[key].append(worker.ask("logins", server, count=sizes[key])["cpu_us"])
+                    rounds[key].append(worker.ask("logins", server, count=sizes[key]))
             for key, worker in workers.items():
-                self._note(key, "cpu_us", statistics.fmean(cpu[key]))
+                self._note(key, "cpu_us", statistics.fmean(one["cpu_us"] for one in rounds[key]))
+                self._note(key, "local_ms", statistics.median(one["wall_us"] for one in rounds[key]) / 1000)
                 self._note(key, "peak_kib", worker.order({"do": "memory"})["peak_kib"])
             for client in self._clients:
                 if client["role"] != "bare":
