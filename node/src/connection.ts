@@ -156,7 +156,9 @@ async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | und
     let step = await heard(link, negotiation, trace);
     for (;;) {
         if (step.send.length > 0) {
-            show(trace, "C", masked(step));
+            if (trace !== undefined) {
+                show(trace, "C", masked(step));
+            }
             link.write(step.send);
         }
         switch (step.next) {
@@ -179,7 +181,9 @@ async function heard(link: Link, negotiation: Negotiation, trace: Trace | undefi
     if (data === undefined) {
         return negotiation.closed();
     }
-    show(trace, "S", data, negotiation);
+    if (trace !== undefined) {
+        show(trace, "S", data, negotiation);
+    }
     return negotiation.receive(data);
 }
 
@@ -203,10 +207,7 @@ function masked(step: Step): Buffer {
 }
 
 /** Gives the lines of the dialogue to the trace, without control characters, and without a token that came back. */
-function show(trace: Trace | undefined, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
-    if (trace === undefined) {
-        return;
-    }
+function show(trace: Trace, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
     for (const line of data
         .toString()
         .replace(/\r?\n$/, "")

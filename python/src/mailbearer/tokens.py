@@ -70,7 +70,7 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
         ConfigError: it is none of the known kinds.
 
     """
-    if isinstance(value, str | AccessToken):
+    if isinstance(value, (str, AccessToken)):
         return FixedToken(AccessToken(value) if isinstance(value, str) else value)
     # A bound method is another object each time that it is looked up.
     identity = (id(getattr(value, "__self__", value)), id(getattr(value, "__func__", value)), user, tuple(scopes))
