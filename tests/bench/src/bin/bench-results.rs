@@ -20,8 +20,8 @@ const CPU_OF_FLOOR_MOST: f64 = 1.5;
 const WATCH_OF_MEMCHR_LEAST: f64 = 0.5;
 const LITERALS_OF_MEMCPY_MOST: f64 = 0.05;
 
-/// Load of a machine that does nothing else when the benchmarks begin; a build that has just ended is still in it.
-const LOAD_MOST: f64 = 1.5;
+/// The part of all cores that others may use when the benchmarks begin.
+const BUSY_MOST: f64 = 0.05;
 
 fn main() {
     let mut lines = Vec::new();
@@ -115,7 +115,8 @@ impl Results {
             "# Results of the benchmarks\n\nWritten by `make bench`; how each figure is measured is in `README.md` beside \
              this file. Figures are medians, the\nspread is the greatest less the least run, as a part of the median.\n",
         );
-        page += &machine();
+        let busy = self.lines.iter().find(|line| line.is("machine", "busy"));
+        page += &machine(busy.map(|line| line.runs().median));
         page += &self.goals();
         page += &self.logins();
         page += &self.behaviours();
@@ -509,7 +510,7 @@ fn percent(number: Option<f64>) -> String {
 // ---- Machine -------------------------------------------------------------------------------------------------------
 
 /// What it was measured on, and with.
-fn machine() -> String {
+fn machine(busy: Option<f64>) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -531,12 +532,7 @@ fn machine() -> String {
             ),
         ),
         ("system", format!("Linux {}", read("/proc/sys/kernel/osrelease").trim())),
-        (
-            "load before, after",
-            std::env::var("BENCH_LOAD").unwrap_or_default()
-                + ", "
-                + first_three(&read("/proc/loadavg")),
-        ),
+        ("use by others, before", percent(busy.map(|share| share * 100.0))),
         ("command", std::env::var("BENCH_COMMAND").unwrap_or_else(|_| "make bench".to_owned())),
         (
             "mailbearer",
@@ -548,11 +544,8 @@ fn machine() -> String {
         ("Python", said("python3", &["--version"])),
         ("Node", said("node", &["--version"])),
     ];
-    let busy = std::env::var("BENCH_LOAD")
-        .ok()
-        .and_then(|load| load.split(' ').next()?.parse::<f64>().ok());
     let mut page = String::new();
-    if busy.is_none_or(|load| load > LOAD_MOST) {
+    if busy.is_none_or(|share| share > BUSY_MOST) {
         page += "\n**The machine did other work at the same time: times and ratios here say little.**\n";
     }
     page += "\n| | |\n|---|---|\n";
@@ -560,10 +553,6 @@ fn machine() -> String {
         let _ = writeln!(page, "| {name} | {value} |");
     }
     page
-}
-
-fn first_three(load: &str) -> &str {
-    load.match_indices(' ').nth(2).and_then(|(at, _)| load.get(..at)).unwrap_or_default()
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {
