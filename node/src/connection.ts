@@ -12,7 +12,7 @@ import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
-import { sourceOf, type TokenSource } from "./tokens";
+import { sourceOf, tokenInTime, type TokenSource } from "./tokens";
 
 /** Called with `C` or `S` and a line of the dialogue. The token is masked. */
 export type Trace = (side: "C" | "S", line: string) => void;
@@ -114,18 +114,18 @@ export async function connectTo(
     { token, signal, trace }: Pick<ConnectOptions, "token" | "signal" | "trace">,
 ): Promise<Connection> {
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
-    const first = await source.get(false, signal);
+    const first = await tokenInTime(source, false, settings.timeout, signal);
     try {
-        return await login(settings, first.token, signal, trace);
+        return await login(settings, first, signal, trace);
     } catch (error) {
         if (!(error instanceof LoginFailed) || error.advice !== "refresh_token" || !source.canRefresh) {
             throw error;
         }
-        const second = await source.get(true, signal);
-        if (second.token.equals(first.token)) {
+        const second = await tokenInTime(source, true, settings.timeout, signal);
+        if (second.equals(first)) {
             throw error;
         }
-        return await login(settings, second.token, signal, trace);
+        return await login(settings, second, signal, trace);
     }
 }
 
@@ -156,7 +156,9 @@ async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | und
     let step = await heard(link, negotiation, trace);
     for (;;) {
         if (step.send.length > 0) {
-            show(trace, "C", masked(step));
+            if (trace !== undefined) {
+                show(trace, "C", masked(step));
+            }
             link.write(step.send);
         }
         switch (step.next) {
@@ -179,7 +181,9 @@ async function heard(link: Link, negotiation: Negotiation, trace: Trace | undefi
     if (data === undefined) {
         return negotiation.closed();
     }
-    show(trace, "S", data, negotiation);
+    if (trace !== undefined) {
+        show(trace, "S", data, negotiation);
+    }
     return negotiation.receive(data);
 }
 
@@ -203,10 +207,7 @@ function masked(step: Step): Buffer {
 }
 
 /** Gives the lines of the dialogue to the trace, without control characters, and without a token that came back. */
-function show(trace: Trace | undefined, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
-    if (trace === undefined) {
-        return;
-    }
+function show(trace: Trace, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
     for (const line of data
         .toString()
         .replace(/\r?\n$/, "")

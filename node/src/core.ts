@@ -271,12 +271,11 @@ export class Negotiation {
 
 /** Makes sure that `console.log` does not show what carries the token. */
 function masked<T extends { readonly sensitive: boolean }>(order: T): T {
-    if (order.sensitive) {
-        Object.defineProperty(order, inspect.custom, { value: () => "<octets with the token>" });
-        Object.defineProperty(order, "toJSON", { value: () => "<octets with the token>" });
-    }
-    return order;
+    return order.sensitive ? Object.defineProperties(order, MASK) : order;
 }
+
+const hidden = { value: () => "<octets with the token>" };
+const MASK = { [inspect.custom]: hidden, toJSON: hidden };
 
 /** After login: says when the server ends the session, and what was in flight. It alters and delays nothing. */
 export class Watch {

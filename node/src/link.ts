@@ -13,6 +13,7 @@ export class Link {
     #socket: net.Socket | undefined;
     #problem: unknown;
     #wake: (() => void) | undefined;
+    #isSecure = false;
     roundTrips = 0;
 
     constructor(settings: Settings) {
@@ -29,14 +30,16 @@ export class Link {
     /** Connects, with TLS where it is implicit. Node tries the addresses of the host one after the other. */
     async open(): Promise<void> {
         const { host, port, tls: mode } = this.#settings.endpoint;
-        const socket = net.connect({ host, port, noDelay: true });
+        // One socket where TLS is implicit: a second one below it would cost as much as the login.
+        const socket = mode === "implicit" ? this.#secured({ host, port }) : net.connect({ host, port });
+        socket.setNoDelay(true);
         this.#own(socket);
         await this.#until(
             () => !socket.connecting && socket.readyState !== "closed",
             (error) => refused(error, host, port),
         );
         if (mode === "implicit") {
-            await this.startTls();
+            await this.#untilSecure();
         }
     }
 
@@ -45,26 +48,32 @@ export class Link {
         return (this.#socket?.read() as Buffer | null) ?? undefined;
     }
 
-    /** Does the handshake; certificate and host name are verified, whatever the environment says. */
+    /** Does the handshake on the socket that is open. */
     async startTls(): Promise<void> {
-        const plain = this.#take();
         const { host } = this.#settings.endpoint;
+        this.#own(this.#secured({ socket: this.#take(), host }));
+        await this.#untilSecure();
+    }
+
+    /** Makes a socket with TLS; certificate and host name are verified, whatever the environment says. */
+    #secured(over: { host: string; port?: number; socket?: net.Socket }): tls.TLSSocket {
         const socket = tls.connect({
             ...this.#settings.tlsOptions,
-            socket: plain,
-            host,
+            ...over,
             // An address is verified as such, and has no place in SNI (RFC 6066 section 3).
-            ...(net.isIP(host) === 0 ? { servername: host } : {}),
+            ...(net.isIP(over.host) === 0 ? { servername: over.host } : {}),
             rejectUnauthorized: true,
         });
-        let secure = false;
         socket.once("secureConnect", () => {
-            secure = true;
+            this.#isSecure = true;
             this.#wake?.();
         });
-        this.#own(socket);
+        return socket;
+    }
+
+    async #untilSecure(): Promise<void> {
         await this.#until(
-            () => secure,
+            () => this.#isSecure,
             (error) => failed("tls_failed", tlsReason(error)),
         );
     }

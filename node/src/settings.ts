@@ -104,6 +104,8 @@ export interface Settings {
     readonly tokenLifetimeMs: number | undefined;
 }
 
+const STAND_IN = new AccessToken("x");
+
 /** Gathers the settings of a login and checks them, before any I/O. */
 export function resolve(protocol: MailProtocol, options: LoginOptions): Settings {
     if (!Object.hasOwn(PORTS, protocol)) {
@@ -131,7 +133,7 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         assumedCapabilities: options.assumedCapabilities ?? service.assumedCapabilities,
     };
     // The machine checks every field; a token of one letter stands in for the real one.
-    new Negotiation(login, new AccessToken("x"));
+    new Negotiation(login, STAND_IN);
     return {
         endpoint,
         user: options.user,
@@ -143,10 +145,22 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
     };
 }
 
+/** Profiles that were asked for, by name or `@domain`: to make one costs more than the rest of this. Nothing changes them. */
+const profiles = new Map<string, Provider>();
+
+function remembered<T extends Provider | undefined>(name: string, find: () => T): Provider | T {
+    const key = name.toLowerCase();
+    const profile = profiles.get(key) ?? find();
+    if (profile !== undefined) {
+        profiles.set(key, profile);
+    }
+    return profile;
+}
+
 function profileOf(options: LoginOptions): Provider | undefined {
     const { provider } = options;
     if (typeof provider === "string") {
-        return Provider.named(provider);
+        return remembered(provider, () => Provider.named(provider));
     }
     if (provider !== undefined) {
         known(provider, ["name", "domains", "tokenLifetimeMs", "services"], "provider");
@@ -158,7 +172,8 @@ function profileOf(options: LoginOptions): Provider | undefined {
     if (options.host !== undefined) {
         return undefined;
     }
-    const profile = Provider.ofAddress(text(options.user, "user"));
+    const user = text(options.user, "user");
+    const profile = remembered(user.slice(user.lastIndexOf("@")), () => Provider.ofAddress(user));
     if (profile === undefined) {
         throw new ConfigError(
             "host is missing, and the mail address does not tell the provider: give host or provider",

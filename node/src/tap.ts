@@ -170,7 +170,8 @@ export class Tap {
         const destroy = socket._destroy.bind(socket);
         socket._destroy = (error: Error | null, callback: Callback): void => {
             if (!this.#isLetGo && this.#verdict === undefined) {
-                if (error === null || error === undefined) {
+                if (!error || error.name === "AbortError") {
+                    // Also by leaving a loop over what comes: streams call that an AbortError.
                     this.#listener.closed();
                 } else {
                     this.#listener.lost();

@@ -1,8 +1,8 @@
 /**
  * Token sources: whatever a program has, asked for a token at every login.
  *
- * Calls of one source never overlap: requests that come while one runs are joined to it, also those of other connections
- * and sessions.
+ * Calls of one source do not overlap: requests that come while one runs are joined to it, also those of other connections
+ * and sessions. Only a call that somebody gave up is not joined any more: it may never answer.
  */
 import { once } from "node:events";
 import { AccessToken } from "./core";
@@ -85,6 +85,24 @@ export function sourceOf(value: TokenSource, user: string, scopes: readonly stri
     return source;
 }
 
+/** Gets a token within this many milliseconds. */
+export async function tokenInTime(
+    source: Source,
+    forceRefresh: boolean,
+    timeout: number,
+    signal: AbortSignal | undefined,
+): Promise<AccessToken> {
+    const deadline = new AbortController();
+    const late = new TokenSourceFailed("the token source did not answer in time");
+    const timer = setTimeout(() => deadline.abort(late), timeout);
+    try {
+        const signals = signal === undefined ? [deadline.signal] : [signal, deadline.signal];
+        return (await source.get(forceRefresh, AbortSignal.any(signals))).token;
+    } finally {
+        clearTimeout(timer);
+    }
+}
+
 /** By what they were made of, then by user and scopes. */
 const inUse = new WeakMap<object, Map<string, Source>>();
 
@@ -155,15 +173,20 @@ class JoinedSource implements Source {
             flight.waiting -= isWaiting ? 1 : 0;
             isWaiting = false;
             if (flight.waiting === 0) {
-                this.#leave(flight);
+                flight.controller.abort();
+                this.#forget(flight);
             }
         };
-        // At once: the next request must not be joined to a call that was given up.
-        signal?.addEventListener("abort", leave);
+        // At once: the next request must not be joined to a call that was given up, whoever still waits for it.
+        const giveUp = () => {
+            this.#forget(flight);
+            leave();
+        };
+        signal?.addEventListener("abort", giveUp);
         try {
             return await untilAborted(flight.token, signal);
         } finally {
-            signal?.removeEventListener("abort", leave);
+            signal?.removeEventListener("abort", giveUp);
             leave();
         }
     }
@@ -177,8 +200,7 @@ class JoinedSource implements Source {
         return this.#flight;
     }
 
-    #leave(flight: Flight): void {
-        flight.controller.abort();
+    #forget(flight: Flight): void {
         if (this.#flight === flight) {
             this.#flight = undefined;
         }

@@ -18,6 +18,7 @@ import {
     sessions,
     type TokenSource,
     TokenSourceFailed,
+    Watch,
 } from "mailbearer";
 import { Server, type ServerOptions } from "mailbearer/testing";
 import { Counted, rejection, until } from "./waiting.mjs";
@@ -393,6 +394,56 @@ describe("sessions", () => {
         assert.equal(counted.of("logged_in"), 1);
         assert.equal((await next(made)).generation, 2);
         assert.equal(counted.of("logged_in"), 2);
+    });
+
+    it("make no login for a program that has left its loops", async () => {
+        const counted = new Counted(server);
+        const log = new Log();
+        const made = stay("imap", { onEvent: log.onEvent });
+        let turns = 0;
+        for await (const connection of made) {
+            connection.socket.write("A1 NOOP\r\n");
+            for await (const data of connection.socket) {
+                assert.match(String(data), /A1 OK/);
+                break;
+            }
+            await until("it is closed", () => server.sessions === 0);
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            assert.equal(counted.of("logged_in"), (turns += 1));
+            if (turns === 2) {
+                break;
+            }
+        }
+        assert.equal(made.status().lastEnding?.cause, "no_fault");
+        assert.deepEqual(
+            log.of("ended").map(({ cause }) => cause),
+            ["no_fault", "no_fault"],
+        );
+        await assert.rejects(async () => {
+            for await (const connection of stay("imap")) {
+                throw new Error(connection.endpoint.protocol);
+            }
+        }, /^Error: imap$/);
+        await new Promise((resolve) => setTimeout(resolve, LIFE_MS));
+        assert.equal(counted.of("logged_in"), 3);
+        assert.equal(server.sessions, 0);
+    });
+
+    it("tell which deletions POP3 has not committed", async () => {
+        const made = stay("pop3", { token: source(60_000) });
+        const first = await next(made);
+        assert.match(await ask(first, "DELE 1\r\n"), /^\+OK/);
+        server.setFault("command", "drop");
+        await assert.rejects(ask(first, "QUIT\r\n"), SessionEnded);
+        assert.equal(first.verdict?.cause, "connection_lost");
+        const second = await next(made);
+        assert.deepEqual(second.resumed, { protocol: "pop3", uncommittedDeletes: [1] });
+        // RFC 1939 section 6: the server may answer QUIT with -ERR, where some were not removed.
+        const watch = new Watch("pop3");
+        watch.sent(Buffer.from("DELE 2\r\nQUIT\r\n"));
+        watch.received(Buffer.from("+OK\r\n-ERR some deleted messages not removed\r\n"));
+        assert.deepEqual(watch.aftermath(), { protocol: "pop3", uncommittedDeletes: [2] });
+        assert.notEqual(watch.closed().cause, "no_fault");
     });
 
     it("dispose of themselves", async () => {

@@ -92,6 +92,51 @@ describe("a function", () => {
     });
 });
 
+describe("a function that hangs", () => {
+    const hangsOnce = (calls: AbortSignal[]) => {
+        return ({ signal }: { signal: AbortSignal }): string | Promise<string> => {
+            calls.push(signal);
+            return calls.length === 1 ? new Promise(() => undefined) : server.issueToken(USER);
+        };
+    };
+
+    it("ends a login in its time", async () => {
+        const calls: AbortSignal[] = [];
+        const options = { protocol: "imap", user: USER, token: hangsOnce(calls), ...server.at("imap") } as const;
+        const error = await rejection(TokenSourceFailed, connect({ ...options, timeout: 100 }));
+        assert.match(error.message, /in time/);
+        assert.equal(calls[0]?.aborted, true);
+        await (await connect(options)).close();
+    });
+
+    it("holds up nobody who comes later, also where somebody waits for it at every moment", async () => {
+        const calls: AbortSignal[] = [];
+        const options = { protocol: "imap", user: USER, token: hangsOnce(calls), ...server.at("imap") } as const;
+        const leaving = new AbortController();
+        const waitsOn = connect({ ...options, signal: leaving.signal });
+        await rejection(TokenSourceFailed, connect({ ...options, timeout: 100 }));
+        assert.equal(calls.length, 1, "they were joined");
+        await (await connect(options)).close();
+        assert.deepEqual([calls.length, calls[0]?.aborted], [2, false]);
+        leaving.abort(new Error("enough"));
+        await assert.rejects(waitsOn, /enough/);
+        assert.equal(calls[0]?.aborted, true);
+    });
+
+    it("is one call for those who wait together, and whoever leaves takes it from nobody else", async () => {
+        const gates: Array<(token: string) => void> = [];
+        const slow = () => new Promise<string>((resolve) => gates.push(resolve));
+        const options = { protocol: "imap", user: USER, token: slow, ...server.at("imap") } as const;
+        const leaving = new AbortController();
+        const waiters = [leaving.signal, undefined, leaving.signal].map((signal) => connect({ ...options, signal }));
+        leaving.abort(new Error("enough"));
+        await assert.rejects(Promise.any([waiters[0], waiters[2]]));
+        assert.equal(gates.length, 1);
+        gates[0]?.(server.issueToken(USER));
+        await (await waiters[1])?.close();
+    });
+});
+
 describe("google-auth-library", () => {
     function client(): OAuth2Client {
         const { port } = endpoint.address() as AddressInfo;

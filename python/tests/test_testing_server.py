@@ -6,8 +6,10 @@ import asyncio
 import imaplib
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
+import aioimaplib
 import pytest
 
 import mailbearer
@@ -134,3 +136,45 @@ def test_nothing_stays_behind() -> None:
     with Server() as server:
         mailbearer.connect("imap", USER, server.issue_token(USER), **server.at("imap")).close()
     assert threading.active_count() == before
+
+
+def test_aioimaplib_learns_of_the_end_without_a_session(mailbearer_server: Server) -> None:
+    server = mailbearer_server
+
+    async def pushes(client: Any) -> AsyncIterator[Any]:
+        while push := await client.wait_server_push():
+            yield push
+
+    async def main() -> None:
+        client = await mailbearer.aio.imap(USER, server.issue_token(USER), **server.at("imap"))
+        await client.select("INBOX")
+        await client.idle_start(timeout=300)
+        server.restart()
+        # aioimaplib by itself would wait for its timeout.
+        async with asyncio.timeout(30):
+            # The goodbye may be pushed first.
+            with pytest.raises(aioimaplib.Abort):
+                _ = [push async for push in pushes(client)]
+            with pytest.raises(aioimaplib.Abort):
+                await client.noop()
+
+    asyncio.run(main())
+
+
+def test_without_a_context_the_system_decides_whom_to_trust(
+    mailbearer_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = mailbearer_server
+    settings = server.at("imap") | {"ssl_context": None}
+    token = server.issue_token(USER)
+    with pytest.raises(mailbearer.LoginFailed) as caught:
+        mailbearer.connect("imap", USER, token, **settings)
+    assert caught.value.cause == "tls_failed"
+    monkeypatch.setenv("SSL_CERT_FILE", mailbearer.testing.ca_file())
+    with mailbearer.connect("imap", USER, token, **settings) as connection:
+        context = connection.sock.context
+        with mailbearer.connect("smtp", USER, token, **server.at("smtp") | {"ssl_context": None}) as other:
+            assert other.sock.context is context, "the authorities are read once, and not for each login"
+        context.check_hostname = False
+        with pytest.raises(mailbearer.ConfigError):
+            mailbearer.connect("imap", USER, token, **settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import threading
 from typing import Any
 
 import google.auth.credentials
@@ -130,3 +131,74 @@ def test_a_fresh_one_is_tried_once(blocking: bool) -> None:
 
             asyncio.run(main())
         assert issued == []
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_call_that_hangs_holds_up_nobody_who_comes_later(is_async: bool) -> None:
+    """Also where somebody waits for it at every moment, so that it is never without a waiter."""
+    asked: list[None] = []
+    go_on = threading.Event()
+
+    def hangs() -> str:
+        asked.append(None)
+        if len(asked) == 1:
+            go_on.wait(20)
+        return "abc"
+
+    async def hangs_async() -> str:
+        asked.append(None)
+        if len(asked) == 1:
+            await asyncio.sleep(20)
+        return "abc"
+
+    async def main() -> None:
+        one = source(hangs_async if is_async else hangs)
+        waits_on = asyncio.create_task(one.aget(False))
+        await asyncio.sleep(0)
+        with pytest.raises(mailbearer.TokenSourceFailed, match="in time"):
+            await one.aget(False, 0.1)
+        assert len(asked) == 1
+        assert (await one.aget(False, 10)).token == mailbearer.AccessToken("abc")
+        assert (await one.aget(True, 10)).token == mailbearer.AccessToken("abc")
+        assert not waits_on.done()
+        waits_on.cancel()
+        go_on.set()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_whoever_gives_up_takes_the_token_from_nobody_else(is_async: bool) -> None:
+    go_on = threading.Event()
+
+    def slow() -> str:
+        go_on.wait(20)
+        return "abc"
+
+    async def slow_async() -> str:
+        await asyncio.to_thread(go_on.wait, 20)
+        return "abc"
+
+    async def main() -> None:
+        one = source(slow_async if is_async else slow)
+        waiters = [asyncio.create_task(one.aget(False)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        waiters[0].cancel()
+        waiters[2].cancel()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        assert (await waiters[1]).token == mailbearer.AccessToken("abc")
+        for cancelled in (waiters[0], waiters[2]):
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+
+    asyncio.run(main())
+
+
+def test_a_source_that_hangs_ends_a_login_with_asyncio_in_its_time() -> None:
+    async def hangs() -> str:
+        await asyncio.sleep(20)
+        return "abc"
+
+    with Server() as server, pytest.raises(mailbearer.TokenSourceFailed, match="in time"):
+        asyncio.run(mailbearer.aio.connect("imap", USER, hangs, **(server.at("imap") | {"timeout": 0.2})))

@@ -56,8 +56,19 @@ pub(super) struct SmtpWatch {
     fault: Option<String>,
 }
 
-/// Three digits.
-type Code = [u8; 3];
+/// Three digits, in one word: on its way through memory an array of three octets is written and read in parts of different
+/// widths, and the reader waits for the writer.
+type Code = u32;
+
+/// The server closes the connection.
+const CLOSING: Code = code(*b"421");
+
+/// The message text may come.
+const START_MAIL_INPUT: Code = code(*b"354");
+
+const fn code([first, second, third]: [u8; 3]) -> Code {
+    Code::from_be_bytes([0, first, second, third])
+}
 
 /// A line of a reply (RFC 5321 section 4.2).
 struct ReplyLine {
@@ -97,8 +108,8 @@ impl SmtpWatch {
 
     fn reply_line(&mut self, line: &ReplyLine) -> Result<(), Sign> {
         let Some(code) = line.code else { return Err(violation("not-a-reply")) };
-        // RFC 5321 section 3.8: 421 may come in place of any reply.
-        if code == *b"421" {
+        // RFC 5321 section 3.8: it may come in place of any reply.
+        if code == CLOSING {
             // Section 4.2.5: nothing was taken for which this came in place of the reply.
             self.commands.clear();
             return if self.quit { Ok(()) } else { Err(ending(Protocol::Smtp, &[&line.refusal])) };
@@ -123,7 +134,7 @@ impl SmtpWatch {
         }
         match command {
             None => return Err(violation("unasked-reply")),
-            Some(Command::Data) if code == *b"354" => self.text = Some(DotEnd::new()),
+            Some(Command::Data) if code == START_MAIL_INPUT => self.text = Some(DotEnd::new()),
             // A client that pipelines may have begun the next transaction already.
             Some(Command::Mail) if refused => {
                 self.in_transaction = self.commands.contains(&Command::Mail)
@@ -229,11 +240,11 @@ impl SmtpWatch {
 
 impl ReplyLine {
     fn parse(line: &[u8]) -> Self {
-        let code = line.first_chunk().filter(|code| code.iter().all(u8::is_ascii_digit)).copied();
-        let refused = code.is_some_and(|code: Code| matches!(code, [b'4' | b'5', _, _]));
+        let digits = line.first_chunk().filter(|digits| digits.iter().all(u8::is_ascii_digit));
+        let refused = matches!(digits, Some([b'4' | b'5', _, _]));
         let refusal =
             if refused { String::from_utf8_lossy(line).to_string() } else { String::new() };
-        Self { code, more: line.get(3) == Some(&b'-'), refusal }
+        Self { code: digits.copied().map(code), more: line.get(3) == Some(&b'-'), refusal }
     }
 }
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import ssl
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from ._core import AccessToken, Negotiation, Provider, Session
@@ -54,7 +58,8 @@ class Endpoint:
         return f"{self.host}:{self.port} ({'TLS' if self.tls == 'implicit' else 'STARTTLS'})"
 
 
-@dataclass(frozen=True)
+# Not frozen, for that doubles what it costs to make one; nothing changes it.
+@dataclass(slots=True)
 class Settings:
     """A login, but for its token."""
 
@@ -68,7 +73,7 @@ class Settings:
     ehlo_name: str | None = None
     assumed_capabilities: Sequence[str] | None = None
     scopes: Sequence[str] = ()
-    service: dict[str, Any] = field(default_factory=dict)
+    service: Mapping[str, Any] = field(default_factory=dict)
     token_lifetime_ms: int | None = None
 
     def negotiation(self, token: AccessToken) -> Negotiation:
@@ -131,14 +136,13 @@ def resolve(
     """
     if protocol not in ("imap", "pop3", "smtp"):
         raise ConfigError("protocol is none of the known values: imap, pop3, smtp")
-    profile = _profile(user, provider, host)
-    service = (profile.service(protocol) if profile else None) or {}
+    profile, service = _profile(protocol, user, provider, host)
     if profile and not service and host is None:
         raise ConfigError(f"the provider {profile.name} has no {protocol} service: give another protocol, or a host")
     mode = tls or service.get("tls", "implicit")
     if mode not in ("implicit", "starttls"):
         raise ConfigError("tls is none of the known values: implicit, starttls")
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout < 1e9:
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < 1e9:
         raise ConfigError("timeout must be a number of seconds above zero")
     known_port = service.get("port") if mode == service.get("tls") else None
     number = port if port is not None else known_port or _PORTS[protocol, mode]
@@ -161,32 +165,57 @@ def resolve(
         token_lifetime_ms=profile.token_lifetime_ms if profile else None,
     )
     # The machine checks every field; a token of one letter stands in for the real one.
-    settings.negotiation(AccessToken("x"))
+    settings.negotiation(_STAND_IN)
     return settings
 
 
-def _profile(user: str, provider: str | Provider | None, host: str | None) -> Provider | None:
+_STAND_IN = AccessToken("x")
+
+
+def _profile(
+    protocol: MailProtocol, user: str, provider: str | Provider | None, host: str | None
+) -> tuple[Provider | None, Mapping[str, Any]]:
+    """Find the provider's profile, and what it says of the protocol."""
     if isinstance(provider, str):
         try:
-            return Provider.named(provider)
+            return _built_in(provider, protocol)
         except ValueError as error:
             raise ConfigError(str(error)) from None
     if provider is not None:
-        return provider
+        return provider, provider.service(protocol) or {}
     if host is not None:
-        return None
+        return None, {}
     if not isinstance(user, str):
         raise TypeError(f"user must be a str, not {type(user).__name__}")
     profile = Provider.of_address(user)
     if profile is None:
         raise ConfigError("host is missing, and the mail address does not tell the provider: give host or provider")
-    return profile
+    return _built_in(profile.name, protocol)
+
+
+# Eight names and three protocols; names in other cases come and go.
+@functools.lru_cache(maxsize=32)
+def _built_in(name: str, protocol: MailProtocol) -> tuple[Provider, Mapping[str, Any]]:
+    profile = Provider.named(name)
+    return profile, MappingProxyType(profile.service(protocol) or {})
+
+
+# Reading the system's authorities costs as much as some twenty logins. They change with updates of the system.
+_SYSTEM_CONTEXT_SECONDS = 3600
+
+
+@functools.lru_cache(maxsize=1)
+def _system_context(sources: tuple[str | None, ...], hour: int) -> ssl.SSLContext:
+    """Trust whom the system trusts: one context for the logins of an hour."""
+    return ssl.create_default_context()
 
 
 def _verifying(context: ssl.SSLContext | None) -> ssl.SSLContext:
     """TLS that verifies certificate and host name; there is no way to switch that off."""
     if context is None:
-        return ssl.create_default_context()
+        # What OpenSSL and Python read from the environment.
+        sources = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"))
+        context = _system_context(sources, int(time.monotonic() // _SYSTEM_CONTEXT_SECONDS))
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(context).__name__}")
     if context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname:

@@ -23,7 +23,7 @@ import datetime
 import inspect
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol, TypeAlias
 from weakref import WeakValueDictionary
@@ -59,8 +59,8 @@ class Source(Protocol):
     def give_up(self, future: Future[Token]) -> None:
         """Do not join anybody to the call of a request any more: it does not answer."""
 
-    async def aget(self, force_refresh: bool) -> Token:
-        """Get a token without blocking the event loop."""
+    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
+        """Get a token without blocking the event loop, in at most ``timeout`` seconds."""
 
 
 def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Source:
@@ -70,7 +70,7 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
         ConfigError: it is none of the known kinds.
 
     """
-    if isinstance(value, str | AccessToken):
+    if isinstance(value, (str, AccessToken)):
         return FixedToken(AccessToken(value) if isinstance(value, str) else value)
     # A bound method is another object each time that it is looked up.
     identity = (id(getattr(value, "__self__", value)), id(getattr(value, "__func__", value)), user, tuple(scopes))
@@ -120,7 +120,7 @@ class FixedToken:
     def give_up(self, future: Future[Token]) -> None:
         """Do nothing: it always answers."""
 
-    async def aget(self, force_refresh: bool) -> Token:
+    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
         """Return the token."""
         return self._token
 
@@ -165,7 +165,7 @@ class _Joined:
             return future.result(timeout)
         except TimeoutError:
             self.give_up(future)
-            raise TokenSourceFailed("the token source did not answer in time") from None
+            raise _late() from None
 
     def request(self, force_refresh: bool) -> Future[Token]:
         """Get a token; the call is made in another thread."""
@@ -184,7 +184,7 @@ class _Joined:
         if call is not None:
             self._run_aside(call)
 
-    async def aget(self, force_refresh: bool) -> Token:
+    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
         """Get a token without blocking the event loop. When it is cancelled, the call goes on for those who wait."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[None] = loop.create_future()
@@ -201,8 +201,9 @@ class _Joined:
         future = self.request(force_refresh)
         future.add_done_callback(tell)
         try:
-            await arrived
-        except asyncio.CancelledError:
+            async with _in_time(timeout):
+                await arrived
+        except (asyncio.CancelledError, TokenSourceFailed):
             self.give_up(future)
             raise
         return future.result()
@@ -286,7 +287,7 @@ class AwaitedToken:
     def give_up(self, future: Future[Token]) -> None:
         """Do nothing: what nobody waits for is cancelled."""
 
-    async def aget(self, force_refresh: bool) -> Token:
+    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
         """Await the function, or the call of it that is under way. It is cancelled when nobody waits any more."""
         loop = asyncio.get_running_loop()
         flight = self._flight
@@ -298,7 +299,8 @@ class AwaitedToken:
             self._flight = flight = _Flight(loop, task, force_refresh)
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
+            async with _in_time(timeout):
+                return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             waiting = asyncio.current_task()
             if not flight.task.cancelled() or (waiting is not None and waiting.cancelling()):
@@ -307,6 +309,9 @@ class AwaitedToken:
             raise TokenSourceFailed("the token source was cancelled") from None
         finally:
             flight.waiting -= 1
+            if not flight.task.done() and self._flight is flight:
+                # Somebody gave it up: it may never answer, and nobody is joined to it any more.
+                self._flight = None
             if not flight.waiting:
                 flight.task.cancel()
 
@@ -399,6 +404,23 @@ class MsalToken(_Joined):
             )
             return client
         return None
+
+
+@contextlib.asynccontextmanager
+async def _in_time(timeout: float | None) -> AsyncIterator[None]:
+    """Turn the end of the time into the error of a token source that does not answer."""
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise _late() from None
+        raise
+
+
+def _late() -> TokenSourceFailed:
+    return TokenSourceFailed("the token source did not answer in time")
 
 
 @contextlib.contextmanager

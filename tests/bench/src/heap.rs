@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mailbearer::{AccessToken, Identity, Input, Protocol, Provider, Session, SessionConfig};
+use serde_json::json;
 
 const SESSIONS: usize = 100_000;
 const TOKEN_OCTETS: usize = 1_000;
@@ -30,9 +31,13 @@ static ALLOCATOR: Counting = Counting;
 
 /// Brings many sessions online and says what each holds.
 pub(crate) fn report() {
-    println!("Heap of one session that is online, of {SESSIONS}, the session itself included");
+    eprintln!("Heap of one session that is online, of {SESSIONS}, the session itself included");
     for protocol in Protocol::ALL {
-        println!("    {protocol:5} {:6} octets", of_one(protocol, SESSIONS));
+        let line = json!({
+            "part": "heap", "language": "rust", "client": "Session", "protocol": protocol.as_str(),
+            "measure": "octets", "runs": [of_one(protocol, SESSIONS)], "sessions": SESSIONS, "token_octets": TOKEN_OCTETS,
+        });
+        println!("{line}");
     }
 }
 

@@ -43,24 +43,31 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
 
         async def wait_server_push(self, *arguments: Any, **options: Any) -> Any:
             push = await super().wait_server_push(*arguments, **options)
-            if not push and connection.verdict is not None:
-                raise SessionEnded(connection.verdict)
+            if not push and self.protocol.ended is not None:
+                raise self.protocol.ended
             return push
 
     class Imap(aioimaplib.IMAP4ClientProtocol):
-        """Its protocol: commands without an answer learn of the end, for which aioimaplib would let them wait."""
+        """Its protocol: whoever waits, or asks later, learns of the end; aioimaplib would let them wait."""
+
+        ended: Exception | None = None
 
         def connection_lost(self, error: Exception | None) -> None:
             super().connection_lost(error)
-            if error is None:
-                return
+            # A session gives its own reason.
+            self.ended = error or aioimaplib.Abort("the connection has ended")
             pending = [*self.pending_async_commands.values(), self.pending_sync_command]
             for command in pending:
                 if command is not None:
-                    command._exception = error
+                    command._exception = self.ended
                     command.close(b"", "KO")
             # Whoever waits for the server in IDLE.
             self.idle_queue.put_nowait([])
+
+        async def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
+            if self.ended is not None:
+                raise self.ended
+            return await super().execute(command, *arguments, **options)
 
     client = LoggedIn(connection.endpoint.host, connection.endpoint.port, timeout=connection.client_timeout)
     connection.hand_over(client.protocol, b"")
@@ -139,4 +146,6 @@ def _smtp_session_ended() -> type[SessionEnded]:
             SessionEnded.__init__(self, verdict)
             self.message = str(self)
 
+    # As a traceback shows it.
+    SmtpSessionEnded.__qualname__ = SmtpSessionEnded.__name__
     return SmtpSessionEnded

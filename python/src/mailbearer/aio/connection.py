@@ -138,6 +138,8 @@ async def connect(
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
 
+    The token source, too, has at most ``timeout`` seconds to answer.
+
     >>> import asyncio, mailbearer.aio, mailbearer.testing
     >>> async def main():
     ...     with mailbearer.testing.Server() as server:
@@ -167,13 +169,13 @@ async def connect(
         assumed_capabilities=assumed_capabilities,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = (await source.aget(force_refresh=False)).token
+    first = (await source.aget(False, settings.timeout)).token
     try:
         return await _login(settings, first, trace)
     except LoginFailed as refused:
         if refused.advice != "refresh_token" or not source.can_refresh:
             raise
-        second = (await source.aget(force_refresh=True)).token
+        second = (await source.aget(True, settings.timeout)).token
         if second == first:
             raise
         return await _login(settings, second, trace)

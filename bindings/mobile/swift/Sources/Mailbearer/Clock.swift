@@ -34,9 +34,10 @@ struct SleepDetector {
 }
 
 extension Duration {
-    /// Whole milliseconds, at least none.
+    /// Whole milliseconds, at least none; a time that is longer than can be counted is for ever.
     var milliseconds: UInt64 {
         let (seconds, attoseconds) = components
-        return UInt64(max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000))
+        guard seconds < Int64.max / 1000 else { return UInt64(Int64.max) }
+        return seconds < 0 ? 0 : UInt64(max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000))
     }
 }

@@ -4,16 +4,17 @@ import Foundation
 ///
 /// Where the server refuses the token, the source is asked for another one past its cache, and that is tried once.
 ///
-/// - Throws: ``LoginFailed``; ``CoreError`` for settings that cannot work; what the token source throws.
+/// - Throws: ``LoginFailed``; ``CoreError`` for settings that cannot work; what the token source throws, or a ``TokenSourceFailed``
+///   where it does not answer within the timeout.
 public func connect(
     _ mailProtocol: MailProtocol, user: String, token source: TokenSource, options: LoginOptions = LoginOptions()
 ) async throws -> Connection {
     let settings = try Settings(mailProtocol, user, options)
-    let first = try await source.token(forceRefresh: false).accessToken
+    let first = try await source.token(forceRefresh: false, within: settings.timeout).accessToken
     do {
         return try await logIn(settings, first)
     } catch let refused as LoginFailed where refused.failure.advice == .refreshToken && source.canRefresh {
-        let second = try await source.token(forceRefresh: true).accessToken
+        let second = try await source.token(forceRefresh: true, within: settings.timeout).accessToken
         if try second.isSame(other: first) {
             throw refused
         }

@@ -13,6 +13,8 @@ final class Pending<Value: Sendable>: @unchecked Sendable {
     private var waiters: [Int: Waiter] = [:]
     private var lastNumber = 0
 
+    var isResolved: Bool { lock.withLock { result != nil } }
+
     /// Brings the value. Only the first one counts.
     func resolve(_ result: Result<Value, any Error>) {
         let waiters = lock.withLock {

@@ -12,22 +12,25 @@ public struct Token: Sendable {
 
 /// Asked for a token at every login.
 ///
-/// One source may serve any number of sessions. Its calls never overlap: requests that come while one runs are joined to it,
-/// but not one that bypasses the cache to one that does not. A call that nobody waits for any more is cancelled.
+/// One source may serve any number of sessions. Its calls do not overlap: requests that come while one runs are joined to it,
+/// but not one that bypasses the cache to one that does not. A call that nobody waits for any more is cancelled. Nobody is
+/// joined to a call that somebody gave up: it may never answer.
 public actor TokenSource {
     /// A call that is under way.
-    private struct Call {
-        let number: Int
+    private final class Call {
         let forceRefresh: Bool
-        let task: Task<Void, Never>
-        let token: Pending<Token>
+        let token = Pending<Token>()
+        var task: Task<Void, Never>?
         var waiting = 0
+
+        init(_ forceRefresh: Bool) {
+            self.forceRefresh = forceRefresh
+        }
     }
 
     nonisolated let canRefresh: Bool
     private let fetch: @Sendable (_ forceRefresh: Bool) async throws -> Token
     private var call: Call?
-    private var lastNumber = 0
 
     /// A function of the program. It bypasses its cache where `forceRefresh` says so: the server has refused the last token.
     /// Where there will be no token before the user acts, it throws a ``TokenSourceFailed`` that is permanent.
@@ -51,44 +54,57 @@ public actor TokenSource {
 
     /// Gets a token, by the call that is under way or by another one.
     func token(forceRefresh: Bool) async throws -> Token {
-        let (number, token) = join(forceRefresh)
-        defer { leave(number) }
-        return try await token.value()
+        let joined = join(forceRefresh)
+        defer { leave(joined) }
+        return try await joined.token.value()
     }
 
-    private func join(_ forceRefresh: Bool) -> (Int, Pending<Token>) {
-        var joined = call.flatMap { forceRefresh && !$0.forceRefresh ? nil : $0 } ?? begin(forceRefresh, after: call)
+    /// Gets a token within this time.
+    nonisolated func token(forceRefresh: Bool, within timeout: Duration) async throws -> Token {
+        let token = try await withDeadline(.now + timeout) { try await self.token(forceRefresh: forceRefresh) }
+        guard let token else { throw TokenSourceFailed("the token source did not answer in time") }
+        return token
+    }
+
+    private func join(_ forceRefresh: Bool) -> Call {
+        let joined = call.flatMap { forceRefresh && !$0.forceRefresh ? nil : $0 } ?? begin(forceRefresh, after: call)
         joined.waiting += 1
         call = joined
-        return (joined.number, joined.token)
+        return joined
     }
 
     private func begin(_ forceRefresh: Bool, after before: Call?) -> Call {
-        lastNumber += 1
-        let (number, token) = (lastNumber, Pending<Token>())
-        let task = Task { [fetch] in
-            await before?.task.value
+        let call = Call(forceRefresh)
+        let (token, before) = (call.token, before?.token)
+        call.task = Task { [fetch] in
+            _ = try? await before?.value()
             do {
+                try Task.checkCancellation()
                 token.resolve(.success(try await fetch(forceRefresh)))
             } catch {
                 token.resolve(.failure(error))
             }
-            ended(number)
+            ended(token)
         }
-        return Call(number: number, forceRefresh: forceRefresh, task: task, token: token)
+        return call
     }
 
-    private func ended(_ number: Int) {
-        if call?.number == number {
+    private func ended(_ token: Pending<Token>) {
+        if call?.token === token {
             call = nil
         }
     }
 
-    private func leave(_ number: Int) {
-        guard call?.number == number else { return }
-        call?.waiting -= 1
-        if call?.waiting == 0 {
-            call?.task.cancel()
+    private func leave(_ left: Call) {
+        left.waiting -= 1
+        guard !left.token.isResolved else { return }
+        if call === left {
+            call = nil
+        }
+        if left.waiting == 0 {
+            left.task?.cancel()
+            // Also where the function does not mind: a call that was to come after it goes on.
+            left.token.resolve(.failure(CancellationError()))
         }
     }
 }

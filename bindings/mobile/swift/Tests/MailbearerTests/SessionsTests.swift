@@ -31,6 +31,28 @@ struct SessionsTests {
         try #require(try await sessions.makeAsyncIterator().next())
     }
 
+    @Test func deletionsThatQuitDidNotCommitAreTold() async throws {
+        let server = try TestingServer()
+        let sessions = try open(server, .pop3, says: 60)
+        let first = try await next(sessions)
+        #expect(try await first.ask("DELE 1").hasPrefix("+OK"))
+        try await server.setFault("command", "drop")
+        try await first.use { _ = try await $0.ask("QUIT") }
+        #expect(first.verdict?.cause == .connectionLost)
+        guard case .pop3(let uncommitted) = try await next(sessions).resumed else {
+            Issue.record("nothing is told")
+            return
+        }
+        #expect(uncommitted == [1])
+        await sessions.close()
+        // RFC 1939 section 6: the server may answer QUIT with -ERR, where some were not removed.
+        let watch = try Watch(protocol: .pop3)
+        try watch.sent(bytes: Data("DELE 2\r\nQUIT\r\n".utf8))
+        _ = try watch.received(bytes: Data("+OK\r\n-ERR some deleted messages not removed\r\n".utf8))
+        #expect(try watch.aftermath() == .pop3(uncommittedDeletes: [2]))
+        #expect(try watch.closed().cause != .noFault)
+    }
+
     // MARK: - Through many expiries
 
     /// The server cuts the session each time that its token expires; the body sees that as its end.

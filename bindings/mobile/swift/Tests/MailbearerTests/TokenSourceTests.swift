@@ -70,6 +70,86 @@ struct TokenSourceTests {
         #expect(try await eventually { gate.cancelled.value == 1 })
     }
 
+    /// A source whose first call never answers, also where it is cancelled.
+    private func hangsOnce(_ calls: Counter) -> TokenSource {
+        let never = Pending<Void>()
+        return TokenSource { _ in
+            if calls.next() == 1 {
+                await Task.detached { try? await never.value() }.value
+            }
+            return try Token("token")
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aCallThatHangsHoldsUpNobodyWhoComesLater(forceRefresh: Bool) async throws {
+        let calls = Counter()
+        let source = hangsOnce(calls)
+        let waitsOn = Task { try await source.token(forceRefresh: false) }
+        #expect(try await eventually { await source.waiting == 1 })
+        // It is joined, and gives up; whoever comes then is not held up, although the first waits still.
+        let late = try await thrown(TokenSourceFailed.self) {
+            try await source.token(forceRefresh: forceRefresh, within: .milliseconds(100))
+        }
+        #expect(late.reason.contains("in time"))
+        #expect(calls.value == 1)
+        let token = try await source.token(forceRefresh: forceRefresh, within: .seconds(60))
+        #expect(try isToken(token, "token"))
+        waitsOn.cancel()
+        await #expect(throws: CancellationError.self) { try await waitsOn.value }
+    }
+
+    @Test func aCallThatNobodyWaitsForAnyMoreIsJoinedByNobody() async throws {
+        let calls = Counter()
+        let source = hangsOnce(calls)
+        let first = Task { try await source.token(forceRefresh: false) }
+        #expect(try await eventually { calls.value == 1 })
+        first.cancel()
+        await #expect(throws: CancellationError.self) { try await first.value }
+        #expect(try isToken(try await source.token(forceRefresh: false, within: .seconds(60)), "token"))
+    }
+
+    @Test func whoeverIsCancelledTakesTheTokenFromNobodyElse() async throws {
+        let gate = Gate()
+        let source = gate.source
+        let requests = (0..<3).map { _ in Task { try await source.token(forceRefresh: false) } }
+        #expect(try await eventually { await source.waiting == 3 })
+        requests[0].cancel()
+        requests[2].cancel()
+        await #expect(throws: CancellationError.self) { try await requests[0].value }
+        await #expect(throws: CancellationError.self) { try await requests[2].value }
+        gate.open.resolve(.success(()))
+        #expect(try isToken(try await requests[1].value, "cached"))
+        #expect(gate.calls.value == 1)
+    }
+
+    @Test func aSourceThatHangsEndsALoginInItsTime() async throws {
+        let server = try TestingServer()
+        var options = try server.options(.imap)
+        options.timeout = .milliseconds(100)
+        let source = hangsOnce(Counter())
+        _ = try await thrown(TokenSourceFailed.self) { [options] in
+            try await connect(.imap, user: TestingServer.user, token: source, options: options)
+        }
+    }
+
+    @Test func whatASourceThrowsAndWhatIsNoTokenIsTold() async throws {
+        struct Offline: Error {}
+        let server = try TestingServer()
+        let options = try server.options(.imap)
+        func logIn(_ source: TokenSource) async throws {
+            await (try await connect(.imap, user: TestingServer.user, token: source, options: options)).close()
+        }
+        _ = try await thrown(Offline.self) { try await logIn(TokenSource { _ in throw Offline() }) }
+        _ = try await thrown(CancellationError.self) { try await logIn(TokenSource { _ in throw CancellationError() }) }
+        for wrong in ["", "two words", "token\r\n"] {
+            _ = try await thrown(CoreError.self) { try await logIn(TokenSource { _ in try Token(wrong) }) }
+        }
+        for lifetime: Duration in [.seconds(-1), .zero, .seconds(Int64.max)] {
+            try await logIn(TokenSource { _ in try Token(try await server.issueToken(), expiresIn: lifetime) })
+        }
+    }
+
     @Test func afterAFailureItIsAskedAgain() async throws {
         struct Offline: Error {}
         let calls = Counter()

@@ -15,7 +15,7 @@ import kotlinx.coroutines.withTimeoutOrNull
  * A token that the server refuses is replaced once, by one that [token] is asked for with `forceRefresh`.
  *
  * @throws ConfigException a setting is missing or cannot work; nothing was sent.
- * @throws TokenSourceException the source has no token.
+ * @throws TokenSourceException the source has no token, or did not answer within the timeout.
  * @throws LoginFailedException the login did not work; it says why, and what to do.
  */
 suspend fun connect(
@@ -26,12 +26,12 @@ suspend fun connect(
 ): Connection {
     val settings = resolve(protocol, user, options)
     val tokens = JoinedTokens.of(token)
-    val first = tokens.get(forceRefresh = false).token
+    val first = tokens.get(forceRefresh = false, settings.timeout).token
     try {
         return logIn(settings, first)
     } catch (refused: LoginFailedException) {
         if (refused.failure.advice != Advice.REFRESH_TOKEN || !tokens.canRefresh) throw refused
-        val second = tokens.get(forceRefresh = true).token
+        val second = tokens.get(forceRefresh = true, settings.timeout).token
         if (second.isSame(first)) throw refused
         return logIn(settings, second)
     }

@@ -141,13 +141,14 @@ internal class Driver(
 
     fun letGo(connection: SessionConnection) {
         if (!connection.isGivenUp.compareAndSet(false, true)) return
-        connection.finish()
         lock.withLock {
             if (online.remove(connection.ticket) != null) {
                 note(EventKind.ENDED, ticket = connection.ticket, cause = Cause.NO_FAULT)
                 letGo.add(connection.ticket)
             }
         }
+        // Not before: the end that its reader finds then would be a connection that was lost.
+        connection.finish()
     }
 
     // ---- Facts in, orders out --------------------------------------------------------------------------------------

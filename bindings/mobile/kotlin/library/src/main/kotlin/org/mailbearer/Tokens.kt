@@ -14,6 +14,7 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.joinAll
+import kotlinx.coroutines.withTimeoutOrNull
 
 /** An access token as a source gives it, and how long it still lives, where that is known. */
 class Token(val value: String, val expiresIn: Duration? = null) {
@@ -26,8 +27,9 @@ class Token(val value: String, val expiresIn: Duration? = null) {
  * has refused it.
  *
  * A source that will not have a token before the user acts throws [TokenSourceException] with `permanent`; whatever else it
- * throws is taken for an outage, and it is asked again later. Calls of one source never overlap: requests that come while
- * one runs are joined to it, also those of other connections and sessions.
+ * throws is taken for an outage, and it is asked again later. Calls of one source do not overlap: requests that come while
+ * one runs are joined to it, also those of other connections and sessions. Only a call that somebody gave up is not joined
+ * any more: it may never answer. A source may block its thread.
  */
 fun interface TokenSource {
     /** Gets a token. */
@@ -55,6 +57,7 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
     }
 
     private var flight: Flight? = null
+    private val calls = CoroutineScope(SupervisorJob() + Dispatchers.IO.limitedParallelism(BLOCKED_CALLS_MAX + 1))
 
     /** Gets a token, or joins the call that is under way, unless that one may come from a cache and this one must not. */
     suspend fun get(forceRefresh: Boolean): CheckedToken {
@@ -62,15 +65,24 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
         try {
             return joined.result.await()
         } finally {
-            // It is cancelled when nobody waits any more.
-            synchronized(this) { if (--joined.waiting == 0) joined.result.cancel() }
+            synchronized(this) {
+                // Somebody gives it up: it may never answer, and nobody is joined to it any more.
+                if (joined.result.isActive && flight === joined) flight = null
+                // It is cancelled when nobody waits any more.
+                if (--joined.waiting == 0) joined.result.cancel()
+            }
         }
     }
+
+    /** The same, within this time. */
+    suspend fun get(forceRefresh: Boolean, timeout: Duration): CheckedToken =
+        withTimeoutOrNull(timeout) { get(forceRefresh) }
+            ?: throw TokenSourceException("the token source did not answer in time")
 
     private fun join(forceRefresh: Boolean): Flight {
         val running = flight?.takeIf { it.result.isActive }
         if (running != null && (running.bypasses || !forceRefresh)) return running
-        val call = CALLS.async(start = CoroutineStart.LAZY) {
+        val call = calls.async(start = CoroutineStart.LAZY) {
             joinAll(*listOfNotNull(running?.result).toTypedArray())
             call(forceRefresh)
         }
@@ -101,7 +113,8 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
     }
 
     companion object {
-        private val CALLS = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+        /** Calls of one source that may block a thread for ever: they must not fill the process with threads. */
+        private const val BLOCKED_CALLS_MAX = 4
         private val inUse = WeakHashMap<TokenSource, WeakReference<JoinedTokens>>()
 
         fun of(source: TokenSource): JoinedTokens =

@@ -18,7 +18,7 @@ class ReadmeTest {
             // An ellipsis stands for what is the reader's own.
             val whole = examples.map { it.groupValues[1] }.filterNot { "…" in it }.toList()
             assertTrue(whole.isNotEmpty(), page)
-            for (example in whole) assertContains(here, lines(example), page)
+            for (example in whole) assertContains(here, lines(example), message = page)
         }
     }
 
