@@ -638,4 +638,26 @@ mod tests {
             assert_eq!(take_all(&mut reader, &format!("{text}\r\nA0001 NO\r\n")), Ok(2), "{text}");
         }
     }
+
+    #[test]
+    fn a_status_of_pop3_is_a_word_of_its_own() {
+        for good in ["-ERR", "-ERR no", "-ERR[AUTH] no"] {
+            let reply = one(Protocol::Pop3, Awaited::Login, &format!("{good}\r\n"));
+            assert_eq!(reply, Ok(Some(Reply::Negative)), "{good}");
+        }
+        for bad in ["-ERRor", "-ERR\tno", "+OKAY", "+OK[a]"] {
+            let reply = one(Protocol::Pop3, Awaited::Login, &format!("{bad}\r\n"));
+            assert!(matches!(reply, Err(ReplyFault::Violation(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_capability_code_lists_capabilities() {
+        let listed = Capabilities::from_words("AUTH=XOAUTH2 SASL-IR");
+        assert_eq!(capability_code("[capability AUTH=XOAUTH2 SASL-IR] hi"), Ok(Some(listed)));
+        for none in ["[ALERT AUTH=XOAUTH2] hi", "[CAPABILITY]", "[CAPABILITY AUTH=XOAUTH2 hi", "hi"]
+        {
+            assert_eq!(capability_code(none), Ok(None), "{none}");
+        }
+    }
 }
