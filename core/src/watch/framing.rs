@@ -43,16 +43,20 @@ impl LongLines {
         };
         let (piece, rest) = input.split_at(end.saturating_add(1));
         *input = rest;
+        let (start, tail);
+        let mut line;
         if self.start.is_empty() {
-            return Some(show(Line::of(piece)));
+            line = Line::of(piece);
+        } else {
+            self.keep(piece);
+            start = core::mem::take(&mut self.start);
+            tail = core::mem::take(&mut self.tail);
+            line = Line::of(&start);
+            if !tail.is_empty() {
+                line.end = last(without_line_end(&tail));
+            }
         }
-        self.keep(piece);
-        let start = core::mem::take(&mut self.start);
-        let tail = core::mem::take(&mut self.tail);
-        let mut line = Line::of(&start);
-        if !tail.is_empty() {
-            line.end = last(without_line_end(&tail));
-        }
+        // Called in one place, so that it is made part of this loop.
         Some(show(line))
     }
 

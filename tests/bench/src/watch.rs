@@ -19,11 +19,14 @@ struct Load {
     skips: bool,
 }
 
+/// A way to look at a load.
+type Work = fn(&Load);
+
 /// A line for each load and each way to look at it, in GB/s.
 pub(crate) fn report() {
     eprintln!("Watch, in reads of 16 KiB, beside memcpy and a memchr scan for line ends");
     for load in loads() {
-        let works: [(&str, fn(&Load)); 3] = [("watch", watch), ("memcpy", copy), ("memchr", scan)];
+        let works: [(&str, Work); 3] = [("watch", watch), ("memcpy", copy), ("memchr", scan)];
         let mut speeds = works.map(|_| Vec::with_capacity(ROUNDS));
         for _ in 0..ROUNDS {
             for ((_, work), speeds) in works.iter().zip(&mut speeds) {
@@ -78,7 +81,7 @@ fn loads() -> [Load; 5] {
     ]
 }
 
-fn speed(load: &Load, work: fn(&Load)) -> f64 {
+fn speed(load: &Load, work: Work) -> f64 {
     let begun = cpu();
     work(load);
     load.octets.len() as f64 / (cpu() - begun).as_secs_f64() / 1e9

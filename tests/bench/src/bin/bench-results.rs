@@ -20,6 +20,9 @@ const CPU_OF_FLOOR_MOST: f64 = 1.5;
 const WATCH_OF_MEMCHR_LEAST: f64 = 0.5;
 const LITERALS_OF_MEMCPY_MOST: f64 = 0.05;
 
+/// The part of all cores that others may use when the benchmarks begin.
+const BUSY_MOST: f64 = 0.05;
+
 fn main() {
     let mut lines = Vec::new();
     for file in std::env::args().skip(1) {
@@ -112,7 +115,8 @@ impl Results {
             "# Results of the benchmarks\n\nWritten by `make bench`; how each figure is measured is in `README.md` beside \
              this file. Figures are medians, the\nspread is the greatest less the least run, as a part of the median.\n",
         );
-        page += &machine();
+        let busy = self.lines.iter().find(|line| line.is("machine", "busy"));
+        page += &machine(busy.map(|line| line.runs().median));
         page += &self.goals();
         page += &self.logins();
         page += &self.behaviours();
@@ -385,7 +389,8 @@ impl Results {
         let all = self.everybody();
         let mut page = String::from(
             "\n## Goals\n\nThose of issue 6. A peer keeps the line limits if its POP3 command line with the token has at most 255 \
-             octets, and so needs two\nround trips.\n\n| goal | who | figure | |\n|---|---|---|---|\n",
+             octets, and so needs two\nround trips. What \
+             makes the client of another library does that library's work too: its CPU is held against the peers only.\n\n| goal | who | figure | |\n|---|---|---|---|\n",
         );
         for who in all.iter().filter(|who| who.role == "mailbearer") {
             page += &self.goal_of_round_trips(&all, who);
@@ -417,24 +422,25 @@ impl Results {
         page
     }
 
+    /// Without a profile nothing is known before the server was asked: then it is the best peer that is to be reached.
     fn goal_of_round_trips(&self, all: &[Who], who: &Who) -> String {
         let Some(own) = self.find(who, "round_trips") else { return missing(who, "round trips") };
-        let wire = ROUND_TRIPS
-            .iter()
-            .find(|(protocol, _)| *protocol == who.protocol)
-            .map_or(1.0, |(_, least)| *least);
-        let rivals = all.iter().filter(|peer| peer.role == "peer" && peer.protocol == who.protocol);
-        let rivals = rivals.filter_map(|peer| Some((self.find(peer, "round_trips")?.median, peer)));
-        let best = rivals.filter(|(trips, _)| *trips >= wire).min_by(|a, b| a.0.total_cmp(&b.0));
+        let wire = ROUND_TRIPS.iter().find(|(protocol, _)| *protocol == who.protocol);
+        let wire = wire.map_or(f64::NAN, |(_, least)| *least);
+        let peers = all.iter().filter(|peer| peer.role == "peer" && peer.protocol == who.protocol);
+        let peers = peers.filter_map(|peer| Some((self.find(peer, "round_trips")?.median, peer)));
+        let best = peers.filter(|(trips, _)| *trips >= wire).min_by(|a, b| a.0.total_cmp(&b.0));
+        let most =
+            best.filter(|_| who.client.contains("no provider")).map_or(wire, |(trips, _)| trips);
         let best = best.map_or("no peer".to_owned(), |(trips, peer)| {
-            format!("best peer {trips:.0}, {}", peer.client)
+            format!("best peer {trips:.0}: {}", peer.client)
         });
         goal(
-            &format!("round trips, {}: {wire:.0}", who.protocol),
+            &format!("round trips, {}: {most:.0}", who.protocol),
             &named(who),
             &format!("{:.0} ({best})", own.median),
-            own.median <= wire,
-            &format!("{:.0}", own.median - wire),
+            own.median <= most,
+            &format!("{:.0}", own.median - most),
         )
     }
 
@@ -448,13 +454,16 @@ impl Results {
             self.group(all, who, "peer").into_iter().filter(|peer| peer.protocol == who.protocol);
         let peers = peers.filter_map(|peer| Some((self.net(all, peer, measure)?, peer)));
         let best = peers.min_by(|a, b| a.0.total_cmp(&b.0));
-        let mut page = goal(
-            "CPU, net: at most 1.5 x floor",
-            &named(who),
-            &format!("{times:.2}"),
-            times <= CPU_OF_FLOOR_MOST,
-            &format!("{:.2}", times - CPU_OF_FLOOR_MOST),
-        );
+        let mut page = String::new();
+        if !is_adapter(who) {
+            page += &goal(
+                "CPU, net: at most 1.5 x floor",
+                &named(who),
+                &format!("{times:.2}"),
+                times <= CPU_OF_FLOOR_MOST,
+                &format!("{:.2}", times - CPU_OF_FLOOR_MOST),
+            );
+        }
         if let Some((net, peer)) = best {
             page += &goal(
                 "CPU, net: below every peer",
@@ -466,6 +475,11 @@ impl Results {
         }
         page
     }
+}
+
+/// Whether it logs in the client of another library, as `mailbearer.imap (imaplib)` and `mailbearer/nodemailer` do.
+fn is_adapter(who: &Who) -> bool {
+    who.client.contains(['(', '/'])
 }
 
 fn named(who: &Who) -> String {
@@ -496,7 +510,7 @@ fn percent(number: Option<f64>) -> String {
 // ---- Machine -------------------------------------------------------------------------------------------------------
 
 /// What it was measured on, and with.
-fn machine() -> String {
+fn machine(busy: Option<f64>) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -518,12 +532,7 @@ fn machine() -> String {
             ),
         ),
         ("system", format!("Linux {}", read("/proc/sys/kernel/osrelease").trim())),
-        (
-            "load before, after",
-            std::env::var("BENCH_LOAD").unwrap_or_default()
-                + ", "
-                + first_three(&read("/proc/loadavg")),
-        ),
+        ("use by others, before", percent(busy.map(|share| share * 100.0))),
         ("command", std::env::var("BENCH_COMMAND").unwrap_or_else(|_| "make bench".to_owned())),
         (
             "mailbearer",
@@ -535,15 +544,15 @@ fn machine() -> String {
         ("Python", said("python3", &["--version"])),
         ("Node", said("node", &["--version"])),
     ];
-    let mut page = String::from("\n| | |\n|---|---|\n");
+    let mut page = String::new();
+    if busy.is_none_or(|share| share > BUSY_MOST) {
+        page += "\n**The machine did other work at the same time: times and ratios here say little.**\n";
+    }
+    page += "\n| | |\n|---|---|\n";
     for (name, value) in rows {
         let _ = writeln!(page, "| {name} | {value} |");
     }
     page
-}
-
-fn first_three(load: &str) -> &str {
-    load.match_indices(' ').nth(2).and_then(|(at, _)| load.get(..at)).unwrap_or_default()
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {
