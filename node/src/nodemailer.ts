@@ -20,6 +20,8 @@ import { type Source, sourceOf, type TokenSource } from "./tokens";
 
 /** What Nodemailer gives to a handler of `customAuth`. */
 export interface AuthContext {
+    /** What EHLO said, of the mechanisms that Nodemailer knows. */
+    authMethods?: readonly string[];
     sendCommand(command: string): Promise<{ response: string }>;
 }
 
@@ -86,6 +88,10 @@ async function logIn(context: AuthContext, settings: Settings, source: Source): 
 async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Failure | undefined> {
     const negotiation = new Negotiation({ ...settings.login, tls: "implicit" }, token);
     let step = negotiation.receive(Buffer.from("220 ready\r\n"));
+    if (step.next === "read" && offersXOAuth2(context, settings)) {
+        // Nodemailer has asked already: to ask again would cost a round trip.
+        step = negotiation.receive(Buffer.from("250-ready\r\n250 AUTH XOAUTH2\r\n"));
+    }
     for (;;) {
         switch (step.next) {
             case "done":
@@ -101,6 +107,11 @@ async function dialogue(context: AuthContext, settings: Settings, token: AccessT
             }
         }
     }
+}
+
+/** OAUTHBEARER is unknown to Nodemailer: where it may be preferred, the server is asked. */
+function offersXOAuth2(context: AuthContext, { login }: Settings): boolean {
+    return login.mechanisms?.[0] === "XOAUTH2" && context.authMethods?.includes("XOAUTH2") === true;
 }
 
 // ---- One connection, which a session keeps --------------------------------------------------------------------------
