@@ -965,8 +965,13 @@ fn orders_in_debug_output_show_no_token_and_no_more_than_they_must() {
 #[test]
 fn octets_that_come_when_something_is_due_do_not_hold_it_back() {
     let (mut world, ticket, plan) = World::online(Protocol::Imap);
-    world.now_ms = plan.wake_at_ms.expect("a time");
-    let plan = world.receive(ticket, "* 1 EXISTS\r\n");
+    let prepare_at_ms = plan.wake_at_ms.expect("a time");
+    // A client that is busy: the renewal waits for a quiet moment, and the token for it does not.
+    world.session.sent(ticket, b"a FETCH 1:9 FLAGS\r\n");
+    world.now_ms = prepare_at_ms - 1;
+    assert!(world.receive(ticket, "* 1 FETCH (FLAGS ())\r\n").actions.is_empty());
+    world.now_ms = prepare_at_ms;
+    let plan = world.receive(ticket, "* 2 FETCH (FLAGS ())\r\n");
     assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "{plan:?}");
 }
 
