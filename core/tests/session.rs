@@ -1261,3 +1261,20 @@ fn overlap_needs_a_second_connection() {
         assert_eq!(Session::new(config, 1).is_ok(), works, "{protocol} {connections:?}");
     }
 }
+
+#[test]
+fn the_lead_is_at_random_between_an_eighth_and_three_eighths_of_a_short_life() {
+    let leads_ms: Vec<u64> = (1..=40)
+        .map(|seed| {
+            let session = Session::new(config(Protocol::Imap), seed).expect("a configuration");
+            let mut world = World { session, now_ms: 1_000, tokens: 0 };
+            let plan = world.handle(Input::Start);
+            let plan = world.give(&plan, "first", Some(80_001));
+            let plan = world.accept(connect(&plan));
+            world.now_ms + 80_001 - plan.wake_at_ms.expect("a time")
+        })
+        .collect();
+    assert!(leads_ms.iter().all(|lead_ms| (10_000..=30_000).contains(lead_ms)), "{leads_ms:?}");
+    assert!(leads_ms.iter().any(|lead_ms| *lead_ms < 15_000), "{leads_ms:?}");
+    assert!(leads_ms.iter().any(|lead_ms| *lead_ms > 25_000), "{leads_ms:?}");
+}
