@@ -965,8 +965,13 @@ fn orders_in_debug_output_show_no_token_and_no_more_than_they_must() {
 #[test]
 fn octets_that_come_when_something_is_due_do_not_hold_it_back() {
     let (mut world, ticket, plan) = World::online(Protocol::Imap);
-    world.now_ms = plan.wake_at_ms.expect("a time");
-    let plan = world.receive(ticket, "* 1 EXISTS\r\n");
+    let prepare_at_ms = plan.wake_at_ms.expect("a time");
+    // A client that is busy: the renewal waits for a quiet moment, and the token for it does not.
+    world.session.sent(ticket, b"a FETCH 1:9 FLAGS\r\n");
+    world.now_ms = prepare_at_ms - 1;
+    assert!(world.receive(ticket, "* 1 FETCH (FLAGS ())\r\n").actions.is_empty());
+    world.now_ms = prepare_at_ms;
+    let plan = world.receive(ticket, "* 2 FETCH (FLAGS ())\r\n");
     assert!(matches!(plan.actions[..], [Action::FetchToken { .. }]), "{plan:?}");
 }
 
@@ -1255,4 +1260,21 @@ fn overlap_needs_a_second_connection() {
         config.limits.connections = connections;
         assert_eq!(Session::new(config, 1).is_ok(), works, "{protocol} {connections:?}");
     }
+}
+
+#[test]
+fn the_lead_is_at_random_between_an_eighth_and_three_eighths_of_a_short_life() {
+    let leads_ms: Vec<u64> = (1..=40)
+        .map(|seed| {
+            let session = Session::new(config(Protocol::Imap), seed).expect("a configuration");
+            let mut world = World { session, now_ms: 1_000, tokens: 0 };
+            let plan = world.handle(Input::Start);
+            let plan = world.give(&plan, "first", Some(80_001));
+            let plan = world.accept(connect(&plan));
+            world.now_ms + 80_001 - plan.wake_at_ms.expect("a time")
+        })
+        .collect();
+    assert!(leads_ms.iter().all(|lead_ms| (10_000..=30_000).contains(lead_ms)), "{leads_ms:?}");
+    assert!(leads_ms.iter().any(|lead_ms| *lead_ms < 15_000), "{leads_ms:?}");
+    assert!(leads_ms.iter().any(|lead_ms| *lead_ms > 25_000), "{leads_ms:?}");
 }
