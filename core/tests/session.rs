@@ -990,6 +990,24 @@ fn the_status_names_the_next_attempt_only_while_it_waits() {
 }
 
 #[test]
+fn a_wait_is_said_to_be_for_a_failure_or_for_the_rate() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let ticket = connect(&plan);
+    let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    assert_eq!(plan.wake_reason, Some(WakeReason::BackOff), "the token is there still: {plan:?}");
+
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let mut plan = world.token(&plan);
+    while plan.actions.iter().any(|action| matches!(action, Action::Connect { .. })) {
+        plan = world.handle(Input::Woke);
+    }
+    assert_eq!(plan.wake_reason, Some(WakeReason::Rate), "{plan:?}");
+}
+
+#[test]
 fn a_minute_late_is_late_and_a_millisecond_more_is_sleep() {
     for (late_ms, slept) in [(60_000, false), (60_001, true)] {
         let (mut world, _, plan) = World::online(Protocol::Imap);
