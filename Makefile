@@ -179,13 +179,15 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/bench/peers/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path tests/bench/peers/Cargo.toml --target-dir target --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features -p mailbearer
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
 	$(TOOLS)/bin/cargo-deny --locked --manifest-path tests/bench/peers/Cargo.toml check licenses sources
 	@echo "NOT CHECKED HERE: security advisories (cargo deny check advisories), whose database this network does not reach"
 	$(SAY) "Python: format, lints, types"
-	$(VENV)/bin/ruff format --check --config python/pyproject.toml python tests/servers tests/bench
-	$(VENV)/bin/ruff check --config python/pyproject.toml python tests/servers tests/bench
+	$(VENV)/bin/ruff format --check --config python/pyproject.toml python core/tests tests
+	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
 	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer

@@ -58,6 +58,14 @@ impl World {
         self.handle(Input::Token { request: request(plan), token, expires_in_ms })
     }
 
+    /// A session that has a token, and has ordered a connection.
+    fn connecting(config: SessionConfig) -> (Self, u64) {
+        let mut world = Self::new(config);
+        let plan = world.handle(Input::Start);
+        let plan = world.token(&plan);
+        (world, connect(&plan))
+    }
+
     /// From an order for a token to online.
     fn log_in(&mut self, plan: &Plan) -> (u64, Plan) {
         let plan = self.token(plan);
@@ -492,10 +500,7 @@ fn a_connection_that_does_not_open_meets_its_deadline() {
 
 #[test]
 fn a_configuration_that_cannot_work_gives_up_and_start_goes_on() {
-    let mut world = World::new(config(Protocol::Imap));
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
+    let (mut world, ticket) = World::connecting(config(Protocol::Imap));
     let plan =
         world.handle(Input::Ended { ticket, last_line: None, cause: Some(Cause::TlsFailed) });
     assert!(matches!(plan.actions[..], [Action::GiveUp(_)]), "{plan:?}");
@@ -635,10 +640,7 @@ fn stop_closes_what_is_open_and_start_goes_on() {
 
 #[test]
 fn pop3_tells_which_deletions_were_lost() {
-    let mut world = World::new(config(Protocol::Pop3));
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
+    let (mut world, ticket) = World::connecting(config(Protocol::Pop3));
     let _ = world.handle(Input::Connected { ticket });
     let _ = world.receive(ticket, "+OK Gpop ready\r\n");
     let _ = world.receive(ticket, "+OK Welcome.\r\n");
@@ -768,10 +770,8 @@ fn the_host_tells_how_its_own_login_was_refused() {
         ("A1 NO client aborted the login", Cause::Cancelled, Advice::Reconnect),
         ("A1 NO [UNAVAILABLE] later", Cause::Unavailable, Advice::BackOff),
     ] {
-        let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
-        let plan = world.handle(Input::Start);
-        let plan = world.token(&plan);
-        let ticket = connect(&plan);
+        let (mut world, ticket) =
+            World::connecting(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
         let _ = world.handle(Input::Connected { ticket });
         assert_eq!(world.session.phase(), SessionPhase::LoggingIn);
         let plan = world.handle(Input::Refused { ticket, reply: reply.into() });
@@ -791,10 +791,8 @@ fn the_host_tells_how_its_own_login_was_refused() {
 #[test]
 fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
     let line = "* BYE [UNAVAILABLE] Session invalidated - AccessTokenExpired";
-    let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
+    let (mut world, ticket) =
+        World::connecting(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
     let _ = world.handle(Input::Connected { ticket });
     let _ = world.handle(Input::Ended { ticket, last_line: Some(line.into()), cause: None });
     let failure = world.session.status().last_failure.expect("a failure");
@@ -817,10 +815,7 @@ fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
 #[test]
 fn a_login_that_the_server_cuts_is_told_by_its_state_or_by_the_host() {
     let cut = |greeted: bool, cause| {
-        let mut world = World::new(config(Protocol::Imap));
-        let plan = world.handle(Input::Start);
-        let plan = world.token(&plan);
-        let ticket = connect(&plan);
+        let (mut world, ticket) = World::connecting(config(Protocol::Imap));
         if greeted {
             let _ = world.handle(Input::Connected { ticket });
             let _ = world.receive(ticket, "* OK Gimap ready\r\n");
@@ -839,10 +834,7 @@ fn a_login_that_the_server_cuts_is_told_by_its_state_or_by_the_host() {
 
 #[test]
 fn an_ending_behind_the_login_is_seen_at_once() {
-    let mut world = World::new(config(Protocol::Imap));
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
+    let (mut world, ticket) = World::connecting(config(Protocol::Imap));
     let _ = world.handle(Input::Connected { ticket });
     let _ = world.receive(ticket, "* OK Gimap ready\r\n");
     let plan = world.receive(ticket, "A0001 OK in\r\n* BYE Server is shutting down\r\n");
@@ -916,10 +908,7 @@ fn the_end_of_a_session_teaches_whether_it_lives_as_long_as_its_token() {
 
 #[test]
 fn a_server_that_locks_out_and_blames_the_credentials_is_given_time() {
-    let mut world = World::new(config(Protocol::Smtp));
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
+    let (mut world, ticket) = World::connecting(config(Protocol::Smtp));
     let _ = world.handle(Input::Connected { ticket });
     let _ = world.receive(ticket, "220 hi\r\n");
     let _ = world.receive(ticket, "250-hi\r\n250 AUTH XOAUTH2\r\n");
@@ -991,10 +980,7 @@ fn the_status_names_the_next_attempt_only_while_it_waits() {
 
 #[test]
 fn a_wait_is_said_to_be_for_a_failure_or_for_the_rate() {
-    let mut world = World::new(config(Protocol::Imap));
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
+    let (mut world, ticket) = World::connecting(config(Protocol::Imap));
     let plan = world.handle(Input::Ended { ticket, last_line: None, cause: None });
     assert_eq!(plan.wake_reason, Some(WakeReason::BackOff), "the token is there still: {plan:?}");
 
@@ -1057,13 +1043,10 @@ fn each_failure_of_a_token_comes_with_its_advice() {
 
 #[test]
 fn a_failure_of_another_cause_that_advises_a_fresh_token_gets_one() {
-    let mut world = World::new(SessionConfig::new(NegotiationConfig::new(
+    let (mut world, ticket) = World::connecting(SessionConfig::new(NegotiationConfig::new(
         Endpoint::new(Protocol::Imap, Tls::Implicit, "mail.example.test"),
         Identity::new("user@example.test"),
     )));
-    let plan = world.handle(Input::Start);
-    let plan = world.token(&plan);
-    let ticket = connect(&plan);
     let _ = world.handle(Input::Connected { ticket });
     let _ = world.receive(ticket, "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi\r\n");
     let _ = world.receive(ticket, "+ \r\n");
@@ -1144,10 +1127,7 @@ fn of_two_overlapping_sessions_each_ends_by_itself() {
 #[test]
 fn a_goodbye_is_no_failure_whatever_the_host_adds() {
     let login = |protocol| {
-        let mut world = World::new(config(protocol));
-        let plan = world.handle(Input::Start);
-        let plan = world.token(&plan);
-        let ticket = connect(&plan);
+        let (mut world, ticket) = World::connecting(config(protocol));
         let _ = world.handle(Input::Connected { ticket });
         let _ = world.receive(ticket, "+OK Gpop ready\r\n");
         let _ = world.receive(ticket, "+OK Welcome.\r\n");

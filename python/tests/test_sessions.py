@@ -792,7 +792,15 @@ def test_a_policy_that_cannot_work_is_an_error_at_once(name: str, value: object)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("snapshot", "str"), ("policy", 5), ("on_event", 5), ("trace", print), ("port", "993"), ("ssl_context", 1)],
+    [
+        ("snapshot", "str"),
+        ("policy", 0),
+        ("policy", 5),
+        ("on_event", 5),
+        ("trace", print),
+        ("port", "993"),
+        ("ssl_context", 1),
+    ],
 )
 def test_a_setting_of_a_wrong_type_is_named(server: Server, name: str, value: object) -> None:
     for sessions in (mailbearer.sessions, mailbearer.aio.sessions):

@@ -135,7 +135,6 @@ class Bench:
                     measure=measure,
                     says=one_line(answer["says"], server.token),
                     auths=sum(one["auths"] for one in seen),
-                    round_trips=sum(one["flights"] for one in seen),
                     ms=round(answer["ms"], 1),
                 )
 

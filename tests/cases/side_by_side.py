@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints what the runners of all languages said, side by side; status 1 where two of them differ.
 
-    side_by_side.py DIR     a file for each language, `rust.txt`, with what its runner printed
+side_by_side.py DIR     a file for each language, `rust.txt`, with what its runner printed
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def main() -> int:
     kinds = sorted({kind for of_language in counts.values() for kind in of_language})
     print("".join(f"{word:>12}" for word in ["", *counts]))
     for kind in kinds:
-        print("".join(f"{word:>12}" for word in [kind, *(of_language.get(kind, "-") for of_language in counts.values())]))
+        row = [kind, *(of_language.get(kind, "-") for of_language in counts.values())]
+        print("".join(f"{word:>12}" for word in row))
     differing = [kind for kind in kinds if len({of_language.get(kind) for of_language in counts.values()}) > 1]
     for kind in differing:
         print(f"DIFFERENT {kind}: not all languages have the same count")

@@ -62,7 +62,7 @@ class Record:
     octets: int = 0
 
 
-class Line:
+class Connection:
     """The server's end of one connection."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, record: Record) -> None:
@@ -213,32 +213,32 @@ WORDS = {
 class Dialogue:
     """A server up to the place where it becomes hostile."""
 
-    def __init__(self, line: Line, words: Words, starttls: bool) -> None:
-        self.line = line
+    def __init__(self, connection: Connection, words: Words, starttls: bool) -> None:
+        self.connection = connection
         self.words = words
         self._starttls = starttls
 
     def say(self, data: bytes) -> None:
-        self.line.say(data.replace(b"%", self.line.tag))
+        self.connection.say(data.replace(b"%", self.connection.tag))
 
     def to_first_question(self) -> None:
         """Go on to the first question about capabilities."""
         self.say(self.words.greeting)
-        self.line.hear()
+        self.connection.hear()
 
     def to_starttls(self) -> None:
         """Go on to the place where STARTTLS was taken."""
         self.to_first_question()
         self.say(self.words.starttls_offered)
-        self.line.hear()
+        self.connection.hear()
         self.say(self.words.starttls_begins)
 
     def to_capabilities(self) -> None:
         """Go on to the question about capabilities inside of TLS."""
         if self._starttls:
             self.to_starttls()
-            self.line.start_tls()
-            self.line.hear()
+            self.connection.start_tls()
+            self.connection.hear()
         else:
             self.to_first_question()
 
@@ -246,12 +246,12 @@ class Dialogue:
         """Go on to the place where the token was sent."""
         self.to_capabilities()
         self.say(self.words.capabilities)
-        command = self.line.hear()
-        if len(command.split()) < (4 if self.line.tag != b"AUTH" else 3):
+        command = self.connection.hear()
+        if len(command.split()) < (4 if self.connection.tag != b"AUTH" else 3):
             self.say(self.words.challenge + b"\r\n")
-            tag = self.line.tag
-            self.line.hear()
-            self.line.tag = tag
+            tag = self.connection.tag
+            self.connection.hear()
+            self.connection.tag = tag
 
 
 Attack = Callable[[Dialogue], None]
@@ -280,28 +280,28 @@ def attack(
 
 @attack("deadline", "timed_out", plain=True, protocols=("imap",))
 def silence_in_place_of_tls(one: Dialogue) -> None:
-    one.line.wait_for_the_end()
+    one.connection.wait_for_the_end()
 
 
 @attack("deadline", "timed_out", plain=True, protocols=("imap",))
 def slow_tls(one: Dialogue) -> None:
     # The head of a record of 16 KiB, which holds a ServerHello.
-    one.line.drip(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03", b"\x00")
+    one.connection.drip(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03", b"\x00")
 
 
 @attack("limit", "tls_failed", plain=True, protocols=("imap",))
 def garbage_in_place_of_tls(one: Dialogue) -> None:
-    one.line.flood(garbage())
+    one.connection.flood(garbage())
 
 
 @attack("server", "tls_failed", plain=True, protocols=("imap",))
 def close_in_place_of_tls(one: Dialogue) -> None:
-    one.line.say_goodbye()
+    one.connection.say_goodbye()
 
 
 @attack("deadline", "timed_out")
 def silence(one: Dialogue) -> None:
-    one.line.wait_for_the_end()
+    one.connection.wait_for_the_end()
 
 
 # ---- The greeting ----------------------------------------------------------------------------------------------------
@@ -309,46 +309,46 @@ def silence(one: Dialogue) -> None:
 
 @attack("deadline", "timed_out", tls=("implicit", "starttls"))
 def slow_greeting(one: Dialogue) -> None:
-    one.line.drip(one.words.greeting_begins, one.words.greeting_goes_on)
+    one.connection.drip(one.words.greeting_begins, one.words.greeting_goes_on)
 
 
 @attack("limit", "limit_exceeded", tls=("implicit", "starttls"))
 def endless_line(one: Dialogue) -> None:
     one.say(one.words.greeting_begins)
-    one.line.flood(b"x")
+    one.connection.flood(b"x")
 
 
 @attack("limit", "protocol_violation")
 def endless_empty_lines(one: Dialogue) -> None:
-    one.line.flood(b"\r\n")
+    one.connection.flood(b"\r\n")
 
 
 @attack("limit", "protocol_violation", tls=("implicit", "starttls"))
 def garbage_as_greeting(one: Dialogue) -> None:
-    one.line.flood(garbage())
+    one.connection.flood(garbage())
 
 
 @attack("limit", "protocol_violation")
 def nuls(one: Dialogue) -> None:
-    one.line.flood(b"\0")
+    one.connection.flood(b"\0")
 
 
 @attack("limit", "protocol_violation")
 def nul_in_greeting(one: Dialogue) -> None:
     one.say(one.words.greeting.replace(b"ready", b"re\0ady"))
-    one.line.wait_for_the_end()
+    one.connection.wait_for_the_end()
 
 
 @attack("server", "connection_lost")
 def half_a_greeting(one: Dialogue) -> None:
     one.say(one.words.greeting[:-4])
-    one.line.say_goodbye()
+    one.connection.say_goodbye()
 
 
 @attack("server", "connection_lost")
 def reset_in_greeting(one: Dialogue) -> None:
     one.say(one.words.greeting[:-4])
-    one.line.reset()
+    one.connection.reset()
 
 
 # ---- The capabilities ------------------------------------------------------------------------------------------------
@@ -358,40 +358,40 @@ def reset_in_greeting(one: Dialogue) -> None:
 def endless_capability_line(one: Dialogue) -> None:
     one.to_first_question()
     one.say(one.words.capabilities_begin)
-    one.line.flood(b" X-CAPABILITY")
+    one.connection.flood(b" X-CAPABILITY")
 
 
 @attack("limit", "limit_exceeded", tls=("implicit", "starttls"))
 def endless_capabilities(one: Dialogue) -> None:
     one.to_first_question()
     one.say(one.words.capabilities_begin + b"\r\n")
-    one.line.flood(one.words.capability)
+    one.connection.flood(one.words.capability)
 
 
 @attack("deadline", "timed_out")
 def slow_capabilities(one: Dialogue) -> None:
     one.to_first_question()
-    one.line.drip(one.words.capabilities_begin + b"\r\n", one.words.capability)
+    one.connection.drip(one.words.capabilities_begin + b"\r\n", one.words.capability)
 
 
 @attack("limit", "limit_exceeded", protocols=("imap",), tls=("implicit", "starttls"))
 def huge_literal(one: Dialogue) -> None:
     one.to_first_question()
     one.say(b"* CAPABILITY {2147483647}\r\n")
-    one.line.flood(b"x")
+    one.connection.flood(b"x")
 
 
 @attack("limit", "protocol_violation", protocols=("imap",))
 def literal_beyond_any_integer(one: Dialogue) -> None:
     one.to_first_question()
     one.say(b"* LIST () {340282366920938463463374607431768211456}\r\n")
-    one.line.flood(b"x")
+    one.connection.flood(b"x")
 
 
 @attack("limit", "limit_exceeded", protocols=("imap",))
 def endless_literals(one: Dialogue) -> None:
     one.to_first_question()
-    one.line.flood(b"* LIST () {1000}\r\n" + b"x" * 1000 + b"\r\n")
+    one.connection.flood(b"* LIST () {1000}\r\n" + b"x" * 1000 + b"\r\n")
 
 
 # ---- STARTTLS --------------------------------------------------------------------------------------------------------
@@ -401,21 +401,21 @@ def endless_literals(one: Dialogue) -> None:
 def flood_behind_starttls(one: Dialogue) -> None:
     one.to_first_question()
     one.say(one.words.starttls_offered)
-    one.line.hear()
+    one.connection.hear()
     one.say(one.words.starttls_begins + one.words.capabilities)
-    one.line.flood(one.words.capability)
+    one.connection.flood(one.words.capability)
 
 
 @attack("deadline", "timed_out", tls=("starttls",))
 def silence_behind_starttls(one: Dialogue) -> None:
     one.to_starttls()
-    one.line.wait_for_the_end()
+    one.connection.wait_for_the_end()
 
 
 @attack("server", "tls_failed", tls=("starttls",))
 def close_behind_starttls(one: Dialogue) -> None:
     one.to_starttls()
-    one.line.say_goodbye()
+    one.connection.say_goodbye()
 
 
 # ---- The login -------------------------------------------------------------------------------------------------------
@@ -425,13 +425,13 @@ def close_behind_starttls(one: Dialogue) -> None:
 def endless_challenge(one: Dialogue) -> None:
     one.to_token()
     one.say(one.words.challenge)
-    one.line.flood(b"QUJD")
+    one.connection.flood(b"QUJD")
 
 
 @attack("limit", "protocol_violation")
 def endless_challenges(one: Dialogue) -> None:
     one.to_token()
-    one.line.flood(one.words.challenge + CHALLENGE + b"\r\n")
+    one.connection.flood(one.words.challenge + CHALLENGE + b"\r\n")
 
 
 @attack("limit", "protocol_violation")
@@ -439,44 +439,44 @@ def challenge_after_challenge(one: Dialogue) -> None:
     one.to_token()
     while True:
         one.say(one.words.challenge + CHALLENGE + b"\r\n")
-        one.line.hear()
+        one.connection.hear()
 
 
 @attack("limit", "protocol_violation", "limit_exceeded")
 def endless_untagged(one: Dialogue) -> None:
     one.to_token()
-    one.line.flood(one.words.untagged)
+    one.connection.flood(one.words.untagged)
 
 
 @attack("deadline", "timed_out", tls=("implicit", "starttls"))
 def slow_verdict(one: Dialogue) -> None:
     one.to_token()
-    one.line.drip(one.words.refused.replace(b"%", one.line.tag), b"x")
+    one.connection.drip(one.words.refused.replace(b"%", one.connection.tag), b"x")
 
 
 @attack("limit", "limit_exceeded")
 def endless_verdict(one: Dialogue) -> None:
     one.to_token()
     one.say(one.words.refused)
-    one.line.flood(b"no ")
+    one.connection.flood(b"no ")
 
 
 @attack("deadline", "timed_out")
 def silence_behind_token(one: Dialogue) -> None:
     one.to_token()
-    one.line.wait_for_the_end()
+    one.connection.wait_for_the_end()
 
 
 @attack("limit", "protocol_violation")
 def garbage_behind_token(one: Dialogue) -> None:
     one.to_token()
-    one.line.flood(garbage())
+    one.connection.flood(garbage())
 
 
 @attack("server", "connection_lost")
 def reset_behind_token(one: Dialogue) -> None:
     one.to_token()
-    one.line.reset()
+    one.connection.reset()
 
 
 # ---- After the login -------------------------------------------------------------------------------------------------
@@ -486,14 +486,14 @@ def reset_behind_token(one: Dialogue) -> None:
 def flood_of_lines(one: Dialogue) -> None:
     one.to_token()
     one.say(one.words.logged_in)
-    one.line.flood(one.words.later)
+    one.connection.flood(one.words.later)
 
 
 @attack("login")
 def flood_without_line_end(one: Dialogue) -> None:
     one.to_token()
     one.say(one.words.logged_in)
-    one.line.flood(b"x")
+    one.connection.flood(b"x")
 
 
 def garbage() -> bytes:
@@ -576,14 +576,14 @@ class Hostile:
         with self._lock:
             record.connections += 1
             record.open += 1
-        line = Line(sock, self._context, record)
+        connection = Connection(sock, self._context, record)
         # However it ends, the client has gone, or the attack is over.
         with contextlib.suppress(OSError, ValueError):
             if not port.plain:
-                line.start_tls()
-            port.attack(Dialogue(line, WORDS[port.protocol], port.tls == "starttls"))
-            line.wait_for_the_end()
-        line.close()
+                connection.start_tls()
+            port.attack(Dialogue(connection, WORDS[port.protocol], port.tls == "starttls"))
+            connection.wait_for_the_end()
+        connection.close()
         with self._lock:
             record.open -= 1
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 from ._core import Action, Aftermath, Plan, Verdict, verdict_of_host
 from .clock import now_ms
 from .errors import Error, GaveUp, LoginFailed, NeedsUser
-from .settings import Settings
+from .policy import SessionPolicy
+from .settings import LoginOptions, MailProtocol, Settings, resolve
 from .tokens import Source
 
 _log = logging.getLogger("mailbearer")
@@ -60,6 +61,42 @@ OnEvent: TypeAlias = Callable[[SessionEvent], None]
 """Called with each event, in any thread. It must not block: the session waits for it."""
 
 
+class SessionOptions(LoginOptions, total=False):
+    """The keyword arguments of :func:`mailbearer.sessions`."""
+
+    policy: SessionPolicy | None
+    snapshot: bytes | None
+    on_event: OnEvent | None
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """What a session is told, gathered from arguments and profile, but for its token."""
+
+    login: Settings
+    policy: SessionPolicy
+    snapshot: bytes | None
+    on_event: OnEvent | None
+
+    @classmethod
+    def of(cls, protocol: MailProtocol, user: str, options: SessionOptions) -> SessionSettings:
+        """Check all of them, before any I/O."""
+        login: dict[str, Any] = dict(options)
+        policy = login.pop("policy", None)
+        policy = SessionPolicy() if policy is None else policy
+        snapshot = login.pop("snapshot", None)
+        on_event = login.pop("on_event", None)
+        if unknown := login.keys() - LoginOptions.__annotations__.keys():
+            raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
+        if not isinstance(policy, SessionPolicy):
+            raise TypeError(f"policy must be a SessionPolicy, not {type(policy).__name__}")
+        if snapshot is not None and not isinstance(snapshot, bytes):
+            raise TypeError(f"snapshot must be bytes, not {type(snapshot).__name__}")
+        if on_event is not None and not callable(on_event):
+            raise TypeError(f"on_event must be a function, not {type(on_event).__name__}")
+        return cls(resolve(protocol, user, **login), policy, snapshot, on_event)
+
+
 class Watched:
     """A connection that a session gave out. What both kinds of it know."""
 
@@ -96,18 +133,16 @@ class Attempt:
 class Driver:
     """Carries out the orders of a :class:`~mailbearer.Session`. The subclasses add sockets, threads or tasks."""
 
-    def __init__(
-        self, settings: Settings, source: Source, policy: Any, snapshot: bytes | None, on_event: OnEvent | None
-    ) -> None:
+    def __init__(self, settings: SessionSettings, source: Source) -> None:
         seed = secrets.randbits(64)
-        self.session = settings.session(policy, seed=seed, now_ms=now_ms(), snapshot=snapshot)
-        self.settings = settings
+        self.settings = settings.login
+        self.session = self.settings.session(settings.policy, seed=seed, now_ms=now_ms(), snapshot=settings.snapshot)
         self.source = source
         self.wake_at_ms: int | None = None
         self.failure: LoginFailed | None = None
         self.is_running = False
         self.is_closed = False
-        self._on_event = on_event
+        self._on_event = settings.on_event
         self._attempts: dict[int, Attempt] = {}
         self._online: dict[int, Watched] = {}
         self._let_go: list[int] = []

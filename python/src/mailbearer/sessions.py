@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
@@ -23,10 +22,9 @@ from . import clients, tokens
 from ._core import Action, Verdict, verdict_of_host
 from .clock import Sleep, now_ms
 from .connection import READ_OCTETS, Connection, Link, SocketShell, hang_up
-from .driver import Attempt, Driver, OnEvent, Watched
+from .driver import Attempt, Driver, SessionOptions, SessionSettings, Watched
 from .errors import ConfigError, Error, LoginFailed, Misuse, SessionEnded
-from .policy import SessionPolicy
-from .settings import LoginOptions, MailProtocol, Settings, resolve
+from .settings import MailProtocol, Settings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -46,41 +44,6 @@ _GOODBYE_SECONDS = 5.0
 
 # How long the last words of a server are waited for that takes nothing any more.
 _LAST_WORDS_SECONDS = 0.5
-
-
-class SessionOptions(LoginOptions, total=False):
-    """The keyword arguments of :func:`sessions`."""
-
-    policy: SessionPolicy | None
-    snapshot: bytes | None
-    on_event: OnEvent | None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the arguments of :func:`sessions` ask for."""
-
-    settings: Settings
-    policy: SessionPolicy
-    snapshot: bytes | None
-    on_event: OnEvent | None
-
-    @classmethod
-    def of(cls, function: str, protocol: MailProtocol, user: str, options: SessionOptions) -> Asked:
-        """Check all of them, before any I/O."""
-        login: dict[str, Any] = dict(options)
-        policy = login.pop("policy", None) or SessionPolicy()
-        snapshot = login.pop("snapshot", None)
-        on_event = login.pop("on_event", None)
-        for name in login.keys() - LoginOptions.__annotations__.keys():
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
-        if not isinstance(policy, SessionPolicy):
-            raise TypeError(f"policy must be a SessionPolicy, not {type(policy).__name__}")
-        if snapshot is not None and not isinstance(snapshot, bytes):
-            raise TypeError(f"snapshot must be bytes, not {type(snapshot).__name__}")
-        if on_event is not None and not callable(on_event):
-            raise TypeError(f"on_event must be a function, not {type(on_event).__name__}")
-        return cls(resolve(protocol, user, **login), policy, snapshot, on_event)
 
 
 @overload
@@ -166,15 +129,15 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
-    asked = Asked.of("sessions", protocol, user, options)
-    source = tokens.source(token, user=user, scopes=asked.settings.scopes)
+    settings = SessionSettings.of(protocol, user, options)
+    source = tokens.source(token, user=user, scopes=settings.login.scopes)
     if isinstance(source, tokens.AwaitedToken):
         raise ConfigError("token is an async function: use mailbearer.aio.sessions, or give a plain function")
     names = _CLIENTS[protocol]
     if client is not None and client not in names:
         raise ConfigError(f"client is none of the known values for {protocol}: {', '.join(names)}")
     make = names[client] if client is not None else next(iter(names.values()))
-    return Sessions(_BlockingDriver(asked.settings, source, asked.policy, asked.snapshot, asked.on_event, make))
+    return Sessions(_BlockingDriver(settings, source, make))
 
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Any]]] = {
@@ -514,16 +477,8 @@ class _BlockingAttempt(Attempt):
 class _BlockingDriver(Driver):
     """One thread keeps the time; each attempt has a thread while it lasts. The machine is told things in turn."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        source: tokens.Source,
-        policy: SessionPolicy,
-        snapshot: bytes | None,
-        on_event: OnEvent | None,
-        make: Callable[[Connection], Any],
-    ) -> None:
-        super().__init__(settings, source, policy, snapshot, on_event)
+    def __init__(self, settings: SessionSettings, source: tokens.Source, make: Callable[[Connection], Any]) -> None:
+        super().__init__(settings, source)
         self._make = make
         self._changed = threading.Condition(threading.RLock())
         self._ready: deque[SessionConnection[Any]] = deque()

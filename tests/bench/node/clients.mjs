@@ -103,22 +103,14 @@ function floor(connect) {
 
 // ---- mailbearer -----------------------------------------------------------------------------------------------------
 
-function settings({ host, port, user, token, secureContext }) {
-    return { host, port, user, token, provider: PROVIDER, tlsOptions: { secureContext } };
+function settings({ host, port, user, token, secureContext }, provider = PROVIDER) {
+    return { host, port, user, token, tlsOptions: { secureContext }, ...(provider === null ? {} : { provider }) };
 }
 
-function ours(protocol) {
+function ours(protocol, provider = PROVIDER) {
     return async (at) => {
         const { connect } = await load("mailbearer");
-        const { socket } = await connect({ protocol, ...settings(at) });
-        return { close: () => destroyed(socket) };
-    };
-}
-
-function oursWithoutProvider(protocol) {
-    return async (at) => {
-        const { connect } = await load("mailbearer");
-        const { socket } = await connect({ protocol, ...settings(at), provider: undefined });
+        const { socket } = await connect({ protocol, ...settings(at, provider) });
         return { close: () => destroyed(socket) };
     };
 }
@@ -218,14 +210,14 @@ export const CLIENTS = [
         protocol: "imap",
         role: "mailbearer",
         source: "mailbearer",
-        login: oursWithoutProvider("imap"),
+        login: ours("imap", null),
     },
     {
         name: "mailbearer connect, no provider",
         protocol: "pop3",
         role: "mailbearer",
         source: "mailbearer",
-        login: oursWithoutProvider("pop3"),
+        login: ours("pop3", null),
     },
     {
         name: "mailbearer/imapflow connect",
@@ -240,7 +232,6 @@ export const CLIENTS = [
         protocol: "imap",
         role: "mailbearer",
         source: "mailbearer",
-
         login: oursImapFlowSession,
     },
     {

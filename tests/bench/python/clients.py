@@ -127,25 +127,15 @@ def _asyncio_floor(name: str) -> Callable[[At], Awaitable[LoggedIn]]:
 _PROVIDER = "gmail"
 
 
-def _settings(at: At) -> dict[str, Any]:
-    return {"host": at.host, "port": at.port, "provider": _PROVIDER, "ssl_context": at.context}
+def _settings(at: At, provider: str | None = _PROVIDER) -> dict[str, Any]:
+    return {"host": at.host, "port": at.port, "provider": provider, "ssl_context": at.context}
 
 
-def _connect(protocol: Any) -> Callable[[At], LoggedIn]:
+def _connect(protocol: Any, provider: str | None = _PROVIDER) -> Callable[[At], LoggedIn]:
     def login(at: At) -> LoggedIn:
         import mailbearer
 
-        connection = mailbearer.connect(protocol, at.user, at.token, **_settings(at))
-        return LoggedIn(connection.close)
-
-    return login
-
-
-def _connect_unknown(protocol: Any) -> Callable[[At], LoggedIn]:
-    def login(at: At) -> LoggedIn:
-        import mailbearer
-
-        connection = mailbearer.connect(protocol, at.user, at.token, host=at.host, port=at.port, ssl_context=at.context)
+        connection = mailbearer.connect(protocol, at.user, at.token, **_settings(at, provider))
         return LoggedIn(connection.close)
 
     return login
@@ -321,7 +311,7 @@ CLIENTS = [
     ),
     *_clients("mailbearer.connect", _OURS, _OURS, imap=_connect("imap"), pop3=_connect("pop3"), smtp=_connect("smtp")),
     *_clients(
-        "mailbearer.connect, no provider", _OURS, _OURS, imap=_connect_unknown("imap"), pop3=_connect_unknown("pop3")
+        "mailbearer.connect, no provider", _OURS, _OURS, imap=_connect("imap", None), pop3=_connect("pop3", None)
     ),
     *_clients("mailbearer.imap (imaplib)", _OURS, _OURS, asks=True, imap=_mailbearer_imap),
     *_clients("mailbearer.pop3 (poplib)", _OURS, _OURS, asks=True, pop3=_mailbearer_pop3),

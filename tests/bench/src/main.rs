@@ -8,6 +8,7 @@ mod watch;
 use std::thread;
 use std::time::Duration;
 
+use mailbearer_bench::said;
 use serde_json::json;
 
 /// How long is looked at what others do.
@@ -18,7 +19,12 @@ fn main() {
     thread::sleep(LOOK);
     let (busy, all) = ticks();
     let share = (busy - busy_before) / (all - all_before);
-    println!("{}", json!({ "part": "machine", "measure": "busy", "runs": [share] }));
+    let facts = json!({
+        "part": "machine", "measure": "busy", "runs": [share],
+        "date": said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        "commit": said("git", &["describe", "--always", "--dirty"]),
+    });
+    println!("{facts}");
     heap::report();
     watch::report();
 }

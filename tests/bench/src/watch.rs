@@ -1,10 +1,9 @@
 //! Speed of the watch on what servers send, in reads of 16 KiB, beside memcpy and a memchr scan for line ends.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use mailbearer::{Protocol, Watch};
-use rustix::time::{ClockId, clock_gettime};
+use mailbearer_bench::thread_cpu;
 use serde_json::json;
 
 const READ_OCTETS: usize = 16 * 1024;
@@ -82,15 +81,10 @@ fn loads() -> [Load; 5] {
 }
 
 fn speed(load: &Load, work: Work) -> f64 {
-    let begun = cpu();
+    // Of this thread: what else the machine does is not in it.
+    let begun = thread_cpu();
     work(load);
-    load.octets.len() as f64 / (cpu() - begun).as_secs_f64() / 1e9
-}
-
-/// CPU of this thread: what else the machine does is not in it.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    load.octets.len() as f64 / (thread_cpu() - begun).as_secs_f64() / 1e9
 }
 
 fn watch(load: &Load) {

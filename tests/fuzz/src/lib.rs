@@ -10,8 +10,11 @@ pub mod snapshot;
 pub mod texts;
 pub mod watch;
 
+/// Holds a machine against its rules, with octets of any kind.
+pub type Check = fn(&[u8]);
+
 /// Every target, by the name of its binary and of its corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Check)] = &[
     ("negotiation", negotiation::check),
     ("session", session::check),
     ("snapshot", snapshot::check),

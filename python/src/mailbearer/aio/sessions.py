@@ -14,10 +14,8 @@ from .. import tokens
 from .._core import Action, Verdict, verdict_of_host
 from ..clock import Sleep, now_ms
 from ..connection import failed
-from ..driver import Attempt, Driver, OnEvent, Watched
+from ..driver import Attempt, Driver, SessionOptions, SessionSettings, Watched
 from ..errors import ConfigError, Error, LoginFailed, Misuse, SessionEnded
-from ..policy import SessionPolicy
-from ..sessions import Asked, SessionOptions
 from ..settings import MailProtocol, Settings
 from . import clients
 from .connection import Connection, Inbox, Link
@@ -92,13 +90,13 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
-    asked = Asked.of("sessions", protocol, user, options)
-    source = tokens.source(token, user=user, scopes=asked.settings.scopes)
+    settings = SessionSettings.of(protocol, user, options)
+    source = tokens.source(token, user=user, scopes=settings.login.scopes)
     if client is not None and client not in _CLIENTS[protocol]:
         names = ", ".join(_CLIENTS[protocol]) or "none"
         raise ConfigError(f"client is none of the known values for {protocol}: {names}")
     make = _CLIENTS[protocol][client] if client is not None else None
-    return Sessions(_AsyncDriver(asked.settings, source, asked.policy, asked.snapshot, asked.on_event), make)
+    return Sessions(_AsyncDriver(settings, source), make)
 
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Awaitable[Any]]]] = {
@@ -541,15 +539,8 @@ class _AsyncAttempt(Attempt):
 class _AsyncDriver(Driver):
     """All in one event loop: a timer, and tasks for the token and for the attempt under way."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        source: tokens.Source,
-        policy: SessionPolicy,
-        snapshot: bytes | None,
-        on_event: OnEvent | None,
-    ) -> None:
-        super().__init__(settings, source, policy, snapshot, on_event)
+    def __init__(self, settings: SessionSettings, source: tokens.Source) -> None:
+        super().__init__(settings, source)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: deque[SessionConnection[Any]] = deque()
         self._waiters: set[asyncio.Future[None]] = set()

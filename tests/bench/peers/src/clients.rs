@@ -61,6 +61,8 @@ pub struct Row {
     pub role: &'static str,
     /// What it speaks.
     pub protocols: &'static [Protocol],
+    /// Whether each login waits for a delayed ACK (Nagle's algorithm), 40 ms or more.
+    pub stalls: bool,
     /// Sets it up.
     pub open: fn(Setup) -> Result<Box<dyn Client>, Failed>,
 }
@@ -72,6 +74,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "",
         role: "bare",
         protocols: &Protocol::ALL,
+        stalls: false,
         open: floor::bare,
     },
     Row {
@@ -79,6 +82,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "",
         role: "floor",
         protocols: &Protocol::ALL,
+        stalls: false,
         open: floor::floor,
     },
     Row {
@@ -86,6 +90,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "0.1.0",
         role: "mailbearer",
         protocols: &Protocol::ALL,
+        stalls: false,
         open: ours::mailbearer,
     },
     Row {
@@ -93,6 +98,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "3.0.0-alpha.15",
         role: "peer",
         protocols: &[Protocol::Imap],
+        stalls: false,
         open: peers::imap,
     },
     Row {
@@ -100,6 +106,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "0.12.0",
         role: "peer",
         protocols: &[Protocol::Imap],
+        stalls: false,
         open: peers::async_imap_nodelay,
     },
     Row {
@@ -107,6 +114,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "0.12.0",
         role: "peer",
         protocols: &[Protocol::Imap],
+        stalls: true,
         open: peers::async_imap,
     },
     Row {
@@ -114,6 +122,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "2.3.1",
         role: "peer",
         protocols: &[Protocol::Pop3],
+        stalls: false,
         open: peers::rsasl,
     },
     Row {
@@ -121,6 +130,7 @@ pub const CLIENTS: [Row; 8] = [
         version: "0.11.23",
         role: "peer",
         protocols: &[Protocol::Smtp],
+        stalls: false,
         open: peers::lettre,
     },
 ];

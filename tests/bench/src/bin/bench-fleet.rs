@@ -16,6 +16,7 @@ use std::time::Instant;
 use mailbearer::{
     AccessToken, Action, Identity, Input, Plan, Protocol, Provider, Session, SessionConfig,
 };
+use mailbearer_bench::{peak_kib, process_cpu};
 use serde_json::json;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -54,7 +55,7 @@ fn usage() -> ! {
 fn run(name: &str, sessions: u64, seed: fn(u64) -> u64) {
     eprintln!("A day of {sessions} sessions, {name}");
     let parts = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let (begun, cpu_before) = (Instant::now(), cpu_s());
+    let (begun, cpu_before) = (Instant::now(), process_cpu());
     let mut fleet = Tally::default();
     thread::scope(|scope| {
         let share = |part: u64| (0..sessions).filter(move |number| number % parts == part);
@@ -67,8 +68,8 @@ fn run(name: &str, sessions: u64, seed: fn(u64) -> u64) {
     });
     let line = json!({
         "part": "fleet", "language": "rust", "client": name, "measure": "day", "sessions": sessions,
-        "online_at_end": fleet.online, "logins": fleet.logins, "calls": fleet.calls,
-        "ended_by_expiry": fleet.expired, "cpu_s": cpu_s() - cpu_before, "wall_s": begun.elapsed().as_secs_f64(),
+        "online_at_end": fleet.online, "logins": fleet.logins,
+        "ended_by_expiry": fleet.expired, "cpu_s": (process_cpu() - cpu_before).as_secs_f64(), "wall_s": begun.elapsed().as_secs_f64(),
         "peak_kib": peak_kib(), "start_per_second": fleet.busiest(0, START_MS + 2_000),
         "reconnects_per_second": fleet.busiest(START_MS + 2_000, DAY_MS),
         "mean_per_second": fleet.after(START_MS + 2_000) as f64 / ((DAY_MS - START_MS) as f64 / 1e3),
@@ -81,7 +82,6 @@ fn run(name: &str, sessions: u64, seed: fn(u64) -> u64) {
 struct Tally {
     online: u64,
     logins: u64,
-    calls: u64,
     expired: u64,
     /// Logins in each tenth of a second of the day.
     ticks: Vec<u32>,
@@ -91,7 +91,6 @@ impl Tally {
     fn add(&mut self, other: Self) {
         self.online += other.online;
         self.logins += other.logins;
-        self.calls += other.calls;
         self.expired += other.expired;
         self.ticks.resize(other.ticks.len(), 0);
         for (sum, count) in self.ticks.iter_mut().zip(other.ticks) {
@@ -234,13 +233,11 @@ impl Part {
     }
 
     fn tell(&mut self, now_ms: u64, index: usize, input: Input) -> Plan {
-        self.tally.calls += 1;
         let mailbox = self.mailboxes.get_mut(index).expect("a mailbox");
         mailbox.session.handle(now_ms, input).expect("an input that fits")
     }
 
     fn receive(&mut self, now_ms: u64, index: usize, ticket: u64, read: &[u8]) -> Plan {
-        self.tally.calls += 1;
         let mailbox = self.mailboxes.get_mut(index).expect("a mailbox");
         mailbox.session.receive(now_ms, ticket, read).expect("a read that fits")
     }
@@ -289,18 +286,4 @@ impl Part {
         self.tally.expired += u64::from(now_ms > mailbox.expires_at_ms);
         mailbox.expires_at_ms = now_ms + TOKEN_LIFETIME_MS;
     }
-}
-
-/// User and system time of the process: proc(5), in hundredths of a second.
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("procfs");
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// The greatest resident set: proc(5).
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("procfs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.trim().trim_end_matches("kB").trim().parse().unwrap_or_default()
 }

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::process::Command;
 
+use mailbearer_bench::said;
 use serde_json::Value;
 
 /// Where the order of languages and protocols comes from.
@@ -118,8 +118,7 @@ impl Results {
             "# Results of the benchmarks\n\nWritten by `make bench`; how each figure is measured is in `README.md` beside \
              this file. Figures are medians, the\nspread is the greatest less the least run, as a part of the median.\n",
         );
-        let busy = self.lines.iter().find(|line| line.is("machine", "busy"));
-        page += &machine(busy.map(|line| line.runs().median));
+        page += &machine(self.lines.iter().find(|line| line.is("machine", "busy")));
         page += &self.goals();
         page += &self.logins();
         page += &self.behaviours();
@@ -531,7 +530,9 @@ fn percent(number: Option<f64>) -> String {
 // ---- Machine -------------------------------------------------------------------------------------------------------
 
 /// What it was measured on, and with.
-fn machine(busy: Option<f64>) -> String {
+fn machine(before: Option<&Line>) -> String {
+    let busy = before.map(|line| line.runs().median);
+    let told = |key| before.map_or("not told", |line| line.text(key)).to_owned();
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -543,7 +544,7 @@ fn machine(busy: Option<f64>) -> String {
         .parse()
         .unwrap_or(f64::NAN);
     let rows = [
-        ("date", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("begun", told("date")),
         (
             "machine",
             format!(
@@ -555,12 +556,7 @@ fn machine(busy: Option<f64>) -> String {
         ("system", format!("Linux {}", read("/proc/sys/kernel/osrelease").trim())),
         ("use by others, before", percent(busy.map(|share| share * 100.0))),
         ("command", std::env::var("BENCH_COMMAND").unwrap_or_else(|_| "make bench".to_owned())),
-        (
-            "mailbearer",
-            env!("CARGO_PKG_VERSION").to_owned()
-                + " at "
-                + &said("git", &["rev-parse", "--short", "HEAD"]),
-        ),
+        ("mailbearer", env!("CARGO_PKG_VERSION").to_owned() + " at " + &told("commit")),
         ("Rust", said("rustc", &["--version"])),
         ("Python", said("python3", &["--version"])),
         ("Node", said("node", &["--version"])),
@@ -574,11 +570,4 @@ fn machine(busy: Option<f64>) -> String {
         let _ = writeln!(page, "| {name} | {value} |");
     }
     page
-}
-
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or("not found".to_owned(), |output| {
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    })
 }

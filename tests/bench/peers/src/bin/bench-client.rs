@@ -9,11 +9,11 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mailbearer::Protocol;
+use mailbearer_bench::{peak_kib, process_cpu};
 use mailbearer_bench_peers::clients::{CLIENTS, Client, Failed, Setup};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 /// The part of the logins that go before those that are measured; one at least.
@@ -55,15 +55,15 @@ fn logins(client: &dyn Client, count: usize) -> Result<Value, Failed> {
         client.login()?;
     }
     let mut ready_ms = Vec::with_capacity(count);
-    let before = cpu();
+    let before = process_cpu();
     for _ in 0..count {
         let begun = Instant::now();
         let session = client.login()?;
         ready_ms.push(begun.elapsed().as_secs_f64() * 1e3);
         drop(session);
     }
-    let cpu_us = (cpu() - before).as_secs_f64() * 1e6 / count as f64;
-    Ok(json!({ "cpu_us": cpu_us, "ready_ms": ready_ms, "peak_kib": peak_kib()? }))
+    let cpu_us = (process_cpu() - before).as_secs_f64() * 1e6 / count as f64;
+    Ok(json!({ "cpu_us": cpu_us, "ready_ms": ready_ms, "peak_kib": peak_kib() }))
 }
 
 fn behaviour(client: &dyn Client) -> Value {
@@ -76,17 +76,4 @@ fn behaviour(client: &dyn Client) -> Value {
         },
     };
     json!({ "says": says, "ms": begun.elapsed().as_secs_f64() * 1e3 })
-}
-
-/// User and system time of this process: what getrusage says, in nanoseconds.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
-/// The greatest resident set: `VmHWM` of proc(5).
-fn peak_kib() -> Result<u64, Failed> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

@@ -52,7 +52,6 @@ fn round_trips() -> Result<(), Failed> {
             json!({ "measure": "round_trips", "runs": [report["flights"]] }),
         );
         print("login", row, protocol, json!({ "measure": "octets", "runs": [report["octets"]] }));
-        print("login", row, protocol, json!({ "measure": "commands", "says": report["commands"] }));
     }
     Ok(())
 }
@@ -80,8 +79,7 @@ fn cpu() -> Result<(), Failed> {
     for round in 1..=ROUNDS {
         eprintln!("CPU of a login in Rust: run {round} of {ROUNDS}");
         for ((row, protocol), [tls, plain, peak, local]) in rows.iter().zip(&mut figures) {
-            let stalls = row.name.ends_with("examples");
-            let count = if stalls { LOGINS_OF_THE_STALLED } else { LOGINS };
+            let count = if row.stalls { LOGINS_OF_THE_STALLED } else { LOGINS };
             let figures = client(&server, row, *protocol, "tls", "logins", count)?;
             tls.push(figures["cpu_us"].clone());
             peak.push(figures["peak_kib"].clone());
