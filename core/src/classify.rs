@@ -62,6 +62,95 @@ pub fn classify(protocol: Protocol, phase: Phase, reply_lines: &[&str]) -> Verdi
     verdict
 }
 
+/// Names that a reply may hold: they are no words of the server, whatever they mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// The user that logs in.
+    pub user: &'a str,
+    /// The server's host.
+    pub host: &'a str,
+}
+
+/// A reply as a mail library hands it on: taken apart, and often in part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// `NO`, `BAD`, `BYE`, `-ERR`, or the reply code of SMTP; `None` where the library does not tell it.
+    pub status: Option<&'a str>,
+    /// Response code (`AUTHENTICATIONFAILED`, `SYS/PERM`), or the enhanced status code of SMTP; without brackets.
+    pub code: Option<&'a str>,
+    /// The rest, or all that there is: lines may be separated by `\n`.
+    pub text: &'a str,
+}
+
+/// Says what the lines of one reply mean, as [`classify`] does, where the names that they may hold are known.
+#[must_use]
+pub fn classify_named(
+    protocol: Protocol,
+    phase: Phase,
+    reply_lines: &[&str],
+    names: &Names<'_>,
+) -> Verdict {
+    let _ = names;
+    classify(protocol, phase, reply_lines)
+}
+
+/// Explains what a mail library raised: the failure that its reply stands for.
+///
+/// What was not seen is not claimed: without a status the answer is never [`Cause::NoFault`] and never
+/// [`Certainty::Stated`].
+///
+/// ```
+/// use mailbearer::{Advice, Names, Phase, Protocol, Said, explain};
+/// let said = Said { status: Some("NO"), code: Some("AUTHENTICATIONFAILED"), text: "Invalid credentials (Failure)" };
+/// let failure = explain(Protocol::Imap, Phase::AuthFail, &said, &Names::default());
+/// assert_eq!(failure.advice, Advice::RefreshToken);
+/// assert!(failure.to_string().contains("Invalid credentials"));
+/// ```
+#[must_use]
+pub fn explain(
+    protocol: Protocol,
+    phase: Phase,
+    said: &Said<'_>,
+    names: &Names<'_>,
+) -> crate::failure::Failure {
+    let line = said.line(protocol);
+    let lines: Vec<&str> = line.lines().collect();
+    let mut verdict = classify_named(protocol, phase, &lines, names);
+    if said.status.is_none() {
+        verdict.certainty = Guessed;
+        if verdict.cause == Cause::NoFault {
+            verdict = Verdict::new(Cause::Unrecognized, BackOff, Guessed, "unseen");
+        }
+    }
+    let (server_text, code) = text_and_code(protocol, &lines);
+    crate::failure::Failure { server_text, code, ..crate::failure::Failure::from_verdict(verdict) }
+}
+
+impl Said<'_> {
+    /// The lines as the server may have sent them.
+    fn line(&self, protocol: Protocol) -> String {
+        let status = self.status.unwrap_or(match protocol {
+            Protocol::Imap => "NO",
+            Protocol::Pop3 => "-ERR",
+            Protocol::Smtp => "535",
+        });
+        let code = match (self.code, protocol) {
+            (None, _) => String::new(),
+            (Some(code), Protocol::Smtp) => [code, " "].concat(),
+            (Some(code), Protocol::Imap | Protocol::Pop3) => ["[", code, "] "].concat(),
+        };
+        let start = [status, " ", &code].concat();
+        let mut text = self.text.lines();
+        let mut lines = [start.as_str(), text.next().unwrap_or_default()].concat();
+        for more in text {
+            lines.push('\n');
+            lines.push_str(&start);
+            lines.push_str(more);
+        }
+        lines
+    }
+}
+
 /// The parts of a line that a failure shows: text and code.
 pub(crate) fn text_and_code(protocol: Protocol, lines: &[&str]) -> (String, Option<String>) {
     let lines: Vec<Line<'_>> = lines.iter().map(|line| Line::parse(protocol, line)).collect();

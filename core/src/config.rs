@@ -88,7 +88,60 @@ impl Tls {
             Self::StartTls => "starttls",
         }
     }
+
+    /// How TLS begins at a port: as asked; else as the port is registered; else with the first octet.
+    ///
+    /// `unusual_port` says that a server of the caller's own uses a registered port in another way.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] where the port is registered for the other way of TLS, or for another protocol, and
+    /// `unusual_port` is false.
+    ///
+    /// ```
+    /// use mailbearer::{Protocol, Tls};
+    /// assert_eq!(Tls::at_port(Protocol::Smtp, 587, None, false), Ok(Tls::StartTls));
+    /// assert_eq!(Tls::at_port(Protocol::Smtp, 2465, None, false), Ok(Tls::Implicit));
+    /// assert!(Tls::at_port(Protocol::Imap, 993, Some(Tls::StartTls), false).is_err());
+    /// assert!(Tls::at_port(Protocol::Imap, 993, Some(Tls::StartTls), true).is_ok());
+    /// ```
+    pub fn at_port(
+        protocol: Protocol,
+        port: u16,
+        asked: Option<Self>,
+        unusual_port: bool,
+    ) -> Result<Self, ConfigError> {
+        let registered = REGISTERED_PORTS.iter().find(|one| one.0 == port);
+        let Some(&(_, of, tls)) = registered else { return Ok(asked.unwrap_or(Self::Implicit)) };
+        if unusual_port {
+            return Ok(asked.unwrap_or(tls));
+        }
+        let conflict = |reason| Err(ConfigError::Conflict { field: Field::Port, reason });
+        match (asked, tls) {
+            _ if of != protocol => conflict(
+                "it is registered for another mail protocol; if your server really uses it, say unusual_port",
+            ),
+            (Some(Self::StartTls), Self::Implicit) => conflict(
+                "TLS begins with the first octet there: leave out tls, or use 143, 110 or 587; if your server really differs, say unusual_port",
+            ),
+            (Some(Self::Implicit), Self::StartTls) => conflict(
+                "TLS begins by STARTTLS there: leave out tls, or use 993, 995 or 465; if your server really differs, say unusual_port",
+            ),
+            (Some(asked), _) => Ok(asked),
+            (None, registered) => Ok(registered),
+        }
+    }
 }
+
+/// RFC 8314 section 7 and RFC 6409; RFC 5321 for port 25.
+const REGISTERED_PORTS: [(u16, Protocol, Tls); 7] = [
+    (993, Protocol::Imap, Tls::Implicit),
+    (143, Protocol::Imap, Tls::StartTls),
+    (995, Protocol::Pop3, Tls::Implicit),
+    (110, Protocol::Pop3, Tls::StartTls),
+    (465, Protocol::Smtp, Tls::Implicit),
+    (587, Protocol::Smtp, Tls::StartTls),
+    (25, Protocol::Smtp, Tls::StartTls),
+];
 
 /// Whether the token travels in the same line as the `AUTH` command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -508,6 +561,31 @@ mod tests {
         let mut fine = config();
         fine.identity.user = "a,b=c@\u{fc}n\u{ef}.example".to_string();
         assert_eq!(fine.validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_registered_port_says_how_tls_begins_unless_it_is_unusual() {
+        use Protocol::{Imap, Pop3, Smtp};
+        for (protocol, port, tls) in [
+            (Imap, 993, Tls::Implicit),
+            (Imap, 143, Tls::StartTls),
+            (Pop3, 995, Tls::Implicit),
+            (Pop3, 110, Tls::StartTls),
+            (Smtp, 465, Tls::Implicit),
+            (Smtp, 587, Tls::StartTls),
+            (Smtp, 25, Tls::StartTls),
+        ] {
+            let other = if tls == Tls::Implicit { Tls::StartTls } else { Tls::Implicit };
+            assert_eq!(Tls::at_port(protocol, port, None, false), Ok(tls), "{port}");
+            assert_eq!(Tls::at_port(protocol, port, Some(tls), false), Ok(tls), "{port}");
+            let conflict = Tls::at_port(protocol, port, Some(other), false).unwrap_err();
+            assert!(conflict.to_string().contains("unusual_port"), "{conflict}");
+            assert_eq!(Tls::at_port(protocol, port, Some(other), true), Ok(other), "{port}");
+        }
+        assert!(Tls::at_port(Imap, 465, None, false).is_err());
+        assert_eq!(Tls::at_port(Imap, 465, None, true), Ok(Tls::Implicit));
+        assert_eq!(Tls::at_port(Imap, 10_993, None, false), Ok(Tls::Implicit));
+        assert_eq!(Tls::at_port(Imap, 10_143, Some(Tls::StartTls), false), Ok(Tls::StartTls));
     }
 
     #[test]

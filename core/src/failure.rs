@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::sasl::Rejection;
+use crate::text::displayable;
 
 macro_rules! spelled_enum {
     ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -53,6 +54,10 @@ spelled_enum! {
         TlsRefused = "tls_refused",
         /// The TLS handshake failed, or the certificate is not of this host.
         TlsFailed = "tls_failed",
+        /// Another service answers at this port: SMTP where IMAP was meant, a web server, …
+        WrongService = "wrong_service",
+        /// TLS begins in another way at this port: with the first octet where STARTTLS was meant, or the other way round.
+        WrongTlsMode = "wrong_tls_mode",
         /// Bytes came behind the reply that starts TLS: somebody in the middle may have put them there.
         PlaintextInjected = "plaintext_injected",
         /// The server greeted with PREAUTH: the session would be of whoever the server says.
@@ -67,6 +72,12 @@ spelled_enum! {
         AppPasswordRequired = "app_password_required",
         /// The user must act in a browser first; see the failure's `url`.
         InteractionRequired = "interaction_required",
+        /// The server does not take the user name: no token changes that.
+        UserNameRefused = "user_name_refused",
+        /// The server does not take the name that the client gives in `EHLO`.
+        ClientNameRefused = "client_name_refused",
+        /// The server does not know the command, or says that the client broke the protocol.
+        CommandRefused = "command_refused",
         /// More connections than the server allows for one mailbox.
         TooManyConnections = "too_many_connections",
         /// Too much in too short a time; see `wait_ms` where the server named a time.
@@ -89,6 +100,12 @@ spelled_enum! {
         Shutdown = "shutdown",
         /// The connection was closed or broke without a word.
         ConnectionLost = "connection_lost",
+        /// There was no connection: the host name has no address.
+        HostNotFound = "host_not_found",
+        /// There was no connection: nothing listens at this port.
+        ConnectionRefused = "connection_refused",
+        /// There was no connection: the network does not lead to the host, or a firewall stands before it.
+        Unreachable = "unreachable",
         /// A deadline passed.
         TimedOut = "timed_out",
         /// The server sent more than the limits of this library allow.
@@ -223,6 +240,54 @@ impl Failure {
     pub fn of_host(cause: Cause, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(cause, default_advice(cause), detail)
     }
+
+    /// A connection that could not be opened. `error` is the system's name for it (`ECONNREFUSED`, `EAI_NONAME`,
+    /// `ENOTFOUND`, `WSAECONNREFUSED`; any other, and none, is [`Cause::Unreachable`]), `words` is what the system says.
+    ///
+    /// ```
+    /// use mailbearer::{Cause, Failure};
+    /// let failure = Failure::of_connect("ECONNREFUSED", "Connection refused");
+    /// assert_eq!(failure.cause, Cause::ConnectionRefused);
+    /// assert!(failure.to_string().contains("(Connection refused)"));
+    /// ```
+    #[must_use]
+    pub fn of_connect(error: &str, words: &str) -> Self {
+        let cause = match error.strip_prefix("WSA").unwrap_or(error) {
+            // Windows leaves out the E: WSAHOST_NOT_FOUND. ENODATA and ENONAME are its and c-ares' forms.
+            "EAI_NONAME" | "EAI_NODATA" | "ENOTFOUND" | "ENODATA" | "ENONAME"
+            | "HOST_NOT_FOUND" | "NO_DATA" => Cause::HostNotFound,
+            "ECONNREFUSED" => Cause::ConnectionRefused,
+            _ => Cause::Unreachable,
+        };
+        Self::of_host(cause, displayable(words.as_bytes()))
+    }
+
+    /// A TLS handshake that failed. `error` is the TLS library's name or text for it, `words` is what is told: the reason,
+    /// and the issuer and names of the certificate where there was one.
+    ///
+    /// ```
+    /// use mailbearer::{Cause, Failure};
+    /// assert_eq!(Failure::of_tls("WRONG_VERSION_NUMBER", "").cause, Cause::WrongTlsMode);
+    /// assert_eq!(Failure::of_tls("CERTIFICATE_VERIFY_FAILED", "issued by Example Shield").cause, Cause::TlsFailed);
+    /// ```
+    #[must_use]
+    pub fn of_tls(error: &str, words: &str) -> Self {
+        let error = error.to_ascii_lowercase().replace('_', " ");
+        // What OpenSSL and the JDK call a peer that answers a TLS record with plain text.
+        let plain = [
+            "wrong version number",
+            "packet length too long",
+            "http request",
+            "unrecognized ssl message",
+            "unsupported or unrecognized",
+        ];
+        let cause = if plain.iter().any(|text| error.contains(text)) {
+            Cause::WrongTlsMode
+        } else {
+            Cause::TlsFailed
+        };
+        Self::of_host(cause, displayable(words.as_bytes()))
+    }
 }
 
 impl fmt::Display for Failure {
@@ -289,6 +354,8 @@ const fn sentence(cause: Cause) -> &'static str {
         Cause::InitialResponseRefused => "The server does not take the token in the AUTH line",
         Cause::TlsRefused => "The server does not offer TLS here",
         Cause::TlsFailed => "TLS failed",
+        Cause::WrongService => "Another service answers at this port",
+        Cause::WrongTlsMode => "TLS begins in another way at this port",
         Cause::PlaintextInjected => "Bytes were put in front of the TLS handshake",
         Cause::Preauthenticated => "The server skips the login (PREAUTH)",
         Cause::ProtocolDisabled => "This protocol is switched off for the mailbox",
@@ -296,6 +363,11 @@ const fn sentence(cause: Cause) -> &'static str {
         Cause::PolicyBlocked => "A policy forbids this login",
         Cause::AppPasswordRequired => "The server asks for an app password",
         Cause::InteractionRequired => "The user must log in with a browser first",
+        Cause::UserNameRefused => "The server does not take the user name",
+        Cause::ClientNameRefused => {
+            "The server does not take the name that the client gives in EHLO"
+        }
+        Cause::CommandRefused => "The server does not take what the client says",
         Cause::TooManyConnections => "Too many connections are open for this mailbox",
         Cause::RateLimited => "The server limits the rate",
         Cause::Unavailable => "The server is unavailable for now",
@@ -309,6 +381,9 @@ const fn sentence(cause: Cause) -> &'static str {
         Cause::SessionEnded => "The server ended the session",
         Cause::Shutdown => "The server is shutting down",
         Cause::ConnectionLost => "The connection was lost",
+        Cause::HostNotFound => "The host name has no address",
+        Cause::ConnectionRefused => "Nothing listens at this host and port",
+        Cause::Unreachable => "The host cannot be reached",
         Cause::TimedOut => "The server did not answer in time",
         Cause::LimitExceeded => "The server sent more than is allowed",
         Cause::ProtocolViolation => "The server broke the protocol",
@@ -339,6 +414,25 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
             "Do not trust this network: use the port for implicit TLS; the token was not sent."
         }
         (Cause::Preauthenticated, _) => "Check host and port; the token was not sent.",
+        (Cause::WrongService, _) => "Check port and protocol; the token was not sent.",
+        (Cause::WrongTlsMode, _) => {
+            "Use the other way of TLS here, or another port; the token was not sent."
+        }
+        (Cause::UserNameRefused, _) => {
+            "Check the user name: most servers want the whole mail address of the mailbox."
+        }
+        (Cause::ClientNameRefused, Advice::FixConfiguration) => {
+            "Set the client's name (ehlo_name) to this machine's full domain name, as in client.example.org."
+        }
+        (Cause::HostNotFound, _) => {
+            "Check the host name, and whether this machine is online; then connect again."
+        }
+        (Cause::ConnectionRefused, _) => {
+            "Check host and port, and whether the server runs; then connect again."
+        }
+        (Cause::Unreachable, _) => {
+            "Check the network, a firewall, host and port; then connect again."
+        }
         (Cause::ProtocolDisabled, _) => {
             "Switch the protocol on in the settings of the account, or ask its administrator."
         }
@@ -384,11 +478,19 @@ pub(crate) const fn default_advice(cause: Cause) -> Advice {
         | Cause::TlsRefused
         | Cause::TlsFailed
         | Cause::PlaintextInjected
-        | Cause::Preauthenticated => Advice::FixConfiguration,
+        | Cause::Preauthenticated
+        | Cause::WrongService
+        | Cause::WrongTlsMode
+        | Cause::UserNameRefused
+        | Cause::ClientNameRefused
+        | Cause::CommandRefused => Advice::FixConfiguration,
         Cause::TooManyConnections
         | Cause::RateLimited
         | Cause::Unavailable
         | Cause::MailboxLocked
+        | Cause::HostNotFound
+        | Cause::ConnectionRefused
+        | Cause::Unreachable
         | Cause::TimedOut
         | Cause::LimitExceeded
         | Cause::ProtocolViolation

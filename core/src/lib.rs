@@ -42,7 +42,7 @@ mod text;
 mod token;
 mod watch;
 
-pub use classify::{Phase, classify};
+pub use classify::{Names, Phase, Said, classify, classify_named, explain};
 pub use config::{
     ConfigError, Endpoint, Field, Identity, InitialResponse, Mechanism, NegotiationConfig,
     Protocol, Tls,

@@ -66,6 +66,10 @@ pub enum Cause {
     TlsRefused,
     /// The TLS handshake failed, or the certificate is not of this host.
     TlsFailed,
+    /// Another service answers at this port: SMTP where IMAP was meant, a web server, …
+    WrongService,
+    /// TLS begins in another way at this port: with the first octet where STARTTLS was meant, or the other way round.
+    WrongTlsMode,
     /// Bytes came behind the reply that starts TLS: somebody in the middle may have put them there.
     PlaintextInjected,
     /// The server greeted with PREAUTH: the session would be of whoever the server says.
@@ -80,6 +84,12 @@ pub enum Cause {
     AppPasswordRequired,
     /// The user must act in a browser first; see the failure's `url`.
     InteractionRequired,
+    /// The server does not take the user name: no token changes that.
+    UserNameRefused,
+    /// The server does not take the name that the client gives in `EHLO`.
+    ClientNameRefused,
+    /// The server does not know the command, or says that the client broke the protocol.
+    CommandRefused,
     /// More connections than the server allows for one mailbox.
     TooManyConnections,
     /// Too much in too short a time; see `wait_ms` where the server named a time.
@@ -102,6 +112,12 @@ pub enum Cause {
     Shutdown,
     /// The connection was closed or broke without a word.
     ConnectionLost,
+    /// There was no connection: the host name has no address.
+    HostNotFound,
+    /// There was no connection: nothing listens at this port.
+    ConnectionRefused,
+    /// There was no connection: the network does not lead to the host, or a firewall stands before it.
+    Unreachable,
     /// A deadline passed.
     TimedOut,
     /// The server sent more than the limits of this library allow.
