@@ -1,5 +1,5 @@
 //! The table of what differs between IMAP, POP3 and SMTP in a login: spellings, framing and limits. The machine in
-//! `negotiation.rs` is one for all three.
+//! `negotiation` is one for all three.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

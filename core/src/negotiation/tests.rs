@@ -3,8 +3,10 @@
 #![allow(clippy::string_slice, reason = "ASCII that the test wrote itself")]
 
 use super::*;
-use crate::config::{Endpoint, Identity};
+use crate::config::{Endpoint, Identity, InitialResponse, Protocol};
+use crate::failure::{Advice, Certainty, default_advice};
 use crate::provider::Provider;
+use crate::sasl;
 use std::collections::BTreeSet;
 use std::println;
 
