@@ -7,7 +7,10 @@
 //!    not asked has lost step with us, or somebody in the middle speaks.
 //! 3. After an error challenge there is one acknowledgement, and then the login has failed, whatever the final word.
 //! 4. A step that fails sends nothing, and after the end nothing is taken.
-//! 5. Nothing heard before TLS survives it.
+//! 5. Nothing heard before TLS survives it, and nobody is believed there: what is said in the clear leads to causes of the
+//!    connection, of TLS and of the protocol, without a wait, an address or a word of the server.
+//! 6. What the dialogue itself shows decides before words: the length of our line, a prompt after the token, a challenge that
+//!    says `invalid_token`.
 //!
 //! ```text
 //! Greeting ─▶ Capabilities ─▶ Upgrade ─▶ Handshake ─▶ Capabilities ─▶ Prompt ─▶ Verdict ─▶ Authenticated
@@ -19,6 +22,7 @@
 //! edge: the tests hold the machine against it, and the diagrams in `docs/` are made from it.
 
 mod ends;
+mod refusals;
 mod replies;
 mod sending;
 mod step;
@@ -29,11 +33,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+pub(crate) use refusals::redacted;
 pub use step::{Authenticated, Event, Next, State, Step, TRANSITIONS};
 
 use crate::config::{ConfigError, Mechanism, NegotiationConfig, Tls};
 use crate::dialect::{Capabilities, Dialect};
-use crate::failure::{Cause, Failure, Misuse};
+use crate::failure::Misuse;
 use crate::redact::Redactor;
 use crate::reply::{Awaited, ReplyReader};
 use crate::token::AccessToken;
@@ -73,6 +78,10 @@ pub struct Negotiation {
     mechanism: Mechanism,
     /// Whether the token went out in the line of the command.
     inline: bool,
+    /// Whether the login was begun anew in the other way, in two steps or in the line: that is done once.
+    retried: bool,
+    /// What came in place of a verdict, after the token had gone out in the line.
+    prompted: Option<Prompted>,
     /// The error challenge, as it came.
     challenge: Option<String>,
     /// What to send when the read has been looked at whole, and the event that led to it.
@@ -81,14 +90,27 @@ pub struct Negotiation {
     pub(crate) trail: Vec<(State, Event, State)>,
 }
 
+/// A prompt for a token that was sent already: the server has not taken it, or refuses it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prompted {
+    /// `334 XOAUTH2 supported`: nobody refuses in such words.
+    InWords,
+    /// `+ `: a prompt at most servers, and the refusal of Apache James in one configuration.
+    Empty,
+}
+
 /// What the machine is about to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     AskCapabilities,
     Upgrade,
-    Login { inline: bool },
+    Login {
+        inline: bool,
+    },
     Respond,
     Acknowledge,
+    /// RFC 4954 section 4, RFC 9051 section 6.2.2, RFC 5034 section 4: `*` ends an exchange.
+    Cancel,
 }
 
 impl fmt::Debug for Negotiation {
@@ -122,6 +144,8 @@ impl Negotiation {
             capabilities: None,
             mechanism,
             inline: false,
+            retried: false,
+            prompted: None,
             challenge: None,
             order: None,
             config,
@@ -180,23 +204,7 @@ impl Negotiation {
     /// [`Misuse`] when the negotiation is over already.
     pub fn closed(&mut self) -> Result<Step, Misuse> {
         self.check_open()?;
-        let failure = match self.state {
-            State::Handshake => {
-                Failure::of_host(Cause::TlsFailed, "the connection ended in the TLS handshake")
-            }
-            // The challenge said it: only the formal end is missing.
-            State::Acknowledged => self.refused(&[]),
-            State::Verdict => Failure::of_host(
-                Cause::ConnectionLost,
-                "the server closed it without an answer to the token",
-            ),
-            State::Greeting
-            | State::Capabilities
-            | State::Upgrade
-            | State::Prompt
-            | State::Authenticated
-            | State::Failed => Failure::of_host(Cause::ConnectionLost, "before the login was done"),
-        };
+        let failure = self.closed_too_early();
         Ok(self.fail(Event::Closed, failure))
     }
 
@@ -224,6 +232,16 @@ impl Negotiation {
     #[must_use]
     pub fn awaits_tls(&self) -> bool {
         self.state == State::Handshake
+    }
+
+    /// Whether what is said now is protected: before TLS anybody may have said it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether the server prompted for a token that it had in the line of the command: the next login goes in two steps.
+    pub(crate) fn wants_two_steps(&self) -> bool {
+        self.prompted.is_some()
     }
 
     fn check_open(&self) -> Result<(), Misuse> {

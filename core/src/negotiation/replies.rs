@@ -1,10 +1,9 @@
 //! What a reply means in a state, and what follows from it.
 
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Event, Negotiation, Next, Order, State, Step};
+use super::{Event, Negotiation, Next, Order, Prompted, State, Step};
 use crate::classify::{Phase, is_enhanced_code};
 use crate::config::{InitialResponse, Mechanism, NegotiationConfig, Protocol};
 use crate::dialect::Capabilities;
@@ -89,7 +88,7 @@ impl Negotiation {
             }
             Reply::Positive(_) => self.fail_injected(),
             Reply::Negative => {
-                let failure = self.tls_refused("the server refused to start it");
+                let failure = self.upgrade_refused();
                 self.fail(Event::Negative, failure)
             }
             Reply::Preauthenticated => self.fail_violation("PREAUTH came after the greeting"),
@@ -113,10 +112,7 @@ impl Negotiation {
                 self.order = Some((Event::Prompt, Order::Respond));
                 None
             }
-            Reply::Negative => {
-                let failure = self.refused_before_token();
-                Some(self.fail(Event::Negative, failure))
-            }
+            Reply::Negative => self.on_bare_refusal(),
             Reply::Positive(_) => {
                 Some(self.fail_violation("the server reports a login before it was given a token"))
             }
@@ -146,8 +142,11 @@ impl Negotiation {
                 Some(self.fail(Event::Prompt, failure))
             }
             Reply::Prompt(text) => {
-                self.challenge = Some(text);
-                self.order = Some((Event::Prompt, Order::Acknowledge));
+                self.prompted = prompted(&text).filter(|_| self.inline);
+                let order =
+                    if self.prompted.is_some() { Order::Cancel } else { Order::Acknowledge };
+                self.challenge = Some(text).filter(|_| self.prompted.is_none());
+                self.order = Some((Event::Prompt, order));
                 None
             }
             Reply::Negative => self.on_refusal(),
@@ -156,12 +155,31 @@ impl Negotiation {
         }
     }
 
-    /// A refusal of the line, not of the token, leads to one more try in two steps.
+    /// A refusal of the bare command for want of an argument leads to one more try with the token in the line.
+    fn on_bare_refusal(&mut self) -> Option<Step> {
+        let failure = self.refused_before_token();
+        if !self.misses_argument(&failure) {
+            return Some(self.fail(Event::Negative, failure));
+        }
+        let fits = self.inline_octets(self.mechanism) <= self.dialect.asked_inline_octets_max;
+        let may = self.config.initial_response != InitialResponse::Never && !self.retried;
+        if may && fits {
+            self.retried = true;
+            self.order = Some((Event::Negative, Order::Login { inline: true }));
+            return None;
+        }
+        let failure = self.wanted_in_line(failure);
+        Some(self.fail(Event::Negative, failure))
+    }
+
+    /// A refusal of the line, not of the token, leads to one more try in two steps. POP3 servers close with it.
     fn on_refusal(&mut self) -> Option<Step> {
-        let failure = self.classified(Phase::AuthFail);
+        let failure = self.refused_at_once();
         let of_the_line =
             matches!(failure.cause, Cause::LineTooLong | Cause::InitialResponseRefused);
-        if of_the_line && self.inline && self.dialect.protocol == Protocol::Smtp {
+        let lives = self.dialect.protocol != Protocol::Pop3;
+        if of_the_line && self.inline && lives && !self.retried {
+            self.retried = true;
             self.order = Some((Event::Negative, Order::Login { inline: false }));
             return None;
         }
@@ -171,9 +189,7 @@ impl Negotiation {
     fn on_final_word(&mut self, reply: &Reply) -> Step {
         match reply {
             Reply::Negative => {
-                let lines =
-                    self.replies.last_reply().iter().map(ToString::to_string).collect::<Vec<_>>();
-                let failure = self.refused(&lines);
+                let failure = self.refused();
                 self.fail(Event::Negative, failure)
             }
             Reply::Prompt(_) => self.fail_violation("a second error challenge"),
@@ -200,10 +216,7 @@ impl Negotiation {
         }
         let offered = |mechanism: &&Mechanism| capabilities.offers(self.dialect, **mechanism);
         let Some(&mechanism) = self.config.mechanisms.iter().find(offered) else {
-            let failure = Failure::of_host(
-                Cause::MechanismUnavailable,
-                "neither XOAUTH2 nor OAUTHBEARER is among the capabilities that may be used",
-            );
+            let failure = self.no_mechanism(capabilities);
             return Some(self.fail(Event::Positive, failure));
         };
         let inline = self.may_inline(capabilities, mechanism);
@@ -225,7 +238,7 @@ impl Negotiation {
     }
 
     /// Octets of the line that carries command and token, with its CRLF.
-    fn inline_octets(&self, mechanism: Mechanism) -> usize {
+    pub(super) fn inline_octets(&self, mechanism: Mechanism) -> usize {
         let bare =
             command_line(&self.tag, &format!("{} {} ", self.dialect.auth_command, mechanism));
         let NegotiationConfig { identity, endpoint, .. } = &self.config;
@@ -239,6 +252,16 @@ impl Negotiation {
         let usable = self.secure && !self.dialect.greets_by_name && !assumed.is_empty();
         usable.then(|| Capabilities::from_list(assumed.clone()))
     }
+}
+
+/// What a prompt is that came after the token. Data, and what begins like none of the words, is an error challenge.
+fn prompted(text: &str) -> Option<Prompted> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(Prompted::Empty);
+    }
+    let in_words = text.starts_with(|one: char| one.is_ascii_alphabetic());
+    (in_words && !sasl::is_challenge(text)).then_some(Prompted::InWords)
 }
 
 /// `334 5.7.8 …`: a failure in the clothes of a prompt.

@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use super::{Event, Negotiation, Next, Order, State, Step, tag};
-use crate::config::Mechanism;
+use crate::config::{Mechanism, NegotiationConfig};
 use crate::reply::command_line;
 use crate::sasl;
+use crate::token::AccessToken;
 
 impl Negotiation {
     /// The read has been looked at whole: send what it led to.
@@ -29,6 +30,7 @@ impl Negotiation {
                 let line = format!("{}\r\n", sasl::encode(sasl::acknowledgement(self.mechanism)));
                 (line.into_bytes(), State::Acknowledged)
             }
+            Order::Cancel => (b"*\r\n".to_vec(), State::Acknowledged),
         };
         self.enter(event, state);
         Step { send, sensitive: false, next: Next::Read }
@@ -83,23 +85,34 @@ impl Negotiation {
     }
 
     pub(super) fn payload(&self, mechanism: Mechanism) -> Zeroizing<String> {
-        let config = &self.config;
-        let message = Zeroizing::new(sasl::message(
-            mechanism,
-            &config.identity,
-            &config.endpoint,
-            &self.token,
-        ));
-        Zeroizing::new(sasl::encode(&message))
+        payload(&self.config, mechanism, &self.token)
     }
 
-    /// The token as a server may send it back: plain, in our own message, and in base64 at each of its alignments.
+    /// What must not be shown.
     pub(super) fn secrets(&self) -> [Zeroizing<String>; 5] {
-        let token = self.token.expose();
-        let from = |start: usize| {
-            Zeroizing::new(sasl::encode(token.as_bytes().get(start..).unwrap_or_default()))
-        };
-        let plain = Zeroizing::new(String::from(token));
-        [plain, self.payload(self.mechanism), from(0), from(1), from(2)]
+        secrets(&self.config, self.mechanism, &self.token)
     }
+}
+
+fn payload(
+    config: &NegotiationConfig,
+    mechanism: Mechanism,
+    token: &AccessToken,
+) -> Zeroizing<String> {
+    let message = sasl::message(mechanism, &config.identity, &config.endpoint, token);
+    Zeroizing::new(sasl::encode(&Zeroizing::new(message)))
+}
+
+/// The token as a server may send it back: plain, in our own message, and in base64 at each of its alignments.
+pub(super) fn secrets(
+    config: &NegotiationConfig,
+    mechanism: Mechanism,
+    token: &AccessToken,
+) -> [Zeroizing<String>; 5] {
+    let text = token.expose();
+    let from = |start: usize| {
+        Zeroizing::new(sasl::encode(text.as_bytes().get(start..).unwrap_or_default()))
+    };
+    let plain = Zeroizing::new(String::from(text));
+    [plain, payload(config, mechanism, token), from(0), from(1), from(2)]
 }

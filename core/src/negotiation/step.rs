@@ -141,6 +141,7 @@ pub const TRANSITIONS: &[(State, Event, State)] = {
         (Handshake, Closed, Failed),
         (Prompt, Prompted, Verdict),
         (Prompt, Prompted, Failed),
+        (Prompt, Negative, Verdict),
         (Prompt, Negative, Failed),
         (Prompt, Goodbye, Failed),
         (Prompt, Fault, Failed),

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::config::{Endpoint, Identity, InitialResponse, Protocol};
-use crate::failure::{Advice, Certainty, default_advice};
+use crate::failure::{Advice, Cause, Certainty, Failure, default_advice};
 use crate::provider::Provider;
 use crate::sasl;
 use std::collections::BTreeSet;
@@ -43,6 +43,7 @@ fn lines(protocol: Protocol) -> &'static [&'static str] {
             "% NO [AUTHENTICATIONFAILED] no\r\n",
             "% BAD what\r\n",
             "+ \r\n",
+            "+ XOAUTH2 supported\r\n",
             "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n",
             "garbage\r\n",
         ],
