@@ -25,12 +25,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod a_label;
 mod classify;
 mod config;
 mod dialect;
 mod failure;
 pub mod limits;
 mod line;
+mod mistakes;
 mod negotiation;
 mod provider;
 mod redact;
