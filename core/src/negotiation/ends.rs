@@ -6,7 +6,6 @@ use super::refusals::shortened;
 use super::{Authenticated, Event, Negotiation, Next, State, Step};
 use crate::dialect::Capabilities;
 use crate::failure::{Cause, Failure};
-use crate::redact::Redactor;
 use crate::reply::ReplyFault;
 
 impl Negotiation {
@@ -16,7 +15,7 @@ impl Negotiation {
         let heard = capabilities.or(self.capabilities.take());
         let heard = heard.map_or_else(Vec::new, Capabilities::into_list);
         // A list is shown as freely as any text of the server.
-        let capabilities = Redactor::new(&self.secrets()).redact_all(heard);
+        let capabilities = self.secrets().redact_all(heard);
         let authenticated =
             Authenticated { mechanism: self.mechanism, capabilities, leftover: rest.to_vec() };
         self.enter(Event::Positive, State::Authenticated);

@@ -33,13 +33,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-pub(crate) use refusals::redacted;
 pub use step::{Authenticated, Event, Next, State, Step, TRANSITIONS};
 
 use crate::config::{ConfigError, Mechanism, NegotiationConfig, Tls};
 use crate::dialect::{Capabilities, Dialect};
 use crate::failure::Misuse;
-use crate::redact::Redactor;
 use crate::reply::{Awaited, ReplyReader};
 use crate::token::AccessToken;
 
@@ -212,8 +210,7 @@ impl Negotiation {
     /// line that they refuse.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.secrets();
-        Redactor::new(&secrets).redact(text.to_string())
+        self.secrets().redact(text.to_string())
     }
 
     /// What is awaited.

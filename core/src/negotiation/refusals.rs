@@ -4,18 +4,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
-use super::sending::secrets;
 use super::{Negotiation, Prompted, State};
 use crate::classify::{Names, Phase, classify_named, text_and_code};
-use crate::config::{InitialResponse, Mechanism, NegotiationConfig, Protocol};
+use crate::config::{InitialResponse, Mechanism, Protocol};
 use crate::dialect::Capabilities;
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict, default_advice};
-use crate::redact::Redactor;
+use crate::redact::Secrets;
 use crate::sasl::{self, Rejection};
 use crate::text::displayable;
-use crate::token::AccessToken;
 
 /// Characters of a server's line or list that stand in a sentence.
 const SHORT_CHARS_MAX: usize = 160;
@@ -247,23 +243,12 @@ impl Negotiation {
     }
 }
 
-/// A failure of a host that logs in by itself, without the token that it used.
-pub(crate) fn redacted(
-    failure: Failure,
-    config: &NegotiationConfig,
-    token: &AccessToken,
-) -> Failure {
-    let ways = Mechanism::ALL.into_iter();
-    ways.fold(failure, |failure, mechanism| without(failure, &secrets(config, mechanism, token)))
-}
-
 /// Servers were seen to repeat the line that they refuse.
-fn without(failure: Failure, secrets: &[Zeroizing<String>]) -> Failure {
-    let redactor = Redactor::new(secrets);
+fn without(failure: Failure, secrets: &Secrets) -> Failure {
     Failure {
-        server_text: redactor.redact(failure.server_text),
-        code: failure.code.map(|code| redactor.redact(code)),
-        url: failure.url.map(|url| redactor.redact(url)),
+        server_text: secrets.redact(failure.server_text),
+        code: failure.code.map(|code| secrets.redact(code)),
+        url: failure.url.map(|url| secrets.redact(url)),
         ..failure
     }
 }

@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 
 use super::{Event, Negotiation, Next, Order, State, Step, tag};
 use crate::config::{Mechanism, NegotiationConfig};
+use crate::redact::Secrets;
 use crate::reply::command_line;
 use crate::sasl;
-use crate::token::AccessToken;
 
 impl Negotiation {
     /// The read has been looked at whole: send what it led to.
@@ -85,34 +85,13 @@ impl Negotiation {
     }
 
     pub(super) fn payload(&self, mechanism: Mechanism) -> Zeroizing<String> {
-        payload(&self.config, mechanism, &self.token)
+        let NegotiationConfig { identity, endpoint, .. } = &self.config;
+        let message = sasl::message(mechanism, identity, endpoint, &self.token);
+        Zeroizing::new(sasl::encode(&Zeroizing::new(message)))
     }
 
     /// What must not be shown.
-    pub(super) fn secrets(&self) -> [Zeroizing<String>; 5] {
-        secrets(&self.config, self.mechanism, &self.token)
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::of(&self.token)
     }
-}
-
-fn payload(
-    config: &NegotiationConfig,
-    mechanism: Mechanism,
-    token: &AccessToken,
-) -> Zeroizing<String> {
-    let message = sasl::message(mechanism, &config.identity, &config.endpoint, token);
-    Zeroizing::new(sasl::encode(&Zeroizing::new(message)))
-}
-
-/// The token as a server may send it back: plain, in our own message, and in base64 at each of its alignments.
-pub(super) fn secrets(
-    config: &NegotiationConfig,
-    mechanism: Mechanism,
-    token: &AccessToken,
-) -> [Zeroizing<String>; 5] {
-    let text = token.expose();
-    let from = |start: usize| {
-        Zeroizing::new(sasl::encode(text.as_bytes().get(start..).unwrap_or_default()))
-    };
-    let plain = Zeroizing::new(String::from(text));
-    [plain, payload(config, mechanism, token), from(0), from(1), from(2)]
 }

@@ -23,6 +23,7 @@
 //!    client has written in the command are taken out before, and refusals of mail (SMTP transactions, `APPEND`) have no
 //!    words but those of `BAD`, which is about the protocol (RFC 9051 section 7.1.3).
 
+mod aftermath;
 mod framing;
 mod imap;
 mod pop3;
@@ -215,12 +216,13 @@ impl Watch {
     /// since: [`Submission::Unknown`].
     #[must_use]
     pub fn aftermath(&self) -> Aftermath {
-        match &self.side {
+        let aftermath = match &self.side {
             Side::Imap(side) => side.aftermath(),
             Side::Pop3(side) => side.aftermath(),
             Side::Smtp(_) if self.silent => Aftermath::Smtp { submission: Submission::Unknown },
             Side::Smtp(side) => side.aftermath(),
-        }
+        };
+        aftermath.without_controls()
     }
 
     /// Whether the octets are followed no more: they did not fit what was seen, or they are lines no more (COMPRESS,
