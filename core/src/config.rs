@@ -295,7 +295,7 @@ impl NegotiationConfig {
             ehlo_name: usual_ehlo_name(&identity.user),
             endpoint,
             identity,
-            // The standard first; no server has been met that has both and dislikes either (research/wire.md).
+            // The standard first; no server has been met that has both and dislikes either (docs/servers.md).
             mechanisms: Vec::from([Mechanism::OAuthBearer, Mechanism::XOAuth2]),
             initial_response: InitialResponse::Auto,
             assumed_capabilities: Vec::new(),
