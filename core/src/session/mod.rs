@@ -700,7 +700,7 @@ impl Session {
             Some(predecessor) => Some(self.leave(predecessor, plan)),
             None => self.resumed.take(),
         };
-        let mut watch = Watch::new(self.protocol());
+        let mut watch = self.watch();
         let ending = watch.received(&leftover).ending;
         let ends = self.expected_end(attempt.held.expires_at_ms);
         self.live = Some(Live {
@@ -947,7 +947,7 @@ impl Session {
         let mut octets = Vec::from(line.trim_end().as_bytes());
         octets.extend_from_slice(b"\r\n");
         // A watch of its own: the host shows lines and not the stream, so that framing has no say in it.
-        let ending = Watch::new(self.protocol()).received(&octets).ending;
+        let ending = self.watch().received(&octets).ending;
         if let Some(verdict) = ending.filter(|verdict| verdict.cause != Cause::ProtocolViolation) {
             self.close_live(verdict, plan);
         }
@@ -1095,6 +1095,13 @@ impl Session {
 
     fn protocol(&self) -> Protocol {
         self.config.negotiation.endpoint.protocol
+    }
+
+    fn watch(&self) -> Watch {
+        let (endpoint, identity) =
+            (&self.config.negotiation.endpoint, &self.config.negotiation.identity);
+        Watch::new(endpoint.protocol)
+            .with_names(&Names { user: &identity.user, host: &endpoint.host })
     }
 
     // ---- The joint rules -----------------------------------------------------------------------------------------
