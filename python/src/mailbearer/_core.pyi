@@ -26,10 +26,15 @@ __all__ = [
     "__version__",
     "acknowledgement",
     "classify",
+    "explain",
+    "failure_of_certificate",
+    "failure_of_connect",
     "failure_of_fields",
     "failure_of_host",
+    "failure_of_tls",
     "initial_response",
     "read_rejection",
+    "tls_at_port",
     "verdict_of_host",
 ]
 
@@ -331,8 +336,21 @@ class Server:
     @property
     def sessions(self) -> int: ...
 
-def classify(protocol: str, phase: str, reply_lines: Sequence[str]) -> Verdict: ...
-def read_rejection(challenge: str) -> Rejection: ...
+def classify(protocol: str, phase: str, reply_lines: Sequence[str], *, user: str = "", host: str = "") -> Verdict: ...
+def explain(
+    protocol: str,
+    phase: str,
+    *,
+    status: str | None = None,
+    code: str | None = None,
+    text: str = "",
+    user: str = "",
+    host: str = "",
+) -> Failure: ...
+def read_rejection(challenge: str | _Data) -> Rejection: ...
+def tls_at_port(
+    protocol: str, port: int, tls: str | None = None, *, unusual_port: bool = False
+) -> Literal["implicit", "starttls"]: ...
 def initial_response(
     mechanism: str,
     user: str,
@@ -344,6 +362,9 @@ def initial_response(
 ) -> bytes: ...
 def acknowledgement(mechanism: str) -> bytes: ...
 def failure_of_host(cause: str, detail: str) -> Failure: ...
+def failure_of_connect(error: str, words: str) -> Failure: ...
+def failure_of_tls(error: str, words: str) -> Failure: ...
+def failure_of_certificate(reason: str, certificate: bytes) -> Failure: ...
 def verdict_of_host(cause: str) -> Verdict: ...
 def failure_of_fields(
     *,
