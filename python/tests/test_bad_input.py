@@ -107,21 +107,14 @@ def test_a_token_never_shows_itself() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", f"{'x' * 70}.example", ".example"])
-def test_a_host_name_that_no_name_server_can_know_is_a_lost_connection(host: str) -> None:
+def test_a_host_name_that_no_name_server_can_know_is_not_found(host: str) -> None:
     with pytest.raises(mailbearer.LoginFailed) as caught:
         mailbearer.connect("imap", "joe@example.org", SECRET, host=host, timeout=5)
-    assert caught.value.cause == "connection_lost"
+    assert caught.value.cause == "host_not_found"
 
     async def connect() -> None:
         await mailbearer.aio.connect("imap", "joe@example.org", SECRET, host=host, timeout=5)
 
     with pytest.raises(mailbearer.LoginFailed) as caught:
         asyncio.run(connect())
-    assert caught.value.cause == "connection_lost"
-
-
-def test_a_host_that_is_not_there_is_a_lost_connection() -> None:
-    with pytest.raises(mailbearer.LoginFailed) as caught:
-        mailbearer.connect("imap", "joe@example.org", SECRET, host="127.0.0.1", port=1, timeout=5)
-    assert caught.value.cause == "connection_lost"
-    assert "127.0.0.1:1" in str(caught.value)
+    assert caught.value.cause == "host_not_found"

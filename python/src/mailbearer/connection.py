@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import socket
 import ssl
@@ -12,9 +13,21 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
 from .errors import LoginFailed
-from .settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from .failures import (
+    GREETING_SECONDS,
+    PROBE_SECONDS,
+    client_hello,
+    failed,
+    is_tls,
+    more_telling,
+    not_connected,
+    refused_certificate,
+    tls_failed,
+    waits_for_tls,
+)
+from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
 
 Trace: TypeAlias = Callable[[str, str], None]
 """Called with ``"C"`` or ``"S"`` and a line of the dialogue. The token is masked."""
@@ -100,6 +113,7 @@ def connect(
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
+    unusual_port: bool = False,
     trace: Trace | None = None,
 ) -> Connection:
     """Connect and log in.
@@ -109,8 +123,13 @@ def connect(
     seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
     get another, one more login is made with a fresh one.
 
+    Without ``tls`` the port decides how TLS begins: ``starttls`` at 143, 110, 587 and 25, else ``implicit``. Where port
+    and ``tls`` do not belong together, that is an error, unless ``unusual_port=True`` says that this server differs.
+    ``ehlo_name`` is what SMTP calls this machine; some servers want its full domain name.
+
     Raises:
-        LoginFailed: with the true reason; the socket is closed.
+        LoginFailed: with the true reason; the socket is closed. Where the system or TLS said why, its own exception is
+            the ``__cause__``.
         TokenSourceFailed: there is no token.
         ConfigError: a setting cannot work; nothing was sent.
 
@@ -136,6 +155,7 @@ def connect(
         initial_response=initial_response,
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
+        unusual_port=unusual_port,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token
@@ -148,6 +168,23 @@ def connect(
         if second == first:
             raise
         return _Login(settings, trace).run(second)
+
+
+# For the connection that asks which certificate it was.
+_CERTIFICATE_SECONDS = 3.0
+
+
+def certificate_refused(settings: Settings) -> LoginFailed | None:
+    """Try TLS once more, to say which certificate it was: asyncio does not give the one that it refused.
+
+    It verifies as before, and is closed at once; no token is there.
+    """
+    settings = dataclasses.replace(settings, timeout=min(settings.timeout, _CERTIFICATE_SECONDS))
+    try:
+        _Login(settings, None).reach_tls()
+    except LoginFailed as problem:
+        return problem if problem.cause == "tls_failed" else None
+    return None
 
 
 class _Login:
@@ -181,6 +218,22 @@ class _Login:
             self._link.close()
             raise
 
+    def reach_tls(self) -> None:
+        """Connect, and go on as far as TLS: no token is there."""
+        negotiation = self._settings.negotiation(STAND_IN)
+        try:
+            self._link.open()
+            if self._settings.endpoint.tls == "implicit":
+                return
+            step = self._read(negotiation)
+            while step.next == "read" and not step.sensitive:
+                self._send(step)
+                step = self._read(negotiation)
+            if step.next == "start_tls":
+                self._link.start_tls()
+        finally:
+            self._link.close()
+
     def _done(self, authenticated: Authenticated) -> Connection:
         link = self._link
         sock = link.logged_in()
@@ -211,6 +264,7 @@ class Link:
         self._begun = time.monotonic()
         self._deadline = self._begun + settings.timeout
         self._sock: socket.socket | None = None
+        self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
 
     @property
@@ -231,50 +285,72 @@ class Link:
         """Try the addresses of the host one after the other."""
         try:
             addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
-        problem = failed("connection_lost", f"the host {endpoint.host} has no address")
+        except (OSError, UnicodeError) as error:
+            raise not_connected(error, endpoint) from error
+        problem: LoginFailed | None = None
         for family, kind, number, _, address in addresses:
             self._sock = sock = socket.socket(family, kind, number)
             sock.settimeout(self._left())
             try:
                 sock.connect(address)
-            except TimeoutError:
-                problem = failed("timed_out", "the server did not accept the connection")
             except OSError as error:
-                problem = failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}")
+                problem = more_telling(problem, not_connected(error, endpoint))
             else:
                 return sock
             sock.close()
+        assert problem is not None, "getaddrinfo raises where there is no address"
         raise problem
 
     def start_tls(self) -> None:
         """Do the handshake; certificate and host name are verified."""
         sock = self._open_socket()
         sock.settimeout(self._left())
+        # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
+        self._sock = wrapped = self._settings.ssl_context.wrap_socket(
+            sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
+        )
         try:
-            # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
-            self._sock = wrapped = self._settings.ssl_context.wrap_socket(
-                sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
-            )
             wrapped.do_handshake()
-        except TimeoutError:
-            raise failed("timed_out", "in the TLS handshake") from None
-        except ssl.SSLError as error:
-            raise failed("tls_failed", tls_reason(error)) from None
+        except TimeoutError as error:
+            raise failed("timed_out", "in the TLS handshake") from error
         except OSError as error:
-            raise failed("tls_failed", f"the connection ended in the handshake: {error.strerror}") from None
+            raise tls_failed(error, refused_certificate(wrapped)) from error
 
     def read(self) -> bytes:
         """Return what has come; nothing at the end."""
+        is_greeting, self._is_greeting_due = self._is_greeting_due, False
+        if is_greeting:
+            greeting = self._read(GREETING_SECONDS)
+            if greeting is not None:
+                return greeting
+            if self._left() > 0 and self._speaks_tls():
+                raise waits_for_tls(self._settings.endpoint)
+        data = self._read(None)
+        if data is None:
+            raise failed("timed_out", "in the login")
+        return data
+
+    def _read(self, seconds: float | None) -> bytes | None:
+        """Return what has come in the time that is left, or in fewer seconds; ``None`` where nothing has."""
         sock = self._open_socket()
-        sock.settimeout(self._left())
+        left = self._left()
+        sock.settimeout(left if seconds is None else min(left, seconds))
         try:
             return sock.recv(READ_OCTETS)
         except TimeoutError:
-            raise failed("timed_out", "in the login") from None
+            return None
         except OSError:
             return b""
+
+    def _speaks_tls(self) -> bool:
+        """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
+        # The address that took the first connection.
+        try:
+            with socket.create_connection(self._open_socket().getpeername()[:2], PROBE_SECONDS) as probe:
+                probe.sendall(client_hello(self._settings))
+                return is_tls(probe.recv(1))
+        except OSError:
+            return False
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
@@ -283,11 +359,14 @@ class Link:
         sock.settimeout(self._left())
         try:
             sock.sendall(data)
-        except TimeoutError:
-            raise failed("timed_out", "in the login") from None
+        except TimeoutError as error:
+            raise failed("timed_out", "in the login") from error
         except OSError:
             # The server may have said why before it closed: the next read tells.
             return
+        finally:
+            # It may hold the token, and a traceback the locals.
+            del data
 
     def logged_in(self) -> ssl.SSLSocket:
         """Return the socket, which belongs to somebody else from now on."""
@@ -322,21 +401,6 @@ def hang_up(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         # Not SSLSocket's own: that would take the TLS layer away from under the reader.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def failed(cause: str, detail: str) -> LoginFailed:
-    """Make the exception for what the host itself has found."""
-    return LoginFailed(failure_of_host(cause, detail))
-
-
-def tls_reason(error: ssl.SSLError) -> str:
-    """OpenSSL's reason in words, as in ``certificate verify failed: Hostname mismatch``."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
-    reason = (error.reason or "handshake").lower().replace("_", " ")
-    if reason in ("wrong version number", "record layer failure", "packet length too long"):
-        return "the peer does not speak TLS on this port"
-    return reason
 
 
 def masked(step: Step) -> bytes:

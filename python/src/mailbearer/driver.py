@@ -282,6 +282,7 @@ class Driver:
         elif problem is not None and problem.cause == failure.cause:
             # What the host itself saw says more: which certificate, which address.
             failure = kind(problem.failure)
+            failure.__cause__ = problem.__cause__
         self.failure = failure
         self.is_running = False
         self.note("needs_user" if action.kind == "needs_user" else "gave_up", cause=failure.cause, text=str(failure))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, 
 from .. import tokens
 from .._core import Action, Verdict, verdict_of_host
 from ..clock import Sleep, now_ms
-from ..connection import failed
 from ..driver import Attempt, Driver, SessionOptions, SessionSettings, Watched
 from ..errors import ConfigError, Error, LoginFailed, Misuse, SessionEnded
+from ..failures import failed
 from ..settings import MailProtocol, Settings
 from . import clients
 from .connection import Connection, Inbox, Link
