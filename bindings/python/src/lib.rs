@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false, name = "_core")]
 mod core_module {
     #[pymodule_export]
-    use crate::machines::{PyNegotiation, PyStep, PyWatch};
+    use crate::machines::{PyNegotiation, PyStep, PyTranscript, PyWatch};
     #[pymodule_export]
     use crate::pure::{
         PyAccessToken, PyProvider, acknowledgement, classify, explain, initial_response,

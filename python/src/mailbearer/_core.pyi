@@ -21,6 +21,7 @@ __all__ = [
     "Server",
     "Session",
     "Step",
+    "Transcript",
     "Verdict",
     "Watch",
     "__version__",
@@ -183,6 +184,13 @@ class Negotiation:
     def redact(self, text: str) -> str: ...
     @property
     def state(self) -> str: ...
+
+@final
+class Transcript:
+    def __new__(cls, token: str | AccessToken) -> Transcript: ...
+    def sent(self, data: _Data, sensitive: bool) -> list[tuple[Literal["C", "S"], str]]: ...
+    def received(self, data: _Data) -> list[tuple[Literal["C", "S"], str]]: ...
+    def flush(self) -> list[tuple[Literal["C", "S"], str]]: ...
 
 @final
 class Watch:

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
-from .errors import LoginFailed
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Transcript, Verdict
+from .errors import LoginFailed, of_fixed_token
 from .failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -27,10 +27,11 @@ from .failures import (
     tls_failed,
     waits_for_tls,
 )
+from .hiding import hidden
 from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
 
 Trace: TypeAlias = Callable[[str, str], None]
-"""Called with ``"C"`` or ``"S"`` and a line of the dialogue. The token is masked."""
+"""Called with ``"C"`` or ``"S"`` and a line of the dialogue, when it is whole. The token is masked."""
 
 # Larger than what a login brings in one piece: one foreign call for each read.
 READ_OCTETS = 65_536
@@ -141,6 +142,7 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
+    token = hidden(token)
     settings = resolve(
         protocol,
         user,
@@ -162,8 +164,10 @@ def connect(
     try:
         return _Login(settings, trace).run(first)
     except LoginFailed as refused:
-        if refused.advice != "refresh_token" or not source.can_refresh:
+        if refused.advice != "refresh_token":
             raise
+        if not source.can_refresh:
+            raise of_fixed_token(refused) from refused.__cause__
         second = source.get(True, settings.timeout).token
         if second == first:
             raise
@@ -192,11 +196,12 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._trace = trace
+        self._dialogue = Dialogue(trace)
         self._link = Link(settings)
 
     def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
+        self._dialogue.begin(token)
         try:
             self._link.open()
             step = self._read(negotiation)
@@ -206,16 +211,20 @@ class _Login:
                     case "read":
                         step = self._read(negotiation)
                     case "start_tls":
+                        self._dialogue.pause()
                         self._link.start_tls()
                         step = negotiation.tls_established()
                     case "done":
                         assert step.authenticated is not None
+                        self._dialogue.pause()
                         return self._done(step.authenticated)
                     case _:
                         assert step.failure is not None
                         raise LoginFailed(step.failure)
-        except BaseException:
+        except BaseException as error:
             self._link.close()
+            if isinstance(error, LoginFailed):
+                self._dialogue.pause()
             raise
 
     def reach_tls(self) -> None:
@@ -241,16 +250,17 @@ class _Login:
 
     def _read(self, negotiation: Negotiation) -> Step:
         data = self._link.read()
-        if self._trace:
-            show(self._trace, "S", data, negotiation)
-        return negotiation.receive(data) if data else negotiation.closed()
+        try:
+            self._dialogue.received(data)
+            return negotiation.receive(data) if data else negotiation.closed()
+        finally:
+            # A server may have sent the token back.
+            del data
 
     def _send(self, step: Step) -> None:
-        if not step.send:
-            return
-        if self._trace:
-            show(self._trace, "C", masked(step))
-        self._link.write(step.send)
+        if step.send:
+            self._dialogue.sent(step)
+            self._link.write(step.send)
 
 
 class Link:
@@ -403,20 +413,41 @@ def hang_up(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def masked(step: Step) -> bytes:
-    """Return what a step sends, with the token masked."""
-    if not step.sensitive:
-        return step.send
-    line = step.send.rstrip(b"\r\n")
-    start, space, secret = line.rpartition(b" ")
-    return start + space + b"<token, %d octets>" % len(secret) + b"\r\n"
+class Dialogue:
+    """Gives the lines of a login to the program's trace, each when it is whole."""
 
+    def __init__(self, trace: Trace | None) -> None:
+        self._trace = trace
+        self._transcript: Transcript | None = None
 
-def show(trace: Trace, side: str, data: bytes, negotiation: Negotiation | None = None) -> None:
-    """Give the lines of the dialogue to the trace, without control characters, and without a token that came back."""
-    for line in data.decode("utf-8", "replace").splitlines() or [""]:
-        shown = "".join(one if one.isprintable() else " " for one in line)
-        trace(side, negotiation.redact(shown) if negotiation else shown)
+    def begin(self, token: AccessToken) -> None:
+        """Begin, with the token that is not to be shown."""
+        if self._trace is not None:
+            self._transcript = Transcript(token)
+
+    def sent(self, step: Step) -> None:
+        """Show what the client says."""
+        if self._transcript is not None:
+            self._show(self._transcript.sent(step.send, step.sensitive))
+
+    def received(self, data: bytes) -> None:
+        """Show what the server says."""
+        try:
+            if self._transcript is not None:
+                self._show(self._transcript.received(data))
+        finally:
+            # A server may have sent the token back.
+            del data
+
+    def pause(self) -> None:
+        """Show what has no line end yet: before a handshake, and at the end."""
+        if self._transcript is not None:
+            self._show(self._transcript.flush())
+
+    def _show(self, lines: Sequence[tuple[str, str]]) -> None:
+        assert self._trace is not None
+        for side, text in lines:
+            self._trace(side, text)
 
 
 class SocketShell:

@@ -14,6 +14,7 @@ from ._core import failure_of_certificate, failure_of_connect, failure_of_host, 
 from .errors import LoginFailed
 
 if TYPE_CHECKING:
+    from ._core import Failure
     from .settings import Endpoint, Settings
 
 # With STARTTLS a server speaks first. One that says nothing for so long is asked whether it waits for TLS.
@@ -30,17 +31,22 @@ def failed(cause: str, detail: str) -> LoginFailed:
 
 def not_connected(error: OSError | UnicodeError, endpoint: Endpoint) -> LoginFailed:
     """Make the exception for a connection that could not be opened: ``error`` becomes its ``__cause__``."""
-    place = f"{endpoint.host}:{endpoint.port}"
-    if isinstance(error, TimeoutError) and error.errno is None:
-        # Our own deadline, and not the system's.
-        problem = failed("timed_out", f"{place} did not accept the connection")
-    elif isinstance(error, UnicodeError):
-        # No name of the DNS: a label is empty or too long.
-        problem = LoginFailed(failure_of_connect("EAI_NONAME", f"{place}: this cannot be a host name"))
-    else:
-        problem = LoginFailed(failure_of_connect(_system_name(error), f"{place}: {_system_words(error)}"))
+    problem = LoginFailed(connect_failure(error, f"{endpoint.host}:{endpoint.port}"))
     problem.__cause__ = error
     return problem
+
+
+def connect_failure(error: OSError | UnicodeError, place: str | None) -> Failure:
+    """Say what the system says of a connection that could not be opened."""
+    if isinstance(error, TimeoutError) and error.errno is None:
+        # Our own deadline, and not the system's.
+        return failure_of_host("timed_out", f"{place} did not accept the connection")
+    if isinstance(error, UnicodeError):
+        # No name of the DNS: a label is empty or too long.
+        name, words = "EAI_NONAME", "this cannot be a host name"
+    else:
+        name, words = _system_name(error), _system_words(error)
+    return failure_of_connect(name, f"{place}: {words}" if place else words)
 
 
 def more_telling(problem: LoginFailed | None, other: LoginFailed) -> LoginFailed:
@@ -68,15 +74,18 @@ def tls_failed(error: OSError, certificate: bytes | None) -> LoginFailed:
 
     ``certificate`` is the DER of the server's certificate, where it was not accepted and is known.
     """
-    problem = LoginFailed(
-        failure_of_certificate(error.verify_message, certificate or b"")
-        if isinstance(error, ssl.SSLCertVerificationError)
-        else failure_of_tls(error.reason or "", _reason(error))
-        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-        else failure_of_host("connection_lost", f"in the TLS handshake: {_end(error)}")
-    )
+    problem = LoginFailed(tls_failure(error, certificate))
     problem.__cause__ = error
     return problem
+
+
+def tls_failure(error: OSError, certificate: bytes | None) -> Failure:
+    """Say why a handshake failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return failure_of_certificate(error.verify_message, certificate or b"")
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return failure_of_tls(error.reason or "", _reason(error))
+    return failure_of_host("connection_lost", f"in the TLS handshake: {_end(error)}")
 
 
 def _end(error: OSError) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from .. import tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
-from ..connection import Trace, certificate_refused, masked, show
-from ..errors import LoginFailed
+from ..connection import Dialogue, Trace, certificate_refused
+from ..errors import LoginFailed, of_fixed_token
 from ..failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -25,6 +25,7 @@ from ..failures import (
     tls_failed,
     waits_for_tls,
 )
+from ..hiding import hidden
 from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
 
 # For the goodbye of TLS when a connection is closed.
@@ -166,6 +167,7 @@ async def connect(
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
     """
+    token = hidden(token)
     settings = resolve(
         protocol,
         user,
@@ -187,8 +189,10 @@ async def connect(
     try:
         return await _login(settings, first, trace)
     except LoginFailed as refused:
-        if refused.advice != "refresh_token" or not source.can_refresh:
+        if refused.advice != "refresh_token":
             raise
+        if not source.can_refresh:
+            raise of_fixed_token(refused) from refused.__cause__
         second = (await source.aget(True, settings.timeout)).token
         if second == first:
             raise
@@ -274,11 +278,12 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._trace = trace
+        self._dialogue = Dialogue(trace)
         self._link = Link(settings)
 
     async def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
+        self._dialogue.begin(token)
         try:
             await self._link.open()
             step = await self._read(negotiation)
@@ -291,12 +296,15 @@ class _Login:
                         step = await self._start_tls(negotiation)
                     case "done":
                         assert step.authenticated is not None
+                        self._dialogue.pause()
                         return self._done(step.authenticated)
                     case _:
                         assert step.failure is not None
                         raise LoginFailed(step.failure)
-        except BaseException:
+        except BaseException as error:
             self._link.abort()
+            if isinstance(error, LoginFailed):
+                self._dialogue.pause()
             raise
 
     def _done(self, authenticated: Authenticated) -> Connection:
@@ -306,22 +314,26 @@ class _Login:
     async def _start_tls(self, negotiation: Negotiation) -> Step:
         injected = self._link.take()
         if injected:
-            return negotiation.receive(injected)
+            return self._heard(negotiation, injected)
+        self._dialogue.pause()
         await self._link.start_tls()
         return negotiation.tls_established()
 
     async def _read(self, negotiation: Negotiation) -> Step:
-        data = await self._link.read()
-        if self._trace:
-            show(self._trace, "S", data, negotiation)
-        return negotiation.receive(data) if data else negotiation.closed()
+        return self._heard(negotiation, await self._link.read())
+
+    def _heard(self, negotiation: Negotiation, data: bytes) -> Step:
+        try:
+            self._dialogue.received(data)
+            return negotiation.receive(data) if data else negotiation.closed()
+        finally:
+            # A server may have sent the token back.
+            del data
 
     def _send(self, step: Step) -> None:
-        if not step.send:
-            return
-        if self._trace:
-            show(self._trace, "C", masked(step))
-        self._link.write(step.send)
+        if step.send:
+            self._dialogue.sent(step)
+            self._link.write(step.send)
 
 
 class Link:
