@@ -259,7 +259,7 @@ class _Login:
 
     def _send(self, step: Step) -> None:
         if step.send:
-            self._dialogue.sent(step)
+            self._dialogue.sent(step.send, step.sensitive)
             self._link.write(step.send)
 
 
@@ -425,10 +425,14 @@ class Dialogue:
         if self._trace is not None:
             self._transcript = Transcript(token)
 
-    def sent(self, step: Step) -> None:
+    def sent(self, data: bytes, sensitive: bool = False) -> None:
         """Show what the client says."""
-        if self._transcript is not None:
-            self._show(self._transcript.sent(step.send, step.sensitive))
+        try:
+            if self._transcript is not None:
+                self._show(self._transcript.sent(data, sensitive))
+        finally:
+            # It may hold the token, and a traceback the locals.
+            del data
 
     def received(self, data: bytes) -> None:
         """Show what the server says."""

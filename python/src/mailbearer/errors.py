@@ -68,15 +68,16 @@ class LoginFailed(Error):
         return self.failure.advice
 
 
+_FIXED = " The token is a fixed text, which ends with its hour: give a function that returns a fresh one."
+
+
 def of_fixed_token(refused: LoginFailed) -> LoginFailed:
     """Say of a refused token that it is always the same: what would help is a source that gives another."""
     # The core imports this module: it is there once somebody logs in.
     from ._core import failure_of_fields
 
     fields = refused.failure.to_dict()
-    fields["sentence"] += (
-        " The token is a fixed text, which ends with its hour: give a function that returns a fresh one."
-    )
+    fields["sentence"] += _FIXED
     error = type(refused)(failure_of_fields(**fields))
     error.__cause__ = refused.__cause__
     return error

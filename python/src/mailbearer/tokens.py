@@ -119,12 +119,17 @@ def _no_source(value: Any) -> ConfigError:
 def _no_answer(value: Any) -> TokenSourceFailed:
     """Say what a source returned in place of a token: what went wrong, where it says so, and never its value."""
     try:
-        kind = "None" if value is None else "bytes" if isinstance(value, bytes) else f"a {type(value).__name__}"
+        name = type(value).__name__
+        kind = "None" if value is None else "bytes" if isinstance(value, bytes) else f"{_article(name)} {name}"
         error = error_of(value) if isinstance(value, Mapping) else None
         told = f"it says {error}" if error else "return the access token, or (token, seconds)"
         return TokenSourceFailed(f"the token source returned {kind} in place of a token: {told}")
     finally:
         del value
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1] in "aeiouAEIOU" else "a"
 
 
 def _checked(value: Hidden, refusal: Callable[[Any], Error]) -> AccessToken:

@@ -332,7 +332,7 @@ class _Login:
 
     def _send(self, step: Step) -> None:
         if step.send:
-            self._dialogue.sent(step)
+            self._dialogue.sent(step.send, step.sensitive)
             self._link.write(step.send)
 
 
