@@ -123,7 +123,11 @@ def _no_answer(value: Any) -> TokenSourceFailed:
         kind = "None" if value is None else "bytes" if isinstance(value, bytes) else f"{_article(name)} {name}"
         error = error_of(value) if isinstance(value, Mapping) else None
         told = f"it says {error}" if error else "return the access token, or (token, seconds)"
-        return TokenSourceFailed(f"the token source returned {kind} in place of a token: {told}")
+        # The program's own fault, which asking again does not mend; but an outage may end.
+        is_outage = isinstance(value, Mapping) and value.get("error") in _MSAL_OUTAGES
+        return TokenSourceFailed(
+            f"the token source returned {kind} in place of a token: {told}", permanent=not is_outage
+        )
     finally:
         del value
 
