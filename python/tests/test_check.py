@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
 import shlex
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 from typing import Any
 
 import mailservers
 import pytest
 
 from mailbearer.testing import Server, ca_file
+from scripted import ScriptedServer
 
 USER = "joe@gmail.com"
 
@@ -104,33 +102,6 @@ def test_pop3_that_is_switched_off_behind_a_login_that_works() -> None:
     assert token not in done.stdout
 
 
-class Scripted:
-    """A server over TLS that lets everybody in, and then says what a test wants."""
-
-    def __init__(self, *says: bytes) -> None:
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(pathlib.Path(ca_file()).with_name("localhost.pem"))
-        self._says = says
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            client, _ = self._listener.accept()
-            with self._context.wrap_socket(client, server_side=True) as tls, tls.makefile("rb") as lines:
-                tls.sendall(self._says[0])
-                for said in self._says[1:]:
-                    tag = lines.readline().split(b" ")[0].strip()
-                    tls.sendall(said.replace(b"%TAG%", tag))
-
-    def __enter__(self) -> Scripted:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-
 IMAP = [b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n", b"%TAG% OK in\r\n"]
 POP3 = [b"+OK hi\r\n", b"+OK\r\nSASL XOAUTH2\r\n.\r\n", b"+OK in\r\n"]
 SMTP = [b"220 hi\r\n", b"250-hi\r\n250 AUTH XOAUTH2\r\n", b"235 in\r\n"]
@@ -148,7 +119,7 @@ SMTP = [b"220 hi\r\n", b"250-hi\r\n250 AUTH XOAUTH2\r\n", b"235 in\r\n"]
 )
 def test_a_mailbox_that_does_not_answer_is_told(protocol: str, login: list[bytes], answer: bytes, cause: str) -> None:
     others = [f"--no-{one}" for one in ("imap", "pop3", "smtp") if one != protocol]
-    with Scripted(*login, answer) as server:
+    with ScriptedServer(*login, answer, tls=True) as server:
         place = [f"--{protocol}=localhost:{server.port}", "--ca-file", ca_file(), *others]
         done = run("check", USER, "--json", *place, "--mechanism=XOAUTH2", token="t" * 40)
     (result,) = json.loads(done.stdout)["results"]
@@ -157,7 +128,7 @@ def test_a_mailbox_that_does_not_answer_is_told(protocol: str, login: list[bytes
 
 
 def test_a_server_that_hangs_up_on_the_first_command_is_told() -> None:
-    with Scripted(*IMAP, b"") as server:
+    with ScriptedServer(*IMAP, b"", tls=True) as server:
         place = [f"--imap=localhost:{server.port}", "--ca-file", ca_file(), "--no-pop3", "--no-smtp"]
         done = run("check", USER, "--json", *place, token="t" * 40)
     (result,) = json.loads(done.stdout)["results"]
@@ -179,6 +150,25 @@ def test_no_connection_is_told_by_its_cause() -> None:
     for cause in ("host_not_found", "connection_refused", "wrong_tls_mode"):
         assert f"cause    {cause}" in done.stdout, done.stdout
     assert "Connection refused" in done.stdout
+
+
+def test_another_service_and_a_refused_ehlo_name_are_told() -> None:
+    hello = [
+        b"220 mail.example.test ESMTP\r\n",
+        b"504 5.5.2 <joe>: Helo command rejected: need fully-qualified hostname\r\n",
+    ]
+    with ScriptedServer(*hello, tls=True) as server:
+        both = [
+            f"--imap=localhost:{server.port}",
+            f"--smtp=localhost:{server.port}",
+            "--no-pop3",
+            "--ca-file",
+            ca_file(),
+        ]
+        done = run("check", "joe@example.test", *both, token="t" * 40)
+    assert "cause    wrong_service" in done.stdout, done.stdout
+    assert "cause    client_name_refused" in done.stdout
+    assert "ehlo_name" in done.stdout
 
 
 def test_a_port_of_the_other_kind_is_refused_unless_it_is_said_to_be_unusual() -> None:

@@ -18,6 +18,7 @@ import pytest
 import mailbearer
 import mailbearer.aio
 from mailbearer.testing import Server, client_context
+from scripted import ScriptedServer
 
 USER = "joe@example.test"
 TOKEN = "t" * 40
@@ -135,16 +136,6 @@ def test_a_host_name_that_nobody_knows(door: str) -> None:
     assert known.value.strerror in str(error)
     if door in LOGINS:
         assert isinstance(error.__cause__, socket.gaierror)
-
-
-@pytest.mark.parametrize("door", PATHS)
-@pytest.mark.parametrize("host", ["a..b", f"{'x' * 63}.{'y' * 63}.{'z' * 63}.{'w' * 63}.example"])
-def test_a_host_name_that_the_dns_cannot_hold(door: str, host: str) -> None:
-    with pytest.raises((mailbearer.LoginFailed, mailbearer.ConfigError)) as caught:
-        DOORS[door][1](USER, TOKEN, host=host)
-    if isinstance(caught.value, mailbearer.LoginFailed):
-        assert caught.value.cause == "host_not_found"
-        assert isinstance(caught.value.__cause__, UnicodeError | socket.gaierror)
 
 
 @pytest.mark.parametrize("door", PATHS)
@@ -302,6 +293,42 @@ def test_an_end_in_the_handshake_is_a_lost_connection(door: str, reset: bool) ->
     assert error.cause == "connection_lost"
     assert "TLS handshake" in str(error)
     assert isinstance(error.__cause__, OSError)
+
+
+# ---- Another service, and a name that it does not take ---------------------------------------------------------------
+
+SMTP = b"220 mail.example.test ESMTP\r\n"
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if DOORS[door][0] != "smtp"])
+def test_another_service_answers(door: str) -> None:
+    with ScriptedServer(SMTP, tls=True) as server:
+        error = refused(door, host="localhost", port=server.port, ssl_context=client_context())
+    assert error.cause == "wrong_service"
+    assert "SMTP" in str(error)
+
+
+@pytest.mark.parametrize("door", ["smtp", "aio.smtp", "aio.sessions"])
+def test_a_refused_ehlo_name(door: str) -> None:
+    refusal = b"504 5.5.2 <example.test>: Helo command rejected: need fully-qualified hostname\r\n"
+    with ScriptedServer(SMTP, refusal, refusal, tls=True) as server:
+        error = refused(door, host="localhost", port=server.port, ssl_context=client_context())
+    assert error.cause == "client_name_refused"
+    assert "ehlo_name" in str(error)
+
+
+def test_the_ehlo_name_is_an_option_at_every_front_door() -> None:
+    said: list[str] = []
+
+    def look(side: str, line: str) -> None:
+        if line.startswith("EHLO"):
+            said.append(line)
+
+    for door in ("smtp", "aio.smtp"):
+        with ScriptedServer(SMTP, b"421 no\r\n", tls=True) as server:
+            settings = {"host": "localhost", "port": server.port, "ssl_context": client_context(), "trace": look}
+            refused(door, **settings, ehlo_name="client.example.org")
+    assert said == ["EHLO client.example.org"] * 2
 
 
 # ---- The setting itself ----------------------------------------------------------------------------------------------

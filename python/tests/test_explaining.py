@@ -10,7 +10,6 @@ import poplib
 import smtplib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +23,7 @@ import pytest
 import mailbearer
 import mailbearer.aio
 from mailbearer.testing import Server, client_context
+from scripted import ScriptedServer
 
 USER = "joe@gmail.com"
 
@@ -177,37 +177,11 @@ def test_a_login_that_works_is_no_fault_where_it_is_seen(library: str) -> None:
 # ---- After the login, and without one --------------------------------------------------------------------------------
 
 
-class Scripted:
-    """A plain server on loopback that says what a test wants: first this, and to each line the next."""
-
-    def __init__(self, *says: bytes) -> None:
-        self._says = list(says)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            client, _ = self._listener.accept()
-            with client, client.makefile("rb") as lines:
-                for said in self._says:
-                    tag = b"x"
-                    if said is not self._says[0]:
-                        tag = lines.readline().split(b" ")[0].strip() or b"x"
-                    client.sendall(said.replace(b"%TAG%", tag))
-
-    def __enter__(self) -> Scripted:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-
 PREAUTH = b"* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n"
 
 
 def imap_error(*says: bytes, call: Callable[[imaplib.IMAP4], Any] = lambda imap: imap.noop()) -> Any:
-    with Scripted(PREAUTH, *says) as server:
+    with ScriptedServer(PREAUTH, *says) as server:
         imap = imaplib.IMAP4("127.0.0.1", server.port, timeout=5)
         try:
             return call(imap)
@@ -247,7 +221,7 @@ def test_imapclient_says_which_command_was_refused() -> None:
 
 
 def test_pop3_after_the_login() -> None:
-    with Scripted(b"+OK hi\r\n", b"-ERR [SYS/PERM] Your account is not enabled for POP access.\r\n") as server:
+    with ScriptedServer(b"+OK hi\r\n", b"-ERR [SYS/PERM] Your account is not enabled for POP access.\r\n") as server:
         pop3 = poplib.POP3("127.0.0.1", server.port, timeout=5)
         with pytest.raises(poplib.error_proto) as caught:
             pop3.stat()
@@ -262,7 +236,7 @@ def test_pop3_after_the_login() -> None:
 def smtp_error(*says: bytes, call: Callable[[smtplib.SMTP], Any]) -> Any:
     smtp = smtplib.SMTP(timeout=5)
     try:
-        with Scripted(*says) as server:
+        with ScriptedServer(*says) as server:
             code, text = smtp.connect("127.0.0.1", server.port)
             if code != 220:
                 # As the class does it.

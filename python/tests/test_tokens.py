@@ -139,7 +139,7 @@ async def first_of_async(token: Any, at: dict[str, Any]) -> Any:
 def test_a_fixed_text_that_has_ended_says_to_give_a_function(door: str) -> None:
     with Server(flavour="outlook") as server:
         token = server.issue_token(USER, lifetime=0.0)
-        with pytest.raises(mailbearer.LoginFailed, match="give a function that returns a fresh one") as caught:
+        with pytest.raises(mailbearer.LoginFailed, match="give a function that gets") as caught:
             DOORS[door](token, server.at("imap"))
         assert caught.value.cause == "token_rejected"
         assert caught.value.failure.sentence == str(caught.value)
@@ -147,6 +147,16 @@ def test_a_fixed_text_that_has_ended_says_to_give_a_function(door: str) -> None:
         with pytest.raises(mailbearer.LoginFailed) as caught:
             DOORS[door](lambda: server.issue_token(USER, lifetime=0.0), server.at("imap"))
     assert "give a function" not in str(caught.value)
+    assert f"the second one in a row for {USER}" in str(caught.value)
+    assert caught.value.advice == "ask_user"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_source_that_gives_the_refused_token_again_is_told_to_get_a_new_one(door: str) -> None:
+    with Server(flavour="outlook") as server:
+        token = server.issue_token(USER, lifetime=0.0)
+        with pytest.raises(mailbearer.LoginFailed, match=r"gave (it )?back .*give a function that gets a new one"):
+            DOORS[door](lambda: token, server.at("imap"))
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._core import AccessToken, Failure, failure_of_host
-from .connection import Connection, Dialogue, connect
+from .connection import Connection, Dialogue, log_in
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
 from .hiding import without_secrets
@@ -125,9 +125,9 @@ def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessTo
         result.trace.append(f"{side}: {line}")
 
     try:
-        settings = _settings(protocol, arguments)
-        result.endpoint = resolve(protocol, arguments.user, **settings).endpoint
-        with connect(protocol, arguments.user, token, trace=show, **settings) as connection:
+        settings = resolve(protocol, arguments.user, **_settings(protocol, arguments))
+        result.endpoint = settings.endpoint
+        with log_in(settings, show, token) as connection:
             result.logged_in = True
             result.tls_version = connection.tls_version
             result.mechanism = connection.mechanism

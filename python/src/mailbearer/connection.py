@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 
 from . import tokens
 from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Transcript, Verdict
-from .errors import LoginFailed, of_fixed_token
+from .errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
 from .failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -162,7 +162,7 @@ def connect(
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token
     try:
-        return _Login(settings, trace).run(first)
+        return log_in(settings, trace, first)
     except LoginFailed as refused:
         if refused.advice != "refresh_token":
             raise
@@ -170,8 +170,18 @@ def connect(
             raise of_fixed_token(refused) from refused.__cause__
         second = source.get(True, settings.timeout).token
         if second == first:
-            raise
-        return _Login(settings, trace).run(second)
+            raise of_same_token(refused) from refused.__cause__
+        try:
+            return log_in(settings, trace, second)
+        except LoginFailed as again:
+            if again.advice != "refresh_token":
+                raise
+            raise of_second_token(again, user) from again.__cause__
+
+
+def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Connection:
+    """Log in once, with this token."""
+    return _Login(settings, trace).run(token)
 
 
 # For the connection that asks which certificate it was.
@@ -295,7 +305,7 @@ class Link:
         """Try the addresses of the host one after the other."""
         try:
             addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             raise not_connected(error, endpoint) from error
         problem: LoginFailed | None = None
         for family, kind, number, _, address in addresses:

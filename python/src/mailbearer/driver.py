@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from ._core import Action, Aftermath, Plan, Verdict, failure_of_host, verdict_of_host
 from .clock import now_ms
-from .errors import Error, GaveUp, LoginFailed, NeedsUser, of_fixed_token
+from .errors import Error, GaveUp, LoginFailed, NeedsUser
 from .policy import SessionPolicy
 from .settings import LoginOptions, MailProtocol, Settings, resolve
 from .tokens import Source
@@ -281,8 +281,6 @@ class Driver:
             # The words of the source itself.
             failure = kind(failure_of_host("token_unavailable", str(self._token_problem)))
             failure.__cause__ = self._token_problem
-        elif action.failure.cause in ("token_rejected", "token_expired") and not self.source.can_refresh:
-            failure = of_fixed_token(failure)
         elif problem is not None and problem.cause == failure.cause:
             # What the host itself saw says more: which certificate, which address.
             failure = kind(problem.failure)

@@ -29,24 +29,20 @@ def failed(cause: str, detail: str) -> LoginFailed:
     return LoginFailed(failure_of_host(cause, detail))
 
 
-def not_connected(error: OSError | UnicodeError, endpoint: Endpoint) -> LoginFailed:
+def not_connected(error: OSError, endpoint: Endpoint) -> LoginFailed:
     """Make the exception for a connection that could not be opened: ``error`` becomes its ``__cause__``."""
     problem = LoginFailed(connect_failure(error, f"{endpoint.host}:{endpoint.port}"))
     problem.__cause__ = error
     return problem
 
 
-def connect_failure(error: OSError | UnicodeError, place: str | None) -> Failure:
+def connect_failure(error: OSError, place: str | None) -> Failure:
     """Say what the system says of a connection that could not be opened."""
     if isinstance(error, TimeoutError) and error.errno is None:
         # Our own deadline, and not the system's.
         return failure_of_host("timed_out", f"{place} did not accept the connection")
-    if isinstance(error, UnicodeError):
-        # No name of the DNS: a label is empty or too long.
-        name, words = "EAI_NONAME", "this cannot be a host name"
-    else:
-        name, words = _system_name(error), _system_words(error)
-    return failure_of_connect(name, f"{place}: {words}" if place else words)
+    words = _system_words(error)
+    return failure_of_connect(_system_name(error), f"{place}: {words}" if place else words)
 
 
 def more_telling(problem: LoginFailed | None, other: LoginFailed) -> LoginFailed:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from .. import tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
 from ..connection import Dialogue, Trace, certificate_refused
-from ..errors import LoginFailed, of_fixed_token
+from ..errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -195,8 +195,13 @@ async def connect(
             raise of_fixed_token(refused) from refused.__cause__
         second = (await source.aget(True, settings.timeout)).token
         if second == first:
-            raise
-        return await _login(settings, second, trace)
+            raise of_same_token(refused) from refused.__cause__
+        try:
+            return await _login(settings, second, trace)
+        except LoginFailed as again:
+            if again.advice != "refresh_token":
+                raise
+            raise of_second_token(again, user) from again.__cause__
 
 
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
@@ -375,7 +380,7 @@ class Link:
         """Try the addresses of the host one after the other."""
         try:
             addresses = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             raise not_connected(error, endpoint) from error
         problem: LoginFailed | None = None
         for family, kind, number, _, address in addresses:
