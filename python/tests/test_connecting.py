@@ -467,6 +467,22 @@ def test_a_certificate_that_is_not_accepted_is_named(
         assert error.advice == "fix_configuration"
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_session_gives_up_with_the_same_words_and_the_same_cause(certificates: pathlib.Path, blocking: bool) -> None:
+    async def first(**settings: Any) -> None:
+        async with mailbearer.aio.sessions("imap", USER, TOKEN, **settings) as sessions:
+            await anext(sessions)
+
+    with Shield(certificates, "good", "implicit") as shield, pytest.raises(mailbearer.GaveUp) as caught:
+        settings = {"host": "localhost", "port": shield.port, "ssl_context": client_context()}
+        if blocking:
+            next(mailbearer.sessions("imap", USER, TOKEN, **settings))  # type: ignore[call-overload]
+        else:
+            asyncio.run(first(**settings))
+    assert "issued by Example Shield CA (Example Shield)" in str(caught.value)
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield

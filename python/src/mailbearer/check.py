@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._core import AccessToken, Failure, failure_of_host
-from .connection import Connection, Dialogue, log_in
+from .connection import Connection, log_in
+from .dialogue import Dialogue
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
 from .hiding import without_secrets

@@ -8,12 +8,13 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Transcript, Verdict
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
+from .dialogue import Dialogue, Trace
 from .errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
 from .failures import (
     GREETING_SECONDS,
@@ -29,9 +30,6 @@ from .failures import (
 )
 from .hiding import hidden
 from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
-
-Trace: TypeAlias = Callable[[str, str], None]
-"""Called with ``"C"`` or ``"S"`` and a line of the dialogue, when it is whole. The token is masked."""
 
 # Larger than what a login brings in one piece: one foreign call for each read.
 READ_OCTETS = 65_536
@@ -421,47 +419,6 @@ def hang_up(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         # Not SSLSocket's own: that would take the TLS layer away from under the reader.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-class Dialogue:
-    """Gives the lines of a login to the program's trace, each when it is whole."""
-
-    def __init__(self, trace: Trace | None) -> None:
-        self._trace = trace
-        self._transcript: Transcript | None = None
-
-    def begin(self, token: AccessToken) -> None:
-        """Begin, with the token that is not to be shown."""
-        if self._trace is not None:
-            self._transcript = Transcript(token)
-
-    def sent(self, data: bytes, sensitive: bool = False) -> None:
-        """Show what the client says."""
-        try:
-            if self._transcript is not None:
-                self._show(self._transcript.sent(data, sensitive))
-        finally:
-            # It may hold the token, and a traceback the locals.
-            del data
-
-    def received(self, data: bytes) -> None:
-        """Show what the server says."""
-        try:
-            if self._transcript is not None:
-                self._show(self._transcript.received(data))
-        finally:
-            # A server may have sent the token back.
-            del data
-
-    def pause(self) -> None:
-        """Show what has no line end yet: before a handshake, and at the end."""
-        if self._transcript is not None:
-            self._show(self._transcript.flush())
-
-    def _show(self, lines: Sequence[tuple[str, str]]) -> None:
-        assert self._trace is not None
-        for side, text in lines:
-            self._trace(side, text)
 
 
 class SocketShell:

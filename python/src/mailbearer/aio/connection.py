@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from .. import tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
-from ..connection import Dialogue, Trace, certificate_refused
+from ..connection import certificate_refused
+from ..dialogue import Dialogue, Trace
 from ..errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
