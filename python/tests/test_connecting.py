@@ -473,12 +473,14 @@ def test_a_session_gives_up_with_the_same_words_and_the_same_cause(certificates:
         async with mailbearer.aio.sessions("imap", USER, TOKEN, **settings) as sessions:
             await anext(sessions)
 
-    with Shield(certificates, "good", "implicit") as shield, pytest.raises(mailbearer.GaveUp) as caught:
-        settings = {"host": "localhost", "port": shield.port, "ssl_context": client_context()}
+    def go(**settings: Any) -> None:
         if blocking:
-            next(mailbearer.sessions("imap", USER, TOKEN, **settings))  # type: ignore[call-overload]
+            next(mailbearer.sessions("imap", USER, TOKEN, **settings))
         else:
             asyncio.run(first(**settings))
+
+    with Shield(certificates, "good", "implicit") as shield, pytest.raises(mailbearer.GaveUp) as caught:
+        go(host="localhost", port=shield.port, ssl_context=client_context())
     assert "issued by Example Shield CA (Example Shield)" in str(caught.value)
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
 
