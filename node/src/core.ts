@@ -583,14 +583,47 @@ export class Session {
 export type Phase =
     "greeting" | "capability" | "auth_challenge" | "auth_ok" | "auth_fail" | "mid_session" | "disconnect";
 
+/** Names that a reply may hold: they are no words of the server, whatever they mean. */
+export interface Names {
+    /** The user that logs in. */
+    readonly user?: string | undefined;
+    /** The server's host. */
+    readonly host?: string | undefined;
+}
+
 /**
- * What a reply means.
+ * What a reply means. Give the `names` of the login where you know them: a user called `idle` is no idle session.
  *
  *     classify("imap", "mid_session", ["* BYE Session invalidated - AccessTokenExpired"]).cause   // "token_expired"
  */
-export function classify(protocol: MailProtocol, phase: Phase, replyLines: readonly string[]): Verdict {
+export function classify(
+    protocol: MailProtocol,
+    phase: Phase,
+    replyLines: readonly string[],
+    names: Names = {},
+): Verdict {
     const [dialect, when, lines] = [text(protocol, "protocol"), text(phase, "phase"), texts(replyLines, "replyLines")];
-    return enter(() => native.classify(dialect, when, lines)) as Verdict;
+    const given = checkedNames(names);
+    return enter(() => native.classify(dialect, when, lines, given)) as Verdict;
+}
+
+function checkedNames(names: Names): native.JsNames {
+    known(names, ["user", "host"], "names");
+    return { user: optionalText(names.user, "user"), host: optionalText(names.host, "host") };
+}
+
+/** A reply as a mail library hands it on: taken apart, and often in part. */
+export interface Said {
+    /** `NO`, `BAD`, `BYE`, `-ERR`, or the reply code of SMTP; left out where the library does not tell it. */
+    readonly status?: string | undefined;
+    readonly code?: string | undefined;
+    readonly text: string;
+}
+
+/** What a reply means that a mail library hands on. */
+export function failureOfReply(protocol: MailProtocol, phase: Phase, said: Said, names: Names): Failure {
+    const given = checkedNames(names);
+    return enter(() => native.explain(protocol, phase, said, given)) as Failure;
 }
 
 /** What an error challenge, as it came over the wire, says. */
@@ -669,9 +702,24 @@ export const Provider = {
     },
 } as const;
 
-/** A failure that the host saw: of TLS, of a deadline, of the connection. */
+/** A failure that the host saw: of a deadline, of the token source, of the connection. */
 export function failureOfHost(cause: Cause, detail: string): Failure {
     return enter(() => native.failureOfHost(cause, detail)) as Failure;
+}
+
+/** A connection that could not be opened: the system's name for it, and its words. */
+export function failureOfConnect(error: string, words: string): Failure {
+    return enter(() => native.failureOfConnect(error, words)) as Failure;
+}
+
+/** A TLS handshake that failed: OpenSSL's name for it, and what is told. */
+export function failureOfTls(error: string, words: string): Failure {
+    return enter(() => native.failureOfTls(error, words)) as Failure;
+}
+
+/** How TLS begins at a port: as asked, else as the port is registered. */
+export function tlsAtPort(protocol: MailProtocol, port: number, asked: Tls | undefined, unusualPort: boolean): Tls {
+    return enter(() => native.tlsAtPort(protocol, port, asked, unusualPort)) as Tls;
 }
 
 /** What the host saw of the end of a session. */
