@@ -3,6 +3,7 @@ import type { TLSSocket } from "node:tls";
 import {
     type AccessToken,
     type Authenticated,
+    type Failure,
     type MailProtocol,
     type Mechanism,
     Negotiation,
@@ -171,8 +172,47 @@ async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | und
             case "done":
                 return step.authenticated;
             case "failed":
-                throw new LoginFailed(step.failure);
+                throw refusal(step.failure, link);
         }
+    }
+}
+
+/** The error for a login that failed; what the system says of a connection that broke is its cause. */
+function refusal(failure: Failure, link: Link): LoginFailed {
+    return new LoginFailed(failure, { cause: link.error });
+}
+
+/**
+ * Speaks until the server has greeted and TLS is there, and no further: for a mail client that logs in by itself, to which
+ * the server greets then.
+ * @internal
+ */
+export async function secureSocket(settings: Settings): Promise<TLSSocket> {
+    const link = new Link(settings);
+    // It stands in for the token: no step before TLS or the greeting holds it.
+    const negotiation = new Negotiation(settings.login, "x");
+    try {
+        await link.open();
+        for (;;) {
+            const step = await heard(link, negotiation, undefined);
+            if (step.next === "failed") {
+                throw refusal(step.failure, link);
+            }
+            if (step.next === "start_tls") {
+                const upgrade = await upgraded(link, negotiation);
+                if (upgrade.next === "failed") {
+                    throw refusal(upgrade.failure, link);
+                }
+                return link.loggedIn();
+            }
+            if (step.send.length > 0 && settings.endpoint.tls === "implicit") {
+                return link.loggedIn();
+            }
+            link.write(step.send);
+        }
+    } catch (error) {
+        link.abort();
+        throw error;
     }
 }
 
@@ -188,6 +228,7 @@ async function heard(link: Link, negotiation: Negotiation, trace: Trace | undefi
 }
 
 async function upgraded(link: Link, negotiation: Negotiation): Promise<Step> {
+    // Behind the reply that starts TLS nothing may come in the clear.
     const injected = link.take();
     if (injected !== undefined) {
         return negotiation.receive(injected);

@@ -7,7 +7,7 @@ export abstract class MailbearerError extends Error {
     abstract code: string;
 
     constructor(message: string, options?: ErrorOptions) {
-        super(message, options);
+        super(message, options?.cause === undefined ? undefined : { cause: options.cause });
         this.name = new.target.name;
     }
 }

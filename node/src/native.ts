@@ -20,12 +20,18 @@ function translated(error: unknown): Error {
     }
     const text = error instanceof Error ? error.message : "";
     if (text.startsWith("ConfigError: ")) {
-        return new ConfigError(text.slice("ConfigError: ".length));
+        return new ConfigError(camelCased(text.slice("ConfigError: ".length)));
     }
     if (text.startsWith("Misuse: ")) {
         return new Misuse(text.slice("Misuse: ".length));
     }
     return new InternalError("mailbearer broke in its core: please report it; no secret is in this text");
+}
+
+/** The core names options as Rust does, as in `ehlo_name`. */
+function camelCased(text: string): string {
+    const names = /\b(ehlo_name|unusual_port|initial_response|assumed_capabilities)\b/g;
+    return text.replace(names, (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
 }
 
 /** A text. What is none is named by its type, never by its value. */

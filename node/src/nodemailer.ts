@@ -8,7 +8,9 @@
  *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
  */
 import SMTPConnection from "nodemailer/lib/smtp-connection";
+import { secureSocket } from "./connection";
 import { type AccessToken, type Aftermath, type Failure, Negotiation } from "./core";
+import type { SessionEvent } from "./driver";
 import { LoginFailed, Misuse, SessionEnded } from "./errors";
 import { known } from "./native";
 import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
@@ -35,10 +37,15 @@ export interface NodemailerOptions {
     forceAuth: true;
     auth: { type: "custom"; user: string; method: typeof METHOD };
     customAuth: { [METHOD]: (context: AuthContext) => Promise<void> };
+    /** Opens the connections, so that what is wrong with one is told as with every login of mailbearer. */
+    getSocket: (options: object, callback: SocketCallback) => void;
+    /** For connections of Nodemailer's own, as through its `proxy`. */
     tls: object;
     connectionTimeout: number;
     name?: string;
 }
+
+type SocketCallback = (error: Error | null, socket?: object) => void;
 
 const METHOD = "MAILBEARER";
 
@@ -62,10 +69,19 @@ export function login(options: LoginOptions & { token: TokenSource }): Nodemaile
         forceAuth: true,
         auth: { type: "custom", user: settings.user, method: METHOD },
         customAuth: { [METHOD]: (context) => logIn(context, settings, source) },
+        getSocket: (_, callback) => void open(settings).then((socket) => callback(null, socket), callback),
         tls: { ...settings.tlsOptions, rejectUnauthorized: true },
         connectionTimeout: settings.timeout,
         ...(options.ehloName === undefined ? {} : { name: options.ehloName }),
     };
+}
+
+/** A connection over TLS, as Nodemailer takes it. */
+async function open(settings: Settings): Promise<object> {
+    const connection = await secureSocket(settings);
+    // The greeting is read: to Nodemailer, the server greets now.
+    connection.unshift(Buffer.from("220 ready\r\n"));
+    return { connection, secure: true, secured: true, requireTLS: false };
 }
 
 async function logIn(context: AuthContext, settings: Settings, source: Source): Promise<void> {
@@ -161,10 +177,17 @@ export class SessionTransport {
     readonly #sessions: Sessions<SMTPConnection>;
     #work: Promise<unknown> = Promise.resolve();
     #current: SessionConnection<SMTPConnection> | undefined;
+    #isClosing = false;
 
     /** @internal */
     constructor(options: TransportOptions) {
-        this.#sessions = new Sessions("smtp", options, new SmtpAdapter());
+        const onEvent = (event: SessionEvent): void => {
+            if (event.kind === "waiting") {
+                queueMicrotask(() => this.#closeInVain());
+            }
+            options.onEvent?.(event);
+        };
+        this.#sessions = new Sessions("smtp", { ...options, onEvent }, new SmtpAdapter(options.ehloName));
     }
 
     /** Sends a message; Nodemailer calls it. */
@@ -187,7 +210,16 @@ export class SessionTransport {
 
     /** Says goodbye and ends it, after what is under way. */
     close(): void {
+        this.#isClosing = true;
+        this.#closeInVain();
         void this.#next(() => this.#sessions.close());
+    }
+
+    /** Does not wait for a login that has failed, and is tried again later. */
+    #closeInVain(): void {
+        if (this.#isClosing && this.#sessions.status().retryAtMs !== undefined) {
+            void this.#sessions.close();
+        }
     }
 
     /** One after the other. */
@@ -293,11 +325,24 @@ function reset(client: SMTPConnection): Promise<void> {
 }
 
 class SmtpAdapter implements Adapter<SMTPConnection> {
+    readonly #ehloName: string | undefined;
+
+    constructor(ehloName: string | undefined) {
+        this.#ehloName = ehloName;
+    }
+
     make(connection: SessionConnection<SMTPConnection>): Promise<SMTPConnection> {
         const { host, port } = connection.endpoint;
         // To Nodemailer, the server greets now; what EHLO says it asks again.
         connection.putBack(Buffer.from("220 logged in\r\n"));
-        const client = new SMTPConnection({ host, port, secure: true, secured: true, connection: connection.socket });
+        const client = new SMTPConnection({
+            host,
+            port,
+            secure: true,
+            secured: true,
+            connection: connection.socket,
+            ...(this.#ehloName === undefined ? {} : { name: this.#ehloName }),
+        });
         return new Promise((resolve, reject) => {
             client.on("error", reject);
             client.connect((error?: Error | null) => (error ? reject(error) : resolve(client)));
