@@ -13,7 +13,7 @@ import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
-import { sourceOf, tokenInTime, type TokenSource } from "./tokens";
+import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
 
 /** Called with `C` or `S` and a line of the dialogue. The token is masked. */
 export type Trace = (side: "C" | "S", line: string) => void;
@@ -119,8 +119,11 @@ export async function connectTo(
     try {
         return await login(settings, first, signal, trace);
     } catch (error) {
-        if (!(error instanceof LoginFailed) || error.advice !== "refresh_token" || !source.canRefresh) {
+        if (!(error instanceof LoginFailed) || error.advice !== "refresh_token") {
             throw error;
+        }
+        if (!source.canRefresh) {
+            throw new LoginFailed(hinted(error.failure, source), { cause: error.cause });
         }
         const second = await tokenInTime(source, true, settings.timeout, signal);
         if (second.equals(first)) {

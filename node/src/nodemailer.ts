@@ -16,7 +16,7 @@ import { known } from "./native";
 import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { ended } from "./tap";
-import { type Source, sourceOf, type TokenSource } from "./tokens";
+import { hinted, type Source, sourceOf, type TokenSource } from "./tokens";
 
 // ---- Nodemailer's own connections, our login ------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ async function logIn(context: AuthContext, settings: Settings, source: Source): 
         return;
     }
     if (refusal.advice !== "refresh_token" || !source.canRefresh) {
-        throw new LoginFailed(refusal);
+        throw new LoginFailed(hinted(refusal, source));
     }
     const second = await source.get(true);
     const failure = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
