@@ -14,9 +14,7 @@ import { Link } from "./link";
 import { known } from "./native";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
-
-/** Called with `C` or `S` and a line of the dialogue. The token is masked. */
-export type Trace = (side: "C" | "S", line: string) => void;
+import { type Trace, Tracer } from "./trace";
 
 /** The options of {@link connect}. */
 export interface ConnectOptions extends LoginOptions {
@@ -140,34 +138,32 @@ async function login(
     trace: Trace | undefined,
 ): Promise<Connection> {
     signal?.throwIfAborted();
-    const link = new Link(settings);
+    const link = new Link(settings, trace === undefined ? undefined : new Tracer(token, trace));
     const abort = () => link.abort(signal?.reason);
     signal?.addEventListener("abort", abort);
     try {
-        const authenticated = await dialogue(link, new Negotiation(settings.login, token), trace);
+        const authenticated = await dialogue(link, new Negotiation(settings.login, token));
         return new Connection(link, settings.endpoint, authenticated);
     } catch (error) {
         link.abort();
         throw error;
     } finally {
+        link.tracer?.flush();
         signal?.removeEventListener("abort", abort);
     }
 }
 
 /** Gives the octets to the machine, and what the machine says to the link. */
-async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | undefined): Promise<Authenticated> {
+async function dialogue(link: Link, negotiation: Negotiation): Promise<Authenticated> {
     await link.open();
-    let step = await heard(link, negotiation, trace);
+    let step = await heard(link, negotiation);
     for (;;) {
         if (step.send.length > 0) {
-            if (trace !== undefined) {
-                show(trace, "C", masked(step));
-            }
-            link.write(step.send);
+            link.write(step.send, step.sensitive);
         }
         switch (step.next) {
             case "read":
-                step = await heard(link, negotiation, trace);
+                step = await heard(link, negotiation);
                 break;
             case "start_tls":
                 step = await upgraded(link, negotiation);
@@ -197,7 +193,7 @@ export async function secureSocket(settings: Settings): Promise<TLSSocket> {
     try {
         await link.open();
         for (;;) {
-            const step = await heard(link, negotiation, undefined);
+            const step = await heard(link, negotiation);
             if (step.next === "failed") {
                 throw refusal(step.failure, link);
             }
@@ -211,7 +207,7 @@ export async function secureSocket(settings: Settings): Promise<TLSSocket> {
             if (step.send.length > 0 && settings.endpoint.tls === "implicit") {
                 return link.loggedIn();
             }
-            link.write(step.send);
+            link.write(step.send, step.sensitive);
         }
     } catch (error) {
         link.abort();
@@ -219,15 +215,9 @@ export async function secureSocket(settings: Settings): Promise<TLSSocket> {
     }
 }
 
-async function heard(link: Link, negotiation: Negotiation, trace: Trace | undefined): Promise<Step> {
+async function heard(link: Link, negotiation: Negotiation): Promise<Step> {
     const data = await link.read();
-    if (data === undefined) {
-        return negotiation.closed();
-    }
-    if (trace !== undefined) {
-        show(trace, "S", data, negotiation);
-    }
-    return negotiation.receive(data);
+    return data === undefined ? negotiation.closed() : negotiation.receive(data);
 }
 
 async function upgraded(link: Link, negotiation: Negotiation): Promise<Step> {
@@ -238,25 +228,4 @@ async function upgraded(link: Link, negotiation: Negotiation): Promise<Step> {
     }
     await link.startTls();
     return negotiation.tlsEstablished();
-}
-
-/** What a step sends, with the token masked. */
-function masked(step: Step): Buffer {
-    if (!step.sensitive) {
-        return step.send;
-    }
-    const line = step.send.toString("latin1").trimEnd();
-    const start = line.slice(0, line.lastIndexOf(" ") + 1);
-    return Buffer.from(`${start}<token, ${line.length - start.length} octets>\r\n`);
-}
-
-/** Gives the lines of the dialogue to the trace, without control characters, and without a token that came back. */
-function show(trace: Trace, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
-    for (const line of data
-        .toString()
-        .replace(/\r?\n$/, "")
-        .split(/\r?\n/)) {
-        const shown = line.replace(/\p{C}/gu, " ");
-        trace(side, negotiation === undefined ? shown : negotiation.redact(shown));
-    }
 }

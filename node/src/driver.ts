@@ -421,7 +421,7 @@ export class Driver<T extends Watched> {
         ) {
             switch (order.kind) {
                 case "send":
-                    attempt.link.write(order.bytes);
+                    attempt.link.write(order.bytes, order.sensitive);
                     break;
                 case "start_tls":
                     await this.#startTls(attempt);

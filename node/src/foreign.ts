@@ -1,5 +1,4 @@
-/** What others' errors and programs say, as it may be shown. */
-import { kindOf } from "./native";
+/** What others' values are called, and what their errors and programs say, as it may be shown. */
 
 /** As much as a sentence can hold. */
 const CHARACTERS_MAX = 300;
@@ -27,4 +26,22 @@ export function shown(text: string): string {
         .replace(LONG, (run) => (/\d/.test(run) || run.length >= LONG_ANYHOW ? "<secret>" : run))
         .trim();
     return line.length > CHARACTERS_MAX ? `${line.slice(0, CHARACTERS_MAX)}…` : line;
+}
+
+/** What a server says, without what may be a token that it was sent, as it stands or in base64; an address is none. */
+export function withoutTokens(text: string): string {
+    return text.replace(/https?:\/\/\S+|[A-Za-z0-9+/_~-]{32,}={0,2}/g, (run) =>
+        run.includes("://") ? run : "<token>",
+    );
+}
+
+/** A value, by its kind: it may be secret. */
+export function kindOf(value: unknown): string {
+    if (value === null || value === undefined) {
+        return String(value);
+    }
+    if (typeof value === "object") {
+        return Array.isArray(value) ? "an array" : `an object of class ${value.constructor?.name ?? "none"}`;
+    }
+    return `a ${typeof value}`;
 }

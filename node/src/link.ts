@@ -6,6 +6,7 @@ import { LoginFailed } from "./errors";
 import { type Handshake, secured, speaksTls } from "./handshake";
 import type { Settings } from "./settings";
 import { connectFailure, handshakeFailure } from "./system";
+import type { Tracer } from "./trace";
 
 /** A server greets within this; one that is silent for longer may wait for TLS. */
 const GREETING_MS = 5_000;
@@ -23,7 +24,10 @@ export class Link {
     #isHeard = false;
     roundTrips = 0;
 
-    constructor(settings: Settings) {
+    constructor(
+        settings: Settings,
+        readonly tracer?: Tracer,
+    ) {
         this.#settings = settings;
         this.#deadline = setTimeout(() => this.abort(this.#late()), settings.timeout);
     }
@@ -58,11 +62,14 @@ export class Link {
 
     /** What has come and nobody has read: before the handshake, that must be nothing. */
     take(): Buffer | undefined {
-        return (this.#socket?.read() as Buffer | null) ?? undefined;
+        const data = (this.#socket?.read() as Buffer | null) ?? undefined;
+        this.#trace(data);
+        return data;
     }
 
     /** Does the handshake on the socket that is open. */
     async startTls(): Promise<void> {
+        this.tracer?.flush();
         const { host } = this.#settings.endpoint;
         const handshake = this.#secured({ socket: this.#take(), host });
         this.#own(handshake.socket);
@@ -99,7 +106,14 @@ export class Link {
             leave?.();
         }
         this.#isHeard = true;
+        this.#trace(data);
         return data ?? undefined;
+    }
+
+    #trace(data: Buffer | null | undefined): void {
+        if (data) {
+            this.tracer?.received(data);
+        }
     }
 
     /** Where STARTTLS was meant, a port that says nothing may wait for TLS. What it gives ends the look. */
@@ -118,8 +132,9 @@ export class Link {
     }
 
     /** Writes all of it. What fails here is told by the next read: the server may have said why before it closed. */
-    write(data: Uint8Array): void {
+    write(data: Uint8Array, sensitive: boolean): void {
         this.roundTrips += 1;
+        this.tracer?.sent(data, sensitive);
         this.#open().write(data);
     }
 

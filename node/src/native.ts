@@ -1,6 +1,7 @@
 /** The addon, and its errors made ours. Nothing outside of this file sees napi's own texts: they may show a value. */
 import native = require("../native/binding.js");
 import { ConfigError, InternalError, Misuse } from "./errors";
+import { kindOf } from "./foreign";
 
 export { native };
 
@@ -91,14 +92,4 @@ export function known(options: unknown, names: readonly string[], what: string):
     if (stranger !== undefined) {
         throw new ConfigError(`${what} has no option ${stranger}: they are ${names.join(", ")}`);
     }
-}
-
-export function kindOf(value: unknown): string {
-    if (value === null || value === undefined) {
-        return String(value);
-    }
-    if (typeof value === "object") {
-        return Array.isArray(value) ? "an array" : `an object of class ${value.constructor?.name ?? "none"}`;
-    }
-    return `a ${typeof value}`;
 }

@@ -90,18 +90,39 @@ async function logIn(context: AuthContext, settings: Settings, source: Source): 
     if (refusal === undefined) {
         return;
     }
-    if (refusal.advice !== "refresh_token" || !source.canRefresh) {
-        throw new LoginFailed(hinted(refusal, source));
+    if (refusal.failure.advice !== "refresh_token" || !source.canRefresh) {
+        throw refused(hinted(refusal.failure, source), refusal.redact);
     }
     const second = await source.get(true);
-    const failure = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
-    if (failure !== undefined) {
-        throw new LoginFailed(failure);
+    const again = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
+    if (again !== undefined) {
+        throw refused(again.failure, (reply) => refusal.redact(again.redact(reply)));
     }
 }
 
+/** A login that the server refused, and the way to mask its token. */
+interface Refusal {
+    readonly failure: Failure;
+    readonly redact: (reply: string) => string;
+}
+
+/** Nodemailer adds the server's reply to `message` and `response`, as it came: it may hold the token. */
+function refused(failure: Failure, redact: Refusal["redact"]): LoginFailed {
+    const error = new LoginFailed(failure);
+    const { message } = error;
+    let response: string | undefined;
+    return Object.defineProperties(error, {
+        message: { get: () => message, set: () => undefined },
+        response: {
+            get: () => response,
+            set: (reply: unknown) => (response = redact(String(reply))),
+            enumerable: true,
+        },
+    });
+}
+
 /** Gives the machine's lines to the server, and its replies to the machine. The greeting was Nodemailer's, as is TLS. */
-async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Failure | undefined> {
+async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Refusal | undefined> {
     const negotiation = new Negotiation({ ...settings.login, tls: "implicit" }, token);
     let step = negotiation.receive(Buffer.from("220 ready\r\n"));
     if (step.next === "read" && offersXOAuth2(context, settings)) {
@@ -113,7 +134,7 @@ async function dialogue(context: AuthContext, settings: Settings, token: AccessT
             case "done":
                 return undefined;
             case "failed":
-                return step.failure;
+                return { failure: step.failure, redact: (reply) => negotiation.redact(reply) };
             case "start_tls":
                 throw new TypeError("TLS is there from the start");
             case "read": {

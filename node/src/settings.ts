@@ -11,7 +11,8 @@ import {
     tlsAtPort,
 } from "./core";
 import { ConfigError } from "./errors";
-import { kindOf, known, numeric, text } from "./native";
+import { kindOf } from "./foreign";
+import { known, numeric, text } from "./native";
 
 /** Whom to trust, and how to encrypt: what `tls.createSecureContext` takes. Verification cannot be switched off. */
 export type TlsOptions = tls.SecureContextOptions & { secureContext?: tls.SecureContext | undefined };

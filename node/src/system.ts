@@ -1,24 +1,22 @@
 /** What the system and OpenSSL say of a connection that fails, as failures of ours. */
-import { X509Certificate } from "node:crypto";
 import { getSystemErrorMap } from "node:util";
-import { type Failure, failureOfConnect, failureOfHost, failureOfTls } from "./core";
+import { type Failure, failureOfCertificate, failureOfConnect, failureOfHost, failureOfTls } from "./core";
 
 /** A connection that could not be opened. */
 export function connectFailure(error: Error | null): Failure {
     return failureOfConnect(connectCode(error) ?? "", error === null ? "" : wordsOf(error));
 }
 
-/** A TLS handshake that failed; with the certificate, where one was shown. */
+/** A TLS handshake that failed; with the DER of the server's certificate, where it showed one. */
 export function handshakeFailure(error: Error | null, certificate?: Buffer): Failure {
-    const code = codeOf(error);
     if (error === null || isOfSystem(error)) {
         return failureOfHost("connection_lost", "in the TLS handshake");
     }
-    const reason = reasonOf(error);
-    const failure = failureOfTls(
-        `${code ?? ""} ${reason} ${error.message}`,
-        certified(reason, certificate === undefined ? undefined : new X509Certificate(certificate)),
-    );
+    const [code, reason] = [codeOf(error) ?? "", reasonOf(error)];
+    if (VERIFICATION.test(code)) {
+        return failureOfCertificate(reason, certificate ?? Buffer.alloc(0));
+    }
+    const failure = failureOfTls(`${code} ${reason} ${error.message}`, reason);
     return failure.cause === "wrong_tls_mode"
         ? failureOfHost("wrong_tls_mode", "the server answers in plain text, where TLS was to begin")
         : failure;
@@ -30,15 +28,16 @@ export function isOfTls(error: Error): boolean {
     return /^ERR_(SSL|TLS|OSSL)_/.test(code) || code === "EPROTO" || VERIFICATION.test(code);
 }
 
-/** What the system calls it, as in `ECONNRESET`. */
+/** What the system calls it, as in `ECONNRESET`: Nodemailer puts a code of its own over that. */
 export function codeOf(error: unknown): string | undefined {
-    const code = (error as { code?: unknown } | null)?.code;
-    return typeof code === "string" ? code : undefined;
+    const { errno, originalCode, code } = (error ?? {}) as { errno?: unknown; originalCode?: unknown; code?: unknown };
+    const ofSystem = typeof errno === "number" ? getSystemErrorMap().get(errno)?.[0] : undefined;
+    return [ofSystem, originalCode, code].find((one) => typeof one === "string") as string | undefined;
 }
 
-/** Codes of `X509_verify_cert_error_string`, as Node spells them. */
+/** A certificate that fails: codes of `X509_verify_cert_error_string`, as Node spells them, and its own for a name. */
 const VERIFICATION =
-    /^(CERT_|CRL_|UNABLE_TO_|ERROR_IN_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_|HOSTNAME_MISMATCH)/;
+    /^(ERR_TLS_CERT_ALTNAME_INVALID|CERT_|CRL_|UNABLE_TO_|ERROR_IN_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_|HOSTNAME_MISMATCH)/;
 
 /** Of the socket below, and not of TLS: the peer reset the connection, or closed it. */
 function isOfSystem(error: Error): boolean {
@@ -69,7 +68,7 @@ function reasonOf(error: Error): string {
     const code = codeOf(error) ?? "";
     if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
         const { host } = error as { host?: unknown };
-        return typeof host === "string" ? `it is not for ${host}` : "it is for another host name";
+        return `certificate of another host${typeof host === "string" ? ` than ${host}` : ""}`;
     }
     const { reason } = error as { reason?: unknown };
     if (typeof reason === "string") {
@@ -77,36 +76,4 @@ function reasonOf(error: Error): string {
     }
     // Node gives the results of verification as such codes, with OpenSSL's words.
     return VERIFICATION.test(code) || code === "" ? error.message : code.replace(/^ERR_SSL_/, "").toLowerCase();
-}
-
-/** A certificate says who stands in the middle, where somebody does. */
-function certified(reason: string, certificate: X509Certificate | undefined): string {
-    if (certificate === undefined) {
-        return reason;
-    }
-    const issuer = nameOf(certificate.issuer) ?? "an issuer without a name";
-    return `certificate: ${reason}; issued by ${issuer} for ${namesOf(certificate)}, valid until ${certificate.validTo}`;
-}
-
-/** More names of a certificate than this help nobody. */
-const NAMES_MAX = 5;
-
-function namesOf(certificate: X509Certificate): string {
-    const names = (certificate.subjectAltName ?? "").split(", ").filter((name) => name !== "");
-    if (names.length === 0) {
-        return nameOf(certificate.subject) ?? "nobody";
-    }
-    const shown = names.slice(0, NAMES_MAX).map((name) => name.replace(/^(DNS|IP Address):/, ""));
-    const more = names.length - shown.length;
-    return shown.join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
-/** Common name and organisation, of the lines of a distinguished name. */
-function nameOf(distinguished: string | undefined): string | undefined {
-    const field = (key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(distinguished ?? "")?.[1];
-    const [common, organisation] = [field("CN"), field("O")];
-    if (common === undefined || organisation === undefined || common === organisation) {
-        return common ?? organisation;
-    }
-    return `${common} (${organisation})`;
 }

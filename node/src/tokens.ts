@@ -7,8 +7,7 @@
 import { once } from "node:events";
 import { AccessToken, type Failure } from "./core";
 import { ConfigError, MailbearerError, TokenSourceFailed } from "./errors";
-import { saidBy } from "./foreign";
-import { kindOf } from "./native";
+import { kindOf, saidBy } from "./foreign";
 
 /** What a token function is told. */
 export interface TokenRequest {

@@ -172,6 +172,12 @@ pub fn failure_of_tls(error: String, words: String) -> JsFailure {
     Failure::of_tls(&error, &words).into()
 }
 
+/// A certificate that fails: OpenSSL's reason, and its DER.
+#[napi(catch_unwind)]
+pub fn failure_of_certificate(reason: String, certificate: &[u8]) -> JsFailure {
+    Failure::of_certificate(&reason, certificate).into()
+}
+
 /// What the host saw of the end of a session.
 #[napi(catch_unwind)]
 pub fn verdict_of_host(cause_name: String) -> Result<JsVerdict> {
