@@ -666,9 +666,10 @@ export function failureOfReply(protocol: MailProtocol, phase: Phase, said: Said,
     return enter(() => native.explain(protocol, phase, said, given)) as Failure;
 }
 
-/** What an error challenge, as it came over the wire, says. */
-export function readRejection(challenge: string): Rejection {
-    const given = text(challenge, "challenge");
+/** What an error challenge says: as it came over the wire (base64, with or without `+ ` or `334 `) or decoded. */
+export function readRejection(challenge: string | Uint8Array): Rejection {
+    // The JSON of a server that does not keep to UTF-8 is read as far as it goes.
+    const given = challenge instanceof Uint8Array ? Buffer.from(challenge).toString() : text(challenge, "challenge");
     return enter(() => native.readRejection(given)) as Rejection;
 }
 

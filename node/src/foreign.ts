@@ -28,12 +28,15 @@ export function shown(text: string): string {
     return line.length > CHARACTERS_MAX ? `${line.slice(0, CHARACTERS_MAX)}…` : line;
 }
 
-/** What a server says, without what may be a token that it was sent, as it stands or in base64; an address is none. */
+/** What a server says, without what may be a token that it was sent, as it stands or in base64; addresses and ids are none. */
 export function withoutTokens(text: string): string {
-    return text.replace(/https?:\/\/\S+|[A-Za-z0-9+/_~-]{32,}={0,2}/g, (run) =>
-        run.includes("://") ? run : "<token>",
+    return text.replace(/https?:\/\/\S+|[A-Za-z0-9+_~-]{20,}={0,2}/g, (run) =>
+        run.includes("://") || ID.test(run) || !/\d/.test(run) ? run : "<token>",
     );
 }
+
+/** Of a request or a session: in hexadecimal, also with hyphens. */
+const ID = /^[0-9a-f-]+$/i;
 
 /** A value, by its kind: it may be secret. */
 export function kindOf(value: unknown): string {

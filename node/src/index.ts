@@ -62,6 +62,8 @@ export {
     SessionEnded,
     TokenSourceFailed,
 } from "./errors";
+export { explain } from "./explain";
+export type { Explanation, ExplainOptions } from "./explain";
 export type { SessionPolicy } from "./policy";
 export { SessionConnection, Sessions, sessions } from "./sessions";
 export type { SessionOptions } from "./sessions";
