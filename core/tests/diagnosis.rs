@@ -55,7 +55,7 @@ fn example(cause: Cause) -> Option<Example> {
         ),
         Cause::WrongService => Seen(
             "`220 mail.example.org ESMTP` on the port of IMAP",
-            "the peer looks like an SMTP server",
+            "an SMTP server greets",
         ),
         Cause::WrongTlsMode => {
             Seen("a TLS record where a greeting was due", "it speaks TLS from the first octet")
