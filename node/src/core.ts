@@ -230,6 +230,12 @@ function checked(settings: LoginSettings): native.JsSettings {
     };
 }
 
+/** Checks the settings of a login, and gives the name that EHLO gives with them. */
+export function checkedEhloName(settings: LoginSettings): string {
+    const given = checked(settings);
+    return enter(() => native.checkedEhloName(given));
+}
+
 /**
  * From the greeting to authenticated: octets in, one step out. It has no socket and no clock.
  *
@@ -591,6 +597,15 @@ export class Session {
     /** Whether the mail client waits for no answer. */
     get isQuiet(): boolean {
         return enter(() => this.#native.isQuiet());
+    }
+
+    /**
+     * Masks every token that it holds, and the one of the last login, in text that is to be logged: the errors of a mail
+     * library that logs in by itself may repeat it.
+     */
+    redact(message: string): string {
+        const given = text(message, "message");
+        return enter(() => this.#native.redact(given));
     }
 
     /** What must outlive the process. It holds no secret. */

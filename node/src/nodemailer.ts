@@ -42,7 +42,7 @@ export interface NodemailerOptions {
     /** For connections of Nodemailer's own, as through its `proxy`. */
     tls: object;
     connectionTimeout: number;
-    name?: string;
+    name: string | undefined;
 }
 
 type SocketCallback = (error: Error | null, socket?: object) => void;
@@ -72,7 +72,7 @@ export function login(options: LoginOptions & { token: TokenSource }): Nodemaile
         getSocket: (_, callback) => void open(settings).then((socket) => callback(null, socket), callback),
         tls: { ...settings.tlsOptions, rejectUnauthorized: true },
         connectionTimeout: settings.timeout,
-        ...(options.ehloName === undefined ? {} : { name: options.ehloName }),
+        name: settings.login.ehloName,
     };
 }
 
@@ -208,7 +208,7 @@ export class SessionTransport {
             }
             options.onEvent?.(event);
         };
-        this.#sessions = new Sessions("smtp", { ...options, onEvent }, new SmtpAdapter(options.ehloName));
+        this.#sessions = new Sessions("smtp", { ...options, onEvent }, new SmtpAdapter());
     }
 
     /** Sends a message; Nodemailer calls it. */
@@ -346,12 +346,6 @@ function reset(client: SMTPConnection): Promise<void> {
 }
 
 class SmtpAdapter implements Adapter<SMTPConnection> {
-    readonly #ehloName: string | undefined;
-
-    constructor(ehloName: string | undefined) {
-        this.#ehloName = ehloName;
-    }
-
     make(connection: SessionConnection<SMTPConnection>): Promise<SMTPConnection> {
         const { host, port } = connection.endpoint;
         // To Nodemailer, the server greets now; what EHLO says it asks again.
@@ -362,7 +356,7 @@ class SmtpAdapter implements Adapter<SMTPConnection> {
             secure: true,
             secured: true,
             connection: connection.socket,
-            ...(this.#ehloName === undefined ? {} : { name: this.#ehloName }),
+            name: connection.settings.login.ehloName,
         });
         return new Promise((resolve, reject) => {
             client.on("error", reject);

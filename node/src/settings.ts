@@ -1,10 +1,9 @@
 /** What a login is told, gathered from options, a provider's profile, and the mail address. */
 import * as tls from "node:tls";
 import {
-    AccessToken,
+    checkedEhloName,
     type LoginSettings,
     type MailProtocol,
-    Negotiation,
     Provider,
     type Service,
     type Tls,
@@ -41,7 +40,7 @@ export interface LoginOptions {
     authzid?: string | undefined;
     mechanisms?: LoginSettings["mechanisms"];
     initialResponse?: LoginSettings["initialResponse"];
-    /** The name that SMTP's EHLO gives: this machine's full domain name, where a server wants one. */
+    /** The name that SMTP's EHLO gives: this machine's full domain name, where a server wants one. Default: the user's domain. */
     ehloName?: string | undefined;
     assumedCapabilities?: readonly string[] | undefined;
 }
@@ -113,8 +112,6 @@ export interface Settings {
     readonly tokenLifetimeMs: number | undefined;
 }
 
-const STAND_IN = new AccessToken("x");
-
 /** Gathers the settings of a login and checks them, before any I/O. */
 export function resolve(protocol: MailProtocol, options: LoginOptions): Settings {
     if (!Object.hasOwn(PORTS, protocol)) {
@@ -129,7 +126,7 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         );
     }
     const endpoint = endpointOf(protocol, options, service, text(host, "host"));
-    const login: LoginSettings = {
+    const given: LoginSettings = {
         protocol,
         user: options.user,
         host: endpoint.host,
@@ -141,8 +138,8 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         ehloName: options.ehloName,
         assumedCapabilities: options.assumedCapabilities ?? service.assumedCapabilities,
     };
-    // The machine checks every field; a token of one letter stands in for the real one.
-    new Negotiation(login, STAND_IN);
+    // The core checks every field.
+    const login = { ...given, ehloName: checkedEhloName(given) };
     return {
         endpoint,
         user: options.user,

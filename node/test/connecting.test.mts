@@ -100,7 +100,12 @@ afterEach(async () => {
 });
 
 async function listening(server: net.Server): Promise<number> {
-    closing.push(() => server.close());
+    const sockets: net.Socket[] = [];
+    server.on("connection", (socket) => sockets.push(socket));
+    closing.push(() => {
+        server.close();
+        sockets.forEach((socket) => socket.destroy());
+    });
     await once(server.listen(0, "127.0.0.1"), "listening");
     return (server.address() as net.AddressInfo).port;
 }
@@ -230,9 +235,11 @@ describe("the wrong way of TLS at a port", () => {
             rejection(LoginFailed, connect({ protocol: "pop3", user: USER, token: "abc", ...pop3, tlsOptions: {} })),
             rejection(LoginFailed, imapflow.connect({ user: USER, token: "abc", ...imap })),
             sent(login({ user: USER, token: "abc", ...smtp })),
-            gaveUp(smtp),
         ]);
         assert.ok(performance.now() - begun < LOOK_MS);
+        // A session does not give up for what may be said before TLS: it waits, and the event tells.
+        const event = await firstFailure(KEEPERS["nodemailer transport"] as never, smtp);
+        assert.equal(event.cause, "wrong_tls_mode");
         for (const error of found) {
             assert.equal(error.failure.cause, "wrong_tls_mode");
             assert.match(error.message, /says nothing before TLS/);
@@ -323,6 +330,89 @@ describe("the wrong way of TLS at a port", () => {
     });
 });
 
+describe("what a server does not take is told by its name:", () => {
+    /** Says the first line, and answers each line by the first rule that fits. */
+    async function scripted(greeting: string, rules: Array<[RegExp, string]>) {
+        const identity = certificate();
+        const server = tls.createServer(identity, (socket) => {
+            socket.on("error", () => undefined);
+            socket.on("data", (data) => {
+                const answer = rules.find(([asked]) => asked.test(data.toString()))?.[1];
+                socket.write(`${answer ?? "500 5.5.1 what?"}\r\n`);
+            });
+            socket.write(`${greeting}\r\n`);
+        });
+        server.on("tlsClientError", () => undefined);
+        return { host: "localhost", port: await listening(server), tlsOptions: { ca: identity.ca } };
+    }
+
+    for (const refusal of [
+        "504 5.5.2 <[127.0.0.1]>: Helo command rejected: need fully-qualified hostname",
+        "501 5.5.4 Invalid domain name",
+    ]) {
+        it(`the name in EHLO (${refusal.slice(0, 9)}), and ehloName is the way out`, async () => {
+            const hello: Array<[RegExp, string]> = [
+                [/^(EHLO|HELO) client\.example\.org/, "250-hello\r\n250 AUTH XOAUTH2"],
+                [/^(EHLO|HELO)/, refusal],
+                [/^AUTH/, "235 in"],
+                [/^QUIT/, "221 bye"],
+            ];
+            const way = await scripted("220 strict ESMTP", hello);
+            const options = { protocol: "smtp", user: USER, token: "abc", ...way } as const;
+            for (const work of [connect(options), sessions(options).next()]) {
+                const error = await rejection(LoginFailed, work);
+                assert.equal(error.failure.cause, "client_name_refused", error.message);
+                assert.equal(error.advice, "fix_configuration");
+                assert.match(error.message, /ehlo_name/);
+            }
+            await (await connect({ ...options, ehloName: "client.example.org" })).close();
+            const kept = transport({ user: USER, token: "abc", ...way, ehloName: "client.example.org" });
+            assert.equal(await kept.verify(), true);
+            kept.close();
+            const own = login({ user: USER, token: "abc", ...way, ehloName: "client.example.org" });
+            assert.equal(await nodemailer.createTransport(own).verify(), true);
+        });
+    }
+
+    it("another service at the port, at every door", async () => {
+        const greetings = {
+            smtp: ["* OK IMAP4rev1 ready", "+OK POP3 ready"],
+            imap: ["220 mail.example.org ESMTP Postfix", "+OK POP3 ready"],
+        };
+        for (const greeting of greetings.smtp) {
+            const way = await scripted(greeting, []);
+            for (const door of ["connect (smtp)", "nodemailer login", "nodemailer login, pooled"]) {
+                const error = await DOORS[door]?.(way);
+                assert.equal(error?.failure.cause, "wrong_service", `${door}: ${error?.message}`);
+            }
+        }
+        for (const greeting of greetings.imap) {
+            const way = await scripted(greeting, []);
+            for (const door of ["connect (imap)", "imapflow.connect"]) {
+                const error = await DOORS[door]?.(way);
+                assert.equal(error?.failure.cause, "wrong_service", `${door}: ${error?.message}`);
+            }
+        }
+    });
+
+    it("a host that is none, before anything is sent", async () => {
+        for (const [host, words] of [
+            ["bücher.example", /xn--bcher-kva\.example/],
+            ["mail.example.org:993", /port/],
+            ["https://mail.example.org/", /URL|host/],
+            ["", /empty/],
+        ] as const) {
+            const options = { user: USER, token: "abc", host };
+            for (const protocol of PROTOCOLS) {
+                assert.match((await rejection(ConfigError, connect({ ...options, protocol }))).message, words);
+            }
+            assert.match((await rejection(ConfigError, imapflow.connect(options))).message, words);
+            assert.throws(() => login(options), words);
+            assert.throws(() => sessions({ ...options, protocol: "imap" }), words);
+        }
+    });
+});
+
 describe("the sentence of a certificate that fails names its issuer and its names:", () => {
     const kinds: Record<string, [Identity, (identity: Identity) => object, RegExp[]]> = {
         "of an issuer that is not trusted": [
@@ -372,11 +462,16 @@ describe("the sentence of a certificate that fails names its issuer and its name
                 }
                 assert.ok(error.cause instanceof Error, door);
             }
-            const made = sessions({ protocol: "smtp", user: USER, token: "abc", ...starttls });
+            const made = sessions({ protocol: "smtp", user: USER, token: "abc", ...implicit });
             closing.push(() => made.close());
             const error = await rejection(GaveUp, made.next());
             assert.match(error.message, /Example Shield/);
             assert.ok(error.cause instanceof Error);
+            for (const keep of Object.values(KEEPERS)) {
+                assert.match((await firstFailure(keep, implicit)).text ?? "", /Example Shield/);
+            }
+            const upgraded = await firstFailure(KEEPERS["nodemailer transport"] as never, starttls);
+            assert.match(upgraded.text ?? "", /Example Shield/);
             assert.deepEqual(heard, [], "nothing is said to it");
         });
     }

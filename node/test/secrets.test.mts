@@ -14,6 +14,7 @@ import {
     MailbearerError,
     type MailProtocol,
     NeedsUser,
+    Session,
     sessions,
     TokenSourceFailed,
     Transcript,
@@ -194,6 +195,20 @@ describe("a token source that throws", () => {
         const made = sessions({ ...options, token: failing });
         assertHidden(inspect(await rejection(NeedsUser, made.next()), { depth: 9 }), "NeedsUser");
         await made.close();
+    });
+});
+
+describe("a session whose host logs in by itself", () => {
+    it("masks the token in what the host's library says", () => {
+        const settings = { protocol: "imap", user: USER, host: "127.0.0.1" } as const;
+        const session = new Session(settings, { seed: 1n, policy: { login: "host" } });
+        const [fetch] = session.start(0).actions;
+        assert.ok(fetch?.kind === "fetch_token");
+        session.token(0, fetch.request, TOKEN);
+        const base64 = Buffer.from(`user=${USER}\x01auth=Bearer ${TOKEN}\x01\x01`).toString("base64");
+        assertHidden(session.redact(`NO unknown: AUTHENTICATE XOAUTH2 ${base64} ${TOKEN}`), "redact");
+        assert.equal(session.redact("NO as you were"), "NO as you were");
+        assert.throws(() => session.redact(5 as never), ConfigError);
     });
 });
 

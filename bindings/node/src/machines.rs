@@ -83,6 +83,14 @@ impl JsSettings {
     }
 }
 
+/// Checks the settings of a login, and says the name that `EHLO` gives with them.
+#[napi(catch_unwind)]
+pub fn checked_ehlo_name(settings: JsSettings) -> Result<String> {
+    let config = settings.read()?;
+    config.validate().map_err(|error| config_error(&error))?;
+    Ok(config.ehlo_name)
+}
+
 /// From the greeting to authenticated: octets in, one step out.
 #[napi(js_name = "NativeNegotiation")]
 pub struct JsNegotiation(mailbearer::Negotiation);
