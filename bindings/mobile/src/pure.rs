@@ -114,6 +114,13 @@ pub fn failure_of_tls(error: &str, words: &str) -> Result<Failure, CoreError> {
     guard(|| Ok(mailbearer::Failure::of_tls(error, words).into()))
 }
 
+/// A certificate that was not taken: `reason` is what the TLS library says, `certificate` is the DER of the server's own. Who
+/// issued it, its names and its dates are told; of DER that cannot be read, the reason alone.
+#[uniffi::export]
+pub fn failure_of_certificate(reason: &str, certificate: Vec<u8>) -> Result<Failure, CoreError> {
+    guard(|| Ok(mailbearer::Failure::of_certificate(reason, &certificate).into()))
+}
+
 /// How TLS begins at a port: as asked; else as the port is registered; else with the first octet. A port that is registered
 /// for the other way of TLS, or for another protocol, is an error unless the server is known to use it in this unusual way.
 #[uniffi::export(default(asked = None, unusual_port = false))]
