@@ -8,6 +8,7 @@
 //! | a socket and TLS | [`Negotiation`]: from the greeting to authenticated |
 //! | a stream after the login | [`Watch`]: says when the server ends the session, and what was in flight |
 //! | a token source, a clock, and a connection to keep | [`Session`] |
+//! | a dialogue to show | [`Transcript`] |
 //! | a program to test | [`testing`], with the feature of that name |
 //!
 //! What a login is told is in [`NegotiationConfig`]; a [`Provider`] fills it in. What went wrong is a [`Failure`], what a reply
@@ -41,6 +42,7 @@ mod session;
 pub mod testing;
 mod text;
 mod token;
+mod transcript;
 mod watch;
 
 pub use classify::{Names, Phase, Said, classify, classify_named, explain};
@@ -57,6 +59,7 @@ pub use session::{
     SessionConfig, SessionPhase, Status, TokenNeed, WakeReason,
 };
 pub use token::{AccessToken, TOKEN_OCTETS_MAX};
+pub use transcript::{Side, TraceLine, Transcript};
 pub use watch::{Aftermath, Mailbox, Sighting, Submission, Watch};
 
 /// The examples of the README.

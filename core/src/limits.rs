@@ -25,6 +25,10 @@ pub const NOTICES_MAX: usize = 4;
 /// Characters of server text kept in a failure.
 pub const SERVER_TEXT_CHARS_MAX: usize = 512;
 
+/// Octets of a line that a [`Transcript`](crate::Transcript) shows: more than a person reads, and than a sound server's line has
+/// before the login.
+pub const TRANSCRIPT_LINE_OCTETS_MAX: usize = 4 << 10;
+
 /// Octets of an error challenge's JSON. Dovecot's with `openid-configuration` has about 150.
 pub const REJECTION_OCTETS_MAX: usize = 8 << 10;
 

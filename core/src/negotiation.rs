@@ -31,7 +31,7 @@ use crate::dialect::{Capabilities, Dialect};
 use crate::failure::{
     Advice, Cause, Certainty, Failure, Misuse, Verdict, default_advice, spelled_enum,
 };
-use crate::redact::Redactor;
+use crate::redact::Secrets;
 use crate::reply::{Awaited, Reply, ReplyFault, ReplyReader, command_line};
 use crate::sasl::{self, Rejection};
 use crate::token::AccessToken;
@@ -355,8 +355,7 @@ impl Negotiation {
     /// line that they refuse.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.secrets();
-        Redactor::new(&secrets).redact(text.to_string())
+        self.secrets().redact(text.to_string())
     }
 
     /// What is awaited.
@@ -715,14 +714,9 @@ impl Negotiation {
         Zeroizing::new(sasl::encode(&message))
     }
 
-    /// The token as a server may send it back: plain, in our own message, and in base64 at each of its alignments.
-    fn secrets(&self) -> [Zeroizing<String>; 5] {
-        let token = self.token.expose();
-        let from = |start: usize| {
-            Zeroizing::new(sasl::encode(token.as_bytes().get(start..).unwrap_or_default()))
-        };
-        let plain = Zeroizing::new(String::from(token));
-        [plain, self.payload(self.mechanism), from(0), from(1), from(2)]
+    /// The token as a server may send it back.
+    fn secrets(&self) -> Secrets {
+        Secrets::of(&self.token)
     }
 
     // ---- Ends ----------------------------------------------------------------------------------------------------
@@ -733,7 +727,7 @@ impl Negotiation {
         let heard = capabilities.or(self.capabilities.take());
         let heard = heard.map_or_else(Vec::new, Capabilities::into_list);
         // A list is shown as freely as any text of the server.
-        let capabilities = Redactor::new(&self.secrets()).redact_all(heard);
+        let capabilities = self.secrets().redact_all(heard);
         let authenticated =
             Authenticated { mechanism: self.mechanism, capabilities, leftover: rest.to_vec() };
         self.enter(Event::Positive, State::Authenticated);
@@ -806,10 +800,9 @@ impl Negotiation {
         let (text, code) = text_and_code(self.dialect.protocol, lines);
         // Servers were seen to repeat the line that they refuse.
         let secrets = self.secrets();
-        let redactor = Redactor::new(&secrets);
-        let text = if self.secure { redactor.redact(text) } else { String::new() };
-        let url = verdict.url.take().filter(|_| self.secure).map(|url| redactor.redact(url));
-        let code = code.map(|code| redactor.redact(code));
+        let text = if self.secure { secrets.redact(text) } else { String::new() };
+        let url = verdict.url.take().filter(|_| self.secure).map(|url| secrets.redact(url));
+        let code = code.map(|code| secrets.redact(code));
         Failure { server_text: text, code, url, ..Failure::from_verdict(verdict) }
     }
 
