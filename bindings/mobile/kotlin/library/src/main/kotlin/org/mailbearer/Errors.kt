@@ -41,12 +41,23 @@ class SessionEndedException(val verdict: Verdict) :
 internal fun failed(cause: Cause, detail: String): LoginFailedException =
     LoginFailedException(failureOfHost(cause, detail))
 
+/** What else is to be said where the token that was refused is a text that stays the same. */
+internal fun Failure.ofFixedToken(): Failure =
+    copy(
+        sentence = "$sentence The token was given as a fixed text, which ends with its hour: " +
+            "give a function (a TokenSource) that gets a new one."
+    )
+
 /** Runs what reads settings: what is wrong with them is the program's to mend. */
 internal inline fun <T> configuring(block: () -> T): T =
     try {
         block()
     } catch (error: CoreException.Config) {
-        throw ConfigException(error.message ?: "a setting cannot work")
+        throw ConfigException(inKotlin(error.message ?: "a setting cannot work"))
     } catch (error: CoreException.Unknown) {
         throw ConfigException(error.message ?: "a name is not known")
     }
+
+/** The core names its fields as Rust does: `unusual_port`. */
+internal fun inKotlin(text: String): String =
+    text.replace(Regex("\\b(ehlo|unusual|initial|assumed)_([a-z])")) { (it.groupValues[1] + it.groupValues[2].uppercase()) }

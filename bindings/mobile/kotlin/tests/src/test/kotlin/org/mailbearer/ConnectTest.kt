@@ -160,20 +160,6 @@ class ConnectTest {
     }
 
     @Test
-    fun `what cannot be reached is a failure`() = runBlocking {
-        val free = ServerSocket(0, 1, InetAddress.getLoopbackAddress()).use { it.localPort }
-        val options = LoginOptions(host = "localhost", port = free)
-        val error = assertFailsWith<LoginFailedException> {
-            connect(MailProtocol.IMAP, user, fixedToken("ya29.abcdefghijkl"), options)
-        }
-        assertEquals(Cause.CONNECTION_LOST, error.failure.cause)
-        val unknown = assertFailsWith<LoginFailedException> {
-            connect(MailProtocol.IMAP, user, fixedToken("ya29.abcdefghijkl"), LoginOptions(host = "no-such-host.invalid"))
-        }
-        assertContains(assertNotNull(unknown.message), "no-such-host.invalid")
-    }
-
-    @Test
     fun `bad settings are named before any connection`() = runBlocking {
         val token = fixedToken("ya29.abcdefghijkl")
         suspend fun refused(user: String = this@ConnectTest.user, options: LoginOptions) = assertNotNull(
