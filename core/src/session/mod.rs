@@ -31,6 +31,7 @@ mod snapshot;
 mod token;
 
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
@@ -43,6 +44,8 @@ use crate::classify::{Phase, classify, text_and_code};
 use crate::config::{ConfigError, InitialResponse, Protocol};
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 use crate::negotiation::{Authenticated, Negotiation, Next, Step};
+use crate::redact::Secrets;
+use crate::token::AccessToken;
 use crate::watch::{Aftermath, Watch};
 use backoff::{Backoff, Rate};
 use token::{Held, TokenRegion, Worth};
@@ -104,6 +107,8 @@ pub struct Session {
     wake_at_ms: Option<u64>,
     run: Run,
     token: TokenRegion,
+    /// The token of the last login that failed, or that the host made: what is said of it may hold it.
+    spent: Option<AccessToken>,
     attempt: Option<Attempt>,
     live: Option<Live>,
     /// A session that a successor has replaced, and that the host has not let go yet.
@@ -204,6 +209,7 @@ impl Session {
             wake_at_ms: None,
             run: Run::Stopped,
             token: TokenRegion::default(),
+            spent: None,
             attempt: None,
             live: None,
             leaving: None,
@@ -317,6 +323,16 @@ impl Session {
         }
     }
 
+    /// Masks every token that the session holds, and the one of the last login, in text that is to be logged: the errors of a
+    /// mail library that logs in by itself may repeat it.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let held = self.token.held().map(|held| &held.token);
+        let in_use = self.attempt.as_ref().map(|attempt| &attempt.held.token);
+        let tokens = [held, in_use, self.spent.as_ref()].into_iter().flatten();
+        tokens.fold(text.to_string(), |text, token| Secrets::of(token).redact(text))
+    }
+
     /// How the session stands.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -339,7 +355,10 @@ impl Session {
     /// What was in flight in the session that is online, or in the last one.
     #[must_use]
     pub fn aftermath(&self) -> Option<Aftermath> {
-        self.live.as_ref().map(|live| live.watch.aftermath()).or_else(|| self.resumed.clone())
+        self.live
+            .as_ref()
+            .map(|live| self.aftermath_of(&live.watch))
+            .or_else(|| self.resumed.clone())
     }
 
     /// Whether the mail client waits for no answer, and writes nothing: IDLE is quiet. True where nothing is online.
@@ -443,7 +462,7 @@ impl Session {
     /// The link is not to be trusted: begin anew, without counting it as a failure.
     fn woke(&mut self, plan: &mut Plan) {
         self.wake_at_ms = None;
-        if let Some(attempt) = self.attempt.take() {
+        if let Some(attempt) = self.end_attempt() {
             plan.actions
                 .push(Action::Close { ticket: attempt.ticket, cause: Cause::ConnectionLost });
             if matches!(attempt.stage, Stage::Connecting) {
@@ -452,7 +471,7 @@ impl Session {
         }
         if let Some(live) = self.live.take() {
             plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::ConnectionLost });
-            self.resumed = Some(live.watch.aftermath());
+            self.resumed = Some(self.aftermath_of(&live.watch));
             self.last_ending = Some(Verdict::new(
                 Cause::ConnectionLost,
                 Advice::Reconnect,
@@ -460,6 +479,13 @@ impl Session {
                 "woke",
             ));
         }
+    }
+
+    /// The attempt is over.
+    fn end_attempt(&mut self) -> Option<Attempt> {
+        let attempt = self.attempt.take()?;
+        self.spent = Some(attempt.held.token.clone());
+        Some(attempt)
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
@@ -488,14 +514,15 @@ impl Session {
 
     fn stop(&mut self, plan: &mut Plan) {
         self.close_all(plan);
+        self.spent = None;
         self.run = Run::Stopped;
     }
 
     fn close_all(&mut self, plan: &mut Plan) {
         if let Some(live) = &self.live {
-            self.resumed = Some(live.watch.aftermath());
+            self.resumed = Some(self.aftermath_of(&live.watch));
         }
-        let open = self.attempt.take().map(|attempt| attempt.ticket);
+        let open = self.end_attempt().map(|attempt| attempt.ticket);
         let live = self.live.take().map(|live| live.ticket);
         let leaving = self.leaving.take().map(|leaving| leaving.ticket);
         for ticket in open.into_iter().chain(live).chain(leaving) {
@@ -642,7 +669,7 @@ impl Session {
 
     /// An expired token is not sent: another one is asked for, and another connection made.
     fn drop_expired(&mut self, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.end_attempt() else { return };
         let failure = Failure::of_host(Cause::TokenExpired, "before it could be sent");
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
         self.token.force();
@@ -667,12 +694,17 @@ impl Session {
         let advice =
             if verdict.advice == Advice::Proceed { Advice::Reconnect } else { verdict.advice };
         let failure = Failure { server_text, code, advice, ..Failure::from_verdict(verdict) };
+        let failure = self.redacted(failure);
         self.attempt_failed(failure, plan);
     }
 
     /// `authenticated` is `None` where the host has logged in by itself.
     fn logged_in(&mut self, ticket: u64, authenticated: Option<Authenticated>, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.end_attempt() else { return };
+        if self.config.login == Login::Session {
+            // A fleet keeps no tokens: what the server says from here on says nothing of it.
+            self.spent = None;
+        }
         let mechanism = authenticated.as_ref().map(|authenticated| authenticated.mechanism);
         let (capabilities, leftover) = authenticated
             .map(|authenticated| (authenticated.capabilities, authenticated.leftover))
@@ -718,13 +750,13 @@ impl Session {
         };
         self.leaving = Some(Leaving { ticket: predecessor.ticket, by_ms });
         plan.actions.push(Action::Renew { ticket: predecessor.ticket, by_ms, why });
-        predecessor.watch.aftermath()
+        self.aftermath_of(&predecessor.watch)
     }
 
     // ---- Failures ------------------------------------------------------------------------------------------------
 
     fn attempt_failed(&mut self, failure: Failure, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.end_attempt() else { return };
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
         self.note_failure(failure.clone());
         if matches!(attempt.stage, Stage::Connecting) {
@@ -828,6 +860,21 @@ impl Session {
         );
     }
 
+    /// What a host tells of a login of its own may repeat the token.
+    fn redacted(&self, failure: Failure) -> Failure {
+        let redact = |text: Option<String>| text.map(|text| self.redact(&text));
+        Failure {
+            server_text: self.redact(&failure.server_text),
+            code: redact(failure.code),
+            url: redact(failure.url),
+            ..failure
+        }
+    }
+
+    fn aftermath_of(&self, watch: &Watch) -> Aftermath {
+        watch.aftermath().map_texts(|text| self.redact(&text))
+    }
+
     /// Why an attempt ended: the negotiation knows, or the host.
     fn failure_at_end(&mut self, last_line: Option<&str>, cause: Option<Cause>) -> Failure {
         if let Some(cause) = cause {
@@ -843,7 +890,7 @@ impl Session {
                 let protocol = self.protocol();
                 let (server_text, code) = text_and_code(protocol, &[line]);
                 let verdict = classify(protocol, Phase::Disconnect, &[line]);
-                Failure { server_text, code, ..Failure::from_verdict(verdict) }
+                self.redacted(Failure { server_text, code, ..Failure::from_verdict(verdict) })
             }
             None => Failure::of_host(Cause::ConnectionLost, "before the login was done"),
         }
@@ -899,7 +946,7 @@ impl Session {
         }
         let Some(live) = self.live.take_if(|live| live.ticket == ticket) else { return };
         plan.actions.push(Action::Close { ticket, cause: Cause::NoFault });
-        self.resumed = Some(live.watch.aftermath());
+        self.resumed = Some(self.aftermath_of(&live.watch));
         self.last_ending =
             Some(Verdict::new(Cause::NoFault, Advice::Proceed, Certainty::Inferred, "drained"));
         self.wait_until_ms = self.now_ms;
@@ -907,8 +954,9 @@ impl Session {
 
     /// A session is over that nobody had let go: learn from it, and decide how soon to come back.
     fn session_over(&mut self, live: Live, verdict: Verdict, plan: &mut Plan) -> Verdict {
-        self.resumed = Some(live.watch.aftermath());
-        let verdict = self.with_clock(&live, verdict);
+        self.resumed = Some(self.aftermath_of(&live.watch));
+        let mut verdict = self.with_clock(&live, verdict);
+        verdict.url = verdict.url.map(|url| self.redact(&url));
         let lived_ms = self.now_ms.saturating_sub(live.since_ms);
         let lasted = lived_ms >= self.config.stable_after_ms;
         let at_expiry = self.is_at_expiry(&live);
@@ -1114,7 +1162,7 @@ impl Session {
             |live: &mut Live| live.renewing_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
         let Some(live) = self.live.take_if(late) else { return false };
         plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::SessionLimit });
-        self.resumed = Some(live.watch.aftermath());
+        self.resumed = Some(self.aftermath_of(&live.watch));
         self.last_ending = Some(Verdict::new(
             Cause::SessionLimit,
             Advice::Reconnect,

@@ -9,6 +9,7 @@
 //! 3. Memory is bounded whatever either side sends.
 //! 4. Any split of the octets gives the same result.
 
+mod aftermath;
 mod framing;
 mod imap;
 mod pop3;
@@ -171,11 +172,12 @@ impl Watch {
     /// What was in flight.
     #[must_use]
     pub fn aftermath(&self) -> Aftermath {
-        match &self.side {
+        let aftermath = match &self.side {
             Side::Imap(side) => side.aftermath(),
             Side::Pop3(side) => side.aftermath(),
             Side::Smtp(side) => side.aftermath(),
-        }
+        };
+        aftermath.without_controls()
     }
 
     /// Whether nothing is in flight, so that the connection may be let go now.

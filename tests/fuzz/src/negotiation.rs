@@ -10,10 +10,13 @@ use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mailbearer::limits::{LINE_OCTETS_MAX, PHASE_OCTETS_MAX, SERVER_TEXT_CHARS_MAX};
+use mailbearer::limits::{
+    LINE_OCTETS_MAX, PHASE_OCTETS_MAX, SERVER_TEXT_CHARS_MAX, TRANSCRIPT_LINE_OCTETS_MAX,
+};
 use mailbearer::{
     AccessToken, Advice, Cause, Endpoint, Failure, Identity, InitialResponse, Mechanism,
-    Negotiation, NegotiationConfig, Next, Protocol, State, Step, Tls, initial_response,
+    Negotiation, NegotiationConfig, Next, Protocol, Side, State, Step, Tls, TraceLine, Transcript,
+    initial_response,
 };
 
 use crate::octets::{Cuts, Octets, contains};
@@ -58,8 +61,13 @@ pub fn check(data: &[u8]) {
     }
     whole.close();
     if in_step {
+        assert!(whole.shown.starts_with(&cut.shown), "a cut changes the transcript");
         cut.close();
         assert_eq!(whole.end, cut.end, "a cut changes the end");
+    }
+    for client in [&mut whole, &mut cut] {
+        let lines = client.transcript.flush();
+        client.shows(lines);
     }
 }
 
@@ -103,7 +111,8 @@ impl Setup {
             STANDARD.encode(message.expect("a message"))
         };
         let payloads: Vec<String> = Mechanism::ALL.into_iter().map(payload).collect();
-        let parts = payloads.iter().map(|payload| parts(&[&token, payload])).collect();
+        let parts = payloads.iter().map(|payload| parts(&[&token, secret_part(payload, &token)]));
+        let parts = parts.collect();
         Some(Self { config, token, payloads, parts, handshakes })
     }
 }
@@ -117,6 +126,9 @@ struct Client<'a> {
     /// Lines with the token, and whether it was in the line of the command.
     tokens_sent: Vec<bool>,
     acknowledged: bool,
+    transcript: Transcript,
+    /// What it showed of the server.
+    shown: Vec<String>,
     /// Octets heard since anything was last sent.
     unanswered: usize,
     end: Option<End>,
@@ -131,6 +143,7 @@ enum End {
 impl<'a> Client<'a> {
     fn new(setup: &'a Setup) -> Self {
         let token = AccessToken::new(&setup.token).expect("a token");
+        let transcript = Transcript::new(&token);
         let machine = Negotiation::new(setup.config.clone(), token).expect("a configuration");
         Self {
             setup,
@@ -139,6 +152,8 @@ impl<'a> Client<'a> {
             tag: Vec::new(),
             tokens_sent: Vec::new(),
             acknowledged: false,
+            transcript,
+            shown: Vec::new(),
             unanswered: 0,
             end: None,
         }
@@ -177,6 +192,8 @@ impl<'a> Client<'a> {
     fn hear(&mut self, said: &[u8]) -> bool {
         let before = self.machine.state();
         self.unanswered += said.len();
+        let lines = self.transcript.received(said);
+        self.shows(lines);
         let step = self.machine.receive(said).expect("no misuse");
         let acts = !step.send.is_empty() || step.next == Next::StartTls;
         if acts {
@@ -266,6 +283,9 @@ impl<'a> Client<'a> {
             assert!(!step.sensitive);
             return;
         }
+        let lines = self.transcript.sent(&step.send, step.sensitive);
+        assert_eq!(lines.len(), 1);
+        self.shows(lines);
         let line = step.send.strip_suffix(b"\r\n").expect("a line");
         assert!(!line.iter().any(|octet| b"\r\n\0".contains(octet)), "more than one line");
         let carries = |secret: &String| contains(line, secret.as_bytes());
@@ -343,11 +363,30 @@ impl<'a> Client<'a> {
         assert!(!self.shows_token(&shown), "a token in a failure: {failure:?}");
     }
 
+    fn shows(&mut self, lines: Vec<TraceLine>) {
+        for line in lines {
+            assert!(!self.shows_token(&line.text), "a token in a transcript: {}", line.text);
+            assert!(!line.text.chars().any(char::is_control), "a transcript with controls");
+            // Each octet that is no UTF-8 is shown in three.
+            assert!(line.text.len() <= TRANSCRIPT_LINE_OCTETS_MAX * 3 + 99, "a line without bound");
+            if line.side == Side::Server {
+                self.shown.push(line.text);
+            }
+        }
+    }
+
     /// Whether any part of the token can be read.
     fn shows_token(&self, shown: &str) -> bool {
         let parts = &self.setup.parts[used(self.machine.mechanism())];
         windows(shown).any(|window| parts.contains(&window))
     }
+}
+
+/// The characters of the base64 that stand for octets of the token alone: what is around it is no secret.
+fn secret_part<'a>(payload: &'a str, token: &str) -> &'a str {
+    let message = STANDARD.decode(payload).expect("base64");
+    let start = message.len() - 2 - token.len();
+    &payload[start.div_ceil(3) * 4..(start + token.len()) / 3 * 4]
 }
 
 /// Every part of the secrets, once: a long token of the fuzzer repeats itself.
