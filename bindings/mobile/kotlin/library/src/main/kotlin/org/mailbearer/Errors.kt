@@ -53,11 +53,7 @@ internal inline fun <T> configuring(block: () -> T): T =
     try {
         block()
     } catch (error: CoreException.Config) {
-        throw ConfigException(inKotlin(error.message ?: "a setting cannot work"))
+        throw ConfigException(error.message ?: "a setting cannot work")
     } catch (error: CoreException.Unknown) {
         throw ConfigException(error.message ?: "a name is not known")
     }
-
-/** The core names its fields as Rust does: `unusual_port`. */
-internal fun inKotlin(text: String): String =
-    text.replace(Regex("\\b(ehlo|unusual|initial|assumed)_([a-z])")) { (it.groupValues[1] + it.groupValues[2].uppercase()) }
