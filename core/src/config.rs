@@ -275,7 +275,8 @@ pub struct NegotiationConfig {
     pub mechanisms: Vec<Mechanism>,
     /// Whether the token may travel in the `AUTH` line.
     pub initial_response: InitialResponse,
-    /// The client's name in `EHLO`: a domain or an address literal (RFC 5321 section 4.1.1.1).
+    /// The client's name in `EHLO`: a domain or an address literal (RFC 5321 section 4.1.1.1). The default is the domain of
+    /// the user's mail address, and `[127.0.0.1]` where there is none.
     pub ehlo_name: String,
     /// Capabilities that the server is known to have under TLS, which saves the question. Empty: always ask.
     pub assumed_capabilities: Vec<String>,
@@ -293,13 +294,12 @@ impl NegotiationConfig {
     #[must_use]
     pub fn new(endpoint: Endpoint, identity: Identity) -> Self {
         Self {
+            ehlo_name: usual_ehlo_name(&identity.user),
             endpoint,
             identity,
-            // The standard first; no server has been met that has both and dislikes either (research/wire.md).
+            // The standard first; no server has been met that has both and dislikes either (docs/servers.md).
             mechanisms: Vec::from([Mechanism::OAuthBearer, Mechanism::XOAuth2]),
             initial_response: InitialResponse::Auto,
-            // RFC 5321 section 4.1.4: a client without a name sends an address literal.
-            ehlo_name: "[127.0.0.1]".to_string(),
             assumed_capabilities: Vec::new(),
         }
     }
@@ -471,6 +471,35 @@ fn validate_ehlo_name(name: &str) -> Result<(), ConfigError> {
     }
 }
 
+/// A name that strict servers take from a client that knows none of its own.
+///
+/// Google's relay closes on `[127.0.0.1]` and on names without a dot (issues nodemailer #1742 and mailtrain #1002), and its
+/// guide asks for a domain of the organisation (support.google.com/a/answer/2956491); Postfix can ask for a full name that is
+/// in the DNS (`reject_non_fqdn_helo_hostname`, `reject_unknown_helo_hostname`). The domain that the user's mail goes to is all
+/// of these. A user name without one is left with an address literal (RFC 5321 section 4.1.4), which Postfix and Exchange take.
+fn usual_ehlo_name(user: &str) -> String {
+    let domain = user.rsplit_once('@').map(|(_, domain)| domain);
+    let domain = domain.filter(|domain| is_full_domain(domain));
+    domain.unwrap_or("[127.0.0.1]").to_string()
+}
+
+/// RFC 5321 section 4.1.2: labels of letters, digits and hyphens, and more than one of them. The last is no number.
+fn is_full_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|one| one.is_ascii_alphanumeric() || one == b'-')
+    };
+    let has_name =
+        domain.rsplit('.').next().is_some_and(|last| !last.bytes().all(|one| one.is_ascii_digit()));
+    domain.len() <= HOST_OCTETS_MAX
+        && domain.contains('.')
+        && domain.split('.').all(is_label)
+        && has_name
+}
+
 fn validate_visible(field: Field, text: &str) -> Result<(), ConfigError> {
     match text.bytes().position(|octet| !(b' '..=b'~').contains(&octet)) {
         Some(offset) => Err(ConfigError::ForbiddenOctet { field, offset }),
@@ -491,6 +520,46 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(config().validate(), Ok(()));
+    }
+
+    #[test]
+    fn the_client_is_named_by_the_domain_of_its_user() {
+        let name = |user: &str| {
+            let endpoint = Endpoint::new(Protocol::Smtp, Tls::Implicit, "mail.example.test");
+            let config = NegotiationConfig::new(endpoint, Identity::new(user));
+            if Identity::new(user).validate().is_ok() {
+                assert_eq!(config.validate(), Ok(()), "{user}");
+            }
+            config.ehlo_name
+        };
+        for (user, domain) in [
+            ("joe@example.org", "example.org"),
+            ("\"a@b\"@mail.example.org", "mail.example.org"),
+            ("joe@xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(name(user), domain);
+        }
+        for user in [
+            "joe",
+            "",
+            "joe@",
+            "joe@localhost",
+            "joe@b\u{fc}cher.example",
+            "joe@-a.test",
+            "joe@a-.test",
+            "joe@a..test",
+            "joe@.test",
+            "joe@test.",
+            "joe@a_b.test",
+            "joe@192.0.2.1",
+            "joe@[192.0.2.1]",
+            "joe@a b.test",
+            "joe@a.test\r\nMAIL",
+        ] {
+            assert_eq!(name(user), "[127.0.0.1]", "{user}");
+        }
+        assert_eq!(name(&["joe@", &"a".repeat(64), ".test"].concat()), "[127.0.0.1]");
+        assert_eq!(name(&["joe@", &"a.".repeat(126), "test"].concat()), "[127.0.0.1]");
     }
 
     #[test]

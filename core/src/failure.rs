@@ -177,6 +177,17 @@ impl Verdict {
         Self { cause, advice, certainty, rule, wait_ms: None, url: None }
     }
 
+    /// What a reply means that ends a login badly: "go on" is no advice there, and what the server does not take once it does not
+    /// take for ever.
+    pub(crate) fn of_login(self) -> Self {
+        let advice = match (self.advice, self.cause) {
+            (Advice::Proceed, Cause::ProtocolViolation) => Advice::FixConfiguration,
+            (Advice::Proceed, _) => Advice::Reconnect,
+            (advice, _) => advice,
+        };
+        Self { advice, ..self }
+    }
+
     /// What the host itself has found out about a session: that the connection was lost, that a deadline passed.
     #[must_use]
     pub const fn of_host(cause: Cause) -> Self {
@@ -305,7 +316,8 @@ impl fmt::Display for Failure {
         }
         f.write_str(". ")?;
         f.write_str(counsel(self.cause, self.advice))?;
-        if let Some(url) = &self.url {
+        // It may stand in what the server said already.
+        if let Some(url) = self.url.as_ref().filter(|url| !self.server_text.contains(*url)) {
             write!(f, " The server names this address: {url}")?;
         }
         if let Some(wait_ms) = self.wait_ms {
@@ -397,6 +409,7 @@ const fn sentence(cause: Cause, advice: Advice) -> &'static str {
             | Advice::GiveUp => "The server broke the protocol",
         },
         Cause::Cancelled => "The login was cancelled",
+        Cause::Unrecognized if matches!(advice, Advice::Proceed) => "The server refused a command",
         Cause::Unrecognized => "The server refused the login",
     }
 }

@@ -147,6 +147,12 @@ impl Rejection {
         matches!(self.status.as_deref(), Some("insufficient_scope" | "403"))
     }
 
+    /// Whether the challenge says in RFC 6750's own word (section 3.1) that the token is the reason. Numbers do not: 400 and 401
+    /// mean opposite things at Gmail and Dovecot.
+    pub(crate) fn means_token(&self) -> bool {
+        self.status.as_deref() == Some("invalid_token")
+    }
+
     /// Whether the challenge speaks of a fault of the server (Dovecot 2.4, RFC 6749 section 4.1.2.1).
     pub(crate) fn means_unavailable(&self) -> bool {
         let Some(status) = self.status.as_deref() else { return false };
@@ -224,6 +230,13 @@ pub(crate) fn is_data(prompt: &str) -> bool {
         }
         None => false,
     }
+}
+
+/// Whether a continuation request after the token holds data, as an error challenge does: text in base64, or the start of a
+/// JSON object in base64 that was cut.
+pub(crate) fn is_challenge(prompt: &str) -> bool {
+    // `{` and a quotation mark or a space, `{` and a line end.
+    is_data(prompt) || prompt.starts_with("ey") || prompt.starts_with("ew")
 }
 
 /// Servers were seen with and without padding.
@@ -372,6 +385,23 @@ mod tests {
         assert!(is_data("VXNlcm5hbWU6"));
         for prompt in ["", "Go ahead.", "XOAUTH2 supported", "continue"] {
             assert!(!is_data(prompt), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn tells_an_error_challenge_from_a_prompt_in_words() {
+        // Whole, cut, without padding, with a space or a line feed behind the brace.
+        for challenge in [
+            "eyJzdGF0dXMiOiI0MDEifQ==",
+            "eyJzdGF0dXMiOiI0",
+            "eyAic3RhdHVzIjo",
+            "ewogInN0YXR1cyI6",
+            "VXNlcm5hbWU6",
+        ] {
+            assert!(is_challenge(challenge), "{challenge}");
+        }
+        for prompt in ["XOAUTH2 supported", "Go ahead.", "continue", "OK"] {
+            assert!(!is_challenge(prompt), "{prompt}");
         }
     }
 

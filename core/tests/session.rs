@@ -790,7 +790,7 @@ fn the_host_tells_how_its_own_login_was_refused() {
 
 #[test]
 fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
-    let line = "* BYE [UNAVAILABLE] Session invalidated - AccessTokenExpired";
+    let line = "* BYE [ALERT] Session invalidated - AccessTokenExpired";
     let (mut world, ticket) =
         World::connecting(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
     let _ = world.handle(Input::Connected { ticket });
@@ -798,7 +798,7 @@ fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
     let failure = world.session.status().last_failure.expect("a failure");
     assert_eq!(failure.cause, Cause::TokenExpired);
     assert_eq!(failure.server_text, "Session invalidated - AccessTokenExpired");
-    assert_eq!(failure.code.as_deref(), Some("UNAVAILABLE"));
+    assert_eq!(failure.code.as_deref(), Some("ALERT"));
 
     let ended = |last_line: Option<&str>, cause| {
         let (mut world, ticket, _) = World::online(Protocol::Imap);

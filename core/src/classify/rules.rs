@@ -264,7 +264,8 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[TooLong]]),
     // Gmail, Dovecot, Cyrus, Exchange.
     Rule::new("connections", Cause::TooManyConnections, BackOff, Stated)
-        .together(&[&[Connection], &[TooMany]]),
+        .together(&[&[Connection], &[TooMany]])
+        .without(&[Aged]),
     // Exchange, Gmail, Yahoo, Stalwart.
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
@@ -379,7 +380,7 @@ pub(super) const RULES: &[Rule] = &[
         .with_status(&[Bye])
         .says(&[&[SystemError]]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
-        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError]]),
+        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, Idle]]),
     Rule::new("many", Cause::RateLimited, BackOff, Guessed).in_phases(OF_THE_LOGIN).says(&[&[TooMany]]),
 
     // ---- Refused tokens ----

@@ -125,6 +125,8 @@ struct Client<'a> {
     tag: Vec<u8>,
     /// Lines with the token, and whether it was in the line of the command.
     tokens_sent: Vec<bool>,
+    /// Whether the command went out without a token.
+    asked_bare: bool,
     acknowledged: bool,
     transcript: Transcript,
     /// What it showed of the server.
@@ -151,6 +153,7 @@ impl<'a> Client<'a> {
             secure: setup.config.endpoint.tls == Tls::Implicit,
             tag: Vec::new(),
             tokens_sent: Vec::new(),
+            asked_bare: false,
             acknowledged: false,
             transcript,
             shown: Vec::new(),
@@ -310,8 +313,9 @@ impl<'a> Client<'a> {
             (Protocol::Imap, b"AUTHENTICATE") | (Protocol::Pop3 | Protocol::Smtp, b"AUTH") => {
                 assert!(self.secure, "a login without TLS");
                 assert!(matches!(words[1], b"XOAUTH2" | b"OAUTHBEARER"), "another mechanism");
+                self.asked_bare |= !has_token;
             }
-            (_, b"" | b"AQ==") => {
+            (_, b"" | b"AQ==" | b"*") => {
                 assert!(
                     !self.acknowledged && !self.tokens_sent.is_empty(),
                     "acknowledged for nothing"
@@ -329,13 +333,17 @@ impl<'a> Client<'a> {
         let protocol = self.setup.config.endpoint.protocol;
         match self.tokens_sent.as_slice() {
             [] => {}
-            // A refusal of the line leads to one more try in two steps.
-            [true] => assert!(protocol == Protocol::Smtp && !inline, "the token leaves twice"),
+            // A refusal of the line leads to one more try in two steps, where the connection lives.
+            [true] => assert!(protocol != Protocol::Pop3 && !inline, "the token leaves twice"),
             _ => panic!("the token leaves twice in one exchange"),
         }
         if inline {
-            let (most, response) =
-                (inline_octets_max(protocol), self.setup.config.initial_response);
+            let response = self.setup.config.initial_response;
+            // A server that refuses the command without it takes a longer line than it need (RFC 4954 section 4).
+            let most = match protocol {
+                Protocol::Pop3 | Protocol::Smtp if self.asked_bare => 12_288,
+                Protocol::Imap | Protocol::Pop3 | Protocol::Smtp => inline_octets_max(protocol),
+            };
             assert!(response != InitialResponse::Never, "a token in the line in spite of Never");
             assert!(
                 response == InitialResponse::Always || send.len() <= most,
@@ -348,10 +356,14 @@ impl<'a> Client<'a> {
     fn fails(&self, failure: &Failure) {
         assert_ne!(failure.cause, Cause::NoFault);
         assert_ne!(failure.advice, Advice::Proceed, "a failed login does not go on");
+        let is_quiet =
+            failure.server_text.is_empty() && failure.url.is_none() && failure.wait_ms.is_none();
+        assert!(self.secure || is_quiet, "text, an address or a wait from outside TLS");
         assert!(
-            self.secure || (failure.server_text.is_empty() && failure.url.is_none()),
-            "text from outside TLS"
+            self.secure || !matches!(failure.advice, Advice::AskUser | Advice::RefreshToken),
+            "condemned before TLS: {failure:?}"
         );
+        assert!(!failure.detail.chars().any(char::is_control), "controls in the detail");
         let rejection = failure.rejection.clone().unwrap_or_default();
         let texts =
             [rejection.status, rejection.scope, rejection.schemes, rejection.openid_configuration];

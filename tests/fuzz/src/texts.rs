@@ -104,7 +104,6 @@ fn reply(mut octets: Octets<'_>) {
     assert!(!verdict.rule.is_empty());
     assert_eq!(verdict, classify(protocol, phase, &lines));
     if let Some(url) = &verdict.url {
-        assert_eq!(verdict.cause, Cause::InteractionRequired);
         shown(url);
     }
     let limits = matches!(verdict.cause, Cause::RateLimited | Cause::TooManyConnections);

@@ -41,6 +41,7 @@ pub fn check(data: &[u8]) {
             assert_eq!(ending.as_ref(), reference.ending(), "the ending");
         }
         assert_eq!(watch.aftermath(), without_controls(reference.aftermath()), "the aftermath");
+        assert_eq!(watch.is_silent(), reference.is_silent(), "whether it is silent");
         assert_eq!(watch.is_quiet(), reference.is_quiet(), "whether it is quiet");
         bounded(&watch.aftermath());
     }
