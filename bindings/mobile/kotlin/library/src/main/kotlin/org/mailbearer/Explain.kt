@@ -30,7 +30,7 @@ import org.mailbearer.angus.failureOfMail
 fun explain(error: Throwable, protocol: MailProtocol? = null, user: String = "", host: String = ""): Failure {
     val chain = chainOf(error)
     return chain.firstNotNullOfOrNull(::failureOfOurs)
-        ?: chain.firstNotNullOfOrNull { failureOfMail(it, protocol, user, host) }
+        ?: chain.firstNotNullOfOrNull { if (isOfMailLibrary(it)) failureOfMail(it, protocol, user, host) else null }
         ?: chain.firstNotNullOfOrNull(::failureOfSocket)
         ?: chain.firstNotNullOfOrNull(::failureOfTime)
         ?: unknown(error)
@@ -46,6 +46,11 @@ private fun failureOfOurs(error: Throwable): Failure? =
         is ConfigException, is MisuseException, is CoreException -> unknown(error).copy(advice = Advice.FIX_CONFIGURATION)
         else -> null
     }
+
+/** By name: neither library need be there, and then no class of it may be asked for. */
+private fun isOfMailLibrary(error: Throwable): Boolean =
+    generateSequence<Class<*>>(error.javaClass) { it.superclass }
+        .any { it.name.startsWith("jakarta.mail.") || it.name.startsWith("org.eclipse.angus.mail.") }
 
 /** What a token source threw, or what it gave that is no token. */
 internal fun failureOfSource(error: TokenSourceException): Failure {

@@ -8,6 +8,7 @@ import jakarta.mail.SendFailedException
 import jakarta.mail.Session as MailSession
 import jakarta.mail.internet.InternetAddress
 import jakarta.mail.internet.MimeMessage
+import java.io.File
 import java.net.SocketTimeoutException
 import java.util.Properties
 import kotlin.test.Test
@@ -237,6 +238,18 @@ class ExplainTest {
                 if ("[" !in text) assertNotEquals(Certainty.STATED, failure.certainty, "$error")
             }
         }
+    }
+
+    @Test
+    fun `without Angus Mail there is the rest`() {
+        val program = File(System.getProperty("java.home")).resolve("bin/java").path
+        val whole = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
+        val jars = whole.split(File.pathSeparator).filterNot { "angus" in it.substringAfterLast('/') || "jakarta" in it }
+        val classPath = jars.joinToString(File.pathSeparator)
+        val process = ProcessBuilder(program, "-cp", classPath, "org.mailbearer.WithoutAngusKt").redirectErrorStream(true).start()
+        val output = process.inputStream.readAllBytes().decodeToString()
+        process.waitFor()
+        assertEquals("CONNECTION_REFUSED, UNRECOGNIZED", output.trim())
     }
 
     @Test

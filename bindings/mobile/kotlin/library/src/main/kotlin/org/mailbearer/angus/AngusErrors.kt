@@ -29,16 +29,13 @@ import org.mailbearer.readRejection
 
 /**
  * What an exception of Jakarta Mail, or of Angus Mail, tells by itself, without what is nested in it; `null` where it tells
- * nothing. Neither library need be there: then nothing of it is thrown, and no class of it is asked for.
+ * nothing.
  */
 internal fun failureOfMail(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? {
-    val packages = generateSequence<Class<*>>(error.javaClass) { it.superclass }.map { it.name }
     val spoken = protocol ?: protocolOf(error)
-    val told = when {
-        packages.any { it.startsWith("org.eclipse.angus.mail.") } -> toldByAngus(error) ?: toldByJakarta(error, spoken)
-        packages.any { it.startsWith("jakarta.mail.") } -> toldByJakarta(error, spoken)
-        else -> null
-    }
+    // Jakarta Mail may be there without Angus Mail.
+    val isOfAngus = error.javaClass.name.startsWith("org.eclipse.angus.mail.")
+    val told = (if (isOfAngus) toldByAngus(error) else null) ?: toldByJakarta(error, spoken)
     return when (told) {
         is Told.Reply -> failureOfReply(told, user, host)
         is Told.Unopened -> failureOfConnect(told.error, told.place)
