@@ -241,6 +241,19 @@ class ExplainTest {
     }
 
     @Test
+    fun `a challenge is read as text and as octets, in base64 and decoded`() {
+        val json = "{\"status\":\"401\",\"scope\":\"https://mail.google.com/\"}"
+        val base64 = java.util.Base64.getEncoder().encodeToString(json.encodeToByteArray())
+        val read = readRejection("334 $base64")
+        assertEquals("401" to "https://mail.google.com/", read.status to read.scope)
+        for (text in listOf(json, base64, "+ $base64\r\n")) {
+            assertEquals(read, readRejection(text))
+            assertEquals(read, readRejection(text.encodeToByteArray()))
+        }
+        assertEquals(null, readRejection(byteArrayOf(-1, -2, 0)).status)
+    }
+
+    @Test
     fun `without Angus Mail there is the rest`() {
         val program = File(System.getProperty("java.home")).resolve("bin/java").path
         val whole = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
