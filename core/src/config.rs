@@ -293,7 +293,7 @@ impl NegotiationConfig {
         Self {
             endpoint,
             identity,
-            // The standard first; no server has been met that has both and dislikes either (research/wire.md).
+            // The standard first; no server has been met that has both and dislikes either (docs/servers.md).
             mechanisms: Vec::from([Mechanism::OAuthBearer, Mechanism::XOAuth2]),
             initial_response: InitialResponse::Auto,
             // RFC 5321 section 4.1.4: a client without a name sends an address literal.

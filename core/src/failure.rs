@@ -305,7 +305,8 @@ impl fmt::Display for Failure {
         }
         f.write_str(". ")?;
         f.write_str(counsel(self.cause, self.advice))?;
-        if let Some(url) = &self.url {
+        // It may stand in what the server said already.
+        if let Some(url) = self.url.as_ref().filter(|url| !self.server_text.contains(*url)) {
             write!(f, " The server names this address: {url}")?;
         }
         if let Some(wait_ms) = self.wait_ms {
@@ -397,6 +398,7 @@ const fn sentence(cause: Cause, advice: Advice) -> &'static str {
             | Advice::GiveUp => "The server broke the protocol",
         },
         Cause::Cancelled => "The login was cancelled",
+        Cause::Unrecognized if matches!(advice, Advice::Proceed) => "The server refused a command",
         Cause::Unrecognized => "The server refused the login",
     }
 }

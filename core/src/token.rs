@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Field};
 
-/// Longest token taken, in octets. Entra ID tokens reach about 4.5 KB (research/wire.md 6.1); RFC 4954 section 4 lets
+/// Longest token taken, in octets. Entra ID tokens reach about 4.5 KB (docs/servers.md 6.1); RFC 4954 section 4 lets
 /// no SASL line exceed 12,288 octets, so that nothing longer than this could be sent over SMTP.
 pub const TOKEN_OCTETS_MAX: usize = 8_192;
 

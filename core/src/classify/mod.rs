@@ -335,4 +335,6 @@ fn classify_challenge(text: &str) -> Verdict {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

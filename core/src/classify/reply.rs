@@ -188,16 +188,17 @@ pub(crate) fn is_enhanced_code(word: &str) -> bool {
     class && number(parts.next()) && number(parts.next()) && parts.next().is_none()
 }
 
-/// Exchange ends a sentence with the number of it: two digits behind a full stop.
+/// Exchange ends its sentences with a number: two digits behind a full stop. Only an identifier may follow.
 fn exchange_code(text: &str) -> &str {
-    match text.trim_end().rsplit_once(". ") {
-        Some((_, number))
-            if number.len() == 2 && number.bytes().all(|one| one.is_ascii_digit()) =>
-        {
-            number
-        }
-        Some(_) | None => "",
-    }
+    let behind =
+        text.match_indices(". ").map(|(at, stop)| text.split_at(at.saturating_add(stop.len())).1);
+    let numbers = behind.map(split_word).filter(|(number, rest)| {
+        let (next, _) = split_word(rest.trim_start());
+        number.len() == 2
+            && number.bytes().all(|one| one.is_ascii_digit())
+            && (next.is_empty() || !next.chars().all(char::is_alphabetic))
+    });
+    numbers.map(|(number, _)| number).last().unwrap_or_default()
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -225,8 +226,14 @@ mod tests {
         let code = |line| Line::parse(Protocol::Imap, line).exchange;
         assert_eq!(code("* BYE Connection is closed. 13"), "13");
         assert_eq!(code("a BAD Command Error. 12"), "12");
-        for none in ["a BAD Command Error 12", "a BAD Error. 123", "a BAD Error. 1x", "a OK x. 13"]
-        {
+        assert_eq!(code("a BAD Command Error. 12 [host id]"), "12");
+        for none in [
+            "a BAD Command Error 12",
+            "a BAD Error. 123",
+            "a BAD Error. 1x",
+            "a BAD Wait. 15 minutes",
+            "a OK x. 13",
+        ] {
             assert_eq!(code(none), "", "{none}");
         }
     }

@@ -96,6 +96,15 @@ impl Rule {
         Verdict::new(self.cause, self.advice, self.certainty, self.name)
     }
 
+    /// Whether a code alone decides: it has one meaning, or stands for a limit or an outage whatever the words.
+    #[cfg(test)]
+    pub(super) fn is_of_a_code(&self) -> bool {
+        self.codes == PASSING || {
+            let decisive = RULES.iter().take_while(|rule| rule.name != "greeting-unknown");
+            decisive.map(|rule| rule.name).any(|name| name == self.name)
+        }
+    }
+
     pub(super) fn fits(&self, facts: &Facts<'_>) -> bool {
         (self.protocols.is_empty() || self.protocols.contains(&facts.protocol))
             && (self.phases.is_empty() || self.phases.contains(&facts.phase))
@@ -157,6 +166,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("mechanism-code", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
         .codes(&["504", "CANNOT"]),
+    // RFC 5530 section 3: a credential whose time is over, and a token is one.
+    Rule::new("expired-code", Cause::TokenRejected, RefreshToken, Inferred).codes(&["EXPIRED"]),
     // RFC 5530 INUSE, RFC 2449 IN-USE: the login itself was fine.
     Rule::new("locked-code", Cause::MailboxLocked, BackOff, Stated).codes(&["INUSE", "IN-USE"]),
     // RFC 5530 section 3: the server says that the client is at fault.
@@ -253,7 +264,8 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[TooLong]]),
     // Gmail, Dovecot, Cyrus, Exchange.
     Rule::new("connections", Cause::TooManyConnections, BackOff, Stated)
-        .together(&[&[Connection], &[TooMany]]),
+        .together(&[&[Connection], &[TooMany]])
+        .without(&[Aged]),
     // Exchange, Gmail, Yahoo, Stalwart.
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
@@ -362,13 +374,13 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(OF_THE_SESSION)
         .says(&[&[Idle]]),
     Rule::new("idle-code", Cause::IdleTimeout, Reconnect, Inferred).codes(&["4.4.2"]),
-    Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated).says(&[&[Shutdown]]),
+    Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated).says(&[&[Shutdown]]).without(&[Later]),
     // Gmail: the next connection most often works (mailcore2's tests).
     Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
         .with_status(&[Bye])
         .says(&[&[SystemError]]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
-        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError]]),
+        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, Idle]]),
     Rule::new("many", Cause::RateLimited, BackOff, Guessed).in_phases(OF_THE_LOGIN).says(&[&[TooMany]]),
 
     // ---- Refused tokens ----
@@ -382,9 +394,9 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Auth, Login], &[Invalid]]),
     // Exchange: a policy of the tenant, whose name is not known.
     Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
-    // RFC 5530, RFC 3206, RFC 4954 section 6. An expired credential is one, too.
+    // RFC 5530, RFC 3206, RFC 4954 section 6.
     Rule::new("credentials-code", Cause::TokenRejected, RefreshToken, Inferred)
-        .codes(&["AUTHENTICATIONFAILED", "EXPIRED", "AUTH", "535", "5.7.8"]),
+        .codes(&["AUTHENTICATIONFAILED", "AUTH", "535", "5.7.8"]),
 
     // ---- The class of a code ----
 

@@ -24,8 +24,7 @@ const WORD_CHARS_MAX: usize = 24;
 const WORDS_WITH_DIGITS: [&str; 6] = ["imap4", "pop3", "oauth2", "xoauth2", "base64", "rfc2821"];
 
 /// Words behind which the part of a mail address before the `@` is a name.
-const BEFORE_NAMES: [&str; 8] =
-    ["user", "username", "for", "account", "mailbox", "as", "login", "name"];
+const BEFORE_NAMES: [&str; 5] = ["user", "username", "for", "as", "name"];
 
 /// The words of a text.
 pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
@@ -87,8 +86,8 @@ fn cut_enclosed(text: &str, start: char, end: char) -> String {
         let inside_word = start == '\'' && before.ends_with(char::is_alphanumeric);
         match inside.split_once(end) {
             Some((_, behind))
-                if !inside_word
-                    && !(start == '\'' && behind.starts_with(char::is_alphanumeric)) =>
+                if !(inside_word
+                    || (start == '\'' && behind.starts_with(char::is_alphanumeric))) =>
             {
                 open.push_str(before);
                 open.push(' ');
@@ -146,25 +145,36 @@ fn pieces(raw: &str) -> Vec<String> {
         if part.is_empty() || part.chars().count() > WORD_CHARS_MAX && part.is_ascii() {
             continue;
         }
-        if part.chars().any(|one| one.is_ascii_digit()) {
-            let lower = part.to_lowercase();
-            // `IMAP4rev1`
-            let known = WORDS_WITH_DIGITS.into_iter().find(|word| lower.starts_with(word));
-            pieces.extend(known.map(ToString::to_string));
-            continue;
-        }
-        let mut word = String::new();
-        let mut before_lower = false;
-        for one in part.chars() {
-            if one.is_uppercase() && before_lower {
-                pieces.push(core::mem::take(&mut word));
+        // Chinese has no spaces, not even around `POP3`.
+        let script = part
+            .find(|one: char| one.is_ascii() != part.starts_with(|first: char| first.is_ascii()));
+        let (start, rest) = part.split_at(script.unwrap_or(part.len()));
+        for part in [start, rest].into_iter().filter(|part| !part.is_empty()) {
+            if part.contains(|one: char| one.is_ascii_digit()) {
+                let lower = part.to_lowercase();
+                // `IMAP4rev1`
+                let known = WORDS_WITH_DIGITS.into_iter().find(|word| lower.starts_with(word));
+                pieces.extend(known.map(ToString::to_string));
+            } else {
+                push_words(part, &mut pieces);
             }
-            before_lower = one.is_lowercase();
-            word.extend(one.to_lowercase());
         }
-        pieces.push(word);
     }
     pieces
+}
+
+/// `AccessTokenExpired` is three words.
+fn push_words(part: &str, words: &mut Vec<String>) {
+    let mut word = String::new();
+    let mut before_lower = false;
+    for one in part.chars() {
+        if one.is_uppercase() && before_lower {
+            words.push(core::mem::take(&mut word));
+        }
+        before_lower = one.is_lowercase();
+        word.extend(one.to_lowercase());
+    }
+    words.push(word);
 }
 
 /// The longest wait that a server can make us take: a day, Google's longest lockout (answer/7126229).
@@ -231,6 +241,7 @@ mod tests {
             ("XOAUTH2 OAuth IMAP4rev1 POP3", "xoauth2 oauth imap4 pop3"),
             ("\"Login failed\"", "login failed"),
             ("user+IP <unclosed", "user ip unclosed"),
+            ("POP3\u{670d}\u{52a1}", "pop3 \u{670d}\u{52a1}"),
             (
                 "\u{41d}\u{415}\u{422} \u{6388}\u{6743}\u{7801}",
                 "\u{43d}\u{435}\u{442} \u{6388}\u{6743}\u{7801}",
