@@ -177,6 +177,17 @@ impl Verdict {
         Self { cause, advice, certainty, rule, wait_ms: None, url: None }
     }
 
+    /// What a reply means that ends a login badly: "go on" is no advice there, and what the server does not take once it does not
+    /// take for ever.
+    pub(crate) fn of_login(self) -> Self {
+        let advice = match (self.advice, self.cause) {
+            (Advice::Proceed, Cause::ProtocolViolation) => Advice::FixConfiguration,
+            (Advice::Proceed, _) => Advice::Reconnect,
+            (advice, _) => advice,
+        };
+        Self { advice, ..self }
+    }
+
     /// What the host itself has found out about a session: that the connection was lost, that a deadline passed.
     #[must_use]
     pub const fn of_host(cause: Cause) -> Self {

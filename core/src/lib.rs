@@ -25,6 +25,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod a_label;
 mod certificate;
 mod classify;
 mod config;
@@ -32,6 +33,7 @@ mod dialect;
 mod failure;
 pub mod limits;
 mod line;
+mod mistakes;
 mod negotiation;
 mod provider;
 mod redact;

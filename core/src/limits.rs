@@ -41,3 +41,7 @@ pub const PIPELINE_MAX: usize = 1_024;
 
 /// POP3 deletions that a [`Watch`](crate::Watch) remembers: more than any maildrop that a client empties in one go.
 pub const DELETIONS_MAX: usize = 100_000;
+
+/// Words of an IMAP command that a [`Watch`](crate::Watch) knows again in its refusal: names of mailboxes have a few. Of
+/// one with more only the codes of the refusal count.
+pub const REPEATED_WORDS_MAX: usize = 64;

@@ -18,7 +18,7 @@ pub(crate) fn visible(octets: &[u8]) -> String {
 
 /// C0, DEL, C1, line separation, annotation, and what Unicode has as `Default_Ignorable_Code_Point`: characters that turn the
 /// direction, tags, fillers and joiners. The variation selectors U+FE00–FE0F are left: an emoji is no secret writing.
-fn is_hidden(one: char) -> bool {
+pub(crate) fn is_hidden(one: char) -> bool {
     one.is_control()
         || matches!(one,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

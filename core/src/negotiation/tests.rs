@@ -3,8 +3,10 @@
 #![allow(clippy::string_slice, reason = "ASCII that the test wrote itself")]
 
 use super::*;
-use crate::config::{Endpoint, Identity};
+use crate::config::{Endpoint, Identity, InitialResponse, Protocol};
+use crate::failure::{Advice, Cause, Certainty, Failure, default_advice};
 use crate::provider::Provider;
+use crate::sasl;
 use std::collections::BTreeSet;
 use std::println;
 
@@ -41,6 +43,7 @@ fn lines(protocol: Protocol) -> &'static [&'static str] {
             "% NO [AUTHENTICATIONFAILED] no\r\n",
             "% BAD what\r\n",
             "+ \r\n",
+            "+ XOAUTH2 supported\r\n",
             "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n",
             "garbage\r\n",
         ],

@@ -19,10 +19,12 @@
 //!
 //! 1. A token is used for one login. A refused one is never sent again; a second refusal in a row, or the refused token
 //!    handed back, ends in `NeedsUser`.
-//! 2. Limits, outages and policies of the server never cause a refresh, and never count as a refusal.
+//! 2. Limits, outages and policies of the server never cause a refresh, and never count as a refusal; but for an outage whose
+//!    challenge said `invalid_token`, after which the next token is a fresh one.
 //! 3. `wake_at_ms` is in the future, time never runs backwards, an early tick is harmless.
 //! 4. Every order has a greatest rate.
 //! 5. The same inputs and the same seed give the same plans.
+//! 6. What fails before TLS is waited out as a lost connection is: no stop, no refresh, no wait that the server asked for.
 
 mod backoff;
 mod config;
@@ -31,6 +33,8 @@ mod snapshot;
 mod token;
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
@@ -39,10 +43,14 @@ pub use plan::{
     WakeReason,
 };
 
-use crate::classify::{Phase, classify, text_and_code};
-use crate::config::{ConfigError, InitialResponse, Protocol};
+use crate::classify::{Names, Phase, classify_named, text_and_code};
+use crate::config::{ConfigError, InitialResponse, NegotiationConfig, Protocol};
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 use crate::negotiation::{Authenticated, Negotiation, Next, Step};
+use crate::redact::Secrets;
+use crate::sasl::Rejection;
+use crate::text::displayable;
+use crate::token::AccessToken;
 use crate::watch::{Aftermath, Watch};
 use backoff::{Backoff, Rate};
 use token::{Held, TokenRegion, Worth};
@@ -104,6 +112,8 @@ pub struct Session {
     wake_at_ms: Option<u64>,
     run: Run,
     token: TokenRegion,
+    /// The token of the last login that failed, or that the host made: what is said of it may hold it.
+    spent: Option<AccessToken>,
     attempt: Option<Attempt>,
     live: Option<Live>,
     /// A session that a successor has replaced, and that the host has not let go yet.
@@ -204,6 +214,7 @@ impl Session {
             wake_at_ms: None,
             run: Run::Stopped,
             token: TokenRegion::default(),
+            spent: None,
             attempt: None,
             live: None,
             leaving: None,
@@ -317,6 +328,16 @@ impl Session {
         }
     }
 
+    /// Masks every token that the session holds, and the one of the last login, in text that is to be logged: the errors of a
+    /// mail library that logs in by itself may repeat it.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let held = self.token.held().map(|held| &held.token);
+        let in_use = self.attempt.as_ref().map(|attempt| &attempt.held.token);
+        let tokens = [held, in_use, self.spent.as_ref()].into_iter().flatten();
+        tokens.fold(text.to_string(), |text, token| Secrets::of(token).redact(text))
+    }
+
     /// How the session stands.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -339,7 +360,10 @@ impl Session {
     /// What was in flight in the session that is online, or in the last one.
     #[must_use]
     pub fn aftermath(&self) -> Option<Aftermath> {
-        self.live.as_ref().map(|live| live.watch.aftermath()).or_else(|| self.resumed.clone())
+        self.live
+            .as_ref()
+            .map(|live| self.aftermath_of(&live.watch))
+            .or_else(|| self.resumed.clone())
     }
 
     /// Whether the mail client waits for no answer, and writes nothing: IDLE is quiet. True where nothing is online.
@@ -443,7 +467,7 @@ impl Session {
     /// The link is not to be trusted: begin anew, without counting it as a failure.
     fn woke(&mut self, plan: &mut Plan) {
         self.wake_at_ms = None;
-        if let Some(attempt) = self.attempt.take() {
+        if let Some(attempt) = self.end_attempt() {
             plan.actions
                 .push(Action::Close { ticket: attempt.ticket, cause: Cause::ConnectionLost });
             if matches!(attempt.stage, Stage::Connecting) {
@@ -452,7 +476,7 @@ impl Session {
         }
         if let Some(live) = self.live.take() {
             plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::ConnectionLost });
-            self.resumed = Some(live.watch.aftermath());
+            self.resumed = Some(self.aftermath_of(&live.watch));
             self.last_ending = Some(Verdict::new(
                 Cause::ConnectionLost,
                 Advice::Reconnect,
@@ -460,6 +484,13 @@ impl Session {
                 "woke",
             ));
         }
+    }
+
+    /// The attempt is over.
+    fn end_attempt(&mut self) -> Option<Attempt> {
+        let attempt = self.attempt.take()?;
+        self.spent = Some(attempt.held.token.clone());
+        Some(attempt)
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
@@ -488,14 +519,15 @@ impl Session {
 
     fn stop(&mut self, plan: &mut Plan) {
         self.close_all(plan);
+        self.spent = None;
         self.run = Run::Stopped;
     }
 
     fn close_all(&mut self, plan: &mut Plan) {
         if let Some(live) = &self.live {
-            self.resumed = Some(live.watch.aftermath());
+            self.resumed = Some(self.aftermath_of(&live.watch));
         }
-        let open = self.attempt.take().map(|attempt| attempt.ticket);
+        let open = self.end_attempt().map(|attempt| attempt.ticket);
         let live = self.live.take().map(|live| live.ticket);
         let leaving = self.leaving.take().map(|leaving| leaving.ticket);
         for ticket in open.into_iter().chain(live).chain(leaving) {
@@ -529,7 +561,7 @@ impl Session {
             Worth::Usable | Worth::Replaced | Worth::Late => {}
             Worth::NotNewer => self.token.failed(self.now_ms, &self.config, &mut self.rng),
             Worth::RefusedBefore => {
-                let detail = "the token source gave back the token that the server had refused";
+                let detail = "the token source gave back the token that the server had refused: give a function that gets a new one";
                 let failure = Failure {
                     advice: Advice::AskUser,
                     ..Failure::of_host(Cause::TokenRejected, detail)
@@ -540,7 +572,7 @@ impl Session {
                 self.token.failed(self.now_ms, &self.config, &mut self.rng)
             }
             Worth::Expired => {
-                let detail = "the token source gives tokens whose time is over";
+                let detail = "the token source gives tokens whose time is over: give a function that gets new ones";
                 let failure = Failure {
                     advice: Advice::AskUser,
                     ..Failure::of_host(Cause::TokenExpired, detail)
@@ -642,7 +674,7 @@ impl Session {
 
     /// An expired token is not sent: another one is asked for, and another connection made.
     fn drop_expired(&mut self, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.end_attempt() else { return };
         let failure = Failure::of_host(Cause::TokenExpired, "before it could be sent");
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
         self.token.force();
@@ -661,18 +693,31 @@ impl Session {
             return;
         }
         let lines: Vec<&str> = reply.lines().collect();
-        let protocol = self.protocol();
-        let verdict = classify(protocol, Phase::AuthFail, &lines);
-        let (server_text, code) = text_and_code(protocol, &lines);
-        let advice =
-            if verdict.advice == Advice::Proceed { Advice::Reconnect } else { verdict.advice };
-        let failure = Failure { server_text, code, advice, ..Failure::from_verdict(verdict) };
+        let failure = self.failure_of(Phase::AuthFail, &lines);
         self.attempt_failed(failure, plan);
+    }
+
+    fn meaning(&self, phase: Phase, lines: &[&str]) -> Verdict {
+        let NegotiationConfig { identity, endpoint, .. } = &self.config.negotiation;
+        let names = Names { user: identity.name(), host: &endpoint.host };
+        classify_named(endpoint.protocol, phase, lines, &names)
+    }
+
+    /// What lines mean that the host shows of a login. Servers were seen to repeat the token in them.
+    fn failure_of(&self, phase: Phase, lines: &[&str]) -> Failure {
+        let verdict = self.meaning(phase, lines).of_login();
+        let (server_text, code) = text_and_code(self.protocol(), lines);
+        let failure = Failure { server_text, code, ..Failure::from_verdict(verdict) };
+        self.redacted(failure)
     }
 
     /// `authenticated` is `None` where the host has logged in by itself.
     fn logged_in(&mut self, ticket: u64, authenticated: Option<Authenticated>, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.end_attempt() else { return };
+        if self.config.login == Login::Session {
+            // A fleet keeps no tokens: what the server says from here on says nothing of it.
+            self.spent = None;
+        }
         let mechanism = authenticated.as_ref().map(|authenticated| authenticated.mechanism);
         let (capabilities, leftover) = authenticated
             .map(|authenticated| (authenticated.capabilities, authenticated.leftover))
@@ -683,7 +728,7 @@ impl Session {
             Some(predecessor) => Some(self.leave(predecessor, plan)),
             None => self.resumed.take(),
         };
-        let mut watch = Watch::new(self.protocol());
+        let mut watch = self.watch();
         let ending = watch.received(&leftover).ending;
         let ends = self.expected_end(attempt.held.expires_at_ms);
         self.live = Some(Live {
@@ -718,24 +763,57 @@ impl Session {
         };
         self.leaving = Some(Leaving { ticket: predecessor.ticket, by_ms });
         plan.actions.push(Action::Renew { ticket: predecessor.ticket, by_ms, why });
-        predecessor.watch.aftermath()
+        self.aftermath_of(&predecessor.watch)
     }
 
     // ---- Failures ------------------------------------------------------------------------------------------------
 
     fn attempt_failed(&mut self, failure: Failure, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.end_attempt() else { return };
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
         self.note_failure(failure.clone());
-        if matches!(attempt.stage, Stage::Connecting) {
-            self.token.put_back(attempt.held);
-        } else if matches!(failure.cause, Cause::TokenRejected | Cause::TokenExpired)
-            || failure.advice == Advice::RefreshToken
-        {
-            self.refused(attempt.held.fingerprint, failure, plan);
+        match attempt.stage {
+            Stage::Connecting => {
+                self.token.put_back(attempt.held);
+                self.react(failure, plan);
+            }
+            // Before TLS anybody may have said it: it is waited out, and nothing else follows from it.
+            Stage::LoggingIn(negotiation) if !negotiation.is_secure() => {
+                self.token.put_back(attempt.held);
+                self.wait(&Failure::of_host(Cause::ConnectionLost, ""), 0);
+            }
+            Stage::LoggingIn(negotiation) => {
+                let prompted = negotiation.wants_two_steps();
+                self.login_failed(attempt.held.fingerprint, failure, prompted, plan);
+            }
+            Stage::HostLogin => {
+                self.login_failed(attempt.held.fingerprint, failure, false, plan);
+            }
+        }
+    }
+
+    /// `prompted`: the server asked for a token that it had been given in the line, and may never have read it.
+    fn login_failed(
+        &mut self,
+        fingerprint: u64,
+        failure: Failure,
+        prompted: bool,
+        plan: &mut Plan,
+    ) {
+        // Dovecot 2.3 says so in an outage too: waiting comes first, and then the token is not the old one.
+        if failure.rejection.as_ref().is_some_and(Rejection::means_token) {
+            self.token.force();
+        }
+        let of_the_token = matches!(failure.cause, Cause::TokenRejected | Cause::TokenExpired)
+            || failure.advice == Advice::RefreshToken;
+        if !of_the_token {
+            self.react(failure, plan);
             return;
         }
-        self.react(failure, plan);
+        if prompted {
+            self.learn_two_steps();
+        }
+        self.refused(fingerprint, failure, plan);
     }
 
     /// Rule 8 of the design: once more with a fresh token, and then a person is asked.
@@ -743,12 +821,24 @@ impl Session {
         self.token.refuse(fingerprint);
         self.rejections = self.rejections.saturating_add(1);
         if self.rejections >= 2 || failure.advice == Advice::AskUser {
-            let failure = Failure { advice: Advice::AskUser, ..failure };
+            let failure = Failure { advice: Advice::AskUser, ..self.with_user(failure) };
             self.needs_user_unless_live(failure, plan);
         } else if failure.advice == Advice::BackOff {
             // Servers that lock out for a while say that the credentials are wrong.
             self.wait(&failure, self.config.backoff_max_ms);
         }
+    }
+
+    /// A fresh token was refused as the first one was: then it is not its age.
+    fn with_user(&self, failure: Failure) -> Failure {
+        if self.rejections < 2 || failure.cause != Cause::TokenRejected {
+            return failure;
+        }
+        let user = displayable(self.config.negotiation.identity.name().as_bytes());
+        let detail = format!(
+            "the second one in a row for {user}: it may be of another user, or {user} is a shared mailbox without rights for it"
+        );
+        Failure { detail: detail.into(), ..failure }
     }
 
     /// A successor that cannot log in does not cost the session that still works: the stop comes at its end.
@@ -765,8 +855,7 @@ impl Session {
         let of_the_line =
             matches!(failure.cause, Cause::LineTooLong | Cause::InitialResponseRefused);
         if of_the_line && self.config.negotiation.initial_response != InitialResponse::Never {
-            // Learnt for good: two steps work with every server.
-            self.config.negotiation.initial_response = InitialResponse::Never;
+            self.learn_two_steps();
             return;
         }
         match failure.advice {
@@ -780,6 +869,11 @@ impl Session {
             }
             Advice::FixConfiguration | Advice::GiveUp => self.give_up(failure, plan),
         }
+    }
+
+    /// For good: two steps work with every server.
+    fn learn_two_steps(&mut self) {
+        self.config.negotiation.initial_response = InitialResponse::Never;
     }
 
     /// Counts a failure and waits, at least for as long as the server asked.
@@ -828,6 +922,21 @@ impl Session {
         );
     }
 
+    /// What a host tells of a login of its own may repeat the token.
+    fn redacted(&self, failure: Failure) -> Failure {
+        let redact = |text: Option<String>| text.map(|text| self.redact(&text));
+        Failure {
+            server_text: self.redact(&failure.server_text),
+            code: redact(failure.code),
+            url: redact(failure.url),
+            ..failure
+        }
+    }
+
+    fn aftermath_of(&self, watch: &Watch) -> Aftermath {
+        watch.aftermath().map_texts(|text| self.redact(&text))
+    }
+
     /// Why an attempt ended: the negotiation knows, or the host.
     fn failure_at_end(&mut self, last_line: Option<&str>, cause: Option<Cause>) -> Failure {
         if let Some(cause) = cause {
@@ -839,12 +948,7 @@ impl Session {
             return failure;
         }
         match last_line {
-            Some(line) => {
-                let protocol = self.protocol();
-                let (server_text, code) = text_and_code(protocol, &[line]);
-                let verdict = classify(protocol, Phase::Disconnect, &[line]);
-                Failure { server_text, code, ..Failure::from_verdict(verdict) }
-            }
+            Some(line) => self.failure_of(Phase::Disconnect, &[line]),
             None => Failure::of_host(Cause::ConnectionLost, "before the login was done"),
         }
     }
@@ -859,7 +963,7 @@ impl Session {
         let seen = live.watch.closed();
         let verdict = match (last_line, cause) {
             (Some(line), _) if seen.cause == Cause::ConnectionLost => {
-                classify(self.protocol(), Phase::Disconnect, &[line])
+                self.meaning(Phase::Disconnect, &[line])
             }
             (_, Some(cause)) if seen.cause == Cause::ConnectionLost => {
                 Verdict::new(cause, Advice::Reconnect, Certainty::Inferred, "host")
@@ -886,7 +990,7 @@ impl Session {
         let mut octets = Vec::from(line.trim_end().as_bytes());
         octets.extend_from_slice(b"\r\n");
         // A watch of its own: the host shows lines and not the stream, so that framing has no say in it.
-        let ending = Watch::new(self.protocol()).received(&octets).ending;
+        let ending = self.watch().received(&octets).ending;
         if let Some(verdict) = ending.filter(|verdict| verdict.cause != Cause::ProtocolViolation) {
             self.close_live(verdict, plan);
         }
@@ -899,7 +1003,7 @@ impl Session {
         }
         let Some(live) = self.live.take_if(|live| live.ticket == ticket) else { return };
         plan.actions.push(Action::Close { ticket, cause: Cause::NoFault });
-        self.resumed = Some(live.watch.aftermath());
+        self.resumed = Some(self.aftermath_of(&live.watch));
         self.last_ending =
             Some(Verdict::new(Cause::NoFault, Advice::Proceed, Certainty::Inferred, "drained"));
         self.wait_until_ms = self.now_ms;
@@ -907,8 +1011,9 @@ impl Session {
 
     /// A session is over that nobody had let go: learn from it, and decide how soon to come back.
     fn session_over(&mut self, live: Live, verdict: Verdict, plan: &mut Plan) -> Verdict {
-        self.resumed = Some(live.watch.aftermath());
-        let verdict = self.with_clock(&live, verdict);
+        self.resumed = Some(self.aftermath_of(&live.watch));
+        let mut verdict = self.with_clock(&live, verdict);
+        verdict.url = verdict.url.map(|url| self.redact(&url));
         let lived_ms = self.now_ms.saturating_sub(live.since_ms);
         let lasted = lived_ms >= self.config.stable_after_ms;
         let at_expiry = self.is_at_expiry(&live);
@@ -1036,6 +1141,13 @@ impl Session {
         self.config.negotiation.endpoint.protocol
     }
 
+    fn watch(&self) -> Watch {
+        let (endpoint, identity) =
+            (&self.config.negotiation.endpoint, &self.config.negotiation.identity);
+        Watch::new(endpoint.protocol)
+            .with_names(&Names { user: &identity.user, host: &endpoint.host })
+    }
+
     // ---- The joint rules -----------------------------------------------------------------------------------------
 
     fn settle(&mut self, mut plan: Plan) -> Plan {
@@ -1114,7 +1226,7 @@ impl Session {
             |live: &mut Live| live.renewing_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
         let Some(live) = self.live.take_if(late) else { return false };
         plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::SessionLimit });
-        self.resumed = Some(live.watch.aftermath());
+        self.resumed = Some(self.aftermath_of(&live.watch));
         self.last_ending = Some(Verdict::new(
             Cause::SessionLimit,
             Advice::Reconnect,
