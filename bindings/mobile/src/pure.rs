@@ -8,7 +8,7 @@ use mailbearer::{
 };
 
 use crate::errors::{CoreError, guard};
-use crate::records::{Failure, Verdict};
+use crate::records::{Failure, NegotiationConfig, Verdict};
 
 /// An access token that is checked once, never shown, and wiped when it is freed.
 #[derive(uniffi::Object)]
@@ -92,6 +92,12 @@ pub fn acknowledgement(mechanism: Mechanism) -> Result<Vec<u8>, CoreError> {
 #[uniffi::export]
 pub fn default_port(protocol: MailProtocol, tls: Tls) -> Result<u16, CoreError> {
     guard(|| Ok(protocol.default_port(tls)))
+}
+
+/// The client's name in `EHLO` with this configuration: for a mail library that says it by itself.
+#[uniffi::export]
+pub fn ehlo_name_of(config: NegotiationConfig) -> Result<String, CoreError> {
+    guard(|| Ok(mailbearer::NegotiationConfig::from(config).ehlo_name))
 }
 
 /// A failure that the host saw: of TLS, of a deadline, of the connection. `detail` is put into its sentence.

@@ -1,0 +1,30 @@
+package org.mailbearer
+
+private const val MASK = "<token>"
+
+/** A login of nobody: it masks a token without being made. */
+private val NOBODY = NegotiationConfig(Endpoint(MailProtocol.IMAP, Tls.IMPLICIT, "localhost", 993u), Identity("nobody"))
+
+/** Masks this token, and what can be read of it, in a text that comes from elsewhere. */
+internal fun AccessToken.masked(text: String): String = Negotiation(NOBODY, this).use { it.redact(text) }
+
+/** A failure in which the token cannot be read, whatever the server repeats. */
+internal fun Failure.without(token: AccessToken): Failure =
+    copy(
+        serverText = token.masked(serverText),
+        code = code?.let(token::masked),
+        url = url?.let(token::masked),
+        sentence = token.masked(sentence),
+    )
+
+/** Whether a token was masked. */
+internal fun isMasked(text: String): Boolean = MASK in text
+
+/** What OAuth answers and asks hold, where an exception has them in its text: RFC 6749, in JSON, in a form or as a header. */
+private val OAUTH_SECRETS = Regex(
+    "((?:access_token|refresh_token|id_token|client_secret|assertion|password|bearer)[\"']?\\s*[:= ]\\s*[\"']?)[^\"'&,;\\s}]+",
+    RegexOption.IGNORE_CASE,
+)
+
+/** Masks what is secret in OAuth. */
+internal fun withoutSecrets(text: String): String = text.replace(OAUTH_SECRETS, "$1$MASK")
