@@ -26,7 +26,12 @@ struct DiagnosisTests {
         let told = try #require(log.of(.loginFailed).first)
         #expect(told.cause == error.failure.cause)
         #expect(told.text == error.failure.sentence)
-        if error.failure.advice == .fixConfiguration {
+        if error.failure.cause == .wrongTlsMode, options.tls == .startTls {
+            // Before TLS nobody is believed: it is told, waited for and tried again.
+            #expect(try await eventually { !log.of(.waiting).isEmpty })
+            #expect(log.of(.gaveUp).isEmpty)
+            iterating.cancel()
+        } else if error.failure.advice == .fixConfiguration {
             let gaveUp = try await thrown(GaveUp.self) { try await iterating.value }
             #expect(gaveUp.failure == error.failure)
             #expect("\(gaveUp.underlying as Any)" == "\(error.underlying as Any)")
@@ -227,6 +232,7 @@ struct DiagnosisTests {
             var options = LoginOptions(host: "localhost", port: port, tls: tls)
             let error = try await thrown(CoreError.self) { try Settings(.imap, "joe@example.org", options) }
             #expect(error.localizedDescription.contains("port"))
+            #expect(error.localizedDescription.contains("unusualPort"))
             options.unusualPort = true
             #expect(try Settings(.imap, "joe@example.org", options).endpoint.tls == tls)
         }
@@ -260,7 +266,7 @@ struct DiagnosisTests {
 
     @Test func whatIsWrongWithASettingIsSaidInItsDescription() async throws {
         let error = try await thrown(CoreError.self) {
-            try Settings(.imap, "joe@example.org", LoginOptions(host: "bad host"))
+            try Settings(.imap, "joe@example.org", LoginOptions(host: "mail.example.org:993"))
         }
         for shown in [error.localizedDescription, "\(error)"] {
             #expect(shown.contains("host"))
@@ -299,5 +305,48 @@ struct DiagnosisTests {
         #expect(sentence.contains("hostname mismatch"), "\(sentence)")
         #expect(sentence.contains("mail.example.org, imap.example.org"), "\(sentence)")
         #expect(sentence.contains("Example Shield"), "\(sentence)")
+    }
+
+    // MARK: - What servers say
+
+    @Test(arguments: [
+        "504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname", "501 5.5.4 Invalid domain name",
+    ])
+    func aRefusedNameInEhloIsTold(_ reply: String) async throws {
+        let server = try await TlsServer.start { line in
+            line.isEmpty ? "220 mail.example.org ESMTP" : line.hasPrefix("EHLO ") || line.hasPrefix("HELO ") ? reply : nil
+        }
+        let options = LoginOptions(
+            host: "localhost", port: server.port, connector: systemConnector(trust: .file(server.caFile)))
+        let (failure, _) = try await fails(options, .smtp)
+        #expect(failure.cause == .clientNameRefused)
+        #expect(failure.sentence.contains(reply.dropFirst(10)), "\(failure.sentence)")
+        #expect(failure.sentence.contains("ehloName"), "\(failure.sentence)")
+    }
+
+    @Test(arguments: [
+        (MailProtocol.imap, "220 mail.example.org ESMTP"), (.pop3, "* OK IMAP4rev1 ready"), (.smtp, "+OK POP3 ready"),
+    ])
+    func anotherServiceIsTold(_ mailProtocol: MailProtocol, _ greeting: String) async throws {
+        let server = try await TlsServer.start { $0.isEmpty ? greeting : nil }
+        let options = LoginOptions(
+            host: "localhost", port: server.port, connector: systemConnector(trust: .file(server.caFile)))
+        #expect(try await fails(options, mailProtocol).failure.cause == .wrongService)
+    }
+
+    @Test func aPop3ThatIsOffIsTold() async throws {
+        let server = try await TlsServer.start { line in
+            switch line {
+            case "": "+OK ready"
+            case "CAPA": "+OK\r\nSASL XOAUTH2\r\n."
+            case _ where line.hasPrefix("AUTH "): "-ERR [SYS/PERM] Your account is not enabled for POP access."
+            default: nil
+            }
+        }
+        let options = LoginOptions(
+            host: "localhost", port: server.port, connector: systemConnector(trust: .file(server.caFile)))
+        let (failure, _) = try await fails(options, .pop3)
+        #expect(failure.cause == .protocolDisabled)
+        #expect(failure.sentence.contains("not enabled for POP"))
     }
 }

@@ -38,8 +38,14 @@ final class RawServer: Sendable {
         func relay(to port: UInt16) {
             let other = Peer(descriptor: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
             guard withLoopback(port, { Glibc.connect(other.descriptor, $0, $1) }) == 0 else { return }
-            Thread.detachNewThread { other.pump(to: self) }
+            let isOver = DispatchSemaphore(value: 0)
+            Thread.detachNewThread {
+                other.pump(to: self)
+                isOver.signal()
+            }
             pump(to: other)
+            // The descriptors are closed next, and their numbers given to others.
+            isOver.wait()
             close(other.descriptor)
         }
 
@@ -104,24 +110,26 @@ final class TlsServer: Sendable {
     let caFile: String
     let port: UInt16
     private let folder: URL
-    private let server = Process()
+    private let server: Spawned
 
     /// Starts one, in a thread of its own: it takes a while, and other tests count their milliseconds.
     ///
     /// - Parameters:
     ///   - issuer: a subject as OpenSSL writes it.
     ///   - until: its last day.
+    ///   - answer: what it says to a line, and first to an empty one.
     static func start(
-        issuer: String = "/O=Example Shield/CN=Example Shield Root", names: String, until: String = "2060-01-02"
+        issuer: String = "/O=Example Shield/CN=Example Shield Root", names: String = "DNS:localhost",
+        until: String = "2060-01-02", answer: @escaping @Sendable (String) -> String? = { _ in nil }
     ) async throws -> TlsServer {
         let started = Pending<TlsServer>()
         Thread.detachNewThread {
-            started.resolve(Result { try TlsServer(issuer, names, until) })
+            started.resolve(Result { try TlsServer(issuer, names, until, answer) })
         }
         return try await started.value()
     }
 
-    private init(_ issuer: String, _ names: String, _ until: String) throws {
+    private init(_ issuer: String, _ names: String, _ until: String, _ answer: @escaping @Sendable (String) -> String?) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         caFile = folder.appendingPathComponent("ca.pem").path
@@ -134,35 +142,99 @@ final class TlsServer: Sendable {
                 "-CA", caFile, "-CAkey", path("ca.key"), "-subj", "/CN=not shown", "-addext", "subjectAltName=\(names)",
                 "-not_before", "20200102000000Z", "-not_after", last, "-keyout", path("key.pem"), "-out", path("pem"),
             ])
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        server.arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", path("pem"), "-key", path("key.pem")]
-        let output = Pipe()
-        server.standardOutput = output
-        server.standardInput = Pipe()
-        server.standardError = FileHandle.nullDevice
-        try server.run()
-        var told = ""
-        while !told.contains("ACCEPT 127.0.0.1:") || told.last != "\n" {
-            let more = output.fileHandleForReading.availableData
-            guard !more.isEmpty else { throw TestingServer.Failed(reason: "openssl s_server: \(told)") }
-            told += String(decoding: more, as: UTF8.self)
+        server = try Spawned(["s_server", "-accept", "127.0.0.1:0", "-cert", path("pem"), "-key", path("key.pem")])
+        let (listening, input) = (Lines(server.output), server.input)
+        var line = listening.next()
+        while let other = line, !other.hasPrefix("ACCEPT ") {
+            line = listening.next()
         }
-        let digits = told.components(separatedBy: "ACCEPT 127.0.0.1:").last?.prefix { $0.isNumber } ?? ""
-        port = UInt16(digits) ?? 0
+        guard let port = line.flatMap({ UInt16($0.split(separator: ":").last ?? "") }) else {
+            throw TestingServer.Failed(reason: "openssl s_server does not listen")
+        }
+        self.port = port
+        Thread.detachNewThread {
+            while let line = listening.next() {
+                // What it prints of itself; the last of it at the start of a connection is this.
+                let isNew = line.hasPrefix("CIPHER is ")
+                if let said = answer(isNew ? "" : line) {
+                    input.write(Data("\(said)\r\n".utf8))
+                }
+            }
+        }
+    }
+
+    /// The lines of a program's output, each as soon as it is there.
+    private final class Lines: @unchecked Sendable {
+        private let file: FileHandle
+        private var data = Data()
+
+        init(_ file: FileHandle) {
+            self.file = file
+        }
+
+        func next() -> String? {
+            while true {
+                if let end = data.firstIndex(of: UInt8(ascii: "\n")) {
+                    defer { data = Data(data[(end + 1)...]) }
+                    return String(decoding: data[..<end], as: UTF8.self).trimmingCharacters(in: .newlines)
+                }
+                let more = file.availableData
+                guard !more.isEmpty else { return nil }
+                data += more
+            }
+        }
     }
 
     deinit {
-        server.terminate()
+        server.end()
         try? FileManager.default.removeItem(at: folder)
     }
 
     private static func openssl(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw TestingServer.Failed(reason: "openssl \(arguments)") }
+        guard try Spawned(arguments).status() == 0 else { throw TestingServer.Failed(reason: "openssl \(arguments)") }
+    }
+}
+
+/// The program `openssl`, as a process with nothing of ours but its three ends.
+///
+/// Foundation's `Process` is not safe to be started by many threads at once, and hands on blocked signals.
+private final class Spawned: Sendable {
+    let input: FileHandle
+    let output: FileHandle
+    private let identifier: pid_t
+
+    init(_ arguments: [String]) throws {
+        var (toChild, fromChild): ([Int32], [Int32]) = ([0, 0], [0, 0])
+        pipe(&toChild)
+        pipe(&fromChild)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, toChild[0], STDIN_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, fromChild[1], STDOUT_FILENO)
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1)
+        var words = (["openssl"] + arguments).map { strdup($0) } + [nil]
+        defer { words.forEach { free($0) } }
+        var (identifier, environment): (pid_t, [UnsafeMutablePointer<CChar>?]) = (0, [nil])
+        let status = posix_spawn(&identifier, "/usr/bin/openssl", &actions, nil, &words, &environment)
+        close(toChild[0])
+        close(fromChild[1])
+        input = FileHandle(fileDescriptor: toChild[1], closeOnDealloc: true)
+        output = FileHandle(fileDescriptor: fromChild[0], closeOnDealloc: true)
+        self.identifier = identifier
+        guard status == 0 else { throw TestingServer.Failed(reason: "openssl cannot be run: \(status)") }
+    }
+
+    /// Waits for its end.
+    func status() -> Int32 {
+        var status: Int32 = -1
+        waitpid(identifier, &status, 0)
+        return status
+    }
+
+    func end() {
+        kill(identifier, SIGKILL)
+        _ = status()
     }
 }
