@@ -304,7 +304,11 @@ impl NegotiationConfig {
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    /// Checks all of it, for hosts that want to know before a token is asked for and a connection opened.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a setting cannot work.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         self.endpoint.validate()?;
         self.identity.validate()?;
         validate_ehlo_name(&self.ehlo_name)?;

@@ -86,8 +86,8 @@ pub(crate) struct ReplyReader {
     incomplete: bool,
     /// Untagged refusals of this phase.
     notices: Vec<String>,
-    /// The line that could not be read; empty until there is one.
-    at_fault: String,
+    /// The line that could not be read, once there is one; empty where the octets are no line.
+    at_fault: Option<String>,
     octets: usize,
     responses: usize,
 }
@@ -102,7 +102,7 @@ impl ReplyReader {
             reply: Vec::new(),
             incomplete: false,
             notices: Vec::new(),
-            at_fault: String::new(),
+            at_fault: None,
             octets: 0,
             responses: 0,
         }
@@ -122,11 +122,7 @@ impl ReplyReader {
 
     /// The line that broke the protocol: the one that could not be read, else the last line of the last reply.
     pub(crate) fn line_at_fault(&self) -> &str {
-        if self.at_fault.is_empty() {
-            self.reply.last().map(String::as_str).unwrap_or_default()
-        } else {
-            &self.at_fault
-        }
+        self.at_fault.as_ref().or(self.reply.last()).map(String::as_str).unwrap_or_default()
     }
 
     /// Takes the next reply off the front of `input`; `None` when more octets are needed.
@@ -138,13 +134,17 @@ impl ReplyReader {
     ) -> Result<Option<Reply>, ReplyFault> {
         loop {
             self.skip_literal(input)?;
-            let Some(line) = self.lines.take(input)? else { return Ok(None) };
+            let line = self.lines.take(input);
+            if line.is_err() {
+                self.at_fault = Some(String::new());
+            }
+            let Some(line) = line? else { return Ok(None) };
             self.count_octets(line.len().saturating_add(2))?;
             match self.line(&line, awaited, tag) {
                 Ok(None) => {}
                 Ok(reply) => return Ok(reply),
                 Err(fault) => {
-                    self.at_fault = String::from_utf8_lossy(&line).into_owned();
+                    self.at_fault = Some(String::from_utf8_lossy(&line).into_owned());
                     return Err(fault);
                 }
             }
@@ -640,6 +640,8 @@ mod tests {
         let mut reader = ReplyReader::new(Protocol::Smtp);
         assert_eq!(take_all(&mut reader, "334 go\r\n"), Ok(1));
         assert_eq!(reader.line_at_fault(), "334 go");
+        assert!(take_all(&mut reader, "no line\n").is_err());
+        assert_eq!(reader.line_at_fault(), "");
     }
 
     /// Takes replies until the input is used up; how many there were.

@@ -1359,3 +1359,82 @@ fn a_session_that_logged_in_by_itself_keeps_no_token() {
     let _ = world.refuse(ticket, REFUSED);
     assert_eq!(world.session.redact("token-1"), "<token>", "one that failed is still spoken of");
 }
+
+/// What a person is told.
+fn told(plan: &Plan) -> String {
+    match plan.actions.last() {
+        Some(Action::NeedsUser(failure) | Action::GiveUp(failure)) => failure.to_string(),
+        _ => panic!("nobody is told: {plan:?}"),
+    }
+}
+
+#[test]
+fn a_second_refusal_names_the_user_and_what_may_be_wrong_with_it() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let first = world.session.status().last_failure.expect("a failure").to_string();
+    assert!(!first.contains("joe@gmail.com"), "{first}");
+    let plan = world.token(&plan);
+    let text = told(&world.refuse(connect(&plan), REFUSED));
+    assert!(text.contains("for joe@gmail.com") && text.contains("of another user"), "{text}");
+    assert!(text.contains("Invalid credentials"), "{text}");
+}
+
+#[test]
+fn a_fixed_token_whose_time_is_over_is_told_what_to_give_in_its_place() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "fixed", None);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let text = told(&world.give(&plan, "fixed", None));
+    assert!(text.contains("give a function"), "{text}");
+
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "fixed", Some(0));
+    let text = told(&world.give(&plan, "fixed", Some(0)));
+    assert!(text.contains("give a function"), "{text}");
+}
+
+#[test]
+fn a_token_that_a_server_repeats_to_a_host_is_not_shown() {
+    let secret = "SECRETSECRETSECRET";
+    let last_failure = |input: fn(u64) -> Input| {
+        let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Smtp) });
+        let plan = world.handle(Input::Start);
+        let plan = world.give(&plan, secret, None);
+        let ticket = connect(&plan);
+        let _ = world.handle(Input::Connected { ticket });
+        let _ = world.handle(input(ticket));
+        world.session.status().last_failure.expect("a failure").server_text
+    };
+    let refused = |ticket| {
+        let reply = "500 5.5.2 what is AUTH XOAUTH2 SECRETSECRETSECRET".into();
+        Input::Refused { ticket, reply }
+    };
+    let ended = |ticket| {
+        let last_line = Some("421 4.7.0 SECRETSECRET is not good".into());
+        Input::Ended { ticket, last_line, cause: None }
+    };
+    assert_eq!(last_failure(refused), "what is AUTH XOAUTH2 <token>");
+    assert_eq!(last_failure(ended), "<token> is not good");
+}
+
+#[test]
+fn a_token_that_was_not_sent_before_tls_is_kept() {
+    let endpoint = Endpoint::new(Protocol::Imap, Tls::StartTls, "mail.example.test");
+    let negotiation = NegotiationConfig::new(endpoint, Identity::new("user@example.test"));
+    let (mut world, ticket) = World::connecting(SessionConfig::new(negotiation));
+    let _ = world.handle(Input::Connected { ticket });
+    let plan = world.receive(ticket, "* BYE [ALERT] Your account is disabled\r\n");
+    assert!(
+        matches!(plan.actions[..], [Action::Close { cause: Cause::Unavailable, .. }]),
+        "{plan:?}"
+    );
+    let written = String::from_utf8(world.session.snapshot()).expect("text");
+    assert!(!written.contains("disabled") && !written.contains("unavailable"), "{written}");
+    let plan = world.sleep(&plan);
+    assert!(matches!(plan.actions[..], [Action::Connect { attempt: 2, .. }]), "{plan:?}");
+}

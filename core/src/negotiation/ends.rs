@@ -43,7 +43,7 @@ impl Negotiation {
                 self.fail_violation("the server sent binary data")
             }
             ReplyFault::TlsRecord => {
-                let detail = "the server speaks TLS already, where STARTTLS was to begin it";
+                let detail = "it speaks TLS from the first octet";
                 self.fail(Event::Fault, Failure::of_host(Cause::WrongTlsMode, detail))
             }
         }

@@ -467,3 +467,150 @@ fn debug_output_shows_what_is_sent_and_where_it_stands_but_no_token() {
     let shown = format!("{machine:?}");
     assert!(shown.contains("mail.example.test") && shown.contains("Verdict"), "{shown}");
 }
+
+#[test]
+fn tells_the_mechanisms_on_offer_where_ours_are_missing() {
+    let detail = |protocol, script: &[&str]| {
+        let failure = failure_of(over_tls(protocol, InitialResponse::Auto), script);
+        assert_eq!(failure.cause, Cause::MechanismUnavailable);
+        failure.detail.to_string()
+    };
+    let list = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN] hi\r\n";
+    assert_eq!(
+        detail(Protocol::Imap, &[list]),
+        "OAUTHBEARER or XOAUTH2 is wanted, and it offers PLAIN, LOGIN"
+    );
+    let none = "OAUTHBEARER or XOAUTH2 is wanted, and it offers no mechanism at all";
+    assert_eq!(detail(Protocol::Pop3, &["+OK hi\r\n", "+OK\r\nUSER\r\n.\r\n"]), none);
+    let ours = ["220 hi\r\n", "250-hi\r\n250 AUTH PLAIN \u{202e}\u{1b}[1m\r\n"];
+    assert!(!detail(Protocol::Smtp, &ours).contains(['\u{202e}', '\u{1b}']));
+    let long = format!("* OK [CAPABILITY{}] hi\r\n", " AUTH=LONGNAME".repeat(100));
+    assert!(detail(Protocol::Imap, &[&long]).chars().count() < 250);
+    let leak = format!("* OK [CAPABILITY AUTH={TOKEN}] hi\r\n");
+    assert!(detail(Protocol::Imap, &[&leak]).ends_with("it offers <token>"));
+}
+
+#[test]
+fn shows_the_line_that_broke_the_protocol_but_not_from_the_clear() {
+    let shown = |tls, script: &[&str]| {
+        let machine = negotiation(Protocol::Imap, tls, InitialResponse::Auto);
+        let failure = failure_of(machine, script);
+        assert_eq!(failure.cause, Cause::ProtocolViolation);
+        failure.server_text
+    };
+    let greeting = "* OK [CAPABILITY IMAP4rev1 STARTTLS SASL-IR AUTH=XOAUTH2] hi\r\n";
+    let ours = |tls| shown(tls, &[greeting, "what \u{1b}is this\r\n"]);
+    assert_eq!((ours(Tls::Implicit).as_str(), ours(Tls::StartTls).as_str()), ("what  is this", ""));
+    assert_eq!(shown(Tls::Implicit, &[greeting, &format!("{TOKEN}\r\n")]), "<token>");
+    let long = shown(Tls::Implicit, &[greeting, &format!("{}\r\n", "x ".repeat(300))]);
+    assert!(long.ends_with('\u{2026}') && long.chars().count() < 200, "{long}");
+    // What could be read, and does not belong there.
+    assert_eq!(shown(Tls::Implicit, &[greeting, "* PREAUTH in\r\n"]), "* PREAUTH in");
+}
+
+#[test]
+fn names_the_other_service_and_shows_its_greeting_in_tls_only() {
+    for (tls, text) in [(Tls::Implicit, "220 mail ESMTP"), (Tls::StartTls, "")] {
+        let machine = negotiation(Protocol::Imap, tls, InitialResponse::Auto);
+        let failure = failure_of(machine, &["220 mail ESMTP\r\n"]);
+        assert_eq!((failure.cause, failure.server_text.as_str()), (Cause::WrongService, text));
+        assert_eq!(
+            (failure.advice, &*failure.detail),
+            (Advice::FixConfiguration, "an SMTP server greets")
+        );
+    }
+}
+
+#[test]
+fn what_is_said_in_the_clear_is_a_guess_without_wait_and_address() {
+    let clear = || negotiation(Protocol::Imap, Tls::StartTls, InitialResponse::Auto);
+    let line = "* BYE [LIMIT] Request is throttled. Suggested Backoff Time: 86400000 milliseconds, see https://x.test/\r\n";
+    let failure = failure_of(clear(), &[line]);
+    assert_eq!((failure.cause, failure.advice), (Cause::RateLimited, Advice::BackOff));
+    assert_eq!((failure.certainty, failure.wait_ms), (Certainty::Guessed, None));
+    assert_eq!((failure.url.as_deref(), failure.server_text.as_str()), (None, ""));
+    assert_eq!(failure.code.as_deref(), Some("LIMIT"));
+    let failure = failure_of(clear(), &["* BYE [CALL-THIS-NUMBER-0800-123] x\r\n"]);
+    assert_eq!(failure.code, None);
+    // The same in TLS is believed.
+    let failure = failure_of(over_tls(Protocol::Imap, InitialResponse::Auto), &[line]);
+    assert_eq!(failure.wait_ms, Some(86_400_000));
+}
+
+#[test]
+fn an_upgrade_that_is_refused_for_now_is_waited_out() {
+    let refused = |reply: &str| {
+        let machine = negotiation(Protocol::Smtp, Tls::StartTls, InitialResponse::Auto);
+        failure_of(machine, &["220 hi\r\n", "250-hi\r\n250 STARTTLS\r\n", reply])
+    };
+    let temporary = "454 4.7.0 TLS not available due to temporary reason\r\n";
+    let local = "454 4.7.0 TLS not available due to local problem\r\n";
+    for (reply, cause, advice) in [
+        (temporary, Cause::Unavailable, Advice::BackOff),
+        (local, Cause::TlsRefused, Advice::BackOff),
+        ("502 5.5.1 no\r\n", Cause::TlsRefused, Advice::FixConfiguration),
+    ] {
+        let failure = refused(reply);
+        assert_eq!((failure.cause, failure.advice), (cause, advice), "{reply}");
+    }
+    let failure = refused("451 4.3.0 no\r\n");
+    assert_eq!(failure.detail, "it does not start TLS for now");
+    assert_eq!(failure.code.as_deref(), Some("451 4.3.0"));
+}
+
+#[test]
+fn tells_the_name_that_the_server_does_not_take() {
+    let machine = over_tls(Protocol::Smtp, InitialResponse::Auto);
+    let failure = failure_of(machine, &["220 hi\r\n", "501 5.5.4 Invalid domain name\r\n"]);
+    assert_eq!(
+        (failure.cause, &*failure.detail),
+        (Cause::ClientNameRefused, "it was example.test")
+    );
+    assert!(failure.to_string().contains("ehlo_name"), "{failure}");
+}
+
+#[test]
+fn names_the_setting_where_the_way_of_the_token_is_refused() {
+    let script = |way, reply: &'static str| {
+        let ehlo = "250-hi\r\n250 AUTH XOAUTH2\r\n";
+        failure_of(over_tls(Protocol::Smtp, way), &["220 hi\r\n", ehlo, reply])
+    };
+    let failure = script(InitialResponse::Never, "501 5.5.4 argument missing\r\n");
+    assert_eq!(failure.advice, Advice::FixConfiguration);
+    assert!(failure.to_string().contains("set initial_response to auto"), "{failure}");
+}
+
+#[test]
+fn tells_how_long_the_line_was() {
+    let endpoint = Endpoint::new(Protocol::Pop3, Tls::Implicit, "mail.example.test");
+    let config = NegotiationConfig {
+        initial_response: InitialResponse::Always,
+        ..NegotiationConfig::new(endpoint, Identity::new("user@example.test"))
+    };
+    let token = AccessToken::new(&"ab".repeat(200)).unwrap();
+    let mut machine = Negotiation::new(config, token).unwrap();
+    let _ = machine.receive(b"+OK hi\r\n").unwrap();
+    let octets = machine.receive(b"+OK\r\nSASL XOAUTH2\r\n.\r\n").unwrap().send.len();
+    let failure = failure_of(machine, &["-ERR what\r\n"]);
+    assert_eq!((failure.cause, failure.advice), (Cause::LineTooLong, Advice::Reconnect));
+    assert_eq!(failure.detail, format!("{octets} octets, and every server takes 255"));
+    assert_eq!(failure.server_text, "what");
+}
+
+#[test]
+fn a_user_or_a_host_is_no_word_of_the_server() {
+    let endpoint = Endpoint::new(Protocol::Imap, Tls::Implicit, "shutdown");
+    let config = NegotiationConfig::new(endpoint, Identity::new("locked"));
+    let machine = Negotiation::new(config, AccessToken::new(TOKEN).unwrap()).unwrap();
+    let greeting = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n";
+    let failure = failure_of(machine, &[greeting, "% NO shutdown says no for user locked\r\n"]);
+    assert_eq!(failure.cause, Cause::TokenRejected);
+}
+
+#[test]
+fn a_server_that_says_nothing_before_tls_may_want_it_at_once() {
+    let mut machine = negotiation(Protocol::Imap, Tls::StartTls, InitialResponse::Auto);
+    let Next::Failed(failure) = machine.closed().unwrap().next else { panic!("no end") };
+    assert_eq!(failure.cause, Cause::ConnectionLost);
+    assert!(failure.to_string().contains("tls: implicit"), "{failure}");
+}

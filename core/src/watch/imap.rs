@@ -279,8 +279,10 @@ impl Command {
             "COMPRESS" | "STARTTLS" | "UNAUTHENTICATE" => Kind::Switch,
             _ => Kind::Other,
         };
-        // A name that comes in a literal, and what of a long line is not looked at, is not known.
-        let whole = line.len() < WATCHED_LINE_OCTETS_MAX && !arguments.starts_with('{');
+        // A name that comes in a literal, and what of a long line is not looked at, is not known; a password shall not be.
+        let whole = line.len() < WATCHED_LINE_OCTETS_MAX
+            && !arguments.starts_with('{')
+            && !matches!(name.as_str(), "LOGIN" | "AUTHENTICATE");
         let words = if whole { Words::of(arguments) } else { None };
         // What a client writes may be secret or long: only the words of the protocol are kept.
         let name =
@@ -733,6 +735,14 @@ mod tests {
         }
         let long = ["a UID FETCH ", &"1,".repeat(2_000), " (FLAGS)\r\n"].concat();
         assert_eq!(closed(&[(&long, refusal)]), Cause::ConnectionLost);
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_kept() {
+        for command in ["LOGIN user secret", "AUTHENTICATE PLAIN secret"] {
+            let command = Command::parse(alloc::format!("a {command}").as_bytes(), false);
+            assert_eq!(command.unwrap().words, None);
+        }
     }
 
     #[test]

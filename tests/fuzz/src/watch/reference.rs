@@ -503,6 +503,7 @@ impl Command {
         let unknown = foreign
             || words.len() > REPEATED_WORDS_MAX
             || arguments.starts_with('{')
+            || ["LOGIN", "AUTHENTICATE"].contains(&verb.as_str())
             || octets >= WATCHED_LINE_OCTETS_MAX;
         let words = (!unknown).then_some(words);
         let replaces_by_uid = shown == "UID REPLACE";
