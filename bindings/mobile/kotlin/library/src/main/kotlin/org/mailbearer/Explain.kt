@@ -1,8 +1,8 @@
 package org.mailbearer
 
+import java.util.ServiceLoader
 import java.util.concurrent.TimeoutException
 import kotlin.coroutines.cancellation.CancellationException
-import org.mailbearer.angus.failureOfMail
 
 /**
  * Explains what a mail library, a socket or mailbearer itself threw: what happened, what to do, and a sentence for a person.
@@ -30,11 +30,27 @@ import org.mailbearer.angus.failureOfMail
 fun explain(error: Throwable, protocol: MailProtocol? = null, user: String = "", host: String = ""): Failure {
     val chain = chainOf(error)
     return chain.firstNotNullOfOrNull(::failureOfOurs)
-        ?: chain.firstNotNullOfOrNull { failureOfMail(it, protocol, user, host) }
+        ?: chain.firstNotNullOfOrNull { failureOfLibrary(it, protocol, user, host) }
         ?: chain.firstNotNullOfOrNull(::failureOfSocket)
         ?: chain.firstNotNullOfOrNull(::failureOfTime)
         ?: unknown(error)
 }
+
+/** What the server's error challenge says, for mail libraries that hand it on as octets. */
+fun readRejection(challenge: ByteArray): Rejection = readRejection(challenge.decodeToString())
+
+/** Reads what a mail library throws. The library need not be there, and on Android its reader is not: it is found as a service. */
+internal interface MailLibrary {
+    /** What an exception tells by itself, without what is nested in it; `null` where it is none of the library, or tells nothing. */
+    fun explain(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure?
+}
+
+private val LIBRARIES: List<MailLibrary> by lazy {
+    ServiceLoader.load(MailLibrary::class.java, MailLibrary::class.java.classLoader).toList()
+}
+
+private fun failureOfLibrary(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? =
+    LIBRARIES.firstNotNullOfOrNull { it.explain(error, protocol, user, host) }
 
 private fun failureOfOurs(error: Throwable): Failure? =
     when (error) {

@@ -14,6 +14,7 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.minutes
 import kotlin.time.Duration.Companion.seconds
+import kotlin.time.measureTime
 import kotlin.time.measureTimedValue
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
@@ -246,6 +247,34 @@ class DiagnosisTest {
                 assertEquals(Cause.UNREACHABLE, told.cause, "$door: ${told.sentence}")
             }
             held.forEach { it.close() }
+        }
+    }
+
+    @Test
+    fun `a login of Angus Mail that is cancelled is not waited for, and leaves nothing open`() = test {
+        val shield = ExampleShield("dns:localhost")
+        val asked = CompletableDeferred<Unit>()
+        val left = CompletableDeferred<String>()
+        val slow = inTls(shield.server) { socket ->
+            val lines = socket.getInputStream().bufferedReader()
+            socket.getOutputStream().write("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR] ready\r\n".encodeToByteArray())
+            val login = lines.readLine()
+            asked.complete(Unit)
+            Thread.sleep(1_000)
+            socket.getOutputStream().write("${login.substringBefore(' ')} OK in\r\n".encodeToByteArray())
+            while (true) {
+                val line = lines.readLine() ?: break
+                if ("LOGOUT" in line) left.complete(line)
+                socket.getOutputStream().write("${line.substringBefore(' ')} OK done\r\n".encodeToByteArray())
+            }
+        }
+        Peer(slow).use { peer ->
+            val options = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+            val login = async { connectStore(MailProtocol.IMAP, user, source, options) }
+            asked.await()
+            val took = measureTime { login.cancelAndJoin() }
+            assertTrue(took < 1.seconds, "$took")
+            assertContains(withTimeout(60.seconds) { left.await() }, "LOGOUT")
         }
     }
 

@@ -8,6 +8,7 @@ import jakarta.mail.SendFailedException
 import jakarta.mail.Session as MailSession
 import jakarta.mail.internet.InternetAddress
 import jakarta.mail.internet.MimeMessage
+import java.io.File
 import java.net.SocketTimeoutException
 import java.util.Properties
 import kotlin.test.Test
@@ -237,6 +238,31 @@ class ExplainTest {
                 if ("[" !in text) assertNotEquals(Certainty.STATED, failure.certainty, "$error")
             }
         }
+    }
+
+    @Test
+    fun `a challenge is read as text and as octets, in base64 and decoded`() {
+        val json = "{\"status\":\"401\",\"scope\":\"https://mail.google.com/\"}"
+        val base64 = java.util.Base64.getEncoder().encodeToString(json.encodeToByteArray())
+        val read = readRejection("334 $base64")
+        assertEquals("401" to "https://mail.google.com/", read.status to read.scope)
+        for (text in listOf(json, base64, "+ $base64\r\n")) {
+            assertEquals(read, readRejection(text))
+            assertEquals(read, readRejection(text.encodeToByteArray()))
+        }
+        assertEquals(null, readRejection(byteArrayOf(-1, -2, 0)).status)
+    }
+
+    @Test
+    fun `without Angus Mail there is the rest`() {
+        val program = File(System.getProperty("java.home")).resolve("bin/java").path
+        val whole = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
+        val jars = whole.split(File.pathSeparator).filterNot { "angus" in it.substringAfterLast('/') || "jakarta" in it }
+        val classPath = jars.joinToString(File.pathSeparator)
+        val process = ProcessBuilder(program, "-cp", classPath, "org.mailbearer.WithoutAngusKt").redirectErrorStream(true).start()
+        val output = process.inputStream.readAllBytes().decodeToString()
+        process.waitFor()
+        assertEquals("CONNECTION_REFUSED, UNRECOGNIZED", output.trim())
     }
 
     @Test

@@ -170,6 +170,9 @@ class TokensTest {
             "refused: $given", "no answer to {\"refresh_token\": \"$secret\", \"scope\": \"mail\"}",
             "POST grant_type=refresh_token&refresh_token=$secret&client_secret=$secret", "Authorization: Bearer $secret",
         )
+        val challenge = IllegalStateException("401 Bearer error=\"invalid_token\"")
+        val told = assertFailsWith<TokenSourceException> { logIn(server, { throw challenge }) }
+        assertContains(told.message!!, "Bearer error=\"invalid_token\"")
         for (one in words) {
             var calls = 0
             val source = TokenSource { if (calls++ == 0) Token(given) else throw IllegalStateException(one) }

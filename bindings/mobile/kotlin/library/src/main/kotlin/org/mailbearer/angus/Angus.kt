@@ -59,14 +59,13 @@ private suspend fun <T : Service> logIn(settings: Settings, token: CheckedToken,
     val sockets = ListeningSockets()
     val service = make(Session.getInstance(properties(settings, sockets)))
     try {
-        awaitingGreeting(settings, sockets::areSilent) {
-            sockets.closingWhenCancelled {
+        return awaitingGreeting(settings, sockets::areSilent) {
+            sockets.connecting(service) {
                 service.connect(endpoint.host, endpoint.port.toInt(), settings.user, token.given.value)
                 // Over POP3, Angus Mail 2.0 takes the challenge that says why for a login that worked. The next command tells.
                 if (!service.isConnected) throw AuthenticationFailedException("[AUTH] the login was refused")
             }
         }
-        return service
     } catch (error: MessagingException) {
         throw LoginFailedException(settings.failureOf(error).without(token.token), error.without(token.token))
     }

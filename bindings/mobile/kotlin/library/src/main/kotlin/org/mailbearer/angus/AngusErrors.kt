@@ -15,6 +15,7 @@ import org.mailbearer.AccessToken
 import org.mailbearer.Cause
 import org.mailbearer.Certainty
 import org.mailbearer.Failure
+import org.mailbearer.MailLibrary
 import org.mailbearer.MailProtocol
 import org.mailbearer.Phase
 import org.mailbearer.chainOf
@@ -27,18 +28,21 @@ import org.mailbearer.masked
 import org.mailbearer.oneLine
 import org.mailbearer.readRejection
 
-/**
- * What an exception of Jakarta Mail, or of Angus Mail, tells by itself, without what is nested in it; `null` where it tells
- * nothing. Neither library need be there: then nothing of it is thrown, and no class of it is asked for.
- */
-internal fun failureOfMail(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? {
-    val packages = generateSequence<Class<*>>(error.javaClass) { it.superclass }.map { it.name }
-    val spoken = protocol ?: protocolOf(error)
-    val told = when {
-        packages.any { it.startsWith("org.eclipse.angus.mail.") } -> toldByAngus(error) ?: toldByJakarta(error, spoken)
-        packages.any { it.startsWith("jakarta.mail.") } -> toldByJakarta(error, spoken)
-        else -> null
+/** Reads what Jakarta Mail and Angus Mail throw. */
+internal class AngusMail : MailLibrary {
+    override fun explain(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? {
+        // By name: where the libraries are not there, no class of them may be asked for.
+        val names = generateSequence<Class<*>>(error.javaClass) { it.superclass }.map { it.name }
+        val isOfMail = names.any { it.startsWith("jakarta.mail.") || it.startsWith("org.eclipse.angus.mail.") }
+        return if (isOfMail) failureOfMail(error, protocol, user, host) else null
     }
+}
+
+private fun failureOfMail(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? {
+    val spoken = protocol ?: protocolOf(error)
+    // Jakarta Mail may be there without Angus Mail.
+    val isOfAngus = error.javaClass.name.startsWith("org.eclipse.angus.mail.")
+    val told = (if (isOfAngus) toldByAngus(error) else null) ?: toldByJakarta(error, spoken)
     return when (told) {
         is Told.Reply -> failureOfReply(told, user, host)
         is Told.Unopened -> failureOfConnect(told.error, told.place)

@@ -1,5 +1,6 @@
 package org.mailbearer.angus
 
+import jakarta.mail.Service
 import java.io.FilterInputStream
 import java.io.InputStream
 import java.net.InetAddress
@@ -7,6 +8,7 @@ import java.net.InetSocketAddress
 import java.net.Socket
 import java.util.concurrent.ConcurrentLinkedQueue
 import javax.net.SocketFactory
+import kotlin.coroutines.resumeWithException
 import kotlinx.coroutines.suspendCancellableCoroutine
 import org.mailbearer.SOCKETS
 
@@ -17,13 +19,25 @@ internal class ListeningSockets : SocketFactory() {
     /** Whether no server has spoken yet. */
     fun areSilent(): Boolean = sockets.none { it.hasHeard }
 
-    /** Runs blocking work with these sockets; when the coroutine is cancelled, they are closed, and it need not be waited for. */
-    suspend fun <T> closingWhenCancelled(work: () -> T): T = suspendCancellableCoroutine { continuation ->
+    /**
+     * Connects a service, which blocks. When the coroutine is cancelled, the sockets are closed, and the service is not waited
+     * for: if it connects nevertheless, it is closed then.
+     */
+    suspend fun <T : Service> connecting(service: T, connect: () -> Unit): T = suspendCancellableCoroutine { continuation ->
         continuation.invokeOnCancellation { sockets.forEach { it.close() } }
-        SOCKETS.execute { continuation.resumeWith(runCatching(work)) }
+        SOCKETS.execute {
+            runCatching(connect).fold(
+                { continuation.resume(service) { _, _, _ -> runCatching { service.close() } } },
+                continuation::resumeWithException,
+            )
+        }
     }
 
-    override fun createSocket(): Socket = ListeningSocket().also(sockets::add)
+    override fun createSocket(): Socket {
+        // The store opens more of them as long as it lives.
+        sockets.removeIf { it.isClosed }
+        return ListeningSocket().also(sockets::add)
+    }
 
     override fun createSocket(host: String, port: Int): Socket =
         createSocket().apply { connect(InetSocketAddress(host, port)) }
