@@ -202,10 +202,12 @@ class DiagnosisTest {
                 assertEquals(Cause.TLS_FAILED, told.cause, door)
                 assertContains(told.sentence, "2020-02-01", message = door)
             }
-            // Java's exception has the certificate: nobody looks a second time.
-            val before = peer.accepted.get()
-            doors.getValue("connect")(MailProtocol.IMAP, options)
-            assertEquals(before + 1, peer.accepted.get())
+            // Java's exception has the certificate: nobody looks a second time, and nobody tries again with other authorities.
+            for (door in listOf("connect", "Angus Mail")) {
+                val before = peer.accepted.get()
+                doors.getValue(door)(MailProtocol.IMAP, options)
+                assertEquals(before + 1, peer.accepted.get(), door)
+            }
         }
     }
 
