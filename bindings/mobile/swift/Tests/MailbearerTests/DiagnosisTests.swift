@@ -264,13 +264,24 @@ struct DiagnosisTests {
         #expect(try await heard.value() == "EHLO client.example.org\r\n")
     }
 
-    @Test func whatIsWrongWithASettingIsSaidInItsDescription() async throws {
+    @Test(arguments: [
+        ("mail.example.org:993", "port"), ("imap.m\u{fc}nchen.example", "imap.xn--mnchen-3ya.example"), ("bad host", "host"),
+    ])
+    func whatIsWrongWithAHostIsSaidInWords(_ host: String, _ words: String) async throws {
         let error = try await thrown(CoreError.self) {
-            try Settings(.imap, "joe@example.org", LoginOptions(host: "mail.example.org:993"))
+            try Settings(.imap, "joe@example.org", LoginOptions(host: host))
         }
         for shown in [error.localizedDescription, "\(error)"] {
-            #expect(shown.contains("host"))
+            #expect(shown.contains(words), "\(shown)")
             #expect(shown.contains("CoreError") == false)
+        }
+    }
+
+    @Test func whatIsNoTokenIsSaidInWordsAndNotShown() async throws {
+        for wrong in ["Bearer ya29.Canary", "ya29.Canary ", "user=joe\u{1}auth=Bearer ya29.Canary\u{1}\u{1}"] {
+            let error = try await thrown(CoreError.self) { try Token(wrong) }
+            #expect(error.localizedDescription.contains("token"))
+            #expect("\(error)".contains("Canary") == false)
         }
     }
 
