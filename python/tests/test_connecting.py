@@ -475,7 +475,8 @@ def test_a_session_gives_up_with_the_same_words_and_the_same_cause(certificates:
 
     def go(**settings: Any) -> None:
         if blocking:
-            next(mailbearer.sessions("imap", USER, TOKEN, **settings))
+            with mailbearer.sessions("imap", USER, TOKEN, **settings) as sessions:
+                next(sessions)
         else:
             asyncio.run(first(**settings))
 

@@ -203,7 +203,9 @@ def test_imap_after_the_login() -> None:
     failure = mailbearer.explain(imap_error(capability))
     assert failure.cause == "connection_lost"
     program = imap_error(capability, call=lambda imap: imap.fetch("1", "FLAGS"))
-    assert mailbearer.explain(program).cause == "unrecognized"
+    failure = mailbearer.explain(program)
+    assert (failure.cause, failure.advice) == ("unrecognized", "fix_configuration")
+    assert "The server" not in failure.sentence
     reply = imap_error(capability, b"%TAG% NO [UNAVAILABLE] later\r\n")
     failure = mailbearer.explain(reply, phase="mid_session")
     assert (failure.cause, failure.code) == ("unavailable", "UNAVAILABLE")

@@ -124,10 +124,15 @@ def test_a_coroutine_that_nobody_awaits_is_told() -> None:
 
 DOORS: dict[str, Any] = {
     "connect": lambda token, at: mailbearer.connect("imap", USER, token, **at),
-    "sessions": lambda token, at: next(mailbearer.sessions("imap", USER, token, **at)),
+    "sessions": lambda token, at: first_of(token, at),
     "aio.connect": lambda token, at: asyncio.run(mailbearer.aio.connect("imap", USER, token, **at)),
     "aio.sessions": lambda token, at: asyncio.run(first_of_async(token, at)),
 }
+
+
+def first_of(token: Any, at: dict[str, Any]) -> Any:
+    with mailbearer.sessions("imap", USER, token, **at) as sessions:
+        return next(sessions)
 
 
 async def first_of_async(token: Any, at: dict[str, Any]) -> Any:

@@ -163,7 +163,7 @@ def _of_exception(error: BaseException, protocol: str | None) -> _Found:
             if network is not None:
                 return network
         cause = cause.__cause__
-    return failure_of_host("unrecognized", words_of(error))
+    return _not_of_a_server(error)
 
 
 def _of_system(error: OSError) -> Failure | None:
@@ -191,7 +191,7 @@ def _imap_error(error: Any) -> _Found:
     """
     text = _text(error.args[0] if error.args else "")
     if _OWN_COMPLAINT.search(text):
-        return failure_of_host("unrecognized", text)
+        return _not_of_a_server(error)
     if found := _IMAPLIB_BAD.match(text):
         return _Said("imap", _text(found["data"]), status=found["status"], phase=_phase_of(found["command"]))
     if found := _IMAPCLIENT_NO.match(text):
@@ -267,7 +267,7 @@ def _smtp_exception(error: Any) -> _Found:
     if "authentication method" in str(error):
         return failure_of_host("mechanism_unavailable", str(error))
     network = _of_system(error.__cause__ or error) if isinstance(error.__cause__ or error, OSError) else None
-    return network or failure_of_host("unrecognized", words_of(error))
+    return network or _not_of_a_server(error)
 
 
 def _host(cause: str) -> Callable[[Any], _Found]:
@@ -280,17 +280,26 @@ def _host(cause: str) -> Callable[[Any], _Found]:
     return read
 
 
-def _setting(error: Any) -> _Found:
+def _setting(error: Any) -> Failure:
+    return _of_the_program(f"mailbearer was not asked in the right way: {error}.", "inferred")
+
+
+def _not_of_a_server(error: BaseException) -> Failure:
+    return _of_the_program(f"Neither a mail server nor the network is known to say this: {words_of(error)}.", "guessed")
+
+
+def _of_the_program(sentence: str, certainty: str) -> Failure:
+    """Say that no server has said it: it is for whoever wrote the program."""
     return failure_of_fields(
         cause="unrecognized",
         advice="fix_configuration",
-        certainty="inferred",
+        certainty=certainty,
         server_text="",
         code=None,
         rejection=None,
         wait_ms=None,
         url=None,
-        sentence=f"mailbearer was not asked in the right way: {error}.",
+        sentence=sentence,
     )
 
 
