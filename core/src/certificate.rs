@@ -121,16 +121,13 @@ fn alternative_names(extensions: &[u8]) -> Vec<String> {
 }
 
 fn alternative_name(name: AnyRef<'_>) -> Option<String> {
-    match name.tag() {
-        DNS_NAME => Some(displayable(name.value())),
-        IP_ADDRESS => <[u8; 4]>::try_from(name.value())
-            .map(|octets| Ipv4Addr::from(octets).to_string())
-            .or_else(|_| {
-                <[u8; 16]>::try_from(name.value()).map(|one| Ipv6Addr::from(one).to_string())
-            })
-            .ok(),
-        _ => None,
+    let octets = name.value();
+    if name.tag() == DNS_NAME {
+        return Some(displayable(octets));
     }
+    let four = <[u8; 4]>::try_from(octets).map(|address| Ipv4Addr::from(address).to_string());
+    let sixteen = <[u8; 16]>::try_from(octets).map(|address| Ipv6Addr::from(address).to_string());
+    if name.tag() == IP_ADDRESS { four.or(sixteen).ok() } else { None }
 }
 
 /// A name as people know it: the common name, and the organisation where that says more.
@@ -170,18 +167,15 @@ fn text(value: &AnyRef<'_>) -> String {
 /// The day of a UTCTime (two digits of the year, from 1950 on) or GeneralizedTime (four).
 fn date(time: AnyRef<'_>) -> String {
     let digits = displayable(time.value());
-    let (year, rest) = match time.tag() {
-        Tag::UtcTime => digits.split_at_checked(2),
-        _ => digits.split_at_checked(4),
-    }
-    .unwrap_or_default();
-    let century = match time.tag() {
-        Tag::UtcTime if year < "50" => "20",
-        Tag::UtcTime => "19",
-        _ => "",
-    };
+    let is_short = time.tag() == Tag::UtcTime;
+    let (year, rest) = digits.split_at_checked(if is_short { 2 } else { 4 }).unwrap_or_default();
     let (month, rest) = rest.split_at_checked(2).unwrap_or_default();
     let (day, _) = rest.split_at_checked(2).unwrap_or_default();
+    let century = match (is_short, year < "50") {
+        (true, true) => "20",
+        (true, false) => "19",
+        (false, _) => "",
+    };
     [century, year, "-", month, "-", day].concat()
 }
 
