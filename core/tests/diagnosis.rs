@@ -53,10 +53,9 @@ fn example(cause: Cause) -> Option<Example> {
             "a certificate of another issuer",
             "unable to get local issuer certificate; it is issued by Example Shield to imap.example.org",
         ),
-        Cause::WrongService => Seen(
-            "`220 mail.example.org ESMTP` on the port of IMAP",
-            "an SMTP server greets",
-        ),
+        Cause::WrongService => {
+            Seen("`220 mail.example.org ESMTP` on the port of IMAP", "an SMTP server greets")
+        }
         Cause::WrongTlsMode => {
             Seen("a TLS record where a greeting was due", "it speaks TLS from the first octet")
         }
