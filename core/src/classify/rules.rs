@@ -319,6 +319,10 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Service], &[Off, NotAllowed, Plan]])
         .without(&[Later]),
+    // Weasel: of the client's address, for no token was shown yet.
+    Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[Greeting])
+        .says(&[&[Denied]]),
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Plan]])
@@ -345,6 +349,11 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported, Off]])
         .without(&[Account]),
+    // RFC 1939 section 3: a server that has no AUTH.
+    Rule::new("no-such-command", Cause::MechanismUnavailable, FixConfiguration, Inferred)
+        .on(&[Pop3])
+        .in_phases(&[AuthFail])
+        .together(&[&[Command], &[Unknown]]),
     Rule::new("account-disabled", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]]),
@@ -436,6 +445,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
     // RFC 5530, RFC 3206, RFC 4954 section 6.
     Rule::new("credentials-code", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(OF_THE_LOGIN)
         .codes(&["AUTHENTICATIONFAILED", "AUTH", "535", "5.7.8"]),
 
     // ---- The class of a code ----
