@@ -49,7 +49,7 @@ fn core(verdict: &Verdict) -> Core {
 /// All samples of the kind `classify`.
 fn samples() -> Vec<Sample> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases");
-    let files = ["classify.json", "field.json", "meanings.json"];
+    let files = ["classify.json", "field.json", "meanings.json", "judged.json"];
     let read = |file| std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
     let cases = files
         .iter()

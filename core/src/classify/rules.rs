@@ -122,12 +122,13 @@ impl Rule {
 use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
-    Account, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Idle, Inactive,
-    Internal, Invalid, Later, Locked, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Must,
-    NotAllowed, NotConnected, NotValid, Off, Or, Plan, Policy, Rate, Scope, Security, Server,
-    Service, Session, Shutdown, SystemError, ThisIs, Tls, Token, TooLong, TooMany, Unavailable,
-    Unknown, Unsupported, UserName, Verification, WrongState,
+    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
+    Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Idle,
+    Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
+    Malformed, Mechanism, Must, NotAllowed, NotConnected, NotValid, Off, Or, Plan, Policy, Rate,
+    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
+    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
+    WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -158,10 +159,10 @@ pub(super) const RULES: &[Rule] = &[
     // RFC 5530 section 3, RFC 4954 section 6, RFC 7817; Exchange for 4.7.66.
     Rule::new("tls-required-code", Cause::TlsRefused, FixConfiguration, Stated)
         .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66"]),
-    // RFC 5530 section 3: the token may not act for this user.
-    Rule::new("not-authorized-code", Cause::PolicyBlocked, AskUser, Stated)
-        .in_phases(OF_THE_LOGIN)
-        .codes(&["AUTHORIZATIONFAILED", "NOPERM"]),
+    // RFC 5530 section 3, RFC 9051 section 7.1: of one mailbox, whose name the text may hold. Gmail's OVERQUOTA is a rate.
+    Rule::new("mailbox-code", Cause::Unrecognized, Proceed, Stated)
+        .in_phases(&[MidSession])
+        .codes(&["NONEXISTENT", "TRYCREATE", "ALREADYEXISTS", "CANNOT"]),
     // RFC 4954 section 4; Stalwart says CANNOT to a mechanism that it does not know.
     Rule::new("mechanism-code", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
@@ -186,15 +187,28 @@ pub(super) const RULES: &[Rule] = &[
         .codes(PASSING)
         .together(&[&[Connection], &[TooMany]]),
     Rule::new("rate-passing", Cause::RateLimited, BackOff, Stated).codes(PASSING).says(&[&[Rate]]),
+    // RFC 5530 section 3: how many flags, levels or mailboxes there may be.
+    Rule::new("limit-of-a-command", Cause::Unrecognized, Proceed, Inferred)
+        .in_phases(&[MidSession])
+        .codes(&["LIMIT"]),
     Rule::new("rate-code", Cause::RateLimited, BackOff, Stated).codes(&["LIMIT", "LOGIN-DELAY"]),
+    // Some servers put a code of an outage before the end of an idle session.
+    Rule::new("idle-passing", Cause::IdleTimeout, Reconnect, Stated)
+        .in_phases(&[Disconnect])
+        .codes(PASSING)
+        .says(&[&[Idle]]),
+    Rule::new("reconnect-asked", Cause::SessionEnded, Reconnect, Stated)
+        .in_phases(&[Disconnect])
+        .says(&[&[Again]])
+        .without(&[Busy, Expired, Idle, Later, Rate, TimedOut, TooMany]),
     // RFC 5530, RFC 3206 and RFC 4954: a fault that passes.
     Rule::new("unavailable-code", Cause::Unavailable, BackOff, Stated)
         .codes(&["UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"]),
-    // RFC 3463 sections 3.2 and 3.3: an address or its mailbox was refused, and not the session.
+    // RFC 3463 sections 3.2, 3.3 and 3.6: an address, its mailbox or one message was refused, and not the session.
     Rule::new("address-refused", Cause::Unrecognized, Proceed, Inferred)
         .on(&[Smtp])
         .in_phases(&[MidSession])
-        .codes(&["x.1.y", "x.2.y"]),
+        .codes(&["x.1.y", "x.2.y", "4.5.3"]),
     // RFC 5321 section 4.2.1: the command itself is not known.
     Rule::new("greeting-unknown", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Smtp])
@@ -221,7 +235,10 @@ pub(super) const RULES: &[Rule] = &[
     // ---- What only a person can mend ----
 
     // Gmail, Dovecot, Cyrus: the answer to `*`.
-    Rule::new("cancelled", Cause::Cancelled, Proceed, Stated).in_phases(&[AuthFail]).says(&[&[Cancelled]]),
+    Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
+        .in_phases(&[AuthFail])
+        .says(&[&[Cancelled]])
+        .without(&[Connection, Malformed]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -239,6 +256,13 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("token-or-protocol", Cause::TokenRejected, RefreshToken, Guessed)
         .in_phases(&[AuthFail])
         .together(&[&[Credential, Login], &[Or], &[Off]]),
+
+    // Dovecot: behind the sentence stands the mailbox's name.
+    Rule::new("no-such-mailbox", Cause::Unrecognized, Proceed, Stated)
+        .on(&[Imap])
+        .in_phases(&[MidSession])
+        .together(&[&[Mailbox], &[Unknown]])
+        .without(&[Internal]),
 
     // ---- Limits ----
 
@@ -293,10 +317,26 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Concept::Protocol, Lookup], &[Off, NotAllowed, Denied, Plan, Lookup]]),
     Rule::new("service-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Service], &[Off, NotAllowed, Plan]]),
+        .together(&[&[Service], &[Off, NotAllowed, Plan]])
+        .without(&[Later]),
+    // Weasel: of the client's address, for no token was shown yet.
+    Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[Greeting])
+        .says(&[&[Denied]]),
+    Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Plan]])
+        .without(&[Tls]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
+    // Interia takes the login and refuses all that follows (MailKit #860).
+    Rule::new("protocol-disabled-imap", Cause::ProtocolDisabled, AskUser, Stated)
+        .on(&[Imap])
+        .together(&[&[Concept::Protocol], &[Off], &[Service]]),
+    // mox, and servers that want a certificate of the client.
+    Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
+        .together(&[&[Certificate], &[Expired, Must, NotValid]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, Unsupported]]),
@@ -309,6 +349,11 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported, Off]])
         .without(&[Account]),
+    // RFC 1939 section 3: a server that has no AUTH.
+    Rule::new("no-such-command", Cause::MechanismUnavailable, FixConfiguration, Inferred)
+        .on(&[Pop3])
+        .in_phases(&[AuthFail])
+        .together(&[&[Command], &[Unknown]]),
     Rule::new("account-disabled", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]]),
@@ -322,10 +367,9 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("scope", Cause::InsufficientScope, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Scope]]),
-    // Yahoo says so to good credentials after many logins.
     Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
         .codes(&["AUTHENTICATIONFAILED"])
-        .says(&[&[UserName], &[Credential]]),
+        .says(&[&[LockedOut]]),
     // Windows' own sentences, which Exchange hands on, also when it throttles (node-poplib #34): no token cures that.
     Rule::new("logon-failure", Cause::TokenRejected, AskUser, Inferred)
         .together(&[&[Logon], &[Invalid]]),
@@ -333,7 +377,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("user-name", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
         .together(&[&[UserName, Account, Mailbox], &[Unknown, NotValid]])
-        .without(&[Credential]),
+        .without(&[Credential, Token]),
 
     // ---- What passes ----
 
@@ -368,11 +412,11 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[ClientName]]),
     // Dovecot.
     Rule::new("finishing-login", Cause::Unavailable, BackOff, Stated)
-        .together(&[&[Idle], &[Login]]),
+        .together(&[&[TimedOut], &[Login]]),
     // Dovecot, Cyrus, Stalwart, Gmail, GMX.
     Rule::new("idle", Cause::IdleTimeout, Reconnect, Stated)
         .in_phases(OF_THE_SESSION)
-        .says(&[&[Idle]]),
+        .says(&[&[Idle, TimedOut]]),
     Rule::new("idle-code", Cause::IdleTimeout, Reconnect, Inferred).codes(&["4.4.2"]),
     Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated).says(&[&[Shutdown]]).without(&[Later]),
     // Gmail: the next connection most often works (mailcore2's tests).
@@ -380,7 +424,8 @@ pub(super) const RULES: &[Rule] = &[
         .with_status(&[Bye])
         .says(&[&[SystemError]]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
-        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, Idle]]),
+        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
+        .without(&[Unexplained]),
     Rule::new("many", Cause::RateLimited, BackOff, Guessed).in_phases(OF_THE_LOGIN).says(&[&[TooMany]]),
 
     // ---- Refused tokens ----
@@ -388,6 +433,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("credentials", Cause::TokenRejected, RefreshToken, Stated)
         .in_phases(&[AuthFail, Disconnect])
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
+    // RFC 5530 section 3: the token may not act for this user. Yahoo means the token.
+    Rule::new("not-authorized", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .codes(&["AUTHORIZATIONFAILED", "NOPERM"]),
     // Zimbra and Exchange refuse without a code, Zimbra with a BYE behind it.
     Rule::new("login-failed", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(&[AuthFail, Disconnect])
@@ -396,6 +445,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
     // RFC 5530, RFC 3206, RFC 4954 section 6.
     Rule::new("credentials-code", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(OF_THE_LOGIN)
         .codes(&["AUTHENTICATIONFAILED", "AUTH", "535", "5.7.8"]),
 
     // ---- The class of a code ----

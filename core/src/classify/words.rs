@@ -89,7 +89,7 @@ fn cut_enclosed(text: &str, start: char, end: char) -> String {
                 if !(inside_word
                     || (start == '\'' && behind.starts_with(char::is_alphanumeric))) =>
             {
-                open.push_str(before);
+                open.push_str(without_client(before));
                 open.push(' ');
                 rest = behind;
             }
@@ -104,6 +104,14 @@ fn cut_enclosed(text: &str, start: char, end: char) -> String {
     open
 }
 
+/// Without the name that Postfix joins to a client's address: `from unknown[192.0.2.1]`.
+fn without_client(before: &str) -> &str {
+    match before.rsplit_once(' ') {
+        Some((rest, name)) if !name.is_empty() && rest.ends_with("from") => rest,
+        Some(_) | None => before,
+    }
+}
+
 /// Whether a run of characters names something: an address, a host, a path, a setting, the login's own names.
 fn is_name(raw: &str, names: &Names<'_>) -> bool {
     let bare = raw.trim_matches(|one: char| !one.is_alphanumeric());
@@ -113,6 +121,7 @@ fn is_name(raw: &str, names: &Names<'_>) -> bool {
         || raw.starts_with('/')
         || raw.contains(['@', '=', '\\'])
         || is(names.host)
+        || is_identifier(bare)
         || (names.user.contains('@') && is(names.user))
         || is_host(bare)
 }
@@ -127,6 +136,15 @@ fn is_host(bare: &str) -> bool {
         letters.next().is_some_and(char::is_uppercase) && letters.any(char::is_lowercase)
     };
     rest.peek().is_some() && !first.is_empty() && rest.all(|label| !sentence(label))
+}
+
+/// `too-many-connections-7f3a`: three parts or more, and one mixes digits into letters.
+fn is_identifier(bare: &str) -> bool {
+    let mixed = |part: &str| {
+        part.contains(|one: char| one.is_ascii_digit())
+            && part.contains(|one: char| one.is_ascii_alphabetic())
+    };
+    bare.split('-').count() > 2 && bare.split('-').any(mixed)
 }
 
 /// The user's name without its domain, or a user name that is no address.
@@ -226,6 +244,9 @@ mod tests {
             ("/var/mail/locked is gone", "is gone"),
             ("\u{1b}[31;1mAccount locked\u{1b}[0m", "account locked"),
             ("10.0.0.1 (idle4u) x7f9", ""),
+            ("many from unknown[192.0.2.7]: no", "many from no"),
+            ("failure[0] from idle[IPv6:2001:db8::1]", "failure from"),
+            ("(ref: too-many-idle-7f3a)", "ref"),
         ] {
             assert_eq!(read(text), left, "{text}");
         }
@@ -240,6 +261,7 @@ mod tests {
             ("AccessTokenExpired", "access token expired"),
             ("XOAUTH2 OAuth IMAP4rev1 POP3", "xoauth2 oauth imap4 pop3"),
             ("\"Login failed\"", "login failed"),
+            ("App-specific locked-2fa", "app specific locked"),
             ("user+IP <unclosed", "user ip unclosed"),
             ("POP3\u{670d}\u{52a1}", "pop3 \u{670d}\u{52a1}"),
             (
