@@ -155,18 +155,26 @@ impl<'a> Said<'a> {
         {
             return line;
         }
-        let given = self.code.unwrap_or_default();
         let refusal = match protocol {
             Protocol::Imap => Status::No,
             Protocol::Pop3 => Status::Err,
             Protocol::Smtp => Status::Permanent,
         };
         let status = head.map_or(refusal, |head| head.status);
-        let (code, enhanced) = match protocol {
-            Protocol::Imap | Protocol::Pop3 => (given, ""),
-            Protocol::Smtp => (head.map_or("", |head| head.code), given),
+        let line = match protocol {
+            Protocol::Imap | Protocol::Pop3 => Line::with_response_code(status, text),
+            Protocol::Smtp => Line {
+                code: head.map_or("", |head| head.code),
+                ..Line::with_enhanced_code(status, text)
+            },
         };
-        Line { code, enhanced, ..Line::bare(status, text) }.with_exchange_code()
+        // Most libraries take the code out of the text, others leave it in.
+        let line = match (self.code, protocol) {
+            (None, _) => line,
+            (Some(code), Protocol::Imap | Protocol::Pop3) => Line { code, ..line },
+            (Some(enhanced), Protocol::Smtp) => Line { enhanced, ..line },
+        };
+        line.with_exchange_code()
     }
 }
 

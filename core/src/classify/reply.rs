@@ -111,8 +111,7 @@ impl<'a> Line<'a> {
             return Self::bare(Status::Data, line);
         };
         let text = text.strip_prefix(['-', ' ']).unwrap_or(text);
-        let (first, rest) = split_word(text);
-        let (enhanced, text) = if is_enhanced_code(first) { (first, rest) } else { ("", text) };
+        let Self { enhanced, text, .. } = Self::with_enhanced_code(Status::Data, text);
         let status = match code.as_bytes().first() {
             // Stalwart ends a login with 334 and an enhanced code: a refusal, not a prompt.
             Some(b'3') if enhanced.starts_with('5') => Status::Permanent,
@@ -126,7 +125,13 @@ impl<'a> Line<'a> {
         Self { code, enhanced, ..Self::bare(status, text) }
     }
 
-    fn with_response_code(status: Status, text: &'a str) -> Self {
+    pub(super) fn with_enhanced_code(status: Status, text: &'a str) -> Self {
+        let (first, rest) = split_word(text);
+        let (enhanced, text) = if is_enhanced_code(first) { (first, rest) } else { ("", text) };
+        Self { enhanced, ..Self::bare(status, text) }
+    }
+
+    pub(super) fn with_response_code(status: Status, text: &'a str) -> Self {
         let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         let Some((inside, text)) = bracketed else { return Self::bare(status, text) };
         let (code, argument) = split_word(inside);

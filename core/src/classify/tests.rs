@@ -161,6 +161,11 @@ fn what_was_not_seen_is_not_claimed() {
     let smtp = Said { status: Some("535"), code: Some("5.7.8"), text: "no\nway" };
     let failure = explain(Smtp, AuthFail, &smtp, &Names::default());
     assert_eq!((failure.code.as_deref(), &*failure.server_text), (Some("535 5.7.8"), "no way"));
+    let left_in = Said { status: Some("NO"), text: "[CONTACTADMIN] no", ..Said::default() };
+    let failure = explain(Imap, AuthFail, &left_in, &Names::default());
+    assert_eq!((failure.cause, failure.certainty), (Cause::AccountDisabled, Stated));
+    let left_in = Said { status: Some("535"), text: "5.7.13 no", ..Said::default() };
+    assert_eq!(explain(Smtp, AuthFail, &left_in, &Names::default()).cause, Cause::AccountDisabled);
     let alone = Said { text: "535 5.7.8 no", ..Said::default() };
     assert_eq!(
         explain(Smtp, AuthFail, &alone, &Names::default()).code.as_deref(),
