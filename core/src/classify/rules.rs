@@ -322,7 +322,8 @@ pub(super) const RULES: &[Rule] = &[
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
-        .says(&[&[Denied]]),
+        .says(&[&[Denied]])
+        .without(&[Later]),
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Plan]])
