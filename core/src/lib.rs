@@ -26,6 +26,7 @@ extern crate alloc;
 extern crate std;
 
 mod a_label;
+mod certificate;
 mod classify;
 mod config;
 mod dialect;
