@@ -197,6 +197,7 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Disconnect])
         .codes(PASSING)
         .says(&[&[Idle]]),
+    // Dovecot, and servers that end a session which is too slow for them.
     Rule::new("reconnect-asked", Cause::SessionEnded, Reconnect, Stated)
         .in_phases(&[Disconnect])
         .says(&[&[Again]])
@@ -259,10 +260,8 @@ pub(super) const RULES: &[Rule] = &[
 
     // Dovecot: behind the sentence stands the mailbox's name.
     Rule::new("no-such-mailbox", Cause::Unrecognized, Proceed, Stated)
-        .on(&[Imap])
         .in_phases(&[MidSession])
-        .together(&[&[Mailbox], &[Unknown]])
-        .without(&[Internal]),
+        .together(&[&[Mailbox], &[Unknown]]),
 
     // ---- Limits ----
 
@@ -322,11 +321,12 @@ pub(super) const RULES: &[Rule] = &[
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
-        .says(&[&[Denied]]),
+        .says(&[&[Denied]])
+        .without(&[Later]),
+    // Mailtrap, Hiveminder: what the account is not paid for.
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .says(&[&[Plan]])
-        .without(&[Tls]),
+        .says(&[&[Plan]]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
@@ -336,7 +336,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Concept::Protocol], &[Off], &[Service]]),
     // mox, and servers that want a certificate of the client.
     Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
-        .together(&[&[Certificate], &[Expired, Must, NotValid]]),
+        .together(&[&[Certificate], &[Expired, Must]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, Unsupported]]),
