@@ -27,7 +27,8 @@
 mod backoff;
 mod config;
 mod plan;
-mod snapshot;
+pub(crate) mod snapshot;
+mod supply;
 mod token;
 
 use alloc::boxed::Box;
@@ -38,6 +39,7 @@ pub use plan::{
     Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
     WakeReason,
 };
+pub(crate) use supply::{Supply, Wish, backoff_ms};
 
 use crate::classify::{Phase, classify, text_and_code};
 use crate::config::{ConfigError, InitialResponse, Protocol};
@@ -131,6 +133,10 @@ pub struct Session {
     stop_at_end: Option<Box<Failure>>,
     /// A stop from before a restart has to be told again.
     announce: bool,
+    /// It is one of an account, which gives the tokens: see `supply.rs`.
+    supplied: bool,
+    /// The account has a token for the next connection.
+    renewable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +228,8 @@ impl Session {
             last_ending: None,
             stop_at_end: None,
             announce: false,
+            supplied: false,
+            renewable: false,
         })
     }
 
@@ -437,7 +445,11 @@ impl Session {
     /// Moves the clock, never backwards. True when the machine must have slept.
     fn clock(&mut self, now_ms: u64) -> bool {
         self.now_ms = self.now_ms.max(now_ms);
-        self.wake_at_ms.is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(LATE_MS))
+        // An account knows by itself whether the machine slept.
+        !self.supplied
+            && self
+                .wake_at_ms
+                .is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(LATE_MS))
     }
 
     /// The link is not to be trusted: begin anew, without counting it as a failure.
@@ -447,7 +459,7 @@ impl Session {
             plan.actions
                 .push(Action::Close { ticket: attempt.ticket, cause: Cause::ConnectionLost });
             if matches!(attempt.stage, Stage::Connecting) {
-                self.token.put_back(attempt.held);
+                self.put_back(attempt.held);
             }
         }
         if let Some(live) = self.live.take() {
@@ -581,6 +593,13 @@ impl Session {
         let ticket = self.tickets;
         self.attempt = Some(Attempt { ticket, stage: Stage::Connecting, deadline_ms, held });
         plan.actions.push(Action::Connect { ticket, attempt: self.failures.saturating_add(1) });
+    }
+
+    /// A token that was not used is used for the next login; an account gives it anew.
+    fn put_back(&mut self, held: Held) {
+        if !self.supplied {
+            self.token.put_back(held);
+        }
     }
 
     fn connected(&mut self, ticket: u64, plan: &mut Plan) {
@@ -728,7 +747,7 @@ impl Session {
         plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
         self.note_failure(failure.clone());
         if matches!(attempt.stage, Stage::Connecting) {
-            self.token.put_back(attempt.held);
+            self.put_back(attempt.held);
         } else if matches!(failure.cause, Cause::TokenRejected | Cause::TokenExpired)
             || failure.advice == Advice::RefreshToken
         {
@@ -918,7 +937,9 @@ impl Session {
             self.not_connected = 0;
         }
         self.wait_until_ms = self.now_ms;
-        let failure = Failure::from_verdict(verdict.clone());
+        let words: Vec<&str> = live.watch.words().into_iter().collect();
+        let (server_text, code) = text_and_code(self.protocol(), &words);
+        let failure = Failure { server_text, code, ..Failure::from_verdict(verdict.clone()) };
         if verdict.cause == Cause::NotConnected {
             self.not_connected = self.not_connected.saturating_add(1);
             self.token.force();
@@ -1154,7 +1175,8 @@ impl Session {
             return true;
         }
         let renews = why == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
-        if self.token.held().is_some() && renews {
+        let is_at_hand = self.token.held().is_some() || self.renewable;
+        if is_at_hand && renews {
             return self.renew_at_ms() <= self.now_ms && self.renew(plan);
         }
         if self.token.held().is_some() {
@@ -1164,7 +1186,7 @@ impl Session {
             self.connect(plan);
             return true;
         }
-        if self.next_ask_ms() > self.now_ms {
+        if self.supplied || self.next_ask_ms() > self.now_ms {
             return false;
         }
         self.token.ask(self.now_ms, why, &self.config, plan);
@@ -1252,13 +1274,16 @@ impl Session {
         }
         let need = self.need()?;
         let renews = need == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
-        if renews && self.token.held().is_some() {
+        if renews && (self.token.held().is_some() || self.renewable) {
             return Some((self.renew_at_ms(), WakeReason::QuietMoment));
         }
         let waits = self.waits_until_ms() > self.now_ms;
         if self.token.held().is_some() {
             let reason = if waits { WakeReason::BackOff } else { WakeReason::Rate };
             return Some((self.next_connect_ms(), reason));
+        }
+        if self.supplied {
+            return None;
         }
         let reason = match (waits, self.token.is_cooling(self.now_ms)) {
             (true, _) => WakeReason::BackOff,

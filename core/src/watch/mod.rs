@@ -14,7 +14,8 @@ mod imap;
 mod pop3;
 mod smtp;
 
-use alloc::string::String;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::classify::{Phase, classify};
@@ -77,6 +78,8 @@ pub struct Watch {
     side: Side,
     /// What was reported.
     ending: Option<Verdict>,
+    /// The line that said so.
+    words: Option<Box<str>>,
     /// Rule 2.
     silent: bool,
 }
@@ -91,8 +94,8 @@ enum Side {
 /// What a part of the watch tells.
 #[derive(Debug)]
 enum Sign {
-    /// The server ends the session with these lines.
-    Ending(Verdict),
+    /// The server ends the session with this line.
+    Ending(Verdict, String),
     /// The octets do not fit what was seen so far.
     Doubt,
 }
@@ -106,7 +109,7 @@ impl Watch {
             Protocol::Pop3 => Side::Pop3(pop3::Pop3Watch::default()),
             Protocol::Smtp => Side::Smtp(smtp::SmtpWatch::default()),
         };
-        Self { protocol, side, ending: None, silent: false }
+        Self { protocol, side, ending: None, words: None, silent: false }
     }
 
     /// Octets that came from the server. With COMPRESS (RFC 4978): after decompression.
@@ -121,8 +124,9 @@ impl Watch {
         };
         match sign {
             Ok(()) => Sighting { ending: None, skip: self.skip() },
-            Err(Sign::Ending(verdict)) => {
+            Err(Sign::Ending(verdict, line)) => {
                 self.ending = Some(verdict.clone());
+                self.words = Some(line).filter(|line| !line.is_empty()).map(Into::into);
                 Sighting { ending: Some(verdict), skip: 0 }
             }
             Err(Sign::Doubt) => {
@@ -166,6 +170,16 @@ impl Watch {
     #[must_use]
     pub fn ending(&self) -> Option<&Verdict> {
         self.ending.as_ref()
+    }
+
+    /// The line with which the server ended the session, as it came; `None` where it ended without one.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        self.words.as_deref().or_else(|| match (&self.ending, &self.side) {
+            (None, _) | (Some(_), Side::Imap(_)) => None,
+            (Some(_), Side::Pop3(side)) => side.last_fault(),
+            (Some(_), Side::Smtp(side)) => side.last_fault(),
+        })
     }
 
     /// What was in flight.
@@ -219,16 +233,13 @@ impl Watch {
 /// The sign of a server that ends the session with one line.
 fn ending(protocol: Protocol, lines: &[&str]) -> Sign {
     let verdict = classify(protocol, Phase::Disconnect, lines);
-    Sign::Ending(verdict)
+    Sign::Ending(verdict, lines.last().map(ToString::to_string).unwrap_or_default())
 }
 
 fn violation(rule: &'static str) -> Sign {
-    Sign::Ending(Verdict::new(
-        Cause::ProtocolViolation,
-        Advice::Reconnect,
-        Certainty::Inferred,
-        rule,
-    ))
+    let verdict =
+        Verdict::new(Cause::ProtocolViolation, Advice::Reconnect, Certainty::Inferred, rule);
+    Sign::Ending(verdict, String::new())
 }
 
 #[cfg(test)]
@@ -246,6 +257,7 @@ mod tests {
         assert!(watch.is_quiet(), "what is sent after it counts no more");
         assert_eq!(watch.ending(), Some(&verdict));
         assert_eq!(watch.closed(), verdict);
+        assert_eq!(watch.words(), Some("* BYE Session expired"));
     }
 
     #[test]

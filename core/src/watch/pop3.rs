@@ -102,7 +102,7 @@ impl Pop3Watch {
         );
         // Gmail welcomes the client and then says that POP is off (wire.md 2.5).
         let switched_off = verdict.cause == Cause::ProtocolDisabled && !self.proven;
-        if says_so || switched_off { Err(Sign::Ending(verdict)) } else { Ok(()) }
+        if says_so || switched_off { Err(Sign::Ending(verdict, line.to_string())) } else { Ok(()) }
     }
 
     pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Sign> {

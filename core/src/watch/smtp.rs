@@ -268,7 +268,7 @@ fn closing_sign(line: &str, command: Option<Command>) -> Option<Sign> {
         verdict.cause,
         Cause::IdleTimeout | Cause::SessionEnded | Cause::SessionLimit | Cause::TokenExpired
     );
-    ends.then_some(Sign::Ending(verdict))
+    ends.then(|| Sign::Ending(verdict, line.to_string()))
 }
 
 /// The reply code, and the enhanced one behind it (RFC 3463), without the text.
