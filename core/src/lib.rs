@@ -8,6 +8,7 @@
 //! | a socket and TLS | [`Negotiation`]: from the greeting to authenticated |
 //! | a stream after the login | [`Watch`]: says when the server ends the session, and what was in flight |
 //! | a token source, a clock, and a connection to keep | [`Session`] |
+//! | a mailbox, and a program that wants connections to it | [`Account`] |
 //! | a program to test | [`testing`], with the feature of that name |
 //!
 //! What a login is told is in [`NegotiationConfig`]; a [`Provider`] fills it in. What went wrong is a [`Failure`], what a reply
@@ -24,6 +25,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod account;
 mod classify;
 mod config;
 mod dialect;
@@ -42,6 +44,11 @@ mod text;
 mod token;
 mod watch;
 
+pub use account::{
+    ACCOUNT_TRANSITIONS, Account, AccountConfig, AccountEvent, AccountPlan, AccountStatus,
+    Delivery, EventKind, Fact, Given, NoToken, Order, Problem, Raise, RaiseKind, SessionKey,
+    SessionStatus, Stage, Standing,
+};
 pub use classify::{Names, Phase, Said, classify, classify_named, explain};
 pub use config::{
     ConfigError, Endpoint, Field, Identity, InitialResponse, Mechanism, NegotiationConfig,
