@@ -319,6 +319,7 @@ pub const ACCOUNT_TRANSITIONS: &[(Standing, Standing)] = {
         (Renewing, Unwanted),
         (Renewing, Waiting),
         (Renewing, Connecting),
+        (Renewing, Parked),
         (Renewing, Given),
         (Renewing, Stopped),
         (Stopped, Unwanted),

@@ -5,7 +5,9 @@
 #![allow(clippy::expect_used, reason = "a simulation ends when its own machinery is wrong")]
 
 mod checks;
+mod history;
 mod world;
 
 pub use checks::Broken;
+pub use history::{Fault, History, Move, Opening, Setting, Word};
 pub use world::{Bug, Report, World};
