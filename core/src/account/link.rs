@@ -36,7 +36,7 @@ impl Account {
                 failure.as_ref().map(|failure| failure.cause)
             }
         };
-        self.problem = failure;
+        self.problem = failure.map(Box::new);
         self.told(ticket, Input::Ended { ticket, last_line: None, cause }, plan);
         self.problem = None;
     }
@@ -151,7 +151,7 @@ impl Account {
     }
 
     fn note_token_sent(&mut self, at: usize, sensitive: bool) {
-        let attempt = self.members.get_mut(at).and_then(|member| member.attempt.as_mut());
+        let attempt = self.members.get_mut(at).and_then(|member| member.attempt.as_deref_mut());
         if let Some(attempt) = attempt {
             attempt.token_sent |= sensitive;
         }
@@ -180,7 +180,7 @@ impl Account {
         let until_ms = now_ms.saturating_add(PARKED_MS);
         member.ready = Some(Box::new(Ready { given, until_ms }));
         let service = member.session.service();
-        self.places.lasted(now_ms, service, self.online_at(service));
+        self.places.logged_in(now_ms, service, self.online_at(service));
     }
 
     // ---- Ends ----------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ impl Account {
             member.session.live_ticket(),
             member.session.leaving_ticket(),
         );
-        let lost = member.attempt.take_if(|one| attempt != Some(one.ticket));
+        let lost = member.attempt.take_if(|one| attempt != Some(one.ticket)).map(|one| *one);
         let unseen = member.ready.take_if(|ready| live != Some(ready.given.ticket));
         let given = member.given.take_if(|ticket| live != Some(*ticket));
         let late = member.leaving.take_if(|ticket| leaving != Some(*ticket));
@@ -270,7 +270,7 @@ impl Account {
         // What the host itself saw says more: which certificate, which address.
         let told = self.problem.take().filter(|problem| problem.cause == seen.cause);
         let failure = match told {
-            Some(told) => Failure { advice: seen.advice, ..told },
+            Some(told) => Failure { advice: seen.advice, ..*told },
             None => seen.clone(),
         };
         let (session, service) = (member.key, member.session.service());
@@ -309,7 +309,7 @@ impl Account {
         }
         // Logins under way that have not sent it do not send it any more.
         for at in 0..self.members.len() {
-            let under_way = self.members.get(at).and_then(|member| member.attempt);
+            let under_way = self.members.get(at).and_then(|member| member.attempt.as_deref());
             let unsent = under_way
                 .is_some_and(|one| !one.token_sent && one.login.fingerprint == fingerprint);
             if unsent {
@@ -342,7 +342,7 @@ impl Account {
             (None, Some((request, failure))) => Raise {
                 session: member.key,
                 kind: RaiseKind::GaveUp,
-                failure,
+                failure: *failure,
                 request: Some(request),
                 ticket: None,
             },

@@ -24,7 +24,7 @@ pub(super) struct Member {
     pub(super) leaving: Option<u64>,
     /// A connection that is logged in and that the program has not.
     pub(super) ready: Option<Box<Ready>>,
-    pub(super) attempt: Option<Attempt>,
+    pub(super) attempt: Option<Box<Attempt>>,
     /// The token of the connection that is online.
     pub(super) login: Login,
     /// A token that this session must not be given: fingerprint.
@@ -36,7 +36,7 @@ pub(super) struct Member {
     /// The wait that was told last.
     pub(super) told_ms: u64,
     pub(super) doubt: Doubt,
-    pub(super) opens: Budget,
+    pub(super) opens: Budget<OPENS_BURST, OPENS_INTERVAL_MS>,
 }
 
 /// Somebody waits.
@@ -107,7 +107,7 @@ impl Member {
             waits_for_network: false,
             told_ms: 0,
             doubt: Doubt::default(),
-            opens: Budget::new(OPENS_BURST, OPENS_INTERVAL_MS),
+            opens: Budget::default(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Member {
 
     /// Whether this connection is open, or on its way.
     pub(super) fn has(&self, ticket: u64) -> bool {
-        self.attempt.is_some_and(|attempt| attempt.ticket == ticket)
+        self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket)
             || self.given == Some(ticket)
             || self.leaving == Some(ticket)
             || self.ready.as_ref().is_some_and(|ready| ready.given.ticket == ticket)

@@ -30,6 +30,7 @@ mod snapshot;
 mod stops;
 mod tokens;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub use config::{AccountConfig, SessionKey};
@@ -116,7 +117,7 @@ pub struct Account {
     places: Places,
     stops: Stops,
     /// What the program's token source did wrong, and nobody was told yet: with the request.
-    mistake: Option<(u64, Failure)>,
+    mistake: Option<(u64, Box<Failure>)>,
     /// There is no network, says the system; believed until then.
     lost_until_ms: Option<u64>,
     back_at_ms: Option<u64>,
@@ -125,7 +126,7 @@ pub struct Account {
     remembered: Vec<snapshot::Remembered>,
     dead_ms: u64,
     /// What the host said of the end that is being handled.
-    problem: Option<Failure>,
+    problem: Option<Box<Failure>>,
 }
 
 /// How an account stands, for logs and screens.
@@ -211,6 +212,8 @@ impl Account {
         }
         self.keys = self.keys.saturating_add(1);
         let key = SessionKey::new(self.keys);
+        // Accounts are many and sessions few: no room is kept for more.
+        self.members.reserve_exact(1);
         self.members.push(Member::new(key, session));
         Ok(key)
     }
@@ -324,7 +327,7 @@ impl Account {
         AccountStatus {
             sessions: self.members.iter().map(of).collect(),
             asks_for_token: self.tokens.is_asked(),
-            token_failure: self.tokens.problem().map(|(_, failure)| failure.clone()),
+            token_failure: self.tokens.problem().map(|(_, failure)| (**failure).clone()),
             token_retry_at_ms: Some(cooling_ms).filter(|at_ms| *at_ms > self.now_ms),
             stops: self.stops.all().iter().map(|stop| stop.failure.clone()).collect(),
         }
@@ -509,7 +512,7 @@ impl Account {
                 let text = failure.detail.clone().into_owned();
                 let event = AccountEvent { text, ..AccountEvent::new(EventKind::Mistake) };
                 plan.deliveries.push(Delivery::Event(event.into()));
-                self.mistake = Some((request, failure));
+                self.mistake = Some((request, Box::new(failure)));
             }
         }
     }

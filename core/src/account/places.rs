@@ -11,6 +11,9 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Where the server limits rate or connections, the waits are so many times as long.
 const LIMIT_FACTOR: u64 = 8;
 
+/// A connection that lives for so long was not one too many.
+const LASTS_MS: u64 = 60_000;
+
 /// A limit that was not met for so long is met for the first time again.
 const FORGET_MS: u64 = 60 * 60 * 1_000;
 
@@ -26,13 +29,26 @@ pub(super) struct Service {
     struck_at_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     limit: u32,
     /// When one more is tried.
     retry_at_ms: u64,
     /// How long that was put off.
     patience_ms: u64,
+    /// Since when so many are open, which are more.
+    tried: Option<(u64, u32)>,
+}
+
+impl Service {
+    /// A trial that has lasted is what the server allows.
+    fn seen(&self, now_ms: u64) -> Option<Seen> {
+        let seen = self.seen?;
+        let lasted = seen.tried.filter(|(at_ms, _)| now_ms >= at_ms.saturating_add(LASTS_MS));
+        let Some((at_ms, limit)) = lasted else { return Some(seen) };
+        let retry_at_ms = at_ms.saturating_add(LIMIT_RETRIAL_MS);
+        Some(Seen { limit, retry_at_ms, patience_ms: LIMIT_RETRIAL_MS, tried: None })
+    }
 }
 
 /// The services of an account.
@@ -62,7 +78,7 @@ impl Places {
 
     /// How many connections may be open now; `None`: no limit is known.
     pub(super) fn limit(&self, now_ms: u64, protocol: Protocol, known: Option<u32>) -> Option<u32> {
-        let seen = self.of(protocol).seen.as_ref();
+        let seen = self.of(protocol).seen(now_ms);
         let seen =
             seen.map(|seen| seen.limit.saturating_add(u32::from(now_ms >= seen.retry_at_ms)));
         match (known, seen) {
@@ -73,7 +89,7 @@ impl Places {
 
     /// When one more may be opened, though the limit is reached.
     pub(super) fn retry_at_ms(&self, now_ms: u64, protocol: Protocol) -> Option<u64> {
-        let seen = self.of(protocol).seen.as_ref()?;
+        let seen = self.of(protocol).seen(now_ms)?;
         Some(seen.retry_at_ms).filter(|at_ms| *at_ms > now_ms)
     }
 
@@ -81,28 +97,27 @@ impl Places {
     /// now than it was.
     pub(super) fn met(&mut self, now_ms: u64, protocol: Protocol, others: u32) -> bool {
         let service = self.of_mut(protocol);
-        let limit = others.max(1);
-        let before = service.seen.take();
-        let lower = before.as_ref().is_none_or(|seen| limit < seen.limit);
-        let tried = before.as_ref().filter(|seen| now_ms >= seen.retry_at_ms);
-        let patience_ms = match (&before, tried) {
-            (_, Some(seen)) => seen.patience_ms.saturating_mul(2).min(DAY_MS),
-            (Some(seen), None) => seen.patience_ms,
-            (None, None) => LIMIT_RETRIAL_MS,
+        let others = others.max(1);
+        let (limit, patience_ms, lower) = match service.seen(now_ms) {
+            None => (others, LIMIT_RETRIAL_MS, true),
+            // One more was tried, and is not allowed.
+            Some(seen) if now_ms >= seen.retry_at_ms => {
+                let patience_ms = seen.patience_ms.saturating_mul(2).min(DAY_MS);
+                (others.min(seen.limit), patience_ms, others < seen.limit)
+            }
+            Some(seen) => (others.min(seen.limit), seen.patience_ms, others < seen.limit),
         };
-        let limit = before.map_or(limit, |seen| limit.min(seen.limit));
-        service.seen =
-            Some(Seen { limit, retry_at_ms: now_ms.saturating_add(patience_ms), patience_ms });
+        let retry_at_ms = now_ms.saturating_add(patience_ms);
+        service.seen = Some(Seen { limit, retry_at_ms, patience_ms, tried: None });
         lower
     }
 
-    /// So many are open and last: where one more was tried, the server allows it.
-    pub(super) fn lasted(&mut self, now_ms: u64, protocol: Protocol, open: u32) {
+    /// So many are logged in now: perhaps more than the server was seen to allow.
+    pub(super) fn logged_in(&mut self, now_ms: u64, protocol: Protocol, open: u32) {
         let service = self.of_mut(protocol);
+        service.seen = service.seen(now_ms);
         if let Some(seen) = service.seen.as_mut().filter(|seen| open > seen.limit) {
-            seen.limit = open;
-            seen.retry_at_ms = now_ms.saturating_add(LIMIT_RETRIAL_MS);
-            seen.patience_ms = LIMIT_RETRIAL_MS;
+            seen.tried = Some((now_ms, open));
         }
     }
 
@@ -166,6 +181,7 @@ impl Places {
                     limit,
                     retry_at_ms: later(one.retry_ms),
                     patience_ms: one.patience_ms,
+                    tried: None,
                 }),
                 throttled_until_ms: later(one.throttled_ms),
                 strikes: one.strikes,
@@ -204,10 +220,15 @@ mod tests {
         assert!(!places.met(HOUR_MS, Protocol::Imap, 15));
         assert_eq!(places.retry_at_ms(HOUR_MS, Protocol::Imap), Some(3 * HOUR_MS));
         assert_eq!(places.limit(3 * HOUR_MS - 1, Protocol::Imap, None), Some(15));
+        // It logs in, and costs another its place.
+        places.logged_in(3 * HOUR_MS, Protocol::Imap, 16);
+        assert!(!places.met(3 * HOUR_MS + 50, Protocol::Imap, 15));
+        assert_eq!(places.limit(7 * HOUR_MS, Protocol::Imap, None), Some(15));
         // It is allowed, and lasts.
-        places.lasted(3 * HOUR_MS, Protocol::Imap, 16);
-        assert_eq!(places.limit(3 * HOUR_MS, Protocol::Imap, None), Some(16));
-        assert_eq!(places.limit(4 * HOUR_MS, Protocol::Imap, None), Some(17));
+        places.logged_in(8 * HOUR_MS, Protocol::Imap, 16);
+        assert_eq!(places.limit(8 * HOUR_MS, Protocol::Imap, None), Some(16));
+        assert_eq!(places.limit(8 * HOUR_MS + 61_000, Protocol::Imap, None), Some(16));
+        assert_eq!(places.limit(9 * HOUR_MS, Protocol::Imap, None), Some(17));
     }
 
     #[test]

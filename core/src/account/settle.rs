@@ -12,6 +12,7 @@
 //! | a connection's end is near, and a newer token is there | it may be renewed |
 //! | the same, without such a token | the source is asked |
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Account;
@@ -156,7 +157,7 @@ impl Account {
                 let raise = Raise {
                     session: member.key,
                     kind: RaiseKind::Mistake,
-                    failure: failure.clone(),
+                    failure: (*failure).clone(),
                     request: Some(request),
                     ticket: None,
                 };
@@ -363,7 +364,7 @@ impl Account {
             self.tickets = ticket;
             member.opens.take(now_ms);
             member.other_than = None;
-            member.attempt = Some(Attempt { ticket, login, token_sent: false });
+            member.attempt = Some(Box::new(Attempt { ticket, login, token_sent: false }));
         }
         self.obey(at, orders, plan);
     }

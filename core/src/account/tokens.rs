@@ -1,5 +1,6 @@
 //! The account's one token: asks the source for it, judges what comes, and counts what servers refuse.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -38,9 +39,10 @@ pub(super) struct Tokens {
     permanent: u32,
     cooling_until_ms: u64,
     /// What the source said last, with the request.
-    problem: Option<(u64, Failure)>,
-    pace: Budget,
-    budget: Budget,
+    problem: Option<(u64, Box<Failure>)>,
+    /// As a session's logins: a login, its repetition, and one in two steps.
+    pace: Budget<4, 1_000>,
+    budget: Budget<ASKS_BURST, ASKS_INTERVAL_MS>,
     /// Tokens refused in a row, and when in the last day.
     in_a_row: usize,
     of_day: Vec<u64>,
@@ -124,9 +126,8 @@ impl Default for Tokens {
             permanent: 0,
             cooling_until_ms: 0,
             problem: None,
-            // As a session's logins: a login, its repetition, and one in two steps.
-            pace: Budget::new(4, 1_000),
-            budget: Budget::new(ASKS_BURST, ASKS_INTERVAL_MS),
+            pace: Budget::default(),
+            budget: Budget::default(),
             in_a_row: 0,
             of_day: Vec::new(),
         }
@@ -270,7 +271,7 @@ impl Tokens {
             return Answer::Late;
         }
         let failure = self.of_source(word.text);
-        self.problem = Some((word.request, failure.clone()));
+        self.problem = Some((word.request, Box::new(failure.clone())));
         match word.why {
             NoToken::Outage => {
                 self.failed(now_ms, config, rng);
@@ -314,7 +315,7 @@ impl Tokens {
     ) -> Option<u64> {
         let asked = self.asked.take_if(|asked| now_ms >= asked.deadline_ms)?;
         let failure = self.of_source("the token source did not answer in time");
-        self.problem = Some((asked.request, failure));
+        self.problem = Some((asked.request, Box::new(failure)));
         self.failed(now_ms, config, rng);
         Some(asked.request)
     }
@@ -328,7 +329,7 @@ impl Tokens {
     }
 
     /// Why there is no token, and the request that says so.
-    pub(super) fn problem(&self) -> Option<&(u64, Failure)> {
+    pub(super) fn problem(&self) -> Option<&(u64, Box<Failure>)> {
         self.problem.as_ref()
     }
 

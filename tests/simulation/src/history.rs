@@ -64,6 +64,8 @@ pub enum Opening {
     Nothing,
     /// The first login is under way, and has sent its token.
     UnderWay,
+    /// It was refused, and the next one has sent another token.
+    Refused,
     /// The program has its connections, as far as there is a place for them.
     Online,
     /// The same, and a token for a renewal is asked for.
@@ -74,8 +76,14 @@ pub enum Opening {
 
 impl Opening {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Nothing, Self::UnderWay, Self::Online, Self::NearTheEnd, Self::Renewing];
+    pub const ALL: [Self; 6] = [
+        Self::Nothing,
+        Self::UnderWay,
+        Self::Refused,
+        Self::Online,
+        Self::NearTheEnd,
+        Self::Renewing,
+    ];
 }
 
 /// One thing that happens.
@@ -170,6 +178,7 @@ pub struct History {
     request: Option<u64>,
     tokens: u32,
     refused: BTreeSet<String>,
+    refused_in_a_row: BTreeSet<String>,
     /// When the announced life of each token is over.
     over_at_ms: BTreeMap<String, u64>,
     /// What each connection was opened with, as far as it was sent.
@@ -210,6 +219,7 @@ impl History {
             request: None,
             tokens: 0,
             refused: BTreeSet::new(),
+            refused_in_a_row: BTreeSet::new(),
             over_at_ms: BTreeMap::new(),
             sent: BTreeMap::new(),
             transitions: BTreeSet::new(),
@@ -228,8 +238,13 @@ impl History {
         if opening == Opening::Nothing {
             return moves;
         }
-        while opening == Opening::UnderWay {
+        while matches!(opening, Opening::UnderWay | Opening::Refused) {
             match history.good_move([false; 2]) {
+                Some(Move::Says(ticket, Word::Welcome))
+                    if opening == Opening::Refused && history.refused.is_empty() =>
+                {
+                    play(&mut history, Move::Says(ticket, Word::Refusal));
+                }
                 Some(Move::Says(_, Word::Welcome)) | None => return moves,
                 Some(one) => play(&mut history, one),
             }
@@ -317,6 +332,7 @@ impl History {
             Move::Retry => {
                 self.called = [false; 2];
                 self.refused.clear();
+                self.refused_in_a_row.clear();
                 self.tell(Fact::Retry)
             }
             Move::Slept => {
@@ -373,6 +389,7 @@ impl History {
             && let Some(token) = self.sent.get(&ticket)
         {
             self.refused.insert(token.clone());
+            self.refused_in_a_row.insert(token.clone());
         }
         for octets in spoken(protocol, word) {
             let before = self.standings();
@@ -450,6 +467,7 @@ impl History {
                 }
             }
             Order::Pause { ticket } => {
+                self.refused_in_a_row.clear();
                 self.set(*ticket, Link::Online);
                 Ok(())
             }
@@ -495,6 +513,9 @@ impl History {
         let token = self.over_at_ms.keys().find(carries).ok_or("a token that nobody gave")?.clone();
         if self.refused.contains(&token) {
             return Err("a refused token was sent".into());
+        }
+        if self.refused_in_a_row.len() >= 2 {
+            return Err("a third login after two refusals".into());
         }
         if self.over_at_ms.get(&token).is_some_and(|at_ms| self.now_ms >= *at_ms) {
             return Err("a token was sent whose life is over".into());
@@ -633,10 +654,11 @@ impl History {
             .map(|one| self.tokens - one)
             .collect();
         format!(
-            "{account} {tickets:?} {given:?} {:?} {:?} {} {refused:?}",
+            "{account} {tickets:?} {given:?} {:?} {:?} {} {refused:?} {}",
             self.wanted,
             self.called,
-            self.request.is_some()
+            self.request.is_some(),
+            self.refused_in_a_row.len()
         )
     }
 }

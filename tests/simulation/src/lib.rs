@@ -6,8 +6,10 @@
 
 mod checks;
 mod history;
+mod mailbox;
 mod world;
 
 pub use checks::Broken;
 pub use history::{Fault, History, Move, Opening, Setting, Word};
+pub use mailbox::{Limit, Mailbox, MailboxBug, MailboxReport};
 pub use world::{Bug, Report, World};
