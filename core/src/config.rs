@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
+use crate::mistakes;
+
 /// A mail protocol. In Swift and Kotlin its name is `MailProtocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
@@ -222,7 +224,7 @@ impl Endpoint {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        validate_host(&self.host)?;
+        mistakes::check_host(&self.host)?;
         if self.port == 0 {
             return Err(ConfigError::OutOfRange { field: Field::Port, least: 1, most: 65_535 });
         }
@@ -254,9 +256,9 @@ impl Identity {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        validate_name(Field::User, &self.user)?;
+        mistakes::check_name(Field::User, &self.user)?;
         match &self.authzid {
-            Some(authzid) => validate_name(Field::Authzid, authzid),
+            Some(authzid) => mistakes::check_name(Field::Authzid, authzid),
             None => Ok(()),
         }
     }
@@ -273,7 +275,8 @@ pub struct NegotiationConfig {
     pub mechanisms: Vec<Mechanism>,
     /// Whether the token may travel in the `AUTH` line.
     pub initial_response: InitialResponse,
-    /// The client's name in `EHLO`: a domain or an address literal (RFC 5321 section 4.1.1.1).
+    /// The client's name in `EHLO`: a domain or an address literal (RFC 5321 section 4.1.1.1). The default is the domain of
+    /// the user's mail address, and `[127.0.0.1]` where there is none.
     pub ehlo_name: String,
     /// Capabilities that the server is known to have under TLS, which saves the question. Empty: always ask.
     pub assumed_capabilities: Vec<String>,
@@ -291,18 +294,21 @@ impl NegotiationConfig {
     #[must_use]
     pub fn new(endpoint: Endpoint, identity: Identity) -> Self {
         Self {
+            ehlo_name: usual_ehlo_name(&identity.user),
             endpoint,
             identity,
-            // The standard first; no server has been met that has both and dislikes either (research/wire.md).
+            // The standard first; no server has been met that has both and dislikes either (docs/servers.md).
             mechanisms: Vec::from([Mechanism::OAuthBearer, Mechanism::XOAuth2]),
             initial_response: InitialResponse::Auto,
-            // RFC 5321 section 4.1.4: a client without a name sends an address literal.
-            ehlo_name: "[127.0.0.1]".to_string(),
             assumed_capabilities: Vec::new(),
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    /// Checks all of it, for hosts that want to know before a token is asked for and a connection opened.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a setting cannot work.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         self.endpoint.validate()?;
         self.identity.validate()?;
         validate_ehlo_name(&self.ehlo_name)?;
@@ -408,6 +414,22 @@ pub enum ConfigError {
     /// `Bearer ` was pasted in front of the token.
     #[error("token begins with \"Bearer \": give the bare token, the prefix is added here")]
     BearerPrefix,
+    /// Something else than the setting, or the setting with something around it.
+    #[error("{field} {wrong}: {remedy}")]
+    Mistaken {
+        /// The setting.
+        field: Field,
+        /// What was given, as in `is a URL`.
+        wrong: &'static str,
+        /// What to give.
+        remedy: &'static str,
+    },
+    /// A host name in Unicode: TLS and DNS know it by its A-label (RFC 5890).
+    #[error("host is not ASCII: give {a_label}, the name that DNS and certificates have for it")]
+    NotAscii {
+        /// The name to give.
+        a_label: String,
+    },
     /// Settings that do not go together.
     #[error("{field} does not go together with the other settings: {reason}")]
     Conflict {
@@ -433,40 +455,9 @@ pub enum ConfigError {
 }
 
 /// RFC 5321 section 4.5.3.1: 64 octets before the `@`, 255 behind it.
-const NAME_OCTETS_MAX: usize = 320;
+pub(crate) const NAME_OCTETS_MAX: usize = 320;
 /// RFC 1035 section 2.3.4.
-const HOST_OCTETS_MAX: usize = 253;
-
-/// A user name: UTF-8 without control characters. `,` and `=` are legal and escaped where they are sent.
-fn validate_name(field: Field, name: &str) -> Result<(), ConfigError> {
-    if name.is_empty() {
-        return Err(ConfigError::Empty { field });
-    }
-    if name.len() > NAME_OCTETS_MAX {
-        return Err(ConfigError::TooLong { field, max: NAME_OCTETS_MAX });
-    }
-    match name.char_indices().find(|(_, one)| one.is_control()) {
-        Some((offset, _)) => Err(ConfigError::ForbiddenOctet { field, offset }),
-        None => Ok(()),
-    }
-}
-
-/// A host name as it goes into a certificate check (an A-label), or an IP address.
-fn validate_host(host: &str) -> Result<(), ConfigError> {
-    let field = Field::Host;
-    if host.is_empty() {
-        return Err(ConfigError::Empty { field });
-    }
-    if host.len() > HOST_OCTETS_MAX {
-        return Err(ConfigError::TooLong { field, max: HOST_OCTETS_MAX });
-    }
-    // `:` and `%` for IPv6 addresses with a zone; `_` is met in private names.
-    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b".-_:%".contains(&octet);
-    match host.bytes().position(|octet| !allowed(octet)) {
-        Some(offset) => Err(ConfigError::ForbiddenOctet { field, offset }),
-        None => Ok(()),
-    }
-}
+pub(crate) const HOST_OCTETS_MAX: usize = 253;
 
 /// `Domain / address-literal` of RFC 5321 section 4.1.2, by its characters.
 fn validate_ehlo_name(name: &str) -> Result<(), ConfigError> {
@@ -482,6 +473,35 @@ fn validate_ehlo_name(name: &str) -> Result<(), ConfigError> {
         Some(offset) => Err(ConfigError::ForbiddenOctet { field, offset }),
         None => Ok(()),
     }
+}
+
+/// A name that strict servers take from a client that knows none of its own.
+///
+/// Google's relay closes on `[127.0.0.1]` and on names without a dot (issues nodemailer #1742 and mailtrain #1002), and its
+/// guide asks for a domain of the organisation (support.google.com/a/answer/2956491); Postfix can ask for a full name that is
+/// in the DNS (`reject_non_fqdn_helo_hostname`, `reject_unknown_helo_hostname`). The domain that the user's mail goes to is all
+/// of these. A user name without one is left with an address literal (RFC 5321 section 4.1.4), which Postfix and Exchange take.
+fn usual_ehlo_name(user: &str) -> String {
+    let domain = user.rsplit_once('@').map(|(_, domain)| domain);
+    let domain = domain.filter(|domain| is_full_domain(domain));
+    domain.unwrap_or("[127.0.0.1]").to_string()
+}
+
+/// RFC 5321 section 4.1.2: labels of letters, digits and hyphens, and more than one of them. The last is no number.
+fn is_full_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|one| one.is_ascii_alphanumeric() || one == b'-')
+    };
+    let has_name =
+        domain.rsplit('.').next().is_some_and(|last| !last.bytes().all(|one| one.is_ascii_digit()));
+    domain.len() <= HOST_OCTETS_MAX
+        && domain.contains('.')
+        && domain.split('.').all(is_label)
+        && has_name
 }
 
 fn validate_visible(field: Field, text: &str) -> Result<(), ConfigError> {
@@ -504,6 +524,46 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(config().validate(), Ok(()));
+    }
+
+    #[test]
+    fn the_client_is_named_by_the_domain_of_its_user() {
+        let name = |user: &str| {
+            let endpoint = Endpoint::new(Protocol::Smtp, Tls::Implicit, "mail.example.test");
+            let config = NegotiationConfig::new(endpoint, Identity::new(user));
+            if Identity::new(user).validate().is_ok() {
+                assert_eq!(config.validate(), Ok(()), "{user}");
+            }
+            config.ehlo_name
+        };
+        for (user, domain) in [
+            ("joe@example.org", "example.org"),
+            ("\"a@b\"@mail.example.org", "mail.example.org"),
+            ("joe@xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(name(user), domain);
+        }
+        for user in [
+            "joe",
+            "",
+            "joe@",
+            "joe@localhost",
+            "joe@b\u{fc}cher.example",
+            "joe@-a.test",
+            "joe@a-.test",
+            "joe@a..test",
+            "joe@.test",
+            "joe@test.",
+            "joe@a_b.test",
+            "joe@192.0.2.1",
+            "joe@[192.0.2.1]",
+            "joe@a b.test",
+            "joe@a.test\r\nMAIL",
+        ] {
+            assert_eq!(name(user), "[127.0.0.1]", "{user}");
+        }
+        assert_eq!(name(&["joe@", &"a".repeat(64), ".test"].concat()), "[127.0.0.1]");
+        assert_eq!(name(&["joe@", &"a.".repeat(126), "test"].concat()), "[127.0.0.1]");
     }
 
     #[test]
@@ -626,7 +686,7 @@ mod tests {
             [(0, false), (1, true), (HOST_OCTETS_MAX, true), (HOST_OCTETS_MAX + 1, false)]
         {
             let mut one = config();
-            one.endpoint.host = "h".repeat(octets);
+            one.endpoint.host = "h.".repeat(octets / 2) + "h".repeat(octets % 2).as_str();
             assert_eq!(one.validate().is_ok(), right, "a host of {octets} octets");
             let mut one = config();
             one.ehlo_name = "h".repeat(octets);

@@ -1,5 +1,5 @@
 //! The table of what differs between IMAP, POP3 and SMTP in a login: spellings, framing and limits. The machine in
-//! `negotiation.rs` is one for all three.
+//! `negotiation` is one for all three.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -25,9 +25,14 @@ pub(crate) struct Dialect {
     pub(crate) inline_needs: &'static [&'static str],
     /// Octets of a command line, with its line end, up to which the token may travel in it.
     pub(crate) inline_octets_max: usize,
+    /// The same where the server refuses the command without a token: then it takes a longer line than it need.
+    pub(crate) asked_inline_octets_max: usize,
     /// How the mechanisms are listed among the capabilities.
     pub(crate) mechanisms: MechanismList,
 }
+
+/// RFC 4954 section 4: no SASL line of SMTP is longer. RFC 5034 section 4 sets POP3 no other bound.
+const SASL_OCTETS_MAX: usize = 12_288;
 
 /// How a protocol lists SASL mechanisms.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +54,7 @@ const IMAP: Dialect = Dialect {
     inline_needs: &["SASL-IR", "IMAP4rev2"],
     // RFC 7162 section 4: command lines of up to 8,192 octets. Dovecot closes without a word above 8,214.
     inline_octets_max: 8_192,
+    asked_inline_octets_max: 8_192,
     mechanisms: MechanismList::OneEach("AUTH="),
 };
 
@@ -63,6 +69,7 @@ const POP3: Dialect = Dialect {
     inline_needs: &[],
     // RFC 5034 section 4. Outlook closes the connection on more than one line anyway.
     inline_octets_max: 255,
+    asked_inline_octets_max: SASL_OCTETS_MAX,
     mechanisms: MechanismList::Together(&["SASL"]),
 };
 
@@ -76,6 +83,7 @@ const SMTP: Dialect = Dialect {
     inline_needs: &[],
     // RFC 4954 section 4 with RFC 5321 section 4.5.3.1.4. Dovecot refuses above 1,031, aiosmtpd above 511.
     inline_octets_max: 512,
+    asked_inline_octets_max: SASL_OCTETS_MAX,
     // `AUTH=` is the form of old Exchange servers, from a draft before RFC 2554.
     mechanisms: MechanismList::Together(&["AUTH", "AUTH="]),
 };
@@ -119,28 +127,36 @@ impl Capabilities {
 
     /// Whether a mechanism is offered, compared whole.
     pub(crate) fn offers(&self, dialect: &Dialect, mechanism: Mechanism) -> bool {
-        let name = mechanism.as_str();
-        match dialect.mechanisms {
-            MechanismList::OneEach(prefix) => self.0.iter().any(|one| {
-                strip_prefix_ignore_case(one, prefix)
-                    .is_some_and(|rest| rest.eq_ignore_ascii_case(name))
-            }),
-            MechanismList::Together(words) => {
-                self.0.iter().any(|line| words.iter().any(|word| lists(line, word, name)))
-            }
-        }
+        self.mechanisms(dialect).any(|one| one.eq_ignore_ascii_case(mechanism.as_str()))
     }
+
+    /// The names of all mechanisms on offer, ours and others.
+    pub(crate) fn mechanisms(&self, dialect: &Dialect) -> impl Iterator<Item = &str> {
+        let list = dialect.mechanisms;
+        self.0.iter().flat_map(move |one| listed(one, list)).filter(|name| !name.is_empty())
+    }
+}
+
+/// The mechanisms that one capability lists.
+fn listed(capability: &str, list: MechanismList) -> impl Iterator<Item = &str> {
+    let (alone, together) = match list {
+        MechanismList::OneEach(prefix) => (strip_prefix_ignore_case(capability, prefix), None),
+        MechanismList::Together(words) => {
+            (None, words.iter().find_map(|word| names_in(capability, word)))
+        }
+    };
+    alone.into_iter().chain(together.into_iter().flatten())
+}
+
+/// The names behind the keyword of a list. A keyword in `=` stands next to the first name.
+fn names_in<'a>(line: &'a str, keyword: &str) -> Option<core::str::SplitAsciiWhitespace<'a>> {
+    let names = strip_prefix_ignore_case(line, keyword)?;
+    let separate = keyword.ends_with('=') || names.starts_with(' ');
+    separate.then(|| names.split_ascii_whitespace())
 }
 
 fn first_word(line: &str) -> &str {
     line.split_ascii_whitespace().next().unwrap_or_default()
-}
-
-/// Whether `line` is the keyword and a list of names with this one in it. A keyword in `=` stands next to the first name.
-fn lists(line: &str, keyword: &str, name: &str) -> bool {
-    let Some(names) = strip_prefix_ignore_case(line, keyword) else { return false };
-    let separate = keyword.ends_with('=') || names.starts_with(' ');
-    separate && names.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case(name))
 }
 
 fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -160,6 +176,22 @@ mod tests {
             }
         };
         capabilities.offers(Dialect::of(protocol), Mechanism::XOAuth2)
+    }
+
+    #[test]
+    fn tells_the_mechanisms_on_offer() {
+        let names = |protocol, capabilities: Capabilities| {
+            let names = capabilities.mechanisms(Dialect::of(protocol));
+            names.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let imap = Capabilities::from_words("IMAP4rev1 AUTH=PLAIN IDLE auth=LOGIN AUTH=");
+        assert_eq!(names(Protocol::Imap, imap), ["PLAIN", "LOGIN"]);
+        let list = |lines: &[&str]| {
+            Capabilities::from_list(lines.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(names(Protocol::Pop3, list(&["USER", "SASL PLAIN LOGIN"])), ["PLAIN", "LOGIN"]);
+        let smtp = list(&["SIZE 1", "AUTH PLAIN", "AUTH=LOGIN"]);
+        assert_eq!(names(Protocol::Smtp, smtp), ["PLAIN", "LOGIN"]);
     }
 
     #[test]

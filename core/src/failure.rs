@@ -76,8 +76,6 @@ spelled_enum! {
         UserNameRefused = "user_name_refused",
         /// The server does not take the name that the client gives in `EHLO`.
         ClientNameRefused = "client_name_refused",
-        /// The server does not know the command, or says that the client broke the protocol.
-        CommandRefused = "command_refused",
         /// More connections than the server allows for one mailbox.
         TooManyConnections = "too_many_connections",
         /// Too much in too short a time; see `wait_ms` where the server named a time.
@@ -110,7 +108,8 @@ spelled_enum! {
         TimedOut = "timed_out",
         /// The server sent more than the limits of this library allow.
         LimitExceeded = "limit_exceeded",
-        /// The server said what the protocol does not allow there.
+        /// One side said what the protocol does not allow there: the server; or the client, as the server says, where the
+        /// advice is `fix_configuration` or `proceed`.
         ProtocolViolation = "protocol_violation",
         /// The exchange was cancelled, or the host asked to stop.
         Cancelled = "cancelled",
@@ -176,6 +175,17 @@ impl Verdict {
         rule: &'static str,
     ) -> Self {
         Self { cause, advice, certainty, rule, wait_ms: None, url: None }
+    }
+
+    /// What a reply means that ends a login badly: "go on" is no advice there, and what the server does not take once it does not
+    /// take for ever.
+    pub(crate) fn of_login(self) -> Self {
+        let advice = match (self.advice, self.cause) {
+            (Advice::Proceed, Cause::ProtocolViolation) => Advice::FixConfiguration,
+            (Advice::Proceed, _) => Advice::Reconnect,
+            (advice, _) => advice,
+        };
+        Self { advice, ..self }
     }
 
     /// What the host itself has found out about a session: that the connection was lost, that a deadline passed.
@@ -292,7 +302,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(sentence(self.cause))?;
+        f.write_str(sentence(self.cause, self.advice))?;
         if !self.detail.is_empty() {
             write!(f, " ({})", self.detail)?;
         }
@@ -305,7 +315,8 @@ impl fmt::Display for Failure {
         }
         f.write_str(". ")?;
         f.write_str(counsel(self.cause, self.advice))?;
-        if let Some(url) = &self.url {
+        // It may stand in what the server said already.
+        if let Some(url) = self.url.as_ref().filter(|url| !self.server_text.contains(*url)) {
             write!(f, " The server names this address: {url}")?;
         }
         if let Some(wait_ms) = self.wait_ms {
@@ -352,7 +363,7 @@ pub enum Misuse {
 }
 
 /// What a cause is called in a sentence.
-const fn sentence(cause: Cause) -> &'static str {
+const fn sentence(cause: Cause, advice: Advice) -> &'static str {
     match cause {
         Cause::NoFault => "Nothing is wrong",
         Cause::TokenRejected => "The server refused the access token",
@@ -376,7 +387,6 @@ const fn sentence(cause: Cause) -> &'static str {
         Cause::ClientNameRefused => {
             "The server does not take the name that the client gives in EHLO"
         }
-        Cause::CommandRefused => "The server does not take what the client says",
         Cause::TooManyConnections => "Too many connections are open for this mailbox",
         Cause::RateLimited => "The server limits the rate",
         Cause::Unavailable => "The server is unavailable for now",
@@ -395,8 +405,19 @@ const fn sentence(cause: Cause) -> &'static str {
         Cause::Unreachable => "The host cannot be reached",
         Cause::TimedOut => "The server did not answer in time",
         Cause::LimitExceeded => "The server sent more than is allowed",
-        Cause::ProtocolViolation => "The server broke the protocol",
+        Cause::ProtocolViolation => match advice {
+            // The server says so: it does not know the command, or could not read our message.
+            Advice::FixConfiguration | Advice::Proceed => {
+                "The server does not take what the client says"
+            }
+            Advice::RefreshToken
+            | Advice::Reconnect
+            | Advice::BackOff
+            | Advice::AskUser
+            | Advice::GiveUp => "The server broke the protocol",
+        },
         Cause::Cancelled => "The login was cancelled",
+        Cause::Unrecognized if matches!(advice, Advice::Proceed) => "The server refused a command",
         Cause::Unrecognized => "The server refused the login",
     }
 }
@@ -491,8 +512,7 @@ pub(crate) const fn default_advice(cause: Cause) -> Advice {
         | Cause::WrongService
         | Cause::WrongTlsMode
         | Cause::UserNameRefused
-        | Cause::ClientNameRefused
-        | Cause::CommandRefused => Advice::FixConfiguration,
+        | Cause::ClientNameRefused => Advice::FixConfiguration,
         Cause::TooManyConnections
         | Cause::RateLimited
         | Cause::Unavailable

@@ -9,6 +9,7 @@
 //! | a stream after the login | [`Watch`]: says when the server ends the session, and what was in flight |
 //! | a token source, a clock, and a connection to keep | [`Session`] |
 //! | a mailbox, and a program that wants connections to it | [`Account`] |
+//! | a dialogue to show | [`Transcript`] |
 //! | a program to test | [`testing`], with the feature of that name |
 //!
 //! What a login is told is in [`NegotiationConfig`]; a [`Provider`] fills it in. What went wrong is a [`Failure`], what a reply
@@ -25,6 +26,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod a_label;
 mod account;
 mod classify;
 mod config;
@@ -32,6 +34,7 @@ mod dialect;
 mod failure;
 pub mod limits;
 mod line;
+mod mistakes;
 mod negotiation;
 mod provider;
 mod redact;
@@ -42,6 +45,7 @@ mod session;
 pub mod testing;
 mod text;
 mod token;
+mod transcript;
 mod watch;
 
 pub use account::{
@@ -63,6 +67,7 @@ pub use session::{
     SessionConfig, SessionPhase, Status, TokenNeed, WakeReason,
 };
 pub use token::{AccessToken, TOKEN_OCTETS_MAX};
+pub use transcript::{Side, TraceLine, Transcript};
 pub use watch::{Aftermath, Mailbox, Sighting, Submission, Watch};
 
 /// The examples of the README.

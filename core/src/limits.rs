@@ -25,6 +25,10 @@ pub const NOTICES_MAX: usize = 4;
 /// Characters of server text kept in a failure.
 pub const SERVER_TEXT_CHARS_MAX: usize = 512;
 
+/// Octets of a line that a [`Transcript`](crate::Transcript) shows: more than a person reads, and than a sound server's line has
+/// before the login.
+pub const TRANSCRIPT_LINE_OCTETS_MAX: usize = 4 << 10;
+
 /// Octets of an error challenge's JSON. Dovecot's with `openid-configuration` has about 150.
 pub const REJECTION_OCTETS_MAX: usize = 8 << 10;
 
@@ -37,6 +41,10 @@ pub const PIPELINE_MAX: usize = 1_024;
 
 /// POP3 deletions that a [`Watch`](crate::Watch) remembers: more than any maildrop that a client empties in one go.
 pub const DELETIONS_MAX: usize = 100_000;
+
+/// Words of an IMAP command that a [`Watch`](crate::Watch) knows again in its refusal: names of mailboxes have a few. Of
+/// one with more only the codes of the refusal count.
+pub const REPEATED_WORDS_MAX: usize = 64;
 
 /// Tokens that servers may refuse in a row, over all sessions of an account, before a person is asked: once more with a
 /// fresh one, and no more.

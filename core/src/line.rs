@@ -13,8 +13,10 @@ pub(crate) enum LineFault {
     /// A line that ends in LF alone, or a CR inside a line. RFC 5321 section 2.3.8 and RFC 9051 section 2.2 allow
     /// neither, and readers that differ here can be made to see different lines (VU#302671).
     BareLineEnd,
-    /// NUL, or a control character at the start: no text protocol speaks so. TLS records and binary protocols do.
+    /// NUL, or a control character at the start: no text protocol speaks so.
     Binary,
+    /// The first octet is that of a TLS record (RFC 8446 section 5.1): the peer is in TLS already.
+    TlsRecord,
 }
 
 /// Keeps the start of a line whose end has not come.
@@ -62,6 +64,9 @@ impl LineReader {
 
 /// Judged on the first octets already, since a peer that speaks TLS or another protocol may never send a line end.
 fn check_start(line: &[u8]) -> Result<(), LineFault> {
+    if line.first().is_some_and(|octet| matches!(octet, 20..=23)) {
+        return Err(LineFault::TlsRecord);
+    }
     let starts_binary =
         line.first().is_some_and(|octet| *octet < b' ' && !matches!(octet, b'\r' | b'\n' | b'\t'));
     if starts_binary || memchr::memchr(0, line).is_some() {
@@ -120,8 +125,21 @@ mod tests {
 
     #[test]
     fn refuses_binary_before_a_line_end_comes() {
-        assert_eq!(lines(&[b"\x15\x03\x01"]), Err(LineFault::Binary));
+        assert_eq!(lines(&[b"\x01\x03\x01"]), Err(LineFault::Binary));
         assert_eq!(lines(&[b"+OK a\0b"]), Err(LineFault::Binary));
+    }
+
+    #[test]
+    fn knows_a_tls_record_by_its_first_octet() {
+        for octet in 0..=0x1f_u8 {
+            let fault = match octet {
+                b'\t' | b'\r' | b'\n' => continue,
+                20..=23 => LineFault::TlsRecord,
+                _ => LineFault::Binary,
+            };
+            assert_eq!(lines(&[&[octet, 3, 1]]), Err(fault), "{octet}");
+        }
+        assert_eq!(lines(&[b"a\x16\r\n"]).unwrap(), [b"a\x16"]);
     }
 
     #[test]

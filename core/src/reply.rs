@@ -54,6 +54,10 @@ pub(crate) enum ReplyFault {
     Limit(&'static str),
     /// The protocol does not allow it; the text says what.
     Violation(&'static str),
+    /// The greeting is one of another service; the text says which.
+    OtherService(&'static str),
+    /// The peer speaks TLS.
+    TlsRecord,
 }
 
 impl From<LineFault> for ReplyFault {
@@ -61,9 +65,8 @@ impl From<LineFault> for ReplyFault {
         match fault {
             LineFault::TooLong => Self::Limit("a line is too long"),
             LineFault::BareLineEnd => Self::Violation("a line does not end in CRLF"),
-            LineFault::Binary => Self::Violation(
-                "the server sent binary data: check whether this port speaks TLS, or another protocol",
-            ),
+            LineFault::Binary => Self::Violation("the server sent binary data"),
+            LineFault::TlsRecord => Self::TlsRecord,
         }
     }
 }
@@ -81,8 +84,10 @@ pub(crate) struct ReplyReader {
     reply: Vec<String>,
     /// POP3 and SMTP: the reply is not complete.
     incomplete: bool,
-    /// Untagged status lines of this phase that are faults or alerts.
+    /// Untagged refusals of this phase.
     notices: Vec<String>,
+    /// The line that could not be read, once there is one; empty where the octets are no line.
+    at_fault: Option<String>,
     octets: usize,
     responses: usize,
 }
@@ -97,6 +102,7 @@ impl ReplyReader {
             reply: Vec::new(),
             incomplete: false,
             notices: Vec::new(),
+            at_fault: None,
             octets: 0,
             responses: 0,
         }
@@ -114,6 +120,11 @@ impl ReplyReader {
         self.notices.iter().chain(&self.reply).map(String::as_str).collect()
     }
 
+    /// The line that broke the protocol: the one that could not be read, else the last line of the last reply.
+    pub(crate) fn line_at_fault(&self) -> &str {
+        self.at_fault.as_ref().or(self.reply.last()).map(String::as_str).unwrap_or_default()
+    }
+
     /// Takes the next reply off the front of `input`; `None` when more octets are needed.
     pub(crate) fn take(
         &mut self,
@@ -123,16 +134,37 @@ impl ReplyReader {
     ) -> Result<Option<Reply>, ReplyFault> {
         loop {
             self.skip_literal(input)?;
-            let Some(line) = self.lines.take(input)? else { return Ok(None) };
-            self.count_octets(line.len().saturating_add(2))?;
-            let reply = match self.protocol {
-                Protocol::Imap => self.imap_line(&line, awaited, tag)?,
-                Protocol::Pop3 => self.pop3_line(&line, awaited)?,
-                Protocol::Smtp => self.smtp_line(&line, awaited)?,
-            };
-            if reply.is_some() {
-                return Ok(reply);
+            let line = self.lines.take(input);
+            if line.is_err() {
+                self.at_fault = Some(String::new());
             }
+            let Some(line) = line? else { return Ok(None) };
+            self.count_octets(line.len().saturating_add(2))?;
+            match self.line(&line, awaited, tag) {
+                Ok(None) => {}
+                Ok(reply) => return Ok(reply),
+                Err(fault) => {
+                    self.at_fault = Some(String::from_utf8_lossy(&line).into_owned());
+                    return Err(fault);
+                }
+            }
+        }
+    }
+
+    fn line(
+        &mut self,
+        line: &[u8],
+        awaited: Awaited,
+        tag: &str,
+    ) -> Result<Option<Reply>, ReplyFault> {
+        let is_first = awaited == Awaited::Greeting && self.reply.is_empty();
+        if is_first && let Some(service) = other_service(self.protocol, line) {
+            return Err(ReplyFault::OtherService(service));
+        }
+        match self.protocol {
+            Protocol::Imap => self.imap_line(line, awaited, tag),
+            Protocol::Pop3 => self.pop3_line(line, awaited),
+            Protocol::Smtp => self.smtp_line(line, awaited),
         }
     }
 
@@ -190,7 +222,7 @@ impl ReplyReader {
             self.count_response()?;
             return self.imap_untagged(line, &text, rest, awaited);
         }
-        let violation = Err(ReplyFault::Violation(no_reply(awaited, &text)));
+        let violation = Err(ReplyFault::Violation(no_reply(awaited)));
         let Some((first, rest)) = text.split_once(' ') else { return violation };
         // The tag is compared whole; before a command has been sent there is none to compare with.
         if first != tag || tag.is_empty() || matches!(awaited, Awaited::Greeting | Awaited::Nothing)
@@ -235,8 +267,9 @@ impl ReplyReader {
                 Err(ReplyFault::Violation("a greeting is none of OK, PREAUTH and BYE"))
             };
         }
-        // Gmail's web address comes in an untagged NO before the tagged one.
-        if (is("NO") || is("BAD")) && self.notices.len() < NOTICES_MAX {
+        // Gmail's web address comes in an untagged NO before the tagged one. An untagged BAD says nothing of the command that
+        // the tagged reply answers (RFC 9051 section 7.1.3).
+        if is("NO") && self.notices.len() < NOTICES_MAX {
             self.notices.push(text.to_string());
         }
         let capabilities =
@@ -272,7 +305,7 @@ impl ReplyReader {
         if self.incomplete {
             return self.pop3_list_line(&text);
         }
-        let violation = Err(ReplyFault::Violation(no_reply(awaited, &text)));
+        let violation = Err(ReplyFault::Violation(no_reply(awaited)));
         if let Some(rest) = text.strip_prefix("+OK") {
             if !rest.is_empty() && !rest.starts_with(' ') {
                 return violation;
@@ -327,7 +360,7 @@ impl ReplyReader {
     fn smtp_line(&mut self, line: &[u8], awaited: Awaited) -> Result<Option<Reply>, ReplyFault> {
         let text = String::from_utf8_lossy(line);
         let (code, more) =
-            smtp_code(line).ok_or_else(|| ReplyFault::Violation(no_reply(awaited, &text)))?;
+            smtp_code(line).ok_or_else(|| ReplyFault::Violation(no_reply(awaited)))?;
         if self.incomplete {
             let same = self.reply.first().and_then(|first| first.get(..3)) == text.get(..3);
             if !same {
@@ -406,22 +439,38 @@ fn smtp_code(line: &[u8]) -> Option<(u16, bool)> {
     Some((digits.parse().ok()?, more))
 }
 
-/// What a line that is no reply most likely is, for the person who mistook a port.
-fn no_reply(awaited: Awaited, text: &str) -> &'static str {
+fn no_reply(awaited: Awaited) -> &'static str {
     if awaited == Awaited::Nothing {
-        return "a reply came before its command was sent";
-    }
-    if text.starts_with("HTTP/") {
-        "the peer speaks HTTP: check host and port, or a captive portal"
-    } else if text.starts_with("+OK") {
-        "the peer looks like a POP3 server: check the port"
-    } else if text.starts_with("* ") {
-        "the peer looks like an IMAP server: check the port"
-    } else if text.starts_with("220") {
-        "the peer looks like an SMTP server: check the port"
+        "a reply came before its command was sent"
     } else {
         "a line is not a reply of this protocol, or answers no command that was sent"
     }
+}
+
+/// How services greet, by the first octets of their first line, for the person who mistook a port. RFC 9051 section 7.1,
+/// RFC 1939 section 4, RFC 5321 section 3.1, RFC 9112 section 4, RFC 4253 section 4.2, RFC 5804 section 1.7, RFC 3977
+/// section 5.1.
+const GREETINGS: [(&[u8], Option<Protocol>, &str); 14] = [
+    (b"* OK", Some(Protocol::Imap), "an IMAP server greets"),
+    (b"* BYE", Some(Protocol::Imap), "an IMAP server greets"),
+    (b"* PREAUTH", Some(Protocol::Imap), "an IMAP server greets"),
+    (b"+OK", Some(Protocol::Pop3), "a POP3 server greets"),
+    (b"-ERR", Some(Protocol::Pop3), "a POP3 server greets"),
+    (b"220", Some(Protocol::Smtp), "an SMTP server greets"),
+    (b"421", Some(Protocol::Smtp), "an SMTP server greets"),
+    (b"554", Some(Protocol::Smtp), "an SMTP server greets"),
+    (b"HTTP/", None, "a web server (HTTP) answers"),
+    (b"<", None, "a web server (HTML) answers"),
+    (b"SSH-", None, "an SSH server greets"),
+    (b"\"IMPLEMENTATION\"", None, "a ManageSieve server greets"),
+    (b"200 ", None, "a news server (NNTP) greets"),
+    (b"201 ", None, "a news server (NNTP) greets"),
+];
+
+/// The service that greets, where it is not this protocol.
+fn other_service(protocol: Protocol, line: &[u8]) -> Option<&'static str> {
+    let greeting = GREETINGS.iter().find(|(start, _, _)| line.starts_with(start));
+    greeting.filter(|(_, of, _)| *of != Some(protocol)).map(|(_, _, service)| *service)
 }
 
 /// How a line of IMAP ends.
@@ -544,13 +593,55 @@ mod tests {
     }
 
     #[test]
-    fn names_the_protocol_that_was_met_by_mistake() {
-        let text = |line| match one(Protocol::Imap, Awaited::Greeting, line) {
-            Err(ReplyFault::Violation(text)) => text,
-            other => panic!("{other:?}"),
+    fn names_the_service_that_was_met_by_mistake() {
+        let greets = |protocol, line: &str| match one(protocol, Awaited::Greeting, line) {
+            Err(ReplyFault::OtherService(service)) => Some(service),
+            Ok(_) | Err(_) => None,
         };
-        assert!(text("220 mail ESMTP\r\n").contains("SMTP"));
-        assert!(text("HTTP/1.1 400 Bad Request\r\n").contains("HTTP"));
+        for (line, of, name) in [
+            ("* OK ready\r\n", Some(Protocol::Imap), "IMAP"),
+            ("* BYE not now\r\n", Some(Protocol::Imap), "IMAP"),
+            ("* PREAUTH in\r\n", Some(Protocol::Imap), "IMAP"),
+            ("+OK ready\r\n", Some(Protocol::Pop3), "POP3"),
+            ("-ERR not now\r\n", Some(Protocol::Pop3), "POP3"),
+            ("220 mail ESMTP\r\n", Some(Protocol::Smtp), "SMTP"),
+            ("220-mail\r\n", Some(Protocol::Smtp), "SMTP"),
+            ("421 not now\r\n", Some(Protocol::Smtp), "SMTP"),
+            ("554 no\r\n", Some(Protocol::Smtp), "SMTP"),
+            ("HTTP/1.1 400 Bad Request\r\n", None, "HTTP"),
+            ("<!DOCTYPE html>\r\n", None, "HTML"),
+            ("SSH-2.0-OpenSSH_9.2\r\n", None, "SSH"),
+            ("\"IMPLEMENTATION\" \"Dovecot\"\r\n", None, "ManageSieve"),
+            ("200 news\r\n", None, "NNTP"),
+        ] {
+            for protocol in Protocol::ALL {
+                let service = greets(protocol, line);
+                if of == Some(protocol) {
+                    assert_eq!(service, None, "{protocol} {line}");
+                } else {
+                    assert!(
+                        service.is_some_and(|service| service.contains(name)),
+                        "{protocol} {line}"
+                    );
+                }
+            }
+        }
+        // Behind the greeting it is another fault.
+        let late = one(Protocol::Imap, Awaited::Capabilities, "220 mail ESMTP\r\n");
+        assert!(matches!(late, Err(ReplyFault::Violation(_))), "{late:?}");
+    }
+
+    #[test]
+    fn keeps_the_line_that_broke_the_protocol() {
+        let mut reader = ReplyReader::new(Protocol::Imap);
+        assert_eq!(take_all(&mut reader, "* OK a\r\n"), Ok(1));
+        assert!(take_all(&mut reader, "what is this\r\n").is_err());
+        assert_eq!(reader.line_at_fault(), "what is this");
+        let mut reader = ReplyReader::new(Protocol::Smtp);
+        assert_eq!(take_all(&mut reader, "334 go\r\n"), Ok(1));
+        assert_eq!(reader.line_at_fault(), "334 go");
+        assert!(take_all(&mut reader, "no line\n").is_err());
+        assert_eq!(reader.line_at_fault(), "");
     }
 
     /// Takes replies until the input is used up; how many there were.
@@ -622,10 +713,9 @@ mod tests {
     #[test]
     fn untagged_refusals_are_kept_for_the_verdict_and_only_the_first() {
         let mut reader = ReplyReader::new(Protocol::Imap);
-        let text =
-            "* OK a\r\n* NO b\r\n* X c\r\n* BAD d\r\n* NO e\r\n* NO f\r\n* NO g\r\nA0001 NO h\r\n";
-        assert_eq!(take_all(&mut reader, text), Ok(8));
-        assert_eq!(reader.last_reply(), ["* NO b", "* BAD d", "* NO e", "* NO f", "A0001 NO h"]);
+        let text = "* OK a\r\n* NO b\r\n* X c\r\n* BAD d\r\n* NO e\r\n* NO f\r\n* NO g\r\n* NO x\r\nA0001 NO h\r\n";
+        assert_eq!(take_all(&mut reader, text), Ok(9));
+        assert_eq!(reader.last_reply(), ["* NO b", "* NO e", "* NO f", "* NO g", "A0001 NO h"]);
         reader.begin_phase();
         assert_eq!(take_all(&mut reader, "A0001 NO i\r\n"), Ok(1));
         assert_eq!(reader.last_reply(), ["A0001 NO i"]);

@@ -4,9 +4,10 @@ use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use base64::Engine;
+use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use base64::engine::{DecodePaddingMode, general_purpose};
+use base64::{Engine, alphabet};
+use serde_json::{Map, Value};
 
 use crate::config::{ConfigError, Endpoint, Identity, Mechanism};
 use crate::limits::REJECTION_OCTETS_MAX;
@@ -146,6 +147,12 @@ impl Rejection {
         matches!(self.status.as_deref(), Some("insufficient_scope" | "403"))
     }
 
+    /// Whether the challenge says in RFC 6750's own word (section 3.1) that the token is the reason. Numbers do not: 400 and 401
+    /// mean opposite things at Gmail and Dovecot.
+    pub(crate) fn means_token(&self) -> bool {
+        self.status.as_deref() == Some("invalid_token")
+    }
+
     /// Whether the challenge speaks of a fault of the server (Dovecot 2.4, RFC 6749 section 4.1.2.1).
     pub(crate) fn means_unavailable(&self) -> bool {
         let Some(status) = self.status.as_deref() else { return false };
@@ -154,7 +161,8 @@ impl Rejection {
     }
 }
 
-/// Reads an error challenge: base64 of a JSON object, with or without the `+ ` or `334 ` in front.
+/// Reads an error challenge as servers send it and as mail libraries hand it on: a JSON object or its base64, with or without
+/// `+ ` or `334 ` in front, in quotation marks, in Python's `b'…'`, or within an error's text.
 ///
 /// Whatever cannot be read is left out: a challenge that is no base64, no JSON or cut short gives an empty
 /// [`Rejection`], never an error.
@@ -163,17 +171,15 @@ impl Rejection {
 /// let rejection = mailbearer::read_rejection("334 eyJzdGF0dXMiOiI0MDAiLCJzY2hlbWVzIjoiQmVhcmVyIn0=");
 /// assert_eq!(rejection.status.as_deref(), Some("400"));
 /// assert_eq!(rejection.schemes.as_deref(), Some("Bearer"));
+/// assert_eq!(mailbearer::read_rejection(r#"b'{"status":"400","schemes":"Bearer"}'"#), rejection);
 /// assert_eq!(mailbearer::read_rejection("+ hello"), mailbearer::Rejection::default());
 /// ```
 #[must_use]
 pub fn read_rejection(challenge: &str) -> Rejection {
-    let Some(json) = decode_lenient(challenge) else { return Rejection::default() };
-    let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(&json) else {
-        return Rejection::default();
-    };
+    let Some(members) = json_of(challenge) else { return Rejection::default() };
     let member = |name: &str| match members.get(name) {
-        Some(serde_json::Value::String(text)) => Some(displayable(text.as_bytes())),
-        Some(serde_json::Value::Number(number)) => Some(number.to_string()),
+        Some(Value::String(text)) => Some(displayable(text.as_bytes())),
+        Some(Value::Number(number)) => Some(number.to_string()),
         Some(_) | None => None,
     };
     Rejection {
@@ -183,6 +189,36 @@ pub fn read_rejection(challenge: &str) -> Rejection {
         openid_configuration: member("openid-configuration"),
     }
 }
+
+/// The JSON object in a challenge.
+fn json_of(challenge: &str) -> Option<Map<String, Value>> {
+    if challenge.len() > CHALLENGE_OCTETS_MAX {
+        return None;
+    }
+    if let Some(json) = challenge.find('{').and_then(|start| challenge.get(start..)) {
+        let json = json.get(..=json.rfind('}')?)?;
+        // As it is, as a string of JSON has it, and as Python shows a dict.
+        return object(json.as_bytes())
+            .or_else(|| object(json.replace('\\', "").as_bytes()))
+            .or_else(|| object(json.replace('\'', "\"").as_bytes()));
+    }
+    let one_line = challenge.replace(['\r', '\n'], "");
+    let runs = one_line.split(|one: char| !(one.is_ascii_alphanumeric() || "+/-_=".contains(one)));
+    let run = runs.max_by_key(|run| run.len())?;
+    // `+` and `334` are base64 themselves.
+    let starts = [Some(run), run.strip_prefix('+'), run.strip_prefix("334")];
+    starts.into_iter().flatten().find_map(|base64| object(&decode_lenient(base64)?))
+}
+
+fn object(json: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(json) {
+        Ok(Value::Object(members)) if json.len() <= REJECTION_OCTETS_MAX => Some(members),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Base64 of the longest JSON object, with as much around it.
+const CHALLENGE_OCTETS_MAX: usize = REJECTION_OCTETS_MAX * 2;
 
 /// Whether a prompt holds data, which a mechanism in which the client speaks first never does: JSON or readable text in
 /// base64. A prompt in plain words is none (Stalwart says `334 Go ahead.`).
@@ -196,21 +232,23 @@ pub(crate) fn is_data(prompt: &str) -> bool {
     }
 }
 
-/// Servers were seen with and without padding.
-const INDIFFERENT: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+/// Whether a continuation request after the token holds data, as an error challenge does: text in base64, or the start of a
+/// JSON object in base64 that was cut.
+pub(crate) fn is_challenge(prompt: &str) -> bool {
+    // `{` and a quotation mark or a space, `{` and a line end.
+    is_data(prompt) || prompt.starts_with("ey") || prompt.starts_with("ew")
+}
 
-fn decode_lenient(challenge: &str) -> Option<Vec<u8>> {
-    let text = challenge.trim();
-    let text = text.strip_prefix('+').or_else(|| text.strip_prefix("334")).unwrap_or(text).trim();
-    if text.len() > REJECTION_OCTETS_MAX.div_ceil(3).saturating_mul(4) {
-        return None;
-    }
-    INDIFFERENT.decode(text).or_else(|_| general_purpose::URL_SAFE.decode(text)).ok()
+/// Servers were seen with and without padding.
+const ANY_PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const INDIFFERENT: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
+const INDIFFERENT_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, ANY_PADDING);
+
+/// Base64 of either alphabet (RFC 4648 sections 4 and 5), with padding or without.
+pub(crate) fn decode_lenient(text: &str) -> Option<Vec<u8>> {
+    INDIFFERENT.decode(text).or_else(|_| INDIFFERENT_URL_SAFE.decode(text)).ok()
 }
 
 /// RFC 5801 section 4: `=` becomes `=3D` and `,` becomes `=2C` in a `saslname`.
@@ -218,11 +256,11 @@ fn escape_gs2(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }
 
-/// One allocation, so that no partial copy of the token is left behind by growth.
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Protocol, Tls};
+    use alloc::format;
 
     fn message_of(mechanism: Mechanism, user: &str, authzid: Option<&str>) -> Vec<u8> {
         let endpoint =
@@ -275,6 +313,40 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_mail_libraries_hand_on() {
+        let json = r#"{"status":"401","schemes":"bearer mac","scope":"https://mail.google.com/"}"#;
+        let base64 = encode(json.as_bytes());
+        let url_safe = base64.replace('+', "-").replace('/', "_");
+        let (first, rest) = base64.split_at(40);
+        let python =
+            "{'status': '401', 'schemes': 'bearer mac', 'scope': 'https://mail.google.com/'}";
+        let expected = read_rejection(&format!("+ {base64}"));
+        assert_eq!(expected.scope.as_deref(), Some("https://mail.google.com/"));
+        for handed_on in [
+            json.into(),
+            format!("{json}\n"),
+            format!(" b'{json}\\n'"),
+            format!("\"{}\"", json.replace('"', "\\\"")),
+            python.into(),
+            format!("334 {json}"),
+            format!("+ {json}\r\n"),
+            base64.clone(),
+            base64.trim_end_matches('=').into(),
+            url_safe,
+            format!("+{base64}\r\n"),
+            format!("334 {base64}\r\n"),
+            format!("b'{base64}'"),
+            format!("b'334 {base64}\\r\\n'"),
+            format!("\"{base64}\""),
+            format!("(334, b'{base64}')"),
+            format!("334 {first}\r\n{rest}"),
+            format!("AUTH command failed: 334 {base64}"),
+        ] {
+            assert_eq!(read_rejection(&handed_on), expected, "{handed_on}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_is_left_out() {
         for challenge in [
             "",
@@ -286,12 +358,24 @@ mod tests {
             "IjQwMSI=",
             "eyJzdGF0dXMiOm51bGx9",
             "eyJzdGF0dXMiOiI0",
+            "{",
+            "}{",
+            "b'",
+            "{'}",
+            "\u{e9}{\u{e9}",
         ] {
             assert_eq!(read_rejection(challenge), Rejection::default(), "{challenge}");
         }
         let deep = encode("[".repeat(5_000).as_bytes());
         assert_eq!(read_rejection(&deep), Rejection::default());
-        let long = encode(&b" ".repeat(REJECTION_OCTETS_MAX + 10));
+        let of = |octets: usize| format!("{{\"status\":\"401\"{}}}", " ".repeat(octets - 16));
+        for (octets, read) in [(REJECTION_OCTETS_MAX, true), (REJECTION_OCTETS_MAX + 1, false)] {
+            let json = of(octets);
+            assert_eq!(json.len(), octets);
+            assert_eq!(read_rejection(&json).status.is_some(), read);
+            assert_eq!(read_rejection(&encode(json.as_bytes())).status.is_some(), read);
+        }
+        let long = "{\"status\":\"401\"}".to_string() + &" ".repeat(CHALLENGE_OCTETS_MAX);
         assert_eq!(read_rejection(&long), Rejection::default());
     }
 
@@ -301,6 +385,23 @@ mod tests {
         assert!(is_data("VXNlcm5hbWU6"));
         for prompt in ["", "Go ahead.", "XOAUTH2 supported", "continue"] {
             assert!(!is_data(prompt), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn tells_an_error_challenge_from_a_prompt_in_words() {
+        // Whole, cut, without padding, with a space or a line feed behind the brace.
+        for challenge in [
+            "eyJzdGF0dXMiOiI0MDEifQ==",
+            "eyJzdGF0dXMiOiI0",
+            "eyAic3RhdHVzIjo",
+            "ewogInN0YXR1cyI6",
+            "VXNlcm5hbWU6",
+        ] {
+            assert!(is_challenge(challenge), "{challenge}");
+        }
+        for prompt in ["XOAUTH2 supported", "Go ahead.", "continue", "OK"] {
+            assert!(!is_challenge(prompt), "{prompt}");
         }
     }
 

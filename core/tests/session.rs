@@ -790,7 +790,7 @@ fn the_host_tells_how_its_own_login_was_refused() {
 
 #[test]
 fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
-    let line = "* BYE [UNAVAILABLE] Session invalidated - AccessTokenExpired";
+    let line = "* BYE [ALERT] Session invalidated - AccessTokenExpired";
     let (mut world, ticket) =
         World::connecting(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
     let _ = world.handle(Input::Connected { ticket });
@@ -798,7 +798,7 @@ fn the_last_line_that_the_host_saw_tells_why_a_login_or_a_session_ended() {
     let failure = world.session.status().last_failure.expect("a failure");
     assert_eq!(failure.cause, Cause::TokenExpired);
     assert_eq!(failure.server_text, "Session invalidated - AccessTokenExpired");
-    assert_eq!(failure.code.as_deref(), Some("UNAVAILABLE"));
+    assert_eq!(failure.code.as_deref(), Some("ALERT"));
 
     let ended = |last_line: Option<&str>, cause| {
         let (mut world, ticket, _) = World::online(Protocol::Imap);
@@ -1275,4 +1275,166 @@ fn the_lead_is_at_random_between_an_eighth_and_three_eighths_of_a_short_life() {
     assert!(leads_ms.iter().all(|lead_ms| (10_000..=30_000).contains(lead_ms)), "{leads_ms:?}");
     assert!(leads_ms.iter().any(|lead_ms| *lead_ms < 15_000), "{leads_ms:?}");
     assert!(leads_ms.iter().any(|lead_ms| *lead_ms > 25_000), "{leads_ms:?}");
+}
+
+/// A token as real ones are, and the base64 that a mail library sends of it.
+const CANARY: &str = "ya29.CanaryTokenThatMustNotBeSeen";
+const CANARY_SENT: &str =
+    "dXNlcj1qb2VAZ21haWwuY29tAWF1dGg9QmVhcmVyIHlhMjkuQ2FuYXJ5VG9rZW5UaGF0TXVzdE5vdEJlU2VlbgEB";
+
+fn host_login() -> (World, u64) {
+    let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, CANARY, Some(HOUR_MS));
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    (world, ticket)
+}
+
+fn shows_no_token(shown: &str) {
+    assert!(!shown.contains("Canary") && !shown.contains("yVG9rZW5UaGF0"), "{shown}");
+    assert!(shown.contains("<token>"), "{shown}");
+}
+
+#[test]
+fn what_a_host_tells_of_its_own_login_is_kept_without_the_token() {
+    for reply in [
+        format!("A1 NO [ALERT] unknown: {CANARY}"),
+        format!("A1 BAD unknown: AUTHENTICATE XOAUTH2 {CANARY_SENT}"),
+        format!("A1 NO [WEBALERT https://x.test/{CANARY}] Web login required"),
+        format!("A1 NO [CONTACTADMIN] account of {CANARY_SENT}\x1b is disabled"),
+    ] {
+        let (mut world, ticket) = host_login();
+        let plan = world.handle(Input::Refused { ticket, reply: reply.clone() });
+        let status = world.session.status();
+        let snapshot = String::from_utf8(world.session.snapshot()).expect("text");
+        shows_no_token(&format!("{plan:?} {status:?} {snapshot} <token>"));
+        shows_no_token(&format!("{}", status.last_failure.expect("a failure")));
+        assert!(!snapshot.replace('\n', "").contains(char::is_control), "{snapshot:?}");
+        // The library's own error is logged when the attempt is over.
+        shows_no_token(&world.session.redact(&reply));
+        let (mut world, ticket) = host_login();
+        let _ = world.handle(Input::Ended { ticket, last_line: Some(reply.clone()), cause: None });
+        let status = world.session.status();
+        shows_no_token(&format!("{status:?}"));
+        shows_no_token(&world.session.redact(&reply));
+    }
+}
+
+#[test]
+fn a_session_masks_the_tokens_that_it_holds_and_the_last_one() {
+    let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Imap) });
+    let log = format!("sent {CANARY_SENT}: {CANARY}");
+    assert_eq!(world.session.redact(&log), log, "it knows of none");
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, CANARY, Some(HOUR_MS));
+    let ticket = connect(&plan);
+    shows_no_token(&world.session.redact(&log));
+    let _ = world.handle(Input::Connected { ticket });
+    shows_no_token(&world.session.redact(&log));
+    let _ = world.handle(Input::Authenticated { ticket });
+    shows_no_token(&world.session.redact(&log));
+    world.session.sent(ticket, format!("{CANARY} SELECT \"{CANARY}\"\r\n").as_bytes());
+    shows_no_token(&format!("{:?}", world.session.aftermath()));
+    let _ = world.handle(Input::Ended { ticket, last_line: None, cause: None });
+    shows_no_token(&format!("{:?}", world.session.aftermath()));
+    shows_no_token(&String::from_utf8_lossy(&world.session.snapshot()));
+    shows_no_token(&world.session.redact(&log));
+    let _ = world.handle(Input::Stop);
+    assert_eq!(world.session.redact(&log), log, "a session that was stopped keeps no token");
+}
+
+#[test]
+fn a_session_that_logged_in_by_itself_keeps_no_token() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, CANARY, Some(HOUR_MS));
+    let ticket = connect(&plan);
+    let _ = world.handle(Input::Connected { ticket });
+    shows_no_token(&world.session.redact(CANARY));
+    let _ = world.receive(ticket, "* OK Gimap ready\r\n");
+    let _ = world.receive(ticket, "A0001 OK in\r\n");
+    assert_eq!(world.session.redact(CANARY), CANARY);
+    let (mut world, ticket) = World::connecting(config(Protocol::Imap));
+    let _ = world.refuse(ticket, REFUSED);
+    assert_eq!(world.session.redact("token-1"), "<token>", "one that failed is still spoken of");
+}
+
+/// What a person is told.
+fn told(plan: &Plan) -> String {
+    match plan.actions.last() {
+        Some(Action::NeedsUser(failure) | Action::GiveUp(failure)) => failure.to_string(),
+        _ => panic!("nobody is told: {plan:?}"),
+    }
+}
+
+#[test]
+fn a_second_refusal_names_the_user_and_what_may_be_wrong_with_it() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.token(&plan);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let first = world.session.status().last_failure.expect("a failure").to_string();
+    assert!(!first.contains("joe@gmail.com"), "{first}");
+    let plan = world.token(&plan);
+    let text = told(&world.refuse(connect(&plan), REFUSED));
+    assert!(text.contains("for joe@gmail.com") && text.contains("of another user"), "{text}");
+    assert!(text.contains("Invalid credentials"), "{text}");
+}
+
+#[test]
+fn a_fixed_token_whose_time_is_over_is_told_what_to_give_in_its_place() {
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "fixed", None);
+    let plan = world.refuse(connect(&plan), REFUSED);
+    let text = told(&world.give(&plan, "fixed", None));
+    assert!(text.contains("give a function"), "{text}");
+
+    let mut world = World::new(config(Protocol::Imap));
+    let plan = world.handle(Input::Start);
+    let plan = world.give(&plan, "fixed", Some(0));
+    let text = told(&world.give(&plan, "fixed", Some(0)));
+    assert!(text.contains("give a function"), "{text}");
+}
+
+#[test]
+fn a_token_that_a_server_repeats_to_a_host_is_not_shown() {
+    let secret = "SECRETSECRETSECRET";
+    let last_failure = |input: fn(u64) -> Input| {
+        let mut world = World::new(SessionConfig { login: Login::Host, ..config(Protocol::Smtp) });
+        let plan = world.handle(Input::Start);
+        let plan = world.give(&plan, secret, None);
+        let ticket = connect(&plan);
+        let _ = world.handle(Input::Connected { ticket });
+        let _ = world.handle(input(ticket));
+        world.session.status().last_failure.expect("a failure").server_text
+    };
+    let refused = |ticket| {
+        let reply = "500 5.5.2 what is AUTH XOAUTH2 SECRETSECRETSECRET".into();
+        Input::Refused { ticket, reply }
+    };
+    let ended = |ticket| {
+        let last_line = Some("421 4.7.0 SECRETSECRET is not good".into());
+        Input::Ended { ticket, last_line, cause: None }
+    };
+    assert_eq!(last_failure(refused), "what is AUTH XOAUTH2 <token>");
+    assert_eq!(last_failure(ended), "<token> is not good");
+}
+
+#[test]
+fn a_token_that_was_not_sent_before_tls_is_kept() {
+    let endpoint = Endpoint::new(Protocol::Imap, Tls::StartTls, "mail.example.test");
+    let negotiation = NegotiationConfig::new(endpoint, Identity::new("user@example.test"));
+    let (mut world, ticket) = World::connecting(SessionConfig::new(negotiation));
+    let _ = world.handle(Input::Connected { ticket });
+    let plan = world.receive(ticket, "* BYE [ALERT] Your account is disabled\r\n");
+    assert!(
+        matches!(plan.actions[..], [Action::Close { cause: Cause::Unavailable, .. }]),
+        "{plan:?}"
+    );
+    let written = String::from_utf8(world.session.snapshot()).expect("text");
+    assert!(!written.contains("disabled") && !written.contains("unavailable"), "{written}");
+    let plan = world.sleep(&plan);
+    assert!(matches!(plan.actions[..], [Action::Connect { attempt: 2, .. }]), "{plan:?}");
 }

@@ -42,7 +42,6 @@ export const CAUSES = [
     "interaction_required",
     "user_name_refused",
     "client_name_refused",
-    "command_refused",
     "too_many_connections",
     "rate_limited",
     "unavailable",

@@ -12,6 +12,18 @@ import sys
 
 COUNT = re.compile(r"^\w+ (\w+) (\d+/\d+)$", re.MULTILINE)
 FAILURE = re.compile(r"^FAIL \w+ ([^:\s]+):", re.MULTILINE)
+ADVICE = re.compile(r"^FAIL \w+ ([^:\s]+): expected (\w+), came (\w+) \(", re.MULTILINE)
+
+# Advice that makes a program log in again, and advice that makes it wait or call somebody.
+_AT_ONCE = {"refresh_token", "reconnect"}
+_NOT_AT_ONCE = {"ask_user", "back_off", "fix_configuration", "give_up"}
+
+
+def is_dangerous(expected: str, came: str) -> bool:
+    """Whether an advice does harm: a login too many at a server that counts them, or a person called for nothing."""
+    hammers = came in _AT_ONCE and expected in _NOT_AT_ONCE
+    calls_for_nothing = came in {"ask_user", "give_up"} and expected == "refresh_token"
+    return hammers or calls_for_nothing
 
 
 def main() -> int:
@@ -24,6 +36,11 @@ def main() -> int:
     for kind in kinds:
         row = [kind, *(of_language.get(kind, "-") for of_language in counts.values())]
         print("".join(f"{word:>12}" for word in row))
+    wrong = {language: ADVICE.findall(text) for language, text in said.items()}
+    dangerous = {language: [one for one in ones if is_dangerous(*one[1:])] for language, ones in wrong.items()}
+    print("".join(f"{word:>12}" for word in ["dangerous", *(str(len(ones)) for ones in dangerous.values())]))
+    for case, expected, came in sorted({one for ones in dangerous.values() for one in ones}):
+        print(f"DANGEROUS {case}: {came} where {expected} is right")
     differing = [kind for kind in kinds if len({of_language.get(kind) for of_language in counts.values()}) > 1]
     for kind in differing:
         print(f"DIFFERENT {kind}: not all languages have the same count")

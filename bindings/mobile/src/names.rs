@@ -88,8 +88,6 @@ pub enum Cause {
     UserNameRefused,
     /// The server does not take the name that the client gives in `EHLO`.
     ClientNameRefused,
-    /// The server does not know the command, or says that the client broke the protocol.
-    CommandRefused,
     /// More connections than the server allows for one mailbox.
     TooManyConnections,
     /// Too much in too short a time; see `wait_ms` where the server named a time.
@@ -122,7 +120,8 @@ pub enum Cause {
     TimedOut,
     /// The server sent more than the limits of this library allow.
     LimitExceeded,
-    /// The server said what the protocol does not allow there.
+    /// One side said what the protocol does not allow there: the server; or the client, as the server says, where the
+    /// advice is `fix_configuration` or `proceed`.
     ProtocolViolation,
     /// The exchange was cancelled, or the host asked to stop.
     Cancelled,

@@ -31,6 +31,7 @@ mod stops;
 mod tokens;
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use config::{AccountConfig, SessionKey};
@@ -310,6 +311,13 @@ impl Account {
                 asked.wrote |= !bytes.is_empty();
             }
         }
+    }
+
+    /// Masks every token that the account holds, and those of the last logins, in text that is to be logged.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let text = self.tokens.redact(text.into());
+        self.members.iter().fold(text, |text, member| member.session.redact(&text))
     }
 
     /// How it stands.

@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::{AccountConfig, NoToken};
 use crate::failure::{Advice, Cause, Failure};
 use crate::limits::{ASKS_BURST, ASKS_INTERVAL_MS, REFUSALS_IN_A_DAY_MAX, REFUSALS_IN_A_ROW_MAX};
+use crate::redact::Secrets;
 use crate::session::backoff_ms;
 use crate::text::displayable;
 use crate::token::AccessToken;
@@ -294,16 +295,16 @@ impl Tokens {
 
     /// What the source said, without a token that it may have put into it.
     fn of_source(&self, text: &str) -> Failure {
-        let secrets: Vec<&str> = [self.good.as_ref().map(|good| &good.token)]
-            .into_iter()
-            .chain([self.last_refused.as_ref()])
-            .flatten()
-            .map(AccessToken::expose)
-            .collect();
-        let text = displayable(text.as_bytes());
-        let text: String = crate::redact::Redactor::new(&secrets).redact(text);
+        let text = self.redact(displayable(text.as_bytes()));
         let failure = Failure::of_host(Cause::TokenUnavailable, text);
         Failure { advice: Advice::BackOff, ..failure }
+    }
+
+    /// Masks the token, and the one that was refused last.
+    pub(super) fn redact(&self, text: String) -> String {
+        let good = self.good.as_ref().map(|good| &good.token);
+        let tokens = good.into_iter().chain(&self.last_refused);
+        tokens.fold(text, |text, token| Secrets::of(token).redact(text))
     }
 
     /// A source that does not answer is asked again later. True when one was given up.

@@ -3,8 +3,10 @@
 #![allow(clippy::string_slice, reason = "ASCII that the test wrote itself")]
 
 use super::*;
-use crate::config::{Endpoint, Identity};
+use crate::config::{Endpoint, Identity, InitialResponse, Protocol};
+use crate::failure::{Advice, Cause, Certainty, Failure, default_advice};
 use crate::provider::Provider;
+use crate::sasl;
 use std::collections::BTreeSet;
 use std::println;
 
@@ -41,6 +43,7 @@ fn lines(protocol: Protocol) -> &'static [&'static str] {
             "% NO [AUTHENTICATIONFAILED] no\r\n",
             "% BAD what\r\n",
             "+ \r\n",
+            "+ XOAUTH2 supported\r\n",
             "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n",
             "garbage\r\n",
         ],
@@ -159,8 +162,17 @@ fn no_dialogue_shows_the_token() {
     let step = machine.receive(lines(Protocol::Imap)[0].as_bytes()).unwrap();
     let sent = String::from_utf8(step.send.clone()).unwrap();
     let payload = sent.trim().rsplit(' ').next().unwrap();
+    let message = sasl::decode_strict(payload).unwrap();
+    let start = memchr::memmem::find(&message, TOKEN.as_bytes()).unwrap();
+    let (public, secret) = payload.split_at(start.div_ceil(3) * 4);
     // Servers repeat what they refuse: whole, cut off, and decoded.
-    for echo in [payload, &payload[..40], &payload[17..60], TOKEN, &TOKEN[3..20]] {
+    for (echo, part) in [
+        (payload, secret),
+        (&payload[20..public.len() + 20], secret),
+        (&secret[..16], secret),
+        (TOKEN, TOKEN),
+        (&TOKEN[3..20], &TOKEN[3..]),
+    ] {
         let mut machine = negotiation(Protocol::Imap, Tls::Implicit, InitialResponse::Auto);
         let step = machine.receive(lines(Protocol::Imap)[0].as_bytes()).unwrap();
         let refusal = format!(
@@ -170,8 +182,9 @@ fn no_dialogue_shows_the_token() {
         let failed = machine.receive(refusal.as_bytes()).unwrap();
         let Next::Failed(failure) = &failed.next else { panic!("{failed:?}") };
         let shown = format!("{step:?} {failed:?} {failure} {machine:?}");
-        assert!(!shown.contains(&echo[..12]), "{shown}");
-        assert!(failure.server_text.contains("unknown command: <token>"), "{shown}");
+        assert!(!shown.contains(&part[..8]), "{shown}");
+        assert_eq!(failure.server_text.matches("<token>").count(), 2, "{shown}");
+        assert!(failure.code.as_deref().unwrap().contains("<token>"), "{shown}");
     }
 }
 
@@ -183,7 +196,7 @@ fn no_list_of_capabilities_shows_the_token() {
         let end = format!("{} OK [CAPABILITY IMAP4rev1 X-{echo} IDLE] hi\r\n", machine.tag);
         let step = machine.receive(end.as_bytes()).unwrap();
         let Next::Done(authenticated) = step.next else { panic!("{step:?}") };
-        assert_eq!(authenticated.capabilities, ["IMAP4rev1", "<token>", "IDLE"]);
+        assert_eq!(authenticated.capabilities, ["IMAP4rev1", "X-<token>", "IDLE"]);
     }
 }
 
@@ -290,7 +303,14 @@ fn a_line_of_exactly_the_limit_still_travels_inline() {
 
 #[test]
 fn masks_the_token_in_base64_at_every_alignment() {
-    for before in ["", "x", "xx", "Bearer ", "auth=Bearer "] {
+    // Behind another octet than our message has, the character in which the token begins is shown: two bits of it.
+    for (before, public) in [
+        ("", ""),
+        ("x", "e"),
+        ("xx", "eHh"),
+        ("Bearer ", "QmVhcmVyI"),
+        ("auth=Bearer ", "YXV0aD1CZWFyZXIg"),
+    ] {
         let sent_back = sasl::encode(format!("{before}{TOKEN}").as_bytes());
         let mut machine = negotiation(Protocol::Imap, Tls::Implicit, InitialResponse::Auto);
         let _step =
@@ -298,7 +318,7 @@ fn masks_the_token_in_base64_at_every_alignment() {
         let tag = machine.tag.clone();
         let step = machine.receive(format!("{tag} NO bad: {sent_back}\r\n").as_bytes()).unwrap();
         let Next::Failed(failure) = step.next else { panic!("{step:?}") };
-        assert_eq!(failure.server_text, "bad: <token>", "behind {before:?}");
+        assert_eq!(failure.server_text, format!("bad: {public}<token>"), "behind {before:?}");
     }
 }
 
@@ -446,4 +466,151 @@ fn debug_output_shows_what_is_sent_and_where_it_stands_but_no_token() {
     assert!(shown.contains(&format!("<{} octets with the token>", step.send.len())), "{shown}");
     let shown = format!("{machine:?}");
     assert!(shown.contains("mail.example.test") && shown.contains("Verdict"), "{shown}");
+}
+
+#[test]
+fn tells_the_mechanisms_on_offer_where_ours_are_missing() {
+    let detail = |protocol, script: &[&str]| {
+        let failure = failure_of(over_tls(protocol, InitialResponse::Auto), script);
+        assert_eq!(failure.cause, Cause::MechanismUnavailable);
+        failure.detail.to_string()
+    };
+    let list = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN] hi\r\n";
+    assert_eq!(
+        detail(Protocol::Imap, &[list]),
+        "OAUTHBEARER or XOAUTH2 is wanted, and it offers PLAIN, LOGIN"
+    );
+    let none = "OAUTHBEARER or XOAUTH2 is wanted, and it offers no mechanism at all";
+    assert_eq!(detail(Protocol::Pop3, &["+OK hi\r\n", "+OK\r\nUSER\r\n.\r\n"]), none);
+    let ours = ["220 hi\r\n", "250-hi\r\n250 AUTH PLAIN \u{202e}\u{1b}[1m\r\n"];
+    assert!(!detail(Protocol::Smtp, &ours).contains(['\u{202e}', '\u{1b}']));
+    let long = format!("* OK [CAPABILITY{}] hi\r\n", " AUTH=LONGNAME".repeat(100));
+    assert!(detail(Protocol::Imap, &[&long]).chars().count() < 250);
+    let leak = format!("* OK [CAPABILITY AUTH={TOKEN}] hi\r\n");
+    assert!(detail(Protocol::Imap, &[&leak]).ends_with("it offers <token>"));
+}
+
+#[test]
+fn shows_the_line_that_broke_the_protocol_but_not_from_the_clear() {
+    let shown = |tls, script: &[&str]| {
+        let machine = negotiation(Protocol::Imap, tls, InitialResponse::Auto);
+        let failure = failure_of(machine, script);
+        assert_eq!(failure.cause, Cause::ProtocolViolation);
+        failure.server_text
+    };
+    let greeting = "* OK [CAPABILITY IMAP4rev1 STARTTLS SASL-IR AUTH=XOAUTH2] hi\r\n";
+    let ours = |tls| shown(tls, &[greeting, "what \u{1b}is this\r\n"]);
+    assert_eq!((ours(Tls::Implicit).as_str(), ours(Tls::StartTls).as_str()), ("what  is this", ""));
+    assert_eq!(shown(Tls::Implicit, &[greeting, &format!("{TOKEN}\r\n")]), "<token>");
+    let long = shown(Tls::Implicit, &[greeting, &format!("{}\r\n", "x ".repeat(300))]);
+    assert!(long.ends_with('\u{2026}') && long.chars().count() < 200, "{long}");
+    // What could be read, and does not belong there.
+    assert_eq!(shown(Tls::Implicit, &[greeting, "* PREAUTH in\r\n"]), "* PREAUTH in");
+}
+
+#[test]
+fn names_the_other_service_and_shows_its_greeting_in_tls_only() {
+    for (tls, text) in [(Tls::Implicit, "220 mail ESMTP"), (Tls::StartTls, "")] {
+        let machine = negotiation(Protocol::Imap, tls, InitialResponse::Auto);
+        let failure = failure_of(machine, &["220 mail ESMTP\r\n"]);
+        assert_eq!((failure.cause, failure.server_text.as_str()), (Cause::WrongService, text));
+        assert_eq!(
+            (failure.advice, &*failure.detail),
+            (Advice::FixConfiguration, "an SMTP server greets")
+        );
+    }
+}
+
+#[test]
+fn what_is_said_in_the_clear_is_a_guess_without_wait_and_address() {
+    let clear = || negotiation(Protocol::Imap, Tls::StartTls, InitialResponse::Auto);
+    let line = "* BYE [LIMIT] Request is throttled. Suggested Backoff Time: 86400000 milliseconds, see https://x.test/\r\n";
+    let failure = failure_of(clear(), &[line]);
+    assert_eq!((failure.cause, failure.advice), (Cause::RateLimited, Advice::BackOff));
+    assert_eq!((failure.certainty, failure.wait_ms), (Certainty::Guessed, None));
+    assert_eq!((failure.url.as_deref(), failure.server_text.as_str()), (None, ""));
+    assert_eq!(failure.code.as_deref(), Some("LIMIT"));
+    let failure = failure_of(clear(), &["* BYE [CALL-THIS-NUMBER-0800-123] x\r\n"]);
+    assert_eq!(failure.code, None);
+    // The same in TLS is believed.
+    let failure = failure_of(over_tls(Protocol::Imap, InitialResponse::Auto), &[line]);
+    assert_eq!(failure.wait_ms, Some(86_400_000));
+}
+
+#[test]
+fn an_upgrade_that_is_refused_for_now_is_waited_out() {
+    let refused = |reply: &str| {
+        let machine = negotiation(Protocol::Smtp, Tls::StartTls, InitialResponse::Auto);
+        failure_of(machine, &["220 hi\r\n", "250-hi\r\n250 STARTTLS\r\n", reply])
+    };
+    let temporary = "454 4.7.0 TLS not available due to temporary reason\r\n";
+    let local = "454 4.7.0 TLS not available due to local problem\r\n";
+    for (reply, cause, advice) in [
+        (temporary, Cause::Unavailable, Advice::BackOff),
+        (local, Cause::TlsRefused, Advice::BackOff),
+        ("502 5.5.1 no\r\n", Cause::TlsRefused, Advice::FixConfiguration),
+    ] {
+        let failure = refused(reply);
+        assert_eq!((failure.cause, failure.advice), (cause, advice), "{reply}");
+    }
+    let failure = refused("451 4.3.0 no\r\n");
+    assert_eq!(failure.detail, "it does not start TLS for now");
+    assert_eq!(failure.code.as_deref(), Some("451 4.3.0"));
+}
+
+#[test]
+fn tells_the_name_that_the_server_does_not_take() {
+    let machine = over_tls(Protocol::Smtp, InitialResponse::Auto);
+    let failure = failure_of(machine, &["220 hi\r\n", "501 5.5.4 Invalid domain name\r\n"]);
+    assert_eq!(
+        (failure.cause, &*failure.detail),
+        (Cause::ClientNameRefused, "it was example.test")
+    );
+    assert!(failure.to_string().contains("ehlo_name"), "{failure}");
+}
+
+#[test]
+fn names_the_setting_where_the_way_of_the_token_is_refused() {
+    let script = |way, reply: &'static str| {
+        let ehlo = "250-hi\r\n250 AUTH XOAUTH2\r\n";
+        failure_of(over_tls(Protocol::Smtp, way), &["220 hi\r\n", ehlo, reply])
+    };
+    let failure = script(InitialResponse::Never, "501 5.5.4 argument missing\r\n");
+    assert_eq!(failure.advice, Advice::FixConfiguration);
+    assert!(failure.to_string().contains("set initial_response to auto"), "{failure}");
+}
+
+#[test]
+fn tells_how_long_the_line_was() {
+    let endpoint = Endpoint::new(Protocol::Pop3, Tls::Implicit, "mail.example.test");
+    let config = NegotiationConfig {
+        initial_response: InitialResponse::Always,
+        ..NegotiationConfig::new(endpoint, Identity::new("user@example.test"))
+    };
+    let token = AccessToken::new(&"ab".repeat(200)).unwrap();
+    let mut machine = Negotiation::new(config, token).unwrap();
+    let _ = machine.receive(b"+OK hi\r\n").unwrap();
+    let octets = machine.receive(b"+OK\r\nSASL XOAUTH2\r\n.\r\n").unwrap().send.len();
+    let failure = failure_of(machine, &["-ERR what\r\n"]);
+    assert_eq!((failure.cause, failure.advice), (Cause::LineTooLong, Advice::Reconnect));
+    assert_eq!(failure.detail, format!("{octets} octets, and every server takes 255"));
+    assert_eq!(failure.server_text, "what");
+}
+
+#[test]
+fn a_user_or_a_host_is_no_word_of_the_server() {
+    let endpoint = Endpoint::new(Protocol::Imap, Tls::Implicit, "shutdown");
+    let config = NegotiationConfig::new(endpoint, Identity::new("locked"));
+    let machine = Negotiation::new(config, AccessToken::new(TOKEN).unwrap()).unwrap();
+    let greeting = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n";
+    let failure = failure_of(machine, &[greeting, "% NO shutdown says no for user locked\r\n"]);
+    assert_eq!(failure.cause, Cause::TokenRejected);
+}
+
+#[test]
+fn a_server_that_says_nothing_before_tls_may_want_it_at_once() {
+    let mut machine = negotiation(Protocol::Imap, Tls::StartTls, InitialResponse::Auto);
+    let Next::Failed(failure) = machine.closed().unwrap().next else { panic!("no end") };
+    assert_eq!(failure.cause, Cause::ConnectionLost);
+    assert!(failure.to_string().contains("tls: implicit"), "{failure}");
 }

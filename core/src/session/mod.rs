@@ -1,8 +1,9 @@
 //! Keeps one mailbox connection logged in for ever: facts and time in, a [`Plan`] out.
 //!
-//! Two small machines run side by side. The *token region* (`token.rs`) asks for tokens and judges them; the *link* (this
-//! file) connects, logs in, watches, renews and waits. Every input goes to one of them; then both are settled: rules
-//! that depend on the state of both are applied until none applies any more (at most [`SETTLE_ROUNDS_MAX`] rounds).
+//! Two small machines run side by side. The *token region* (`token.rs`) asks for tokens and judges them; the *link*
+//! (`attempt.rs`, `failures.rs`, `ending.rs`) connects, logs in, watches and waits. Every input goes to one of them; then both
+//! are settled: rules that depend on the state of both (`joint.rs`) are applied until none applies any more (at most
+//! [`SETTLE_ROUNDS_MAX`] rounds).
 //!
 //! | joint state | then |
 //! |---|---|
@@ -19,19 +20,26 @@
 //!
 //! 1. A token is used for one login. A refused one is never sent again; a second refusal in a row, or the refused token
 //!    handed back, ends in `NeedsUser`.
-//! 2. Limits, outages and policies of the server never cause a refresh, and never count as a refusal.
+//! 2. Limits, outages and policies of the server never cause a refresh, and never count as a refusal; but for an outage whose
+//!    challenge said `invalid_token`, after which the next token is a fresh one.
 //! 3. `wake_at_ms` is in the future, time never runs backwards, an early tick is harmless.
 //! 4. Every order has a greatest rate.
 //! 5. The same inputs and the same seed give the same plans.
+//! 6. What fails before TLS is waited out as a lost connection is: no stop, no refresh, no wait that the server asked for.
 
+mod attempt;
 mod backoff;
 mod config;
+mod ending;
+mod failures;
+mod joint;
 mod plan;
 pub(crate) mod snapshot;
 mod supply;
 mod token;
 
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
@@ -41,13 +49,14 @@ pub use plan::{
 };
 pub(crate) use supply::{Supply, Wish, backoff_ms};
 
-use crate::classify::{Phase, classify, text_and_code};
-use crate::config::{ConfigError, InitialResponse, Protocol};
+use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
-use crate::negotiation::{Authenticated, Negotiation, Next, Step};
+use crate::negotiation::Negotiation;
+use crate::redact::Secrets;
+use crate::token::AccessToken;
 use crate::watch::{Aftermath, Watch};
-use backoff::{Backoff, Rate};
-use token::{Held, TokenRegion, Worth};
+use backoff::Rate;
+use token::{Held, TokenRegion};
 
 /// Rounds in which the joint rules come to rest: each rule leads to a state in which it does not apply.
 const SETTLE_ROUNDS_MAX: usize = 12;
@@ -106,6 +115,8 @@ pub struct Session {
     wake_at_ms: Option<u64>,
     run: Run,
     token: TokenRegion,
+    /// The token of the last login that failed, or that the host made: what is said of it may hold it.
+    spent: Option<AccessToken>,
     attempt: Option<Attempt>,
     live: Option<Live>,
     /// A session that a successor has replaced, and that the host has not let go yet.
@@ -210,6 +221,7 @@ impl Session {
             wake_at_ms: None,
             run: Run::Stopped,
             token: TokenRegion::default(),
+            spent: None,
             attempt: None,
             live: None,
             leaving: None,
@@ -325,6 +337,16 @@ impl Session {
         }
     }
 
+    /// Masks every token that the session holds, and the one of the last login, in text that is to be logged: the errors of a
+    /// mail library that logs in by itself may repeat it.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let held = self.token.held().map(|held| &held.token);
+        let in_use = self.attempt.as_ref().map(|attempt| &attempt.held.token);
+        let tokens = [held, in_use, self.spent.as_ref()].into_iter().flatten();
+        tokens.fold(text.to_string(), |text, token| Secrets::of(token).redact(text))
+    }
+
     /// How the session stands.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -347,7 +369,10 @@ impl Session {
     /// What was in flight in the session that is online, or in the last one.
     #[must_use]
     pub fn aftermath(&self) -> Option<Aftermath> {
-        self.live.as_ref().map(|live| live.watch.aftermath()).or_else(|| self.resumed.clone())
+        self.live
+            .as_ref()
+            .map(|live| self.aftermath_of(&live.watch))
+            .or_else(|| self.resumed.clone())
     }
 
     /// Whether the mail client waits for no answer, and writes nothing: IDLE is quiet. True where nothing is online.
@@ -455,7 +480,7 @@ impl Session {
     /// The link is not to be trusted: begin anew, without counting it as a failure.
     fn woke(&mut self, plan: &mut Plan) {
         self.wake_at_ms = None;
-        if let Some(attempt) = self.attempt.take() {
+        if let Some(attempt) = self.end_attempt() {
             plan.actions
                 .push(Action::Close { ticket: attempt.ticket, cause: Cause::ConnectionLost });
             if matches!(attempt.stage, Stage::Connecting) {
@@ -464,7 +489,7 @@ impl Session {
         }
         if let Some(live) = self.live.take() {
             plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::ConnectionLost });
-            self.resumed = Some(live.watch.aftermath());
+            self.resumed = Some(self.aftermath_of(&live.watch));
             self.last_ending = Some(Verdict::new(
                 Cause::ConnectionLost,
                 Advice::Reconnect,
@@ -472,6 +497,20 @@ impl Session {
                 "woke",
             ));
         }
+    }
+
+    /// A token that was not used is used for the next login; an account gives it anew.
+    fn put_back(&mut self, held: Held) {
+        if !self.supplied {
+            self.token.put_back(held);
+        }
+    }
+
+    /// The attempt is over.
+    fn end_attempt(&mut self) -> Option<Attempt> {
+        let attempt = self.attempt.take()?;
+        self.spent = Some(attempt.held.token.clone());
+        Some(attempt)
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
@@ -500,14 +539,15 @@ impl Session {
 
     fn stop(&mut self, plan: &mut Plan) {
         self.close_all(plan);
+        self.spent = None;
         self.run = Run::Stopped;
     }
 
     fn close_all(&mut self, plan: &mut Plan) {
         if let Some(live) = &self.live {
-            self.resumed = Some(live.watch.aftermath());
+            self.resumed = Some(self.aftermath_of(&live.watch));
         }
-        let open = self.attempt.take().map(|attempt| attempt.ticket);
+        let open = self.end_attempt().map(|attempt| attempt.ticket);
         let live = self.live.take().map(|live| live.ticket);
         let leaving = self.leaving.take().map(|leaving| leaving.ticket);
         for ticket in open.into_iter().chain(live).chain(leaving) {
@@ -532,764 +572,5 @@ impl Session {
         self.note_failure(failure.clone());
         self.run = Run::GaveUp;
         plan.actions.push(Action::GiveUp(failure));
-    }
-
-    // ---- Tokens --------------------------------------------------------------------------------------------------
-
-    fn token_came(&mut self, worth: &Worth, plan: &mut Plan) {
-        match worth {
-            Worth::Usable | Worth::Replaced | Worth::Late => {}
-            Worth::NotNewer => self.token.failed(self.now_ms, &self.config, &mut self.rng),
-            Worth::RefusedBefore => {
-                let detail = "the token source gave back the token that the server had refused";
-                let failure = Failure {
-                    advice: Advice::AskUser,
-                    ..Failure::of_host(Cause::TokenRejected, detail)
-                };
-                self.needs_user(failure, plan);
-            }
-            Worth::Expired if self.live.is_some() => {
-                self.token.failed(self.now_ms, &self.config, &mut self.rng)
-            }
-            Worth::Expired => {
-                let detail = "the token source gives tokens whose time is over";
-                let failure = Failure {
-                    advice: Advice::AskUser,
-                    ..Failure::of_host(Cause::TokenExpired, detail)
-                };
-                self.needs_user(failure, plan);
-            }
-        }
-    }
-
-    fn token_failed(&mut self, request: u64, permanent: bool, plan: &mut Plan) {
-        if !self.token.awaits(request) {
-            return;
-        }
-        if permanent {
-            self.token.clear();
-            let failure =
-                Failure::of_host(Cause::TokenUnavailable, "the token source failed for good");
-            self.needs_user_unless_live(failure, plan);
-            return;
-        }
-        self.token.failed(self.now_ms, &self.config, &mut self.rng);
-        self.note_failure(Failure {
-            advice: Advice::BackOff,
-            ..Failure::of_host(Cause::TokenUnavailable, "the token source failed")
-        });
-    }
-
-    // ---- A connection on its way ---------------------------------------------------------------------------------
-
-    fn connect(&mut self, plan: &mut Plan) {
-        let Some(held) = self.token.take() else { return };
-        if let Some(live) = &mut self.live {
-            live.lasted = true;
-        }
-        self.tickets = self.tickets.saturating_add(1);
-        self.connects.take(self.now_ms);
-        let deadline_ms = self.now_ms.saturating_add(self.config.login_timeout_ms);
-        let ticket = self.tickets;
-        self.attempt = Some(Attempt { ticket, stage: Stage::Connecting, deadline_ms, held });
-        plan.actions.push(Action::Connect { ticket, attempt: self.failures.saturating_add(1) });
-    }
-
-    /// A token that was not used is used for the next login; an account gives it anew.
-    fn put_back(&mut self, held: Held) {
-        if !self.supplied {
-            self.token.put_back(held);
-        }
-    }
-
-    fn connected(&mut self, ticket: u64, plan: &mut Plan) {
-        if self.attempt.as_ref().is_none_or(|attempt| attempt.ticket != ticket) {
-            return;
-        }
-        if self.token_is_over() {
-            self.drop_expired(plan);
-            return;
-        }
-        let Some(attempt) = self.attempt.as_mut() else { return };
-        match self.config.login {
-            Login::Host => attempt.stage = Stage::HostLogin,
-            Login::Session => {
-                match Negotiation::new(self.config.negotiation.clone(), attempt.held.token.clone())
-                {
-                    Ok(negotiation) => attempt.stage = Stage::LoggingIn(Box::new(negotiation)),
-                    // The configuration was checked when the session was made.
-                    Err(_) => {
-                        let failure =
-                            Failure::of_host(Cause::Cancelled, "the configuration cannot work");
-                        self.give_up(failure, plan);
-                    }
-                }
-            }
-        }
-    }
-
-    fn tls_established(&mut self, ticket: u64, plan: &mut Plan) {
-        let attempt = self.attempt.as_mut().filter(|attempt| attempt.ticket == ticket);
-        if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) = attempt
-            && let Ok(step) = negotiation.tls_established()
-        {
-            self.on_step(ticket, step, plan);
-        }
-    }
-
-    fn on_step(&mut self, ticket: u64, step: Step, plan: &mut Plan) {
-        if step.sensitive && self.token_is_over() {
-            self.drop_expired(plan);
-            return;
-        }
-        if !step.send.is_empty() {
-            plan.actions.push(Action::Send { ticket, bytes: step.send, sensitive: step.sensitive });
-        }
-        match step.next {
-            Next::Read => {}
-            Next::StartTls => plan.actions.push(Action::StartTls { ticket }),
-            Next::Done(authenticated) => self.logged_in(ticket, Some(authenticated), plan),
-            Next::Failed(failure) => self.attempt_failed(failure, plan),
-        }
-    }
-
-    /// Whether the token's announced life ended on the way to the login.
-    fn token_is_over(&self) -> bool {
-        let expires_at_ms = self.attempt.as_ref().and_then(|attempt| attempt.held.expires_at_ms);
-        expires_at_ms.is_some_and(|expires_at_ms| self.now_ms >= expires_at_ms)
-    }
-
-    /// An expired token is not sent: another one is asked for, and another connection made.
-    fn drop_expired(&mut self, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
-        let failure = Failure::of_host(Cause::TokenExpired, "before it could be sent");
-        plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
-        self.token.force();
-        self.wait(&failure, 0);
-        self.note_failure(failure);
-    }
-
-    fn host_logged_in(&mut self, ticket: u64, plan: &mut Plan) {
-        if self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket) {
-            self.logged_in(ticket, None, plan);
-        }
-    }
-
-    fn host_refused(&mut self, ticket: u64, reply: &str, plan: &mut Plan) {
-        if self.attempt.as_ref().is_none_or(|attempt| attempt.ticket != ticket) {
-            return;
-        }
-        let lines: Vec<&str> = reply.lines().collect();
-        let protocol = self.protocol();
-        let verdict = classify(protocol, Phase::AuthFail, &lines);
-        let (server_text, code) = text_and_code(protocol, &lines);
-        let advice =
-            if verdict.advice == Advice::Proceed { Advice::Reconnect } else { verdict.advice };
-        let failure = Failure { server_text, code, advice, ..Failure::from_verdict(verdict) };
-        self.attempt_failed(failure, plan);
-    }
-
-    /// `authenticated` is `None` where the host has logged in by itself.
-    fn logged_in(&mut self, ticket: u64, authenticated: Option<Authenticated>, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
-        let mechanism = authenticated.as_ref().map(|authenticated| authenticated.mechanism);
-        let (capabilities, leftover) = authenticated
-            .map(|authenticated| (authenticated.capabilities, authenticated.leftover))
-            .unwrap_or_default();
-        self.rejections = 0;
-        self.generation = self.generation.saturating_add(1);
-        let resumed = match self.live.take() {
-            Some(predecessor) => Some(self.leave(predecessor, plan)),
-            None => self.resumed.take(),
-        };
-        let mut watch = Watch::new(self.protocol());
-        let ending = watch.received(&leftover).ending;
-        let ends = self.expected_end(attempt.held.expires_at_ms);
-        self.live = Some(Live {
-            ticket,
-            since_ms: self.now_ms,
-            watch,
-            token_expires_at_ms: attempt.held.expires_at_ms,
-            fingerprint: attempt.held.fingerprint,
-            ends,
-            renewing_until_ms: None,
-            lasted: false,
-        });
-        let generation = self.generation;
-        plan.actions.push(Action::Online {
-            ticket,
-            generation,
-            mechanism,
-            capabilities,
-            leftover,
-            resumed,
-        });
-        if let Some(verdict) = ending {
-            self.close_live(verdict, plan);
-        }
-    }
-
-    /// The successor is logged in: the host lets the predecessor go.
-    fn leave(&mut self, predecessor: Live, plan: &mut Plan) -> Aftermath {
-        let (why, by_ms) = match predecessor.ends {
-            Some(ends) => (ends.why, self.grace(ends)),
-            None => (RenewWhy::SessionLimit, self.now_ms.saturating_add(self.config.lead_ms)),
-        };
-        self.leaving = Some(Leaving { ticket: predecessor.ticket, by_ms });
-        plan.actions.push(Action::Renew { ticket: predecessor.ticket, by_ms, why });
-        predecessor.watch.aftermath()
-    }
-
-    // ---- Failures ------------------------------------------------------------------------------------------------
-
-    fn attempt_failed(&mut self, failure: Failure, plan: &mut Plan) {
-        let Some(attempt) = self.attempt.take() else { return };
-        plan.actions.push(Action::Close { ticket: attempt.ticket, cause: failure.cause });
-        self.note_failure(failure.clone());
-        if matches!(attempt.stage, Stage::Connecting) {
-            self.put_back(attempt.held);
-        } else if matches!(failure.cause, Cause::TokenRejected | Cause::TokenExpired)
-            || failure.advice == Advice::RefreshToken
-        {
-            self.refused(attempt.held.fingerprint, failure, plan);
-            return;
-        }
-        self.react(failure, plan);
-    }
-
-    /// Rule 8 of the design: once more with a fresh token, and then a person is asked.
-    fn refused(&mut self, fingerprint: u64, failure: Failure, plan: &mut Plan) {
-        self.token.refuse(fingerprint);
-        self.rejections = self.rejections.saturating_add(1);
-        if self.rejections >= 2 || failure.advice == Advice::AskUser {
-            let failure = Failure { advice: Advice::AskUser, ..failure };
-            self.needs_user_unless_live(failure, plan);
-        } else if failure.advice == Advice::BackOff {
-            // Servers that lock out for a while say that the credentials are wrong.
-            self.wait(&failure, self.config.backoff_max_ms);
-        }
-    }
-
-    /// A successor that cannot log in does not cost the session that still works: the stop comes at its end.
-    fn needs_user_unless_live(&mut self, failure: Failure, plan: &mut Plan) {
-        if self.live.is_some() {
-            self.stop_at_end = Some(Box::new(failure));
-        } else {
-            self.needs_user(failure, plan);
-        }
-    }
-
-    /// What follows from a failure that is not the token's.
-    fn react(&mut self, failure: Failure, plan: &mut Plan) {
-        let of_the_line =
-            matches!(failure.cause, Cause::LineTooLong | Cause::InitialResponseRefused);
-        if of_the_line && self.config.negotiation.initial_response != InitialResponse::Never {
-            // Learnt for good: two steps work with every server.
-            self.config.negotiation.initial_response = InitialResponse::Never;
-            return;
-        }
-        match failure.advice {
-            Advice::BackOff | Advice::Reconnect | Advice::Proceed | Advice::RefreshToken => {
-                self.wait(&failure, 0)
-            }
-            Advice::AskUser => self.needs_user_unless_live(failure, plan),
-            // It worked before: a captive portal, or somebody in the middle. It may pass, but not soon.
-            Advice::FixConfiguration if self.generation > 0 => {
-                self.wait(&failure, SUSPICIOUS_WAIT_MS)
-            }
-            Advice::FixConfiguration | Advice::GiveUp => self.give_up(failure, plan),
-        }
-    }
-
-    /// Counts a failure and waits, at least for as long as the server asked.
-    fn wait(&mut self, failure: &Failure, least_ms: u64) {
-        self.failures = self.failures.saturating_add(1);
-        let factor = if matches!(failure.cause, Cause::TooManyConnections | Cause::RateLimited) {
-            8
-        } else {
-            1
-        };
-        let backoff = Backoff {
-            base_ms: self.config.backoff_base_ms.saturating_mul(factor),
-            max_ms: self.config.backoff_max_ms.saturating_mul(factor),
-        };
-        let least_ms = failure.wait_ms.unwrap_or(0).max(least_ms);
-        let wait_ms = backoff.wait_ms(self.failures, least_ms, &mut self.rng);
-        self.wait_until_ms = self.now_ms.saturating_add(wait_ms);
-        if failure.wait_ms.is_some() {
-            self.server_wait_until_ms = self.wait_until_ms;
-        }
-    }
-
-    // ---- The end of a session ------------------------------------------------------------------------------------
-
-    fn ended(
-        &mut self,
-        ticket: u64,
-        last_line: Option<&str>,
-        cause: Option<Cause>,
-        plan: &mut Plan,
-    ) {
-        if self.leaving.as_ref().is_some_and(|leaving| leaving.ticket == ticket) {
-            self.leaving = None;
-            return;
-        }
-        if self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket) {
-            let failure = self.failure_at_end(last_line, cause);
-            self.attempt_failed(failure, plan);
-        } else if let Some(live) = self.live.take_if(|live| live.ticket == ticket) {
-            let verdict = self.verdict_at_end(live, last_line, cause, plan);
-            self.last_ending = Some(verdict);
-        }
-        // The connection is gone already: also where the machine slept, and this is how the host found out.
-        plan.actions.retain(
-            |action| !matches!(action, Action::Close { ticket: closed, .. } if *closed == ticket),
-        );
-    }
-
-    /// Why an attempt ended: the negotiation knows, or the host.
-    fn failure_at_end(&mut self, last_line: Option<&str>, cause: Option<Cause>) -> Failure {
-        if let Some(cause) = cause {
-            return Failure::of_host(cause, "");
-        }
-        if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) = &mut self.attempt
-            && let Ok(Step { next: Next::Failed(failure), .. }) = negotiation.closed()
-        {
-            return failure;
-        }
-        match last_line {
-            Some(line) => {
-                let protocol = self.protocol();
-                let (server_text, code) = text_and_code(protocol, &[line]);
-                let verdict = classify(protocol, Phase::Disconnect, &[line]);
-                Failure { server_text, code, ..Failure::from_verdict(verdict) }
-            }
-            None => Failure::of_host(Cause::ConnectionLost, "before the login was done"),
-        }
-    }
-
-    fn verdict_at_end(
-        &mut self,
-        mut live: Live,
-        last_line: Option<&str>,
-        cause: Option<Cause>,
-        plan: &mut Plan,
-    ) -> Verdict {
-        let seen = live.watch.closed();
-        let verdict = match (last_line, cause) {
-            (Some(line), _) if seen.cause == Cause::ConnectionLost => {
-                classify(self.protocol(), Phase::Disconnect, &[line])
-            }
-            (_, Some(cause)) if seen.cause == Cause::ConnectionLost => {
-                Verdict::new(cause, Advice::Reconnect, Certainty::Inferred, "host")
-            }
-            (Some(_) | None, Some(_) | None) => seen,
-        };
-        self.session_over(live, verdict, plan)
-    }
-
-    /// The server announced the end: close, and go on.
-    fn close_live(&mut self, verdict: Verdict, plan: &mut Plan) {
-        let Some(live) = self.live.take() else { return };
-        let (ticket, at) = (live.ticket, plan.actions.len());
-        let verdict = self.session_over(live, verdict, plan);
-        // The socket is closed before anybody is told.
-        plan.actions.insert(at, Action::Close { ticket, cause: verdict.cause });
-        self.last_ending = Some(verdict);
-    }
-
-    fn line(&mut self, ticket: u64, line: &str, plan: &mut Plan) {
-        if self.live.as_ref().is_none_or(|live| live.ticket != ticket) {
-            return;
-        }
-        let mut octets = Vec::from(line.trim_end().as_bytes());
-        octets.extend_from_slice(b"\r\n");
-        // A watch of its own: the host shows lines and not the stream, so that framing has no say in it.
-        let ending = Watch::new(self.protocol()).received(&octets).ending;
-        if let Some(verdict) = ending.filter(|verdict| verdict.cause != Cause::ProtocolViolation) {
-            self.close_live(verdict, plan);
-        }
-    }
-
-    fn drained(&mut self, ticket: u64, plan: &mut Plan) {
-        if self.leaving.take_if(|leaving| leaving.ticket == ticket).is_some() {
-            plan.actions.push(Action::Close { ticket, cause: Cause::NoFault });
-            return;
-        }
-        let Some(live) = self.live.take_if(|live| live.ticket == ticket) else { return };
-        plan.actions.push(Action::Close { ticket, cause: Cause::NoFault });
-        self.resumed = Some(live.watch.aftermath());
-        self.last_ending =
-            Some(Verdict::new(Cause::NoFault, Advice::Proceed, Certainty::Inferred, "drained"));
-        self.wait_until_ms = self.now_ms;
-    }
-
-    /// A session is over that nobody had let go: learn from it, and decide how soon to come back.
-    fn session_over(&mut self, live: Live, verdict: Verdict, plan: &mut Plan) -> Verdict {
-        self.resumed = Some(live.watch.aftermath());
-        let verdict = self.with_clock(&live, verdict);
-        let lived_ms = self.now_ms.saturating_sub(live.since_ms);
-        let lasted = lived_ms >= self.config.stable_after_ms;
-        let at_expiry = self.is_at_expiry(&live);
-        self.learn(&live, &verdict, lived_ms);
-        if lasted {
-            self.failures = 0;
-            self.not_connected = 0;
-        }
-        self.wait_until_ms = self.now_ms;
-        let words: Vec<&str> = live.watch.words().into_iter().collect();
-        let (server_text, code) = text_and_code(self.protocol(), &words);
-        let failure = Failure { server_text, code, ..Failure::from_verdict(verdict.clone()) };
-        if verdict.cause == Cause::NotConnected {
-            self.not_connected = self.not_connected.saturating_add(1);
-            self.token.force();
-            if self.not_connected < NOT_CONNECTED_MAX {
-                self.wait(&failure, 0);
-                return verdict;
-            }
-        }
-        let capacity = matches!(verdict.cause, Cause::RateLimited | Cause::TooManyConnections);
-        // What was to be expected is no failure.
-        let expected = lasted || at_expiry || verdict.cause == Cause::NoFault;
-        if verdict.advice == Advice::AskUser {
-            self.needs_user(failure, plan);
-        } else if capacity || !expected {
-            self.wait(&failure, 0);
-        }
-        let stated = verdict.certainty == Certainty::Stated;
-        if verdict.cause == Cause::TokenExpired && (stated || !expected) {
-            // The server says that this token is over, whatever clocks and caches say.
-            self.token.refuse(live.fingerprint);
-        }
-        verdict
-    }
-
-    /// Where the server gave no reason, the clock may know it; and Gmail has the same words for the limit of a session and
-    /// the life of its token.
-    fn with_clock(&self, live: &Live, verdict: Verdict) -> Verdict {
-        let vague = matches!(
-            verdict.cause,
-            Cause::SessionEnded | Cause::ConnectionLost | Cause::SessionLimit
-        );
-        if !vague {
-            return verdict;
-        }
-        let lived_ms = self.now_ms.saturating_sub(live.since_ms);
-        let at_limit = self
-            .config
-            .limits
-            .session_ms
-            .is_some_and(|limit_ms| lived_ms >= limit_ms - limit_ms / 50);
-        if self.is_at_expiry(live) {
-            Verdict::new(
-                Cause::TokenExpired,
-                Advice::RefreshToken,
-                Certainty::Inferred,
-                "clock-expiry",
-            )
-        } else if at_limit && verdict.cause != Cause::SessionLimit {
-            Verdict::new(Cause::SessionLimit, Advice::Reconnect, Certainty::Inferred, "clock-limit")
-        } else {
-            verdict
-        }
-    }
-
-    /// Whether the token's time is over, within what clocks differ by.
-    fn is_at_expiry(&self, live: &Live) -> bool {
-        live.token_expires_at_ms.is_some_and(|expires_at_ms| {
-            let tolerance_ms = (expires_at_ms.saturating_sub(live.since_ms) / 20).min(LATE_MS);
-            self.now_ms.saturating_add(tolerance_ms) >= expires_at_ms
-        })
-    }
-
-    fn learn(&mut self, live: &Live, verdict: &Verdict, lived_ms: u64) {
-        if lived_ms < self.config.stable_after_ms {
-            return;
-        }
-        let of_time = matches!(verdict.cause, Cause::SessionLimit | Cause::TokenExpired);
-        if self.is_at_expiry(live) {
-            let past_it = live
-                .token_expires_at_ms
-                .is_some_and(|at_ms| self.now_ms > at_ms.saturating_add(LATE_MS));
-            if of_time || past_it {
-                self.ends_with_token = Some(!past_it);
-            }
-        } else if of_time {
-            self.lengths_ms.push(lived_ms);
-            let excess = self.lengths_ms.len().saturating_sub(LENGTHS_MAX);
-            self.lengths_ms.drain(..excess);
-        }
-    }
-
-    // ---- What is expected ----------------------------------------------------------------------------------------
-
-    /// When a session that begins now is expected to end.
-    fn expected_end(&mut self, token_expires_at_ms: Option<u64>) -> Option<Ends> {
-        let limits = self.config.limits;
-        let with_token = limits.ends_with_token || self.ends_with_token == Some(true);
-        let at_expiry =
-            token_expires_at_ms.filter(|_| with_token).map(|at_ms| (at_ms, RenewWhy::TokenExpiry));
-        let after = |life_ms: u64| self.now_ms.saturating_add(life_ms);
-        let at_limit = limits.session_ms.map(|life_ms| (after(life_ms), RenewWhy::SessionLimit));
-        let learnt =
-            self.learnt().session_ms.map(|life_ms| (after(life_ms), RenewWhy::LearntLimit));
-        let (at_ms, why) =
-            at_expiry.into_iter().chain(at_limit).chain(learnt).min_by_key(|(at_ms, _)| *at_ms)?;
-        let life_ms = at_ms.saturating_sub(self.now_ms);
-        let usual_ms = self.config.lead_ms.min(life_ms / 4);
-        // At random, so that a fleet that began together does not come back together.
-        let lead_ms = (usual_ms / 2).saturating_add(self.rng.u64(0..=usual_ms));
-        Some(Ends {
-            at_ms,
-            why,
-            prepare_at_ms: at_ms.saturating_sub(lead_ms),
-            let_go_by_ms: at_ms.saturating_sub(lead_ms / 4),
-        })
-    }
-
-    /// When a session that is to be let go is closed: before its end, and not at once if that has passed already.
-    fn grace(&self, ends: Ends) -> u64 {
-        let lead_ms = ends.at_ms.saturating_sub(ends.prepare_at_ms);
-        ends.let_go_by_ms.max(self.now_ms.saturating_add((lead_ms / 4).clamp(1, LATE_MS)))
-    }
-
-    fn protocol(&self) -> Protocol {
-        self.config.negotiation.endpoint.protocol
-    }
-
-    // ---- The joint rules -----------------------------------------------------------------------------------------
-
-    fn settle(&mut self, mut plan: Plan) -> Plan {
-        if core::mem::take(&mut self.announce)
-            && let Some(failure) = self.last_failure.as_deref().cloned()
-        {
-            match self.run {
-                Run::NeedsUser => plan.actions.push(Action::NeedsUser(failure)),
-                Run::GaveUp => plan.actions.push(Action::GiveUp(failure)),
-                Run::Stopped | Run::Running => {}
-            }
-        }
-        for _ in 0..SETTLE_ROUNDS_MAX {
-            if !self.round(&mut plan) {
-                break;
-            }
-        }
-        let wake = self.next_wake();
-        self.wake_at_ms = wake.map(|(at_ms, _)| at_ms.max(self.now_ms.saturating_add(1)));
-        plan.wake_at_ms = self.wake_at_ms;
-        plan.wake_reason = wake.map(|(_, reason)| reason);
-        plan
-    }
-
-    /// Applies one rule; false when none applies.
-    fn round(&mut self, plan: &mut Plan) -> bool {
-        self.close_leaving(plan)
-            || (self.run == Run::Running
-                && (self.stop_late(plan)
-                    || self.fail_late(plan)
-                    || self.close_late(plan)
-                    || self.note_stable()
-                    || self.go_on(plan)))
-    }
-
-    fn stop_late(&mut self, plan: &mut Plan) -> bool {
-        if self.live.is_some() || self.attempt.is_some() {
-            return false;
-        }
-        let Some(failure) = self.stop_at_end.take() else { return false };
-        self.needs_user(*failure, plan);
-        true
-    }
-
-    fn close_leaving(&mut self, plan: &mut Plan) -> bool {
-        let now_ms = self.now_ms;
-        let Some(leaving) = self.leaving.take_if(|leaving| now_ms >= leaving.by_ms) else {
-            return false;
-        };
-        plan.actions.push(Action::Close { ticket: leaving.ticket, cause: Cause::NoFault });
-        true
-    }
-
-    fn fail_late(&mut self, plan: &mut Plan) -> bool {
-        if self.attempt.as_ref().is_some_and(|attempt| self.now_ms >= attempt.deadline_ms) {
-            self.attempt_failed(Failure::of_host(Cause::TimedOut, "in connection or login"), plan);
-            return true;
-        }
-        if self.token.deadline_ms().is_some_and(|deadline_ms| self.now_ms >= deadline_ms) {
-            self.token.failed(self.now_ms, &self.config, &mut self.rng);
-            self.note_failure(Failure {
-                advice: Advice::BackOff,
-                ..Failure::of_host(
-                    Cause::TokenUnavailable,
-                    "the token source did not answer in time",
-                )
-            });
-            return true;
-        }
-        false
-    }
-
-    fn close_late(&mut self, plan: &mut Plan) -> bool {
-        let now_ms = self.now_ms;
-        let late =
-            |live: &mut Live| live.renewing_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
-        let Some(live) = self.live.take_if(late) else { return false };
-        plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::SessionLimit });
-        self.resumed = Some(live.watch.aftermath());
-        self.last_ending = Some(Verdict::new(
-            Cause::SessionLimit,
-            Advice::Reconnect,
-            Certainty::Inferred,
-            "renewal",
-        ));
-        self.wait_until_ms = now_ms;
-        true
-    }
-
-    fn note_stable(&mut self) -> bool {
-        let stable = self.stable_at_ms().is_some_and(|at_ms| self.now_ms >= at_ms);
-        if stable {
-            self.failures = 0;
-            self.not_connected = 0;
-            if let Some(live) = &mut self.live {
-                live.lasted = true;
-            }
-        }
-        stable
-    }
-
-    /// When the session that is online has lasted, if that changes anything. Sessions that were not connected count as
-    /// failures too.
-    fn stable_at_ms(&self) -> Option<u64> {
-        let live = self.live.as_ref().filter(|live| !live.lasted && self.failures > 0)?;
-        Some(live.since_ms.saturating_add(self.config.stable_after_ms))
-    }
-
-    /// Towards the next connection.
-    fn go_on(&mut self, plan: &mut Plan) -> bool {
-        if self.attempt.is_some() || self.token.is_asked() {
-            return false;
-        }
-        let Some(why) = self.need() else { return false };
-        if self.token.drop_stale(self.now_ms) {
-            return true;
-        }
-        let renews = why == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
-        let is_at_hand = self.token.held().is_some() || self.renewable;
-        if is_at_hand && renews {
-            return self.renew_at_ms() <= self.now_ms && self.renew(plan);
-        }
-        if self.token.held().is_some() {
-            if self.next_connect_ms() > self.now_ms {
-                return false;
-            }
-            self.connect(plan);
-            return true;
-        }
-        if self.supplied || self.next_ask_ms() > self.now_ms {
-            return false;
-        }
-        self.token.ask(self.now_ms, why, &self.config, plan);
-        true
-    }
-
-    /// What a token is needed for now.
-    fn need(&self) -> Option<TokenNeed> {
-        let Some(live) = &self.live else { return Some(TokenNeed::Login) };
-        let due = live.ends.is_some_and(|ends| self.now_ms >= ends.prepare_at_ms);
-        let open = live.renewing_until_ms.is_none()
-            && self.leaving.is_none()
-            && self.stop_at_end.is_none();
-        (due && open && self.config.renewal != Renewal::AtEnd).then_some(TokenNeed::Renewal)
-    }
-
-    /// Whether a renewal that waited for a quiet moment has come to one.
-    fn may_renew(&self) -> bool {
-        self.need() == Some(TokenNeed::Renewal) && self.renew_at_ms() <= self.now_ms
-    }
-
-    /// A renewal waits for a quiet moment, but for no more than half of the time that there is for it.
-    fn renew_at_ms(&self) -> u64 {
-        let busy = self.live.as_ref().filter(|live| !live.watch.is_quiet());
-        busy.and_then(|live| live.ends)
-            .map_or(self.now_ms, |ends| ends.prepare_at_ms.midpoint(ends.let_go_by_ms))
-    }
-
-    fn renew(&mut self, plan: &mut Plan) -> bool {
-        let Some((ticket, ends)) =
-            self.live.as_ref().and_then(|live| Some((live.ticket, live.ends?)))
-        else {
-            return false;
-        };
-        let by_ms = self.grace(ends);
-        if let Some(live) = &mut self.live {
-            live.renewing_until_ms = Some(by_ms);
-        }
-        plan.actions.push(Action::Renew { ticket, by_ms, why: ends.why });
-        true
-    }
-
-    /// A connection waits for the back-off, and keeps the greatest rate.
-    fn next_connect_ms(&self) -> u64 {
-        self.connects.next_ms(self.now_ms).max(self.waits_until_ms())
-    }
-
-    fn waits_until_ms(&self) -> u64 {
-        self.wait_until_ms.max(self.server_wait_until_ms)
-    }
-
-    /// A token is not asked for before it can be used.
-    fn next_ask_ms(&self) -> u64 {
-        self.token.next_ask_ms(self.now_ms).max(self.waits_until_ms())
-    }
-
-    // ---- The next wake -------------------------------------------------------------------------------------------
-
-    fn next_wake(&self) -> Option<(u64, WakeReason)> {
-        let leaving =
-            self.leaving.as_ref().map(|leaving| (leaving.by_ms, WakeReason::RenewDeadline));
-        if self.run != Run::Running {
-            return leaving;
-        }
-        let attempt =
-            self.attempt.as_ref().map(|attempt| (attempt.deadline_ms, WakeReason::LoginDeadline));
-        let candidates =
-            [leaving, attempt, self.token.wake(self.now_ms), self.live_wake(), self.go_on_wake()];
-        candidates.into_iter().flatten().min_by_key(|(at_ms, _)| *at_ms)
-    }
-
-    fn live_wake(&self) -> Option<(u64, WakeReason)> {
-        let live = self.live.as_ref()?;
-        let deadline = live.renewing_until_ms.map(|at_ms| (at_ms, WakeReason::RenewDeadline));
-        let prepares = self.config.renewal != Renewal::AtEnd && live.renewing_until_ms.is_none();
-        let prepare = live.ends.filter(|ends| prepares && ends.prepare_at_ms > self.now_ms);
-        let prepare = prepare.map(|ends| (ends.prepare_at_ms, WakeReason::Prefetch));
-        let stable = self.stable_at_ms().map(|at_ms| (at_ms, WakeReason::Stable));
-        deadline.into_iter().chain(prepare).chain(stable).min_by_key(|(at_ms, _)| *at_ms)
-    }
-
-    fn go_on_wake(&self) -> Option<(u64, WakeReason)> {
-        if self.attempt.is_some() || self.token.is_asked() {
-            return None;
-        }
-        let need = self.need()?;
-        let renews = need == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
-        if renews && (self.token.held().is_some() || self.renewable) {
-            return Some((self.renew_at_ms(), WakeReason::QuietMoment));
-        }
-        let waits = self.waits_until_ms() > self.now_ms;
-        if self.token.held().is_some() {
-            let reason = if waits { WakeReason::BackOff } else { WakeReason::Rate };
-            return Some((self.next_connect_ms(), reason));
-        }
-        if self.supplied {
-            return None;
-        }
-        let reason = match (waits, self.token.is_cooling(self.now_ms)) {
-            (true, _) => WakeReason::BackOff,
-            (false, true) => WakeReason::TokenBackOff,
-            (false, false) => WakeReason::Rate,
-        };
-        Some((self.next_ask_ms(), reason))
     }
 }

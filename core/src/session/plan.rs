@@ -326,6 +326,7 @@ pub const SESSION_TRANSITIONS: &[(SessionPhase, SessionPhase)] = {
         (Connecting, GaveUp),
         (LoggingIn, Waiting),
         (LoggingIn, FetchingToken),
+        (LoggingIn, Connecting),
         (LoggingIn, Online),
         (LoggingIn, NeedsUser),
         (LoggingIn, GaveUp),

@@ -1,4 +1,4 @@
-//! What Gmail, Outlook and Dovecot say, as a table. The sources are in the survey of what servers send (`wire.md`,
+//! What Gmail, Outlook and Dovecot say, as a table. The sources are in the survey of what servers send (`docs/servers.md`,
 //! sections 2, 3 and 5.1).
 
 use alloc::format;

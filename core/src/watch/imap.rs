@@ -7,8 +7,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::framing::{Line, LongLines};
-use super::{Aftermath, Sign, ending};
-use crate::config::Protocol;
+use super::refusal::{Refusal, Words};
+use super::{Aftermath, Sign};
 use crate::limits::{PIPELINE_MAX, WATCHED_LINE_OCTETS_MAX};
 use crate::reply::{LiteralEnd, literal_at_end};
 
@@ -37,9 +37,9 @@ pub(super) struct ImapWatch {
     writing: Option<Command>,
     selected: Option<Mailbox>,
     idling: bool,
-    logged_out: bool,
-    /// Exchange's "authenticated but not connected": one of them may pass, a second one does not.
-    not_connected: Option<String>,
+    /// The goodbye that LOGOUT asked for was said.
+    left: bool,
+    refusal: Option<Refusal>,
 }
 
 /// One direction.
@@ -49,6 +49,8 @@ struct Stream {
     literal_left: u64,
     /// The line continues what a literal interrupted.
     continued: bool,
+    /// The client has announced a literal, and waits for leave to write it (RFC 9051 section 4.3).
+    awaits_leave: bool,
     /// Octets of a mailbox's name that come in a literal, until its command is whole.
     name: Vec<u8>,
 }
@@ -58,6 +60,8 @@ struct Command {
     tag: String,
     name: String,
     kind: Kind,
+    /// What its refusal may repeat of it; `None` where that is not known.
+    words: Option<Words>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +72,21 @@ enum Kind {
     Deselect,
     Idle,
     Logout,
+    /// APPEND or REPLACE (RFC 8508): its literal is a message.
+    Append,
+    /// What follows a continuation request is not a command.
+    Authenticate,
+    /// COMPRESS (RFC 4978), STARTTLS, UNAUTHENTICATE (RFC 8437): what follows its success is no session as it was.
+    Switch,
     Other,
+}
+
+/// A literal that a client announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Announced {
+    octets: u64,
+    /// The client waits for leave to write it: `{n}`, and not `{n+}`.
+    waits: bool,
 }
 
 impl ImapWatch {
@@ -77,28 +95,17 @@ impl ImapWatch {
         loop {
             self.incoming.skip_literal(&mut input);
             if !self.incoming.continued && !self.incoming.lines.is_within() {
+                let before = input.len();
                 pass_plain_data(&mut input);
+                if input.len() < before {
+                    unsay(&mut self.refusal);
+                }
             }
-            let Self {
-                incoming,
-                commands,
-                writing,
-                not_connected,
-                selected,
-                idling,
-                logged_out,
-                outgoing,
-            } = self;
+            let Self { incoming, commands, writing, selected, idling, left, refusal, outgoing } =
+                self;
             let continued = incoming.continued;
-            let mut reader = Reader {
-                commands,
-                writing,
-                not_connected,
-                selected,
-                idling,
-                logged_out: *logged_out,
-                outgoing,
-            };
+            let mut reader =
+                Reader { commands, writing, selected, idling, left, refusal, outgoing };
             let Some(seen) = incoming.lines.take(&mut input, |line| reader.line(&line, continued))
             else {
                 return Ok(());
@@ -116,6 +123,7 @@ impl ImapWatch {
     pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Sign> {
         let mut input = bytes;
         while !input.is_empty() {
+            self.outgoing.awaits_leave = false;
             if self.outgoing.literal_left > 0 {
                 let literal = self.outgoing.skip_literal(&mut input);
                 if matches!(self.writing, Some(Command { kind: Kind::Select(_), .. })) {
@@ -129,7 +137,7 @@ impl ImapWatch {
             let Some((command, literal)) = self.outgoing.lines.take(&mut input, |line| {
                 let command =
                     if continued { None } else { Some(Command::parse(line.start, idling)) };
-                (command, client_literal(line.end))
+                (command, announced_by_client(line.end))
             }) else {
                 return Ok(());
             };
@@ -141,7 +149,7 @@ impl ImapWatch {
     fn command_line(
         &mut self,
         command: Option<Option<Command>>,
-        literal: Option<u64>,
+        literal: Option<Announced>,
     ) -> Result<(), Sign> {
         match command {
             Some(Some(command)) => self.writing = Some(command),
@@ -149,9 +157,8 @@ impl ImapWatch {
             Some(None) => self.idling = false,
             None => {}
         }
-        if let Some(octets) = literal {
-            self.outgoing.literal_left = octets;
-            self.outgoing.continued = true;
+        if let Some(literal) = literal {
+            self.literal(literal);
             return Ok(());
         }
         self.outgoing.continued = false;
@@ -160,11 +167,31 @@ impl ImapWatch {
         match &mut command.kind {
             Kind::Select(mailbox) => mailbox.name.push_str(&String::from_utf8_lossy(&name)),
             Kind::Idle => self.idling = true,
-            Kind::Logout => self.logged_out = true,
-            Kind::Deselect | Kind::Other => {}
+            Kind::Deselect
+            | Kind::Logout
+            | Kind::Append
+            | Kind::Authenticate
+            | Kind::Switch
+            | Kind::Other => {}
         }
         self.commands.push_back(command);
         if self.commands.len() > PIPELINE_MAX { Err(Sign::Doubt) } else { Ok(()) }
+    }
+
+    fn literal(&mut self, literal: Announced) {
+        match &mut self.writing {
+            Some(Command { kind: Kind::Append, .. }) => {}
+            Some(command) => command.words = None,
+            // The command was refused before, and no leave will come.
+            None if literal.waits => {
+                self.outgoing = Stream::default();
+                return;
+            }
+            None => {}
+        }
+        self.outgoing.literal_left = literal.octets;
+        self.outgoing.continued = true;
+        self.outgoing.awaits_leave = literal.waits;
     }
 
     pub(super) fn skipped(&mut self, octets: u64) {
@@ -176,7 +203,11 @@ impl ImapWatch {
     }
 
     pub(super) fn said_goodbye(&self) -> bool {
-        self.logged_out
+        self.left || is_leaving(&self.commands)
+    }
+
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -185,6 +216,7 @@ impl ImapWatch {
         waiting == 0
             && self.writing.is_none()
             && !self.outgoing.lines.is_within()
+            && !self.outgoing.continued
             && self.incoming.literal_left == 0
     }
 
@@ -208,6 +240,15 @@ impl Stream {
         self.literal_left = self.literal_left.saturating_sub(length as u64);
         literal
     }
+
+    /// The command that is being written has its reply. RFC 7888 section 4: a literal that waits for no leave is written
+    /// all the same, and one that has begun is written to its end.
+    fn answered(&mut self) {
+        if self.awaits_leave {
+            *self = Self::default();
+        }
+        self.name = Vec::new();
+    }
 }
 
 impl Command {
@@ -220,6 +261,10 @@ impl Command {
         let (tag, rest) = text.split_once(' ').unwrap_or((&text, ""));
         let (name, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
         let mut name = name.trim().to_ascii_uppercase();
+        if name == "UID" {
+            let verb = arguments.split(' ').next().unwrap_or_default();
+            name = format!("UID {}", verb.to_ascii_uppercase());
+        }
         let kind = match name.as_str() {
             "SELECT" | "EXAMINE" => Kind::Select(Box::new(Mailbox {
                 name: mailbox_name(arguments),
@@ -229,16 +274,20 @@ impl Command {
             "CLOSE" | "UNSELECT" => Kind::Deselect,
             "IDLE" => Kind::Idle,
             "LOGOUT" => Kind::Logout,
+            "APPEND" | "REPLACE" | "UID REPLACE" => Kind::Append,
+            "AUTHENTICATE" => Kind::Authenticate,
+            "COMPRESS" | "STARTTLS" | "UNAUTHENTICATE" => Kind::Switch,
             _ => Kind::Other,
         };
-        if name == "UID" {
-            let verb = arguments.split(' ').next().unwrap_or_default();
-            name = format!("UID {}", verb.to_ascii_uppercase());
-        }
+        // A name that comes in a literal, and what of a long line is not looked at, is not known; a password shall not be.
+        let whole = line.len() < WATCHED_LINE_OCTETS_MAX
+            && !arguments.starts_with('{')
+            && !matches!(name.as_str(), "LOGIN" | "AUTHENTICATE");
+        let words = if whole { Words::of(arguments) } else { None };
         // What a client writes may be secret or long: only the words of the protocol are kept.
         let name =
             name.chars().filter(|one| one.is_ascii_alphabetic() || *one == ' ').take(24).collect();
-        Some(Self { tag: tag.chars().take(64).collect(), name, kind })
+        Some(Self { tag: tag.chars().take(64).collect(), name, kind, words })
     }
 }
 
@@ -262,11 +311,22 @@ fn mailbox_name(arguments: &str) -> String {
 }
 
 /// RFC 9051 section 4.3 and RFC 7888: `{n}` and `{n+}`.
-fn client_literal(end: &[u8]) -> Option<u64> {
+fn announced_by_client(end: &[u8]) -> Option<Announced> {
     let plain = end.strip_suffix(b"+}").map(|start| [start, b"}"].concat());
     match literal_at_end(plain.as_deref().unwrap_or(end)) {
-        LiteralEnd::Octets(octets) => Some(octets),
+        LiteralEnd::Octets(octets) => Some(Announced { octets, waits: plain.is_none() }),
         LiteralEnd::None | LiteralEnd::Malformed => None,
+    }
+}
+
+/// A goodbye was asked for, and neither said nor refused.
+fn is_leaving(commands: &VecDeque<Command>) -> bool {
+    commands.iter().any(|command| matches!(command.kind, Kind::Logout))
+}
+
+fn unsay(refusal: &mut Option<Refusal>) {
+    if let Some(refusal) = refusal {
+        refusal.unsay();
     }
 }
 
@@ -274,10 +334,10 @@ fn client_literal(end: &[u8]) -> Option<u64> {
 struct Reader<'a> {
     commands: &'a mut VecDeque<Command>,
     writing: &'a mut Option<Command>,
-    not_connected: &'a mut Option<String>,
     selected: &'a mut Option<Mailbox>,
     idling: &'a mut bool,
-    logged_out: bool,
+    left: &'a mut bool,
+    refusal: &'a mut Option<Refusal>,
     outgoing: &'a mut Stream,
 }
 
@@ -288,9 +348,12 @@ impl Reader<'_> {
             return announced(line.end);
         }
         match line.start {
-            [b'*', b' ', first, ..] if !may_be_status(*first) => announced(line.end),
+            [b'*', b' ', first, ..] if !may_be_status(*first) => {
+                unsay(self.refusal);
+                announced(line.end)
+            }
             [b'*', b' ', rest @ ..] => self.untagged(rest, line),
-            [b'+', ..] => Ok(None),
+            [b'+', ..] => self.continuation().map(|()| None),
             tagged => self.tagged(tagged).map(|()| None),
         }
     }
@@ -299,21 +362,42 @@ impl Reader<'_> {
         let (word, text) = split_word(rest);
         let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
         if is(b"BYE") {
-            return if self.logged_out { Ok(None) } else { Err(self.goodbye(line.start)) };
+            *self.left |= is_leaving(self.commands);
+            let farewell = String::from_utf8_lossy(line.start);
+            return if *self.left { Ok(None) } else { Err(Sign::Ending(farewell.to_string())) };
         }
+        unsay(self.refusal);
         if is(b"OK") {
             self.note_code(text);
             return Ok(None);
         }
         // RFC 9051 section 7.1: text of a status is no place for a literal, whatever it ends in.
-        if is(b"NO") || is(b"BAD") || is(b"PREAUTH") { Ok(None) } else { announced(line.end) }
+        if is(b"NO") || is(b"BAD") {
+            // With a command in flight it is a warning about that; else nobody has asked, and it has its own words.
+            if self.commands.is_empty() && self.writing.is_none() {
+                *self.refusal = Some(Refusal::imap(word, text, Some(&Words::default())));
+            }
+            return Ok(None);
+        }
+        if is(b"PREAUTH") { Ok(None) } else { announced(line.end) }
     }
 
-    fn goodbye(&self, line: &[u8]) -> Sign {
-        let line = String::from_utf8_lossy(line);
-        match self.not_connected.as_deref() {
-            Some(before) => ending(Protocol::Imap, &[before, &line]),
-            None => ending(Protocol::Imap, &[&line]),
+    /// RFC 9051 section 7.6: leave to write a literal, or a challenge of AUTHENTICATE, whose answer is no command.
+    fn continuation(&mut self) -> Result<(), Sign> {
+        unsay(self.refusal);
+        self.outgoing.awaits_leave = false;
+        match self.commands.back().map(|command| &command.kind) {
+            Some(Kind::Authenticate) => Err(Sign::Doubt),
+            Some(
+                Kind::Select(_)
+                | Kind::Deselect
+                | Kind::Idle
+                | Kind::Logout
+                | Kind::Append
+                | Kind::Switch
+                | Kind::Other,
+            )
+            | None => Ok(()),
         }
     }
 
@@ -323,17 +407,19 @@ impl Reader<'_> {
         let is_tag = |command: &Command| command.tag.as_bytes() == tag;
         let command = match self.commands.iter().position(is_tag) {
             Some(at) => self.commands.remove(at),
-            // A refusal before the whole command was written: its literal is not sent any more.
+            // A reply before the whole command was written.
             None if self.writing.as_ref().is_some_and(is_tag) => {
-                *self.outgoing = Stream::default();
+                self.outgoing.answered();
                 self.writing.take()
             }
             // A line that answers no command that was seen: perhaps one from before the watch began.
             None => None,
         };
         let positive = status.eq_ignore_ascii_case(b"OK");
-        if !positive {
-            self.note_not_connected(line)?;
+        if positive {
+            *self.refusal = None;
+        } else if status.eq_ignore_ascii_case(b"NO") || status.eq_ignore_ascii_case(b"BAD") {
+            self.refused(status, text, line, command.as_ref())?;
         }
         match command.map(|command| command.kind) {
             Some(Kind::Select(mailbox)) => {
@@ -342,21 +428,41 @@ impl Reader<'_> {
             }
             Some(Kind::Deselect) if positive => *self.selected = None,
             Some(Kind::Idle) => *self.idling = false,
-            Some(Kind::Deselect | Kind::Logout | Kind::Other) | None => {}
+            Some(Kind::Logout) => *self.left |= positive,
+            Some(Kind::Switch) if positive => return Err(Sign::Doubt),
+            Some(
+                Kind::Deselect | Kind::Append | Kind::Authenticate | Kind::Switch | Kind::Other,
+            )
+            | None => {}
         }
         Ok(())
     }
 
-    /// Exchange: a login that works, and a mailbox that does not (MailKit #1496). One such reply may pass.
-    fn note_not_connected(&mut self, line: &[u8]) -> Result<(), Sign> {
-        if memchr::memmem::find(line, b"authenticated but not connected").is_none() {
-            return Ok(());
+    /// Exchange may say once that it is not connected to the mailbox (MailKit #1496), and has it to every command if it
+    /// is not.
+    fn refused(
+        &mut self,
+        status: &[u8],
+        text: &[u8],
+        line: &[u8],
+        command: Option<&Command>,
+    ) -> Result<(), Sign> {
+        let unasked = Words::default();
+        let of_protocol = status.eq_ignore_ascii_case(b"BAD");
+        let words = match command {
+            Some(Command { kind: Kind::Append, words, .. }) => {
+                words.as_ref().filter(|_| of_protocol)
+            }
+            Some(command) => command.words.as_ref(),
+            None => Some(&unasked),
+        };
+        let refusal = Refusal::imap(status, text, words);
+        let before = self.refusal.as_ref().is_some_and(Refusal::is_not_connected);
+        if before && refusal.is_not_connected() {
+            return Err(Sign::Ending(String::from_utf8_lossy(line).to_string()));
         }
-        let line = String::from_utf8_lossy(line).to_string();
-        match self.not_connected.replace(line.clone()) {
-            Some(_) => Err(ending(Protocol::Imap, &[&line])),
-            None => Ok(()),
-        }
+        *self.refusal = Some(refusal);
+        Ok(())
     }
 
     /// `[UIDVALIDITY n]` and its like, while a mailbox is being selected.
@@ -364,7 +470,13 @@ impl Reader<'_> {
         let selecting =
             self.commands.iter_mut().rev().find_map(|command| match &mut command.kind {
                 Kind::Select(mailbox) => Some(mailbox),
-                Kind::Deselect | Kind::Idle | Kind::Logout | Kind::Other => None,
+                Kind::Deselect
+                | Kind::Idle
+                | Kind::Logout
+                | Kind::Append
+                | Kind::Authenticate
+                | Kind::Switch
+                | Kind::Other => None,
             });
         let (Some(mailbox), Some(inside)) = (selecting, text.strip_prefix(b"[")) else { return };
         let inside = inside.split(|octet| *octet == b']').next().unwrap_or_default();
@@ -424,6 +536,7 @@ fn starts_with_ignore_case(text: &[u8], start: &[u8]) -> bool {
 mod tests {
     use super::super::Watch;
     use super::*;
+    use crate::config::Protocol;
     use crate::failure::Cause;
 
     fn state(watch: &Watch) -> (Option<Mailbox>, bool, Vec<String>) {
@@ -554,6 +667,192 @@ mod tests {
         let mut watch = Watch::new(Protocol::Imap);
         assert_eq!(watch.received(line).ending, None);
         assert_eq!(watch.received(line).ending.unwrap().cause, Cause::NotConnected);
+    }
+
+    fn closed(talk: &[(&str, &str)]) -> Cause {
+        let mut watch = Watch::new(Protocol::Imap);
+        for (sent, received) in talk {
+            watch.sent(sent.as_bytes());
+            assert_eq!(watch.received(received.as_bytes()).ending, None, "{received}");
+        }
+        watch.closed().cause
+    }
+
+    #[test]
+    fn the_last_refusal_is_remembered_with_its_wait() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a SELECT INBOX\r\n");
+        watch.received(
+            b"a BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n",
+        );
+        let verdict = watch.clone().closed();
+        assert_eq!((verdict.cause, verdict.wait_ms), (Cause::RateLimited, Some(299_961)));
+        let ending = watch.received(b"* BYE Connection closed. 14\r\n").ending;
+        assert_eq!(ending, Some(verdict));
+    }
+
+    #[test]
+    fn two_that_are_not_connected_in_a_row_and_not_two_in_a_day() {
+        let line = "a BAD User is authenticated but not connected.\r\n";
+        assert_eq!(closed(&[("a NOOP\r\n", line)]), Cause::NotConnected);
+        let talk = [("a NOOP\r\n", line), ("b NOOP\r\n", "b OK\r\n"), ("a NOOP\r\n", line)];
+        assert_eq!(closed(&talk), Cause::NotConnected);
+        assert_eq!(closed(&talk[..2]), Cause::ConnectionLost);
+        let name = "a NO User is authenticated but not connected\r\n";
+        assert_eq!(
+            closed(&[("a SELECT x\r\n", name), ("a SELECT x\r\n", name)]),
+            Cause::ConnectionLost
+        );
+    }
+
+    #[test]
+    fn words_count_where_the_end_follows_at_once() {
+        let refusal = "a NO Server Unavailable. 15\r\n";
+        assert_eq!(closed(&[("a NOOP\r\n", refusal)]), Cause::Unavailable);
+        for more in ["* 5 EXISTS\r\n", "* BAD x\r\n", "* OK x\r\n", "+ go\r\n", "* NAMESPACE\r\n"] {
+            let talk = [refusal, more].concat();
+            assert_eq!(closed(&[("b IDLE\r\na NOOP\r\n", &talk)]), Cause::ConnectionLost, "{more}");
+            let talk = [refusal, more].concat().replace("Server", "[UNAVAILABLE] Server");
+            assert_eq!(closed(&[("b IDLE\r\na NOOP\r\n", &talk)]), Cause::Unavailable, "{more}");
+        }
+    }
+
+    #[test]
+    fn words_that_the_client_wrote_are_not_the_servers() {
+        let refusal = "a BAD no such thing: too many connections\r\n";
+        for (command, cause) in [
+            ("a SELECT INBOX", Cause::TooManyConnections),
+            ("a SELECT \"Too Many Connections\"", Cause::ConnectionLost),
+            ("a SELECT {20+}\r\nToo Many Connections", Cause::ConnectionLost),
+            ("a SELECT {20}\r\nToo Many Connections", Cause::ConnectionLost),
+            ("a SEARCH SUBJECT {3+}\r\nToo SUBJECT \"Many Connections\"", Cause::ConnectionLost),
+            ("a SELECT Stra&AN8-e", Cause::ConnectionLost),
+            ("a APPEND Sent {20+}\r\nToo Many Connections", Cause::TooManyConnections),
+            ("a APPEND {4+}\r\nSent {20+}\r\nToo Many Connections", Cause::ConnectionLost),
+        ] {
+            let command = [command, "\r\n"].concat();
+            assert_eq!(closed(&[(&command, refusal)]), cause, "{command}");
+        }
+        let long = ["a UID FETCH ", &"1,".repeat(2_000), " (FLAGS)\r\n"].concat();
+        assert_eq!(closed(&[(&long, refusal)]), Cause::ConnectionLost);
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_kept() {
+        for command in ["LOGIN user secret", "AUTHENTICATE PLAIN secret"] {
+            let command = Command::parse(alloc::format!("a {command}").as_bytes(), false);
+            assert_eq!(command.unwrap().words, None);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_refused_says_nothing() {
+        for command in ["APPEND Sent", "REPLACE 4 Sent", "UID REPLACE 4 Sent"] {
+            let command = alloc::format!("a {command} {{4+}}\r\ntext\r\n");
+            let refusal = "a NO subject: too many connections\r\n";
+            assert_eq!(closed(&[(&command, refusal)]), Cause::ConnectionLost, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_nobody_asked_for_has_its_own_words() {
+        let refusal = "* NO too many connections\r\n";
+        assert_eq!(closed(&[("", refusal)]), Cause::TooManyConnections);
+        assert_eq!(closed(&[("", &refusal.replace('*', "z"))]), Cause::TooManyConnections);
+        assert_eq!(closed(&[("a FETCH 1 (FLAGS)\r\n", refusal)]), Cause::ConnectionLost);
+        assert_eq!(closed(&[("a APPEND x {5}\r\n", refusal)]), Cause::ConnectionLost);
+    }
+
+    #[test]
+    fn a_literal_that_waits_for_no_leave_is_written_although_it_was_refused() {
+        let content = "x LOGOUT\r\ny SELECT z\r\n";
+        let size = content.len();
+        let literal = |mark: &str| alloc::format!("a APPEND INBOX {{{size}{mark}}}\r\n");
+        for cut in 0..=content.len() {
+            for leave in [false, true] {
+                let mut watch = Watch::new(Protocol::Imap);
+                watch.sent(literal(if leave { "" } else { "+" }).as_bytes());
+                if leave {
+                    watch.received(b"+ go\r\n");
+                }
+                watch.sent(&content.as_bytes()[..cut]);
+                watch.received(b"a NO [TOOBIG] no\r\n");
+                assert!(!watch.is_quiet(), "the rest is still to be written");
+                assert!(state(&watch).2.is_empty());
+                watch.sent(&content.as_bytes()[cut..]);
+                watch.sent(b" {3+}\r\nb L\r\n");
+                assert!(watch.is_quiet(), "cut at {cut}");
+                watch.sent(b"c NOOP\r\n");
+                assert_eq!(state(&watch).2, ["c NOOP"], "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_literal_that_waits_for_leave_is_not_written() {
+        for (before, refusal) in [
+            ("a APPEND INBOX {9}\r\n", "a NO no\r\n"),
+            ("a APPEND INBOX {0}\r\n", "a NO no\r\n"),
+            ("a LOGIN {1+}\r\nx {9}\r\n", "a NO no\r\n"),
+        ] {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent(before.as_bytes());
+            watch.received(refusal.as_bytes());
+            watch.sent(b"b NOOP\r\n");
+            assert_eq!(state(&watch).2, ["b NOOP"], "{before}");
+        }
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a LOGIN {1+}\r\n");
+        watch.received(b"a NO no\r\n");
+        watch.sent(b"x {9}\r\n");
+        watch.sent(b"b NOOP\r\n");
+        assert_eq!(state(&watch).2, ["b NOOP"], "refused before it was announced");
+    }
+
+    #[test]
+    fn what_is_written_of_a_refused_name_is_no_part_of_the_next() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a SELECT {4+}\r\nSe");
+        watch.received(b"a NO no\r\n");
+        watch.sent(b"nt\r\nb SELECT {5+}\r\nINBOX\r\n");
+        watch.received(b"b OK in\r\n");
+        assert_eq!(state(&watch).0.unwrap().name, "INBOX");
+    }
+
+    #[test]
+    fn what_is_no_session_of_lines_any_more_makes_it_silent() {
+        for (command, reply, silent) in [
+            ("COMPRESS DEFLATE", "a OK", true),
+            ("compress deflate", "a ok", true),
+            ("STARTTLS", "a OK", true),
+            ("UNAUTHENTICATE", "a OK", true),
+            ("AUTHENTICATE X", "+ ", true),
+            ("COMPRESS DEFLATE", "a NO", false),
+            ("AUTHENTICATE X", "a BAD", false),
+            ("IDLE", "+ ", false),
+        ] {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent(alloc::format!("a {command}\r\n").as_bytes());
+            let reply = alloc::format!("{reply}\r\n* BYE\r\n");
+            assert_eq!(watch.received(reply.as_bytes()).ending.is_none(), silent, "{command}");
+            assert_eq!(watch.is_silent(), silent, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_refused_logout_is_no_goodbye() {
+        let mut watch = Watch::new(Protocol::Imap);
+        watch.sent(b"a LOGOUT\r\n");
+        assert_eq!(watch.clone().closed().cause, Cause::NoFault, "its answer was cut");
+        let mut said = watch.clone();
+        said.received(b"* BYE\r\na BAD odd\r\n");
+        assert_eq!(said.closed().cause, Cause::NoFault, "it was said before");
+        watch.received(b"a BAD what\r\n");
+        assert_eq!(watch.clone().closed().cause, Cause::ConnectionLost);
+        assert!(watch.clone().received(b"* BYE\r\n").ending.is_some());
+        watch.sent(b"b LOGOUT\r\n");
+        watch.received(b"b OK\r\n");
+        assert_eq!(watch.closed().cause, Cause::NoFault);
     }
 
     fn ends(pieces: &[&str]) -> bool {

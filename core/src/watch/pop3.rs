@@ -5,10 +5,8 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 
 use super::framing::{DotEnd, LongLines};
-use super::{Aftermath, Sign, ending, violation};
-use crate::classify::{Phase, classify};
-use crate::config::Protocol;
-use crate::failure::Cause;
+use super::refusal::Refusal;
+use super::{Aftermath, Judge, Sign};
 use crate::limits::{DELETIONS_MAX, PIPELINE_MAX};
 
 /// What is watched in one session.
@@ -21,15 +19,17 @@ pub(super) struct Pop3Watch {
     /// The reply goes on until the lone dot.
     body: Option<DotEnd>,
     deletions: BTreeSet<u32>,
-    /// A command worked since the login.
+    /// A command about the mailbox worked since the login.
     proven: bool,
-    quit: bool,
-    /// The last line, where it was a refusal.
-    fault: Option<String>,
+    /// QUIT was answered well.
+    left: bool,
+    refusal: Option<Refusal>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
+    /// NOOP and STAT: nothing that they ask for can be refused (RFC 1939 section 5).
+    Plain,
     /// Its reply is one line.
     Short,
     /// Its reply goes on until the lone dot when it is positive.
@@ -37,10 +37,16 @@ enum Command {
     Delete(u32),
     Reset,
     Quit,
+    /// CAPA (RFC 2449), LANG and UTF8 (RFC 6856): it is about the server, and not about the mailbox.
+    Extension {
+        long: bool,
+    },
+    /// How a positive reply of it goes on is not known.
+    Unknown,
 }
 
 impl Pop3Watch {
-    pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Sign> {
+    pub(super) fn received(&mut self, bytes: &[u8], judge: &Judge) -> Result<(), Sign> {
         let mut input = bytes;
         loop {
             if let Some(body) = &mut self.body {
@@ -55,54 +61,80 @@ impl Pop3Watch {
             else {
                 return Ok(());
             };
-            self.reply(&line)?;
+            self.reply(&line, judge)?;
         }
     }
 
-    fn reply(&mut self, line: &str) -> Result<(), Sign> {
+    fn reply(&mut self, line: &str, judge: &Judge) -> Result<(), Sign> {
         let positive = line.starts_with("+OK");
         if !positive && !line.starts_with("-ERR") {
-            // Stalwart says `* BYE` on POP3 when it shuts down.
-            return Err(if line.starts_with("* BYE") {
-                ending(Protocol::Pop3, &[line])
-            } else {
-                violation("not-a-reply")
-            });
+            return Err(self.no_reply(line));
         }
         let Some(command) = self.commands.pop_front() else {
             return Err(if positive {
-                violation("unasked-reply")
+                Sign::Violation("unasked-reply")
             } else {
-                ending(Protocol::Pop3, &[line])
+                Sign::Ending(line.to_string())
             });
         };
         if !positive {
-            return self.refusal(command, line);
+            return self.refused(command, line, judge);
         }
-        self.fault = None;
-        self.proven = true;
+        self.refusal = None;
         match command {
-            Command::Short | Command::Delete(_) => {}
-            Command::Long => self.body = Some(DotEnd::new()),
+            Command::Plain | Command::Short | Command::Delete(_) => self.proven = true,
+            Command::Long => {
+                self.proven = true;
+                self.body = Some(DotEnd::new());
+            }
             // RFC 1939 sections 5 and 6: RSET takes the deletions back, QUIT commits them.
-            Command::Reset | Command::Quit => self.deletions.clear(),
+            Command::Reset => self.deletions.clear(),
+            Command::Quit => {
+                self.left = true;
+                self.deletions.clear();
+            }
+            Command::Extension { long: true } => self.body = Some(DotEnd::new()),
+            Command::Extension { long: false } => {}
+            Command::Unknown => return Err(Sign::Doubt),
         }
         Ok(())
     }
 
-    fn refusal(&mut self, command: Command, line: &str) -> Result<(), Sign> {
-        self.fault = Some(line.to_string());
+    fn no_reply(&self, line: &str) -> Sign {
+        if line.starts_with("* BYE") {
+            // Stalwart says it on POP3 when it shuts down.
+            Sign::Ending(line.to_string())
+        } else if self.commands.front() == Some(&Command::Unknown) {
+            // A challenge of AUTH, for one (RFC 5034 section 4).
+            Sign::Doubt
+        } else {
+            Sign::Violation("not-a-reply")
+        }
+    }
+
+    fn refused(&mut self, command: Command, line: &str, judge: &Judge) -> Result<(), Sign> {
         if let Command::Delete(number) = command {
             self.deletions.remove(&number);
         }
-        let verdict = classify(Protocol::Pop3, Phase::MidSession, &[line]);
-        let says_so = matches!(
-            verdict.cause,
-            Cause::IdleTimeout | Cause::Shutdown | Cause::SessionLimit | Cause::TokenExpired
-        );
-        // Gmail welcomes the client and then says that POP is off (wire.md 2.5).
-        let switched_off = verdict.cause == Cause::ProtocolDisabled && !self.proven;
-        if says_so || switched_off { Err(Sign::Ending(verdict, line.to_string())) } else { Ok(()) }
+        let (unasked, of_mailbox) = match command {
+            Command::Plain => (judge.is_farewell(line), true),
+            Command::Reset => (judge.is_farewell(line), false),
+            Command::Short | Command::Long | Command::Delete(_) => (false, true),
+            Command::Quit | Command::Extension { .. } | Command::Unknown => (false, false),
+        };
+        if unasked {
+            return Err(Sign::Ending(line.to_string()));
+        }
+        // The client writes numbers in a known command, and no words that a reply could repeat.
+        let refusal = Refusal::pop3(line, command != Command::Unknown);
+        // Gmail welcomes the client, and then says that POP3 is off.
+        if of_mailbox && !self.proven && refusal.codes().eq_ignore_ascii_case("-ERR [SYS/PERM]") {
+            let codes = refusal.codes().to_string();
+            self.refusal = Some(refusal);
+            return Err(Sign::Ending(codes));
+        }
+        self.refusal = Some(refusal);
+        Ok(())
     }
 
     pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Sign> {
@@ -113,8 +145,13 @@ impl Pop3Watch {
                 Command::Delete(number) => {
                     self.deletions.insert(number);
                 }
-                Command::Quit => self.quit = true,
-                Command::Short | Command::Long | Command::Reset => {}
+                Command::Plain
+                | Command::Short
+                | Command::Long
+                | Command::Reset
+                | Command::Quit
+                | Command::Extension { .. }
+                | Command::Unknown => {}
             }
             self.commands.push_back(command);
             if self.commands.len() > PIPELINE_MAX || self.deletions.len() > DELETIONS_MAX {
@@ -126,11 +163,12 @@ impl Pop3Watch {
 
     /// A QUIT that was cut before its answer has left deletions undone: that is no goodbye.
     pub(super) fn said_goodbye(&self) -> bool {
-        self.quit && self.deletions.is_empty()
+        let leaves = self.left || self.commands.contains(&Command::Quit);
+        leaves && self.deletions.is_empty()
     }
 
-    pub(super) fn last_fault(&self) -> Option<&str> {
-        self.fault.as_deref()
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -149,12 +187,19 @@ impl Command {
         let name = words.next().unwrap_or_default().to_ascii_uppercase();
         let argument = words.next();
         match (name.as_str(), argument) {
+            ("NOOP" | "STAT", _) => Self::Plain,
             // RFC 1939 sections 5 and 7: with a message number, LIST and UIDL answer in one line.
-            ("LIST" | "UIDL" | "AUTH", None) | ("RETR" | "TOP" | "CAPA", _) => Self::Long,
-            ("DELE", Some(number)) => number.parse().map_or(Self::Short, Self::Delete),
+            ("LIST" | "UIDL", None) | ("RETR" | "TOP", _) => Self::Long,
+            ("LIST" | "UIDL", Some(_)) => Self::Short,
+            ("DELE", number) => {
+                number.and_then(|one| one.parse().ok()).map_or(Self::Short, Self::Delete)
+            }
             ("RSET", _) => Self::Reset,
             ("QUIT", _) => Self::Quit,
-            _ => Self::Short,
+            // RFC 6856 section 3: without a language, LANG lists them.
+            ("CAPA", _) | ("LANG", None) => Self::Extension { long: true },
+            ("LANG", Some(_)) | ("UTF8", _) => Self::Extension { long: false },
+            _ => Self::Unknown,
         }
     }
 }
@@ -163,6 +208,8 @@ impl Command {
 mod tests {
     use super::super::Watch;
     use super::*;
+    use crate::config::Protocol;
+    use crate::failure::Cause;
     use alloc::vec::Vec;
 
     fn deletions(watch: &Watch) -> Vec<u32> {
@@ -224,6 +271,74 @@ mod tests {
             None
         );
         assert_eq!(watch.closed().cause, Cause::Unavailable);
+    }
+
+    #[test]
+    fn the_words_of_a_refusal_end_nothing_and_are_no_reason() {
+        let line = b"-ERR session expired, idle, shutting down, goodbye\r\n";
+        for command in
+            ["RETR 1", "TOP 1 0", "LIST", "UIDL 1", "DELE 1", "CAPA", "LANG", "UTF8", "AUTH", "FOO"]
+        {
+            let mut watch = Watch::new(Protocol::Pop3);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            assert_eq!(watch.received(line).ending, None, "{command}");
+            assert_eq!(watch.closed().rule, "closed", "{command}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_refused_is_not_answered_by_a_refusal() {
+        for command in ["NOOP", "STAT", "RSET"] {
+            let mut watch = Watch::new(Protocol::Pop3);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            assert_eq!(watch.clone().received(b"-ERR unknown command\r\n").ending, None);
+            let verdict = watch.received(b"-ERR Disconnected for inactivity.\r\n").ending;
+            assert_eq!(verdict.unwrap().cause, Cause::IdleTimeout, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_may_go_on_makes_it_silent_and_ends_nothing() {
+        for (command, reply, silent) in [
+            ("LANG", "+OK\r\nen English\r\n.\r\n", false),
+            ("LANG en", "+OK en\r\n", false),
+            ("UTF8", "+OK\r\n", false),
+            ("DELE one", "+OK\r\n", false),
+            ("HELP", "-ERR what\r\n", false),
+            ("HELP", "+OK\r\nRETR\r\n.\r\n", true),
+            ("XTND XLST Subject", "+OK\r\n1 hello\r\n.\r\n", true),
+            ("STLS", "+OK\r\n\x16\x03\x03\n", true),
+            ("AUTH", "+OK\r\nPLAIN\r\n.\r\n", true),
+            ("AUTH CRAM-MD5", "+ PDE+\r\n", true),
+        ] {
+            let mut watch = Watch::new(Protocol::Pop3);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            assert_eq!(watch.received(reply.as_bytes()).ending, None, "{command}");
+            assert_eq!(watch.is_silent(), silent, "{command} {reply}");
+            assert!(watch.is_quiet(), "{command} {reply}");
+            assert_eq!(watch.received(b"* BYE\r\n").ending.is_none(), silent, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_refused_quit_is_no_goodbye() {
+        let mut watch = Watch::new(Protocol::Pop3);
+        watch.sent(b"QUIT\r\n");
+        assert_eq!(watch.clone().closed().cause, Cause::NoFault, "its answer was cut");
+        watch.received(b"-ERR not removed\r\n");
+        assert_eq!(watch.closed().cause, Cause::ConnectionLost);
+    }
+
+    #[test]
+    fn an_extension_proves_nothing_and_switches_nothing_off() {
+        let line = b"-ERR [sys/perm] POP3 is off\r\n";
+        let mut watch = Watch::new(Protocol::Pop3);
+        watch.sent(b"CAPA\r\nUTF8\r\nQUIT\r\nRSET\r\nLIST\r\n");
+        watch.received(b"+OK\r\nUIDL\r\n.\r\n");
+        for command in ["UTF8", "QUIT", "RSET"] {
+            assert_eq!(watch.received(line).ending, None, "{command}");
+        }
+        assert_eq!(watch.received(line).ending.unwrap().cause, Cause::ProtocolDisabled);
     }
 
     #[test]

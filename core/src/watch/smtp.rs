@@ -5,10 +5,8 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 
 use super::framing::{DotEnd, LongLines};
-use super::{Aftermath, Sign, ending, violation};
-use crate::classify::{Phase, classify};
-use crate::config::Protocol;
-use crate::failure::Cause;
+use super::refusal::{Refusal, reply_codes};
+use super::{Aftermath, Judge, Sign};
 use crate::limits::PIPELINE_MAX;
 
 /// The message that was being sent when the session ended.
@@ -52,8 +50,9 @@ pub(super) struct SmtpWatch {
     in_transaction: bool,
     /// Code of a reply of which more lines follow.
     partial_code: Option<Code>,
-    quit: bool,
-    fault: Option<String>,
+    /// QUIT was answered well, or by 421.
+    left: bool,
+    refusal: Option<Refusal>,
 }
 
 /// Three digits, in one word: on its way through memory an array of three octets is written and read in parts of different
@@ -62,6 +61,9 @@ type Code = u32;
 
 /// The server closes the connection.
 const CLOSING: Code = code(*b"421");
+
+/// The server has no login of this session (RFC 4954 section 6).
+const LOGIN_REQUIRED: Code = code(*b"530");
 
 /// The message text may come.
 const START_MAIL_INPUT: Code = code(*b"354");
@@ -91,55 +93,64 @@ enum Command {
     },
     /// The end of a message, after which the server answers for it.
     End,
-    /// RSET, EHLO, HELO: they end a transaction.
+    /// NOOP: it cannot be refused (RFC 5321 section 4.3.2).
+    Noop,
+    /// RSET: it ends a transaction, and cannot be refused either.
     Reset,
+    /// EHLO and HELO: they end a transaction.
+    Hello,
     Quit,
+    /// STARTTLS, TURN and ATRN (RFC 2645): what follows its success are no replies.
+    Turn,
     Other,
 }
 
 impl SmtpWatch {
-    pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Sign> {
+    pub(super) fn received(&mut self, bytes: &[u8], judge: &Judge) -> Result<(), Sign> {
         let mut input = bytes;
         while let Some(line) = self.incoming.take(&mut input, |line| ReplyLine::parse(line.start)) {
-            self.reply_line(&line)?;
+            self.reply_line(&line, judge)?;
         }
         Ok(())
     }
 
-    fn reply_line(&mut self, line: &ReplyLine) -> Result<(), Sign> {
-        let Some(code) = line.code else { return Err(violation("not-a-reply")) };
+    fn reply_line(&mut self, line: &ReplyLine, judge: &Judge) -> Result<(), Sign> {
+        let Some(code) = line.code else { return Err(Sign::Violation("not-a-reply")) };
         // RFC 5321 section 3.8: it may come in place of any reply.
         if code == CLOSING {
+            self.left = self.said_goodbye();
             // Section 4.2.5: nothing was taken for which this came in place of the reply.
             self.commands.clear();
-            return if self.quit { Ok(()) } else { Err(ending(Protocol::Smtp, &[&line.refusal])) };
+            return if self.left { Ok(()) } else { Err(Sign::Ending(line.refusal.clone())) };
         }
         if self.partial_code.is_some_and(|first| first != code) {
-            return Err(violation("mixed-codes"));
+            return Err(Sign::Violation("mixed-codes"));
         }
         self.partial_code = line.more.then_some(code);
-        if line.more { Ok(()) } else { self.reply(code, &line.refusal) }
+        if line.more { Ok(()) } else { self.reply(code, &line.refusal, judge) }
     }
 
-    fn reply(&mut self, code: Code, refusal: &str) -> Result<(), Sign> {
+    fn reply(&mut self, code: Code, refusal: &str, judge: &Judge) -> Result<(), Sign> {
         let refused = !refusal.is_empty();
         let command = self.commands.pop_front();
         if refused {
-            self.fault = Some(refusal.to_string());
-            if let Some(sign) = closing_sign(refusal, command) {
+            if let Some(sign) = closing_sign(code, refusal, command, judge) {
                 return Err(sign);
             }
+            self.refusal = refusal_of(refusal, command);
         } else {
-            self.fault = None;
+            self.refusal = None;
         }
         match command {
-            None => return Err(violation("unasked-reply")),
+            None => return Err(Sign::Violation("unasked-reply")),
             Some(Command::Data) if code == START_MAIL_INPUT => self.text = Some(DotEnd::new()),
+            Some(Command::Turn) if !refused => return Err(Sign::Doubt),
+            Some(Command::Quit) => self.left |= !refused,
             // A client that pipelines may have begun the next transaction already.
             Some(Command::Mail) if refused => {
                 self.in_transaction = self.commands.contains(&Command::Mail)
             }
-            Some(Command::End | Command::Reset) => {
+            Some(Command::End | Command::Reset | Command::Hello) => {
                 self.in_transaction = self.commands.contains(&Command::Mail)
             }
             Some(
@@ -147,7 +158,8 @@ impl SmtpWatch {
                 | Command::Recipient
                 | Command::Data
                 | Command::Chunk { .. }
-                | Command::Quit
+                | Command::Noop
+                | Command::Turn
                 | Command::Other,
             ) => {}
         }
@@ -198,12 +210,15 @@ impl SmtpWatch {
     fn command(&mut self, command: Command) -> Result<(), Sign> {
         match command {
             Command::Mail => self.in_transaction = true,
-            Command::Quit => self.quit = true,
             Command::Chunk { octets: 0, .. }
             | Command::Recipient
             | Command::Data
             | Command::End
+            | Command::Noop
             | Command::Reset
+            | Command::Hello
+            | Command::Quit
+            | Command::Turn
             | Command::Other => {}
             Command::Chunk { octets, last } => self.chunk = Some((octets, last)),
         }
@@ -215,11 +230,11 @@ impl SmtpWatch {
     }
 
     pub(super) fn said_goodbye(&self) -> bool {
-        self.quit
+        self.left || self.commands.contains(&Command::Quit)
     }
 
-    pub(super) fn last_fault(&self) -> Option<&str> {
-        self.fault.as_deref()
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -248,36 +263,58 @@ impl ReplyLine {
     }
 }
 
-/// Whether a refusal ends the session: it says so, it forgets the login, or nobody had asked.
-fn closing_sign(line: &str, command: Option<Command>) -> Option<Sign> {
-    let (unasked, line) = match command {
-        None => (true, line),
-        // Addresses and mail are quoted in these replies: their words are of others, and only the codes are the server's.
-        Some(Command::Recipient | Command::Data | Command::Chunk { .. } | Command::End) => {
-            (false, codes(line))
-        }
-        Some(Command::Mail | Command::Reset | Command::Quit | Command::Other) => (false, line),
+/// Whether a refusal ends the session: nobody had asked, or the server forgot the login.
+fn closing_sign(code: Code, line: &str, command: Option<Command>, judge: &Judge) -> Option<Sign> {
+    let unasked = match command {
+        None => true,
+        Some(Command::Noop | Command::Reset) => judge.is_farewell(line),
+        Some(
+            Command::Mail
+            | Command::Recipient
+            | Command::Data
+            | Command::Chunk { .. }
+            | Command::End
+            | Command::Hello
+            | Command::Quit
+            | Command::Turn
+            | Command::Other,
+        ) => false,
     };
-    let verdict = classify(Protocol::Smtp, Phase::MidSession, &[line]);
-    let words = line.to_ascii_lowercase();
-    let says_so = ["closing connection", "closing transmission", "disconnecting", "goodbye"];
-    if unasked || says_so.iter().any(|word| words.contains(word)) {
-        return Some(ending(Protocol::Smtp, &[line]));
+    if unasked {
+        return Some(Sign::Ending(line.to_string()));
     }
-    let ends = matches!(
-        verdict.cause,
-        Cause::IdleTimeout | Cause::SessionEnded | Cause::SessionLimit | Cause::TokenExpired
-    );
-    ends.then(|| Sign::Ending(verdict, line.to_string()))
+    (code == LOGIN_REQUIRED).then(|| Sign::Ending(reply_codes(line).to_string()))
 }
 
-/// The reply code, and the enhanced one behind it (RFC 3463), without the text.
-fn codes(line: &str) -> &str {
-    let text = line.get(4..).unwrap_or_default();
-    let word = text.split(' ').next().unwrap_or_default();
-    let is_code = word.contains('.') && word.chars().all(|one| one.is_ascii_digit() || one == '.');
-    let length = if is_code { word.len().saturating_add(4) } else { 3 };
-    line.get(..length).unwrap_or(line)
+/// What a refusal may say of an end: nothing, where its code is about an address, a message, or the writing of a command.
+fn refusal_of(line: &str, command: Option<Command>) -> Option<Refusal> {
+    let speaks = match command {
+        Some(Command::Noop | Command::Reset | Command::Hello | Command::Quit | Command::Turn) => {
+            true
+        }
+        // Addresses and mail are quoted in these replies, and in those that are not known it may be anything.
+        None
+        | Some(
+            Command::Mail
+            | Command::Recipient
+            | Command::Data
+            | Command::Chunk { .. }
+            | Command::End
+            | Command::Other,
+        ) => false,
+    };
+    (speaks || is_of_server(reply_codes(line))).then(|| Refusal::smtp(line, speaks))
+}
+
+/// RFC 3463 section 3: mail system, network and policy are of the server, and so may be a subject that is not named. RFC
+/// 5321 section 4.2.3: 450, 452 and 55z are about mailboxes and messages.
+fn is_of_server(codes: &str) -> bool {
+    match codes.split_once(' ') {
+        Some((_, enhanced)) => {
+            matches!(enhanced.as_bytes().get(2), Some(b'0' | b'3' | b'4' | b'7'))
+        }
+        None => !codes.starts_with("55") && codes != "450" && codes != "452",
+    }
 }
 
 impl Command {
@@ -294,8 +331,11 @@ impl Command {
                 let last = words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST"));
                 Self::Chunk { octets, last }
             }
-            "RSET" | "EHLO" | "HELO" => Self::Reset,
+            "NOOP" => Self::Noop,
+            "RSET" => Self::Reset,
+            "EHLO" | "HELO" => Self::Hello,
             "QUIT" => Self::Quit,
+            "STARTTLS" | "TURN" | "ATRN" => Self::Turn,
             _ => Self::Other,
         }
     }
@@ -305,6 +345,8 @@ impl Command {
 mod tests {
     use super::super::Watch;
     use super::*;
+    use crate::config::Protocol;
+    use crate::failure::Cause;
 
     fn submission(watch: &Watch) -> Submission {
         match watch.aftermath() {
@@ -395,10 +437,7 @@ mod tests {
             Some(Cause::SessionLimit)
         );
         assert_eq!(cause(b"250-ok\r\n421 4.3.2 closing\r\n"), Some(Cause::Unavailable));
-        assert_eq!(
-            cause(b"502 5.5.1 Too many unrecognized commands, goodbye.\r\n"),
-            Some(Cause::ProtocolViolation)
-        );
+        assert_eq!(cause(b"502 5.5.1 Too many unrecognized commands, goodbye.\r\n"), None);
     }
 
     #[test]
@@ -457,16 +496,112 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_an_address_or_a_message_end_nothing() {
-        for command in ["RCPT TO:<x@y>", "DATA", "BDAT 0 LAST"] {
+    fn the_words_of_a_refusal_end_nothing_and_are_no_reason() {
+        let line = b"550 5.1.1 <goodbye@x>: session expired, idle, shutting down, goodbye\r\n";
+        for command in [
+            "MAIL FROM:<x@y>",
+            "RCPT TO:<x@y>",
+            "VRFY x",
+            "DATA",
+            "BDAT 1",
+            "BDAT 0 LAST",
+            "EHLO x",
+            "QUIT",
+            "STARTTLS",
+            "FOO",
+        ] {
             let mut watch = Watch::new(Protocol::Smtp);
             watch.sent(alloc::format!("{command}\r\n").as_bytes());
-            let line = b"550 5.1.1 <goodbye@x>: closing connection, disconnecting\r\n";
             assert_eq!(watch.received(line).ending, None, "{command}");
+            assert_eq!(watch.closed().rule, "closed", "{command}");
         }
+        for command in ["NOOP", "RSET"] {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            assert!(watch.received(b"451 session expired\r\n").ending.is_some(), "{command}");
+        }
+    }
+
+    #[test]
+    fn words_of_mail_name_no_wait_and_words_of_the_server_do() {
+        for (command, cause) in [
+            ("MAIL FROM:<x@y>", Cause::ConnectionLost),
+            ("RCPT TO:<x@y>", Cause::ConnectionLost),
+            ("DATA", Cause::ConnectionLost),
+            ("BDAT 0 LAST", Cause::ConnectionLost),
+            ("FOO", Cause::ConnectionLost),
+            ("EHLO x", Cause::TooManyConnections),
+            ("NOOP", Cause::TooManyConnections),
+            ("RSET", Cause::TooManyConnections),
+            ("STARTTLS", Cause::TooManyConnections),
+            ("QUIT", Cause::TooManyConnections),
+        ] {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            assert_eq!(watch.received(b"554 too many connections\r\n").ending, None);
+            assert_eq!(watch.closed().cause, cause, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_code_about_an_address_or_a_message_is_no_reason() {
+        for (codes, of_server) in [
+            ("450", false),
+            ("451", true),
+            ("452", false),
+            ("454", true),
+            ("550", false),
+            ("552", false),
+            ("451 4.0.0", true),
+            ("450 4.1.1", false),
+            ("450 4.2.0", false),
+            ("452 4.3.1", true),
+            ("451 4.4.2", true),
+            ("452 4.5.3", false),
+            ("451 4.6.0", false),
+            ("451 4.7.1", true),
+        ] {
+            assert_eq!(is_of_server(codes), of_server, "{codes}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_change_of_the_stream_is_no_reply() {
+        for (command, reply, silent) in [
+            ("STARTTLS", "220 go", true),
+            ("ATRN", "250 turn", true),
+            ("STARTTLS", "454 4.7.0 not now", false),
+            ("NOOP", "250 ok", false),
+        ] {
+            let mut watch = Watch::new(Protocol::Smtp);
+            watch.sent(alloc::format!("{command}\r\n").as_bytes());
+            watch.received(alloc::format!("{reply}\r\n").as_bytes());
+            assert_eq!(watch.is_silent(), silent, "{command} {reply}");
+            let bye = watch.received(b"421 bye\r\n").ending;
+            assert_eq!(bye.is_none(), silent, "{command} {reply}");
+        }
+    }
+
+    #[test]
+    fn of_a_silent_watch_it_is_not_known_whether_a_message_was_taken() {
         let mut watch = Watch::new(Protocol::Smtp);
-        watch.sent(b"NOOP\r\n");
-        assert!(watch.received(b"502 5.5.1 disconnecting\r\n").ending.is_some());
+        watch.sent(b"STARTTLS\r\n");
+        assert_eq!(submission(&watch), Submission::Idle);
+        watch.received(b"220 go\r\n");
+        assert_eq!(submission(&watch), Submission::Unknown);
+    }
+
+    #[test]
+    fn a_refused_quit_is_no_goodbye() {
+        let mut watch = Watch::new(Protocol::Smtp);
+        watch.sent(b"QUIT\r\n");
+        assert_eq!(watch.clone().closed().cause, Cause::NoFault, "its answer was cut");
+        watch.received(b"500 what\r\n");
+        assert_eq!(watch.clone().closed().cause, Cause::ConnectionLost);
+        assert!(watch.clone().received(b"421 bye\r\n").ending.is_some());
+        watch.sent(b"QUIT\r\n");
+        watch.received(b"221 bye\r\n");
+        assert_eq!(watch.closed().cause, Cause::NoFault);
     }
 
     #[test]
@@ -504,18 +639,5 @@ mod tests {
         assert_eq!(watch.clone().closed().cause, Cause::Unavailable);
         watch.received(b"250 ok\r\n");
         assert_eq!(watch.closed().cause, Cause::ConnectionLost);
-    }
-
-    #[test]
-    fn only_the_codes_of_a_reply_about_mail_are_the_servers() {
-        for (line, kept) in [
-            ("550 5.1.1 <goodbye@x>: no", "550 5.1.1"),
-            ("550 5.1.1", "550 5.1.1"),
-            ("550 goodbye.", "550"),
-            ("550 5 goodbye", "550"),
-            ("550", "550"),
-        ] {
-            assert_eq!(codes(line), kept);
-        }
     }
 }

@@ -10,10 +10,13 @@ use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mailbearer::limits::{LINE_OCTETS_MAX, PHASE_OCTETS_MAX, SERVER_TEXT_CHARS_MAX};
+use mailbearer::limits::{
+    LINE_OCTETS_MAX, PHASE_OCTETS_MAX, SERVER_TEXT_CHARS_MAX, TRANSCRIPT_LINE_OCTETS_MAX,
+};
 use mailbearer::{
     AccessToken, Advice, Cause, Endpoint, Failure, Identity, InitialResponse, Mechanism,
-    Negotiation, NegotiationConfig, Next, Protocol, State, Step, Tls, initial_response,
+    Negotiation, NegotiationConfig, Next, Protocol, Side, State, Step, Tls, TraceLine, Transcript,
+    initial_response,
 };
 
 use crate::octets::{Cuts, Octets, contains};
@@ -58,8 +61,13 @@ pub fn check(data: &[u8]) {
     }
     whole.close();
     if in_step {
+        assert!(whole.shown.starts_with(&cut.shown), "a cut changes the transcript");
         cut.close();
         assert_eq!(whole.end, cut.end, "a cut changes the end");
+    }
+    for client in [&mut whole, &mut cut] {
+        let lines = client.transcript.flush();
+        client.shows(lines);
     }
 }
 
@@ -103,7 +111,8 @@ impl Setup {
             STANDARD.encode(message.expect("a message"))
         };
         let payloads: Vec<String> = Mechanism::ALL.into_iter().map(payload).collect();
-        let parts = payloads.iter().map(|payload| parts(&[&token, payload])).collect();
+        let parts = payloads.iter().map(|payload| parts(&[&token, secret_part(payload, &token)]));
+        let parts = parts.collect();
         Some(Self { config, token, payloads, parts, handshakes })
     }
 }
@@ -116,7 +125,12 @@ struct Client<'a> {
     tag: Vec<u8>,
     /// Lines with the token, and whether it was in the line of the command.
     tokens_sent: Vec<bool>,
+    /// Whether the command went out without a token.
+    asked_bare: bool,
     acknowledged: bool,
+    transcript: Transcript,
+    /// What it showed of the server.
+    shown: Vec<String>,
     /// Octets heard since anything was last sent.
     unanswered: usize,
     end: Option<End>,
@@ -131,6 +145,7 @@ enum End {
 impl<'a> Client<'a> {
     fn new(setup: &'a Setup) -> Self {
         let token = AccessToken::new(&setup.token).expect("a token");
+        let transcript = Transcript::new(&token);
         let machine = Negotiation::new(setup.config.clone(), token).expect("a configuration");
         Self {
             setup,
@@ -138,7 +153,10 @@ impl<'a> Client<'a> {
             secure: setup.config.endpoint.tls == Tls::Implicit,
             tag: Vec::new(),
             tokens_sent: Vec::new(),
+            asked_bare: false,
             acknowledged: false,
+            transcript,
+            shown: Vec::new(),
             unanswered: 0,
             end: None,
         }
@@ -177,6 +195,8 @@ impl<'a> Client<'a> {
     fn hear(&mut self, said: &[u8]) -> bool {
         let before = self.machine.state();
         self.unanswered += said.len();
+        let lines = self.transcript.received(said);
+        self.shows(lines);
         let step = self.machine.receive(said).expect("no misuse");
         let acts = !step.send.is_empty() || step.next == Next::StartTls;
         if acts {
@@ -266,6 +286,9 @@ impl<'a> Client<'a> {
             assert!(!step.sensitive);
             return;
         }
+        let lines = self.transcript.sent(&step.send, step.sensitive);
+        assert_eq!(lines.len(), 1);
+        self.shows(lines);
         let line = step.send.strip_suffix(b"\r\n").expect("a line");
         assert!(!line.iter().any(|octet| b"\r\n\0".contains(octet)), "more than one line");
         let carries = |secret: &String| contains(line, secret.as_bytes());
@@ -290,8 +313,9 @@ impl<'a> Client<'a> {
             (Protocol::Imap, b"AUTHENTICATE") | (Protocol::Pop3 | Protocol::Smtp, b"AUTH") => {
                 assert!(self.secure, "a login without TLS");
                 assert!(matches!(words[1], b"XOAUTH2" | b"OAUTHBEARER"), "another mechanism");
+                self.asked_bare |= !has_token;
             }
-            (_, b"" | b"AQ==") => {
+            (_, b"" | b"AQ==" | b"*") => {
                 assert!(
                     !self.acknowledged && !self.tokens_sent.is_empty(),
                     "acknowledged for nothing"
@@ -309,13 +333,17 @@ impl<'a> Client<'a> {
         let protocol = self.setup.config.endpoint.protocol;
         match self.tokens_sent.as_slice() {
             [] => {}
-            // A refusal of the line leads to one more try in two steps.
-            [true] => assert!(protocol == Protocol::Smtp && !inline, "the token leaves twice"),
+            // A refusal of the line leads to one more try in two steps, where the connection lives.
+            [true] => assert!(protocol != Protocol::Pop3 && !inline, "the token leaves twice"),
             _ => panic!("the token leaves twice in one exchange"),
         }
         if inline {
-            let (most, response) =
-                (inline_octets_max(protocol), self.setup.config.initial_response);
+            let response = self.setup.config.initial_response;
+            // A server that refuses the command without it takes a longer line than it need (RFC 4954 section 4).
+            let most = match protocol {
+                Protocol::Pop3 | Protocol::Smtp if self.asked_bare => 12_288,
+                Protocol::Imap | Protocol::Pop3 | Protocol::Smtp => inline_octets_max(protocol),
+            };
             assert!(response != InitialResponse::Never, "a token in the line in spite of Never");
             assert!(
                 response == InitialResponse::Always || send.len() <= most,
@@ -328,10 +356,14 @@ impl<'a> Client<'a> {
     fn fails(&self, failure: &Failure) {
         assert_ne!(failure.cause, Cause::NoFault);
         assert_ne!(failure.advice, Advice::Proceed, "a failed login does not go on");
+        let is_quiet =
+            failure.server_text.is_empty() && failure.url.is_none() && failure.wait_ms.is_none();
+        assert!(self.secure || is_quiet, "text, an address or a wait from outside TLS");
         assert!(
-            self.secure || (failure.server_text.is_empty() && failure.url.is_none()),
-            "text from outside TLS"
+            self.secure || !matches!(failure.advice, Advice::AskUser | Advice::RefreshToken),
+            "condemned before TLS: {failure:?}"
         );
+        assert!(!failure.detail.chars().any(char::is_control), "controls in the detail");
         let rejection = failure.rejection.clone().unwrap_or_default();
         let texts =
             [rejection.status, rejection.scope, rejection.schemes, rejection.openid_configuration];
@@ -343,11 +375,30 @@ impl<'a> Client<'a> {
         assert!(!self.shows_token(&shown), "a token in a failure: {failure:?}");
     }
 
+    fn shows(&mut self, lines: Vec<TraceLine>) {
+        for line in lines {
+            assert!(!self.shows_token(&line.text), "a token in a transcript: {}", line.text);
+            assert!(!line.text.chars().any(char::is_control), "a transcript with controls");
+            // Each octet that is no UTF-8 is shown in three.
+            assert!(line.text.len() <= TRANSCRIPT_LINE_OCTETS_MAX * 3 + 99, "a line without bound");
+            if line.side == Side::Server {
+                self.shown.push(line.text);
+            }
+        }
+    }
+
     /// Whether any part of the token can be read.
     fn shows_token(&self, shown: &str) -> bool {
         let parts = &self.setup.parts[used(self.machine.mechanism())];
         windows(shown).any(|window| parts.contains(&window))
     }
+}
+
+/// The characters of the base64 that stand for octets of the token alone: what is around it is no secret.
+fn secret_part<'a>(payload: &'a str, token: &str) -> &'a str {
+    let message = STANDARD.decode(payload).expect("base64");
+    let start = message.len() - 2 - token.len();
+    &payload[start.div_ceil(3) * 4..(start + token.len()) / 3 * 4]
 }
 
 /// Every part of the secrets, once: a long token of the fuzzer repeats itself.

@@ -188,6 +188,8 @@ struct Host {
     wake_at_ms: Option<u64>,
     stopped: bool,
     open: BTreeSet<u64>,
+    /// Connections on which nobody speaks but the server.
+    in_tls: BTreeSet<u64>,
     /// Tokens given; the last one that each ticket can have sent.
     tokens: Vec<String>,
     sent_by: BTreeMap<u64, String>,
@@ -208,6 +210,7 @@ impl Host {
             wake_at_ms: None,
             stopped: true,
             open: BTreeSet::new(),
+            in_tls: BTreeSet::new(),
             tokens: Vec::new(),
             sent_by: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -241,7 +244,10 @@ impl Host {
             5 | 6 => self.token(request, octets),
             7 => self.handle(Input::TokenFailed { request, permanent: octets.flag() }),
             8 => self.handle(Input::Connected { ticket }),
-            9 => self.handle(Input::TlsEstablished { ticket }),
+            9 => {
+                self.in_tls.insert(ticket);
+                self.handle(Input::TlsEstablished { ticket });
+            }
             10 => {
                 let choice = octets.octet();
                 let last_line = (choice & 1 == 1).then(|| octets.one_of(LINES).to_owned());
@@ -311,6 +317,13 @@ impl Host {
             self.twin.receive(self.now_ms, ticket, bytes),
             "two sessions of one seed differ"
         );
+        if let Ok(plan) = &plan
+            && !self.in_tls.contains(&ticket)
+            && self.config.renewal != Renewal::Overlap
+        {
+            let stop = |action: &Action| matches!(action, Action::NeedsUser(_) | Action::GiveUp(_));
+            assert!(!plan.actions.iter().any(stop), "stopped before TLS: {:?}", plan.actions);
+        }
         let misuse = matches!(plan, Err(Misuse::Finished));
         assert!(!misuse, "a negotiation that is over is still asked");
         if self.judge(plan, &before) {
@@ -377,6 +390,10 @@ impl Host {
                 assert_eq!(*ticket, self.ticket + 1, "tickets are counted");
                 self.ticket = *ticket;
                 self.open.insert(*ticket);
+                let of_host = self.config.login == Login::Host;
+                if of_host || self.config.negotiation.endpoint.tls == Tls::Implicit {
+                    self.in_tls.insert(*ticket);
+                }
                 let most = if self.config.renewal == Renewal::Overlap { 2 } else { 1 };
                 assert!(self.open.len() <= most, "too many connections: {:?}", self.open);
                 "Connect"
@@ -437,9 +454,9 @@ impl Host {
         let Some(text) = sent.cloned() else { return };
         assert!(!self.refused.contains(&text), "a refused token is sent again");
         let before = self.sent_by.insert(ticket, text);
-        // The one more try in two steps, which only SMTP has.
+        // The one more try in two steps, which POP3 does not have.
         assert!(
-            before.is_none() || negotiation.endpoint.protocol == Protocol::Smtp,
+            before.is_none() || negotiation.endpoint.protocol != Protocol::Pop3,
             "a token is sent twice"
         );
     }

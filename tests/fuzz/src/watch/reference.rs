@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use mailbearer::limits::{DELETIONS_MAX, PIPELINE_MAX, WATCHED_LINE_OCTETS_MAX};
+use mailbearer::limits::{
+    DELETIONS_MAX, PIPELINE_MAX, REPEATED_WORDS_MAX, WATCHED_LINE_OCTETS_MAX,
+};
 use mailbearer::{
     Advice, Aftermath, Cause, Certainty, Mailbox, Phase, Protocol, Submission, Verdict, classify,
 };
@@ -23,7 +25,10 @@ enum Side {
 
 /// What an octet leads to, where it leads to anything.
 enum Outcome {
-    Ends(Verdict),
+    /// With these words.
+    Ends(String),
+    /// The protocol is broken.
+    Breaks(&'static str),
     Doubt,
 }
 
@@ -50,7 +55,14 @@ impl Reference {
         };
         match seen {
             None => {}
-            Some(Outcome::Ends(verdict)) => self.ending = Some(verdict),
+            Some(Outcome::Ends(line)) => {
+                let own = classify(self.protocol, Phase::Disconnect, &[&line]);
+                let refused = if has_reason(&own) { None } else { self.reason_of_refusal() };
+                self.ending = Some(refused.unwrap_or(own));
+            }
+            Some(Outcome::Breaks(rule)) => {
+                self.ending = Some(verdict(Cause::ProtocolViolation, Advice::Reconnect, rule));
+            }
             Some(Outcome::Doubt) => self.silent = true,
         }
     }
@@ -75,17 +87,29 @@ impl Reference {
         if let Some(verdict) = &self.ending {
             return verdict.clone();
         }
-        let (leaving, fault) = match &self.side {
-            Side::Imap(side) => (side.logout, None),
-            // A QUIT without its answer leaves the deletions undone.
-            Side::Pop3(side) => (side.quit && side.deletions.is_empty(), side.fault.clone()),
-            Side::Smtp(side) => (side.quit, side.fault.clone()),
-        };
-        match (leaving, fault) {
-            (true, _) => verdict(Cause::NoFault, Advice::Proceed, "logout"),
-            (false, Some(line)) => classify(self.protocol, Phase::Disconnect, &[&line]),
-            (false, None) => verdict(Cause::ConnectionLost, Advice::Reconnect, "closed"),
+        let closed = verdict(Cause::ConnectionLost, Advice::Reconnect, "closed");
+        if self.silent {
+            return closed;
         }
+        let leaving = match &self.side {
+            Side::Imap(side) => side.leaves(),
+            // A QUIT without its answer leaves the deletions undone.
+            Side::Pop3(side) => side.leaves() && side.deletions.is_empty(),
+            Side::Smtp(side) => side.leaves(),
+        };
+        if leaving {
+            return verdict(Cause::NoFault, Advice::Proceed, "logout");
+        }
+        self.reason_of_refusal().unwrap_or(closed)
+    }
+
+    fn reason_of_refusal(&self) -> Option<Verdict> {
+        let refused = match &self.side {
+            Side::Imap(side) => &side.refused,
+            Side::Pop3(side) => &side.refused,
+            Side::Smtp(side) => &side.refused,
+        };
+        refused.as_ref()?.reason(self.protocol)
     }
 
     pub(super) fn aftermath(&self) -> Aftermath {
@@ -94,15 +118,24 @@ impl Reference {
             Side::Pop3(side) => {
                 Aftermath::Pop3 { uncommitted_deletes: side.deletions.iter().copied().collect() }
             }
+            Side::Smtp(_) if self.silent => Aftermath::Smtp { submission: Submission::Unknown },
             Side::Smtp(side) => Aftermath::Smtp { submission: side.submission() },
         }
     }
 
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
+        if self.silent {
+            return true;
+        }
         match &self.side {
             Side::Imap(side) => {
                 side.commands.iter().all(|command| command.verb == "IDLE")
                     && side.open.is_none()
+                    && !side.client.continued
                     && side.client.line.is_empty()
                     && side.server.literal == 0
             }
@@ -121,11 +154,82 @@ fn verdict(cause: Cause, advice: Advice, rule: &'static str) -> Verdict {
 }
 
 fn violation(rule: &'static str) -> Seen {
-    Some(Outcome::Ends(verdict(Cause::ProtocolViolation, Advice::Reconnect, rule)))
+    Some(Outcome::Breaks(rule))
 }
 
-fn ends(protocol: Protocol, lines: &[&str]) -> Seen {
-    Some(Outcome::Ends(classify(protocol, Phase::Disconnect, lines)))
+fn ends(line: &str) -> Seen {
+    Some(Outcome::Ends(line.to_owned()))
+}
+
+/// A refusal with nothing behind it that worked.
+struct Refused {
+    codes: String,
+    /// The words that are the server's own, while nothing else was said.
+    words: Option<String>,
+    /// Microsoft's "authenticated but not connected".
+    riddle: bool,
+}
+
+impl Refused {
+    fn reason(&self, protocol: Protocol) -> Option<Verdict> {
+        let codes = classify(protocol, Phase::Disconnect, &[&self.codes]);
+        if self.riddle {
+            return Some(codes);
+        }
+        if let Some(line) = &self.words {
+            let spoken = classify(protocol, Phase::Disconnect, &[line]);
+            if spoken.advice == Advice::BackOff
+                && [
+                    Cause::RateLimited,
+                    Cause::TooManyConnections,
+                    Cause::Unavailable,
+                    Cause::MailboxLocked,
+                ]
+                .contains(&spoken.cause)
+            {
+                return Some(spoken);
+            }
+        }
+        let heals = [Advice::BackOff, Advice::Reconnect, Advice::RefreshToken];
+        (heals.contains(&codes.advice) && has_reason(&codes)).then_some(codes)
+    }
+}
+
+fn has_reason(verdict: &Verdict) -> bool {
+    ![Cause::NoFault, Cause::SessionEnded, Cause::ConnectionLost, Cause::Unrecognized]
+        .contains(&verdict.cause)
+}
+
+fn says_that_it_is_over(protocol: Protocol, line: &str) -> bool {
+    [Cause::IdleTimeout, Cause::Shutdown, Cause::SessionLimit, Cause::TokenExpired]
+        .contains(&classify(protocol, Phase::Disconnect, &[line]).cause)
+}
+
+/// `[CODE` and its end, without what stands between.
+fn code(text: &str) -> String {
+    match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inside, _)) => format!("[{}]", inside.split(' ').next().unwrap_or_default()),
+        None => String::new(),
+    }
+}
+
+/// Without each word of letters that is one of these.
+fn without(text: &str, words: &[String]) -> String {
+    let mut kept = String::new();
+    let mut word = String::new();
+    for one in text.chars().map(Some).chain([None]) {
+        match one {
+            Some(letter) if letter.is_ascii_alphabetic() => word.push(letter),
+            other => {
+                if !words.contains(&word.to_ascii_lowercase()) {
+                    kept.push_str(&word);
+                }
+                word.clear();
+                kept.extend(other);
+            }
+        }
+    }
+    kept
 }
 
 /// A whole line without its end.
@@ -153,8 +257,8 @@ struct Imap {
     open: Option<Command>,
     selected: Option<Mailbox>,
     idling: bool,
-    logout: bool,
-    not_connected: Option<String>,
+    left: bool,
+    refused: Option<Refused>,
 }
 
 #[derive(Default)]
@@ -162,6 +266,8 @@ struct Half {
     line: Vec<u8>,
     literal: u64,
     continued: bool,
+    /// The literal needs leave, and neither has that come nor an octet of it.
+    asks: bool,
 }
 
 impl Half {
@@ -179,6 +285,9 @@ struct Command {
     /// The octets of its literals; of SELECT and EXAMINE they are the mailbox's name.
     literal: Vec<u8>,
     mailbox: Mailbox,
+    /// All that it says, where that is known.
+    words: Option<Vec<String>>,
+    replaces_by_uid: bool,
 }
 
 impl Imap {
@@ -195,24 +304,35 @@ impl Imap {
         } else if let Some(rest) = first.strip_prefix(b"* ") {
             let word =
                 rest.split(|octet| *octet == b' ').next().unwrap_or_default().to_ascii_uppercase();
+            let after = &rest[(word.len() + 1).min(rest.len())..];
+            if word == b"BYE" {
+                self.left = self.leaves();
+                return if self.left { None } else { ends(&text(first)) };
+            }
+            self.something_else_was_said();
             match word.as_slice() {
-                b"BYE" if self.logout => false,
-                b"BYE" => {
-                    let before = self.not_connected.as_deref();
-                    let first = text(first);
-                    let lines: Vec<&str> = before.into_iter().chain([first.as_str()]).collect();
-                    return ends(Protocol::Imap, &lines);
-                }
                 b"OK" => {
-                    self.code(&rest[(word.len() + 1).min(rest.len())..]);
+                    self.code(after);
                     false
                 }
-                b"NO" | b"BAD" | b"PREAUTH" => false,
+                b"NO" | b"BAD" => {
+                    if self.commands.is_empty() && self.open.is_none() {
+                        let status = text(&rest[..word.len()]);
+                        self.refused = Some(Refused::of_imap(&status, &text(after), Some(&[])));
+                    }
+                    false
+                }
+                b"PREAUTH" => false,
                 _ => true,
             }
         } else {
             if !first.starts_with(b"+") {
                 return self.tagged(first);
+            }
+            self.something_else_was_said();
+            self.client.asks = false;
+            if self.commands.back().is_some_and(|command| command.verb == "AUTHENTICATE") {
+                return Some(Outcome::Doubt);
             }
             false
         };
@@ -230,32 +350,59 @@ impl Imap {
     fn tagged(&mut self, line: &[u8]) -> Seen {
         let mut words = line.splitn(3, |octet| *octet == b' ');
         let (tag, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let rest = words.next().unwrap_or_default().to_ascii_uppercase();
+        let rest = words.next().unwrap_or_default();
         let ok = status.eq_ignore_ascii_case(b"OK");
         let mut command = None;
         if let Some(at) = self.commands.iter().position(|one| one.tag.as_bytes() == tag) {
             command = self.commands.remove(at);
         } else if self.open.as_ref().is_some_and(|one| one.tag.as_bytes() == tag) {
             command = self.open.take();
-            self.client = Half::default();
+            // RFC 7888 section 4: what needs no leave is written nevertheless.
+            if self.client.asks {
+                self.client = Half::default();
+            }
         }
-        if !ok && text(line).contains("authenticated but not connected") {
-            let before = self.not_connected.replace(text(line));
-            if before.is_some() {
-                return ends(Protocol::Imap, &[&text(line)]);
+        let bad = status.eq_ignore_ascii_case(b"BAD");
+        if ok {
+            self.refused = None;
+        } else if bad || status.eq_ignore_ascii_case(b"NO") {
+            let known = match &command {
+                None => Some([].as_slice()),
+                Some(command) if command.sends_mail() && !bad => None,
+                Some(command) => command.words.as_deref(),
+            };
+            let now = Refused::of_imap(&text(status), &text(rest), known);
+            let before = self.refused.replace(now);
+            let riddles =
+                [&before, &self.refused].map(|one| one.as_ref().is_some_and(|one| one.riddle));
+            if riddles == [true, true] {
+                return ends(&text(line));
             }
         }
         let command = command?;
         match command.verb.as_str() {
             "SELECT" | "EXAMINE" => {
-                let read_only = command.verb == "EXAMINE" || rest.starts_with(b"[READ-ONLY]");
+                let read_only = command.verb == "EXAMINE"
+                    || rest.to_ascii_uppercase().starts_with(b"[READ-ONLY]");
                 self.selected = ok.then_some(Mailbox { read_only, ..command.mailbox });
             }
             "CLOSE" | "UNSELECT" if ok => self.selected = None,
             "IDLE" => self.idling = false,
+            "LOGOUT" => self.left |= ok,
+            "COMPRESS" | "STARTTLS" | "UNAUTHENTICATE" if ok => return Some(Outcome::Doubt),
             _ => {}
         }
         None
+    }
+
+    fn something_else_was_said(&mut self) {
+        if let Some(refused) = &mut self.refused {
+            refused.words = None;
+        }
+    }
+
+    fn leaves(&self) -> bool {
+        self.left || self.commands.iter().any(|command| command.verb == "LOGOUT")
     }
 
     fn code(&mut self, status_text: &[u8]) {
@@ -277,6 +424,7 @@ impl Imap {
     }
 
     fn sent(&mut self, octet: u8) -> Seen {
+        self.client.asks = false;
         if self.client.literal > 0 {
             self.client.literal -= 1;
             if let Some(command) = &mut self.open
@@ -292,14 +440,20 @@ impl Imap {
             if self.idling && first.trim().eq_ignore_ascii_case("DONE") {
                 self.idling = false;
             } else {
-                self.open = Some(Command::new(&first));
+                self.open = Some(Command::new(&first, start(&line).len()));
             }
         }
         let sized = line.strip_suffix(b"+}").map(|sized| [sized, b"}"].concat());
         self.client.continued = false;
         if let Size::Octets(octets) = literal(sized.as_deref().unwrap_or(&line)) {
-            self.client.literal = octets;
-            self.client.continued = true;
+            if let Some(command) = self.open.as_mut().filter(|command| !command.sends_mail()) {
+                command.words = None;
+            }
+            let asks = sized.is_none();
+            // Nobody gives leave for more of what was refused.
+            if self.open.is_some() || !asks {
+                self.client = Half { literal: octets, continued: true, asks, line: Vec::new() };
+            }
             return None;
         }
         let mut command = self.open.take()?;
@@ -307,7 +461,6 @@ impl Imap {
             command.mailbox.name.push_str(&text(&command.literal));
         }
         self.idling |= command.verb == "IDLE";
-        self.logout |= command.verb == "LOGOUT";
         self.commands.push_back(command);
         (self.commands.len() > PIPELINE_MAX).then_some(Outcome::Doubt)
     }
@@ -325,7 +478,7 @@ impl Imap {
 }
 
 impl Command {
-    fn new(line: &str) -> Self {
+    fn new(line: &str, octets: usize) -> Self {
         let mut words = line.splitn(3, ' ');
         let tag = words.next().unwrap_or_default().chars().take(64).collect();
         let verb = words.next().unwrap_or_default().trim().to_ascii_uppercase();
@@ -340,7 +493,40 @@ impl Command {
         shown.retain(|one| one.is_ascii_alphabetic() || one == ' ');
         shown.truncate(24);
         let mailbox = Mailbox { name: name(arguments.trim_start()), ..Mailbox::default() };
-        Self { tag, verb, shown, literal: Vec::new(), mailbox }
+        let foreign = !arguments.is_ascii() || arguments.contains('&');
+        let words: Vec<String> = arguments
+            .to_ascii_lowercase()
+            .split(|one: char| !one.is_ascii_alphabetic())
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let unknown = foreign
+            || words.len() > REPEATED_WORDS_MAX
+            || arguments.starts_with('{')
+            || ["LOGIN", "AUTHENTICATE"].contains(&verb.as_str())
+            || octets >= WATCHED_LINE_OCTETS_MAX;
+        let words = (!unknown).then_some(words);
+        let replaces_by_uid = shown == "UID REPLACE";
+        Self { tag, verb, shown, literal: Vec::new(), mailbox, words, replaces_by_uid }
+    }
+
+    fn sends_mail(&self) -> bool {
+        self.verb == "APPEND" || self.verb == "REPLACE" || self.replaces_by_uid
+    }
+}
+
+impl Refused {
+    /// `known`: what the client said, where that is known.
+    fn of_imap(status: &str, said: &str, known: Option<&[String]>) -> Self {
+        let plain = said.trim().trim_end_matches('.').to_ascii_lowercase();
+        if status.eq_ignore_ascii_case("BAD") && plain == "user is authenticated but not connected"
+        {
+            return Self { codes: format!("{status} {said}"), words: None, riddle: true };
+        }
+        let behind = said.starts_with('[').then(|| said.find(']')).flatten().map_or(0, |at| at + 1);
+        let (bracket, rest) = said.split_at(behind);
+        let words = known.map(|words| format!("{status} {bracket}{}", without(rest, words)));
+        Self { codes: format!("{status} {}", code(said)), words, riddle: false }
     }
 }
 
@@ -401,8 +587,8 @@ struct Pop3 {
     body: Option<Body>,
     deletions: BTreeSet<u32>,
     worked: bool,
-    quit: bool,
-    fault: Option<String>,
+    left: bool,
+    refused: Option<Refused>,
 }
 
 /// The last octets of message content: it ends in a line with nothing but a dot.
@@ -436,47 +622,61 @@ impl Pop3 {
         let line = take_line(&mut self.server, octet)?;
         let (ok, err) = (line.starts_with("+OK"), line.starts_with("-ERR"));
         if !ok && !err {
-            return if line.starts_with("* BYE") {
-                ends(Protocol::Pop3, &[&line])
-            } else {
-                violation("not-a-reply")
+            let unknown = self.commands.front().is_some_and(|command| goes_on(command).is_none());
+            return match (line.starts_with("* BYE"), unknown) {
+                (true, _) => ends(&line),
+                (false, true) => Some(Outcome::Doubt),
+                (false, false) => violation("not-a-reply"),
             };
         }
         let Some(command) = self.commands.pop_front() else {
-            return if ok { violation("unasked-reply") } else { ends(Protocol::Pop3, &[&line]) };
+            return if ok { violation("unasked-reply") } else { ends(&line) };
         };
         let words: Vec<&str> = command.split_ascii_whitespace().collect();
         let verb = words.first().copied().unwrap_or_default().to_ascii_uppercase();
         if err {
-            return self.refused(&verb, words.get(1), &line);
+            return self.refused(&command, &verb, words.get(1), &line);
         }
-        self.fault = None;
-        self.worked = true;
-        match verb.as_str() {
-            "RETR" | "TOP" | "CAPA" => self.body = Some(Body::new()),
-            "LIST" | "UIDL" | "AUTH" if words.len() == 1 => self.body = Some(Body::new()),
-            "RSET" | "QUIT" => self.deletions.clear(),
-            _ => {}
+        self.refused = None;
+        self.worked |= is_of_mailbox(&verb);
+        match goes_on(&command) {
+            Some(true) => self.body = Some(Body::new()),
+            Some(false) => {}
+            None => return Some(Outcome::Doubt),
         }
+        if verb == "RSET" || verb == "QUIT" {
+            self.deletions.clear();
+        }
+        self.left |= verb == "QUIT";
         None
     }
 
-    fn refused(&mut self, verb: &str, argument: Option<&&str>, line: &str) -> Seen {
-        self.fault = Some(line.to_owned());
+    fn leaves(&self) -> bool {
+        let quits = |command: &String| {
+            command
+                .split_ascii_whitespace()
+                .next()
+                .is_some_and(|verb| verb.eq_ignore_ascii_case("QUIT"))
+        };
+        self.left || self.commands.iter().any(quits)
+    }
+
+    fn refused(&mut self, command: &str, verb: &str, argument: Option<&&str>, line: &str) -> Seen {
         if verb == "DELE"
             && let Some(number) = argument.and_then(|argument| argument.parse().ok())
         {
             self.deletions.remove(&number);
         }
-        let verdict = classify(Protocol::Pop3, Phase::MidSession, &[line]);
-        let ends = match verdict.cause {
-            Cause::IdleTimeout | Cause::Shutdown | Cause::SessionLimit | Cause::TokenExpired => {
-                true
-            }
-            Cause::ProtocolDisabled => !self.worked,
-            _ => false,
-        };
-        ends.then_some(Outcome::Ends(verdict))
+        if ["NOOP", "STAT", "RSET"].contains(&verb) && says_that_it_is_over(Protocol::Pop3, line) {
+            return ends(line);
+        }
+        let codes = format!("-ERR {}", code(line["-ERR".len()..].trim_start()));
+        if !self.worked && is_of_mailbox(verb) && codes.to_ascii_uppercase() == "-ERR [SYS/PERM]" {
+            return ends(&codes);
+        }
+        let words = goes_on(command).map(|_| line.to_owned());
+        self.refused = Some(Refused { codes, words, riddle: false });
+        None
     }
 
     fn sent(&mut self, octet: u8) -> Seen {
@@ -485,13 +685,29 @@ impl Pop3 {
             line.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
         match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["DELE", number, ..] => self.deletions.extend(number.parse::<u32>().ok()),
-            ["QUIT", ..] => self.quit = true,
             _ => {}
         }
         self.commands.push_back(line);
         (self.commands.len() > PIPELINE_MAX || self.deletions.len() > DELETIONS_MAX)
             .then_some(Outcome::Doubt)
     }
+}
+
+/// Whether the positive reply has more lines; `None` where that is not known.
+fn goes_on(command: &str) -> Option<bool> {
+    let words: Vec<String> =
+        command.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["LIST" | "UIDL" | "LANG"] | ["RETR" | "TOP" | "CAPA", ..] => Some(true),
+        ["LIST" | "UIDL" | "LANG" | "STAT" | "NOOP" | "DELE" | "RSET" | "QUIT" | "UTF8", ..] => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+fn is_of_mailbox(verb: &str) -> bool {
+    ["STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "NOOP"].contains(&verb)
 }
 
 // ---- SMTP --------------------------------------------------------------------------------------------------------
@@ -507,8 +723,8 @@ struct Smtp {
     transaction: bool,
     /// The code of the lines of a reply so far.
     code: Option<String>,
-    quit: bool,
-    fault: Option<String>,
+    left: bool,
+    refused: Option<Refused>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -521,8 +737,12 @@ enum Asked {
     },
     /// The message, whole.
     Message,
+    Noop,
     Reset,
+    Hello,
     Quit,
+    /// The sides or the stream change.
+    Turn,
     Other,
 }
 
@@ -533,8 +753,9 @@ impl Smtp {
         let Some(code) = code else { return violation("not-a-reply") };
         if code == "421" {
             // RFC 5321 section 4.2.5: it stands in place of every reply that is awaited.
+            self.left = self.leaves();
             self.commands.clear();
-            return if self.quit { None } else { ends(Protocol::Smtp, &[&line]) };
+            return if self.left { None } else { ends(&line) };
         }
         if self.code.as_ref().is_some_and(|first| first != code) {
             return violation("mixed-codes");
@@ -550,18 +771,18 @@ impl Smtp {
     fn reply(&mut self, code: &str, line: &str) -> Seen {
         let asked = self.commands.pop_front();
         let refused = code.starts_with(['4', '5']);
-        self.fault = refused.then(|| line.to_owned());
-        if refused {
-            let seen = self.refused(asked, line);
-            if seen.is_some() {
-                return seen;
-            }
+        if !refused {
+            self.refused = None;
+        } else if let Some(seen) = self.refusal(asked, code, line) {
+            return Some(seen);
         }
         match asked {
             None => return violation("unasked-reply"),
             Some(Asked::Data) if code == "354" => self.text = Some(Body::new()),
+            Some(Asked::Turn) if !refused => return Some(Outcome::Doubt),
+            Some(Asked::Quit) => self.left |= !refused,
             Some(Asked::Mail) if !refused => {}
-            Some(Asked::Mail | Asked::Message | Asked::Reset) => {
+            Some(Asked::Mail | Asked::Message | Asked::Reset | Asked::Hello) => {
                 self.transaction = self.commands.contains(&Asked::Mail);
             }
             Some(_) => {}
@@ -569,23 +790,28 @@ impl Smtp {
         None
     }
 
-    fn refused(&self, asked: Option<Asked>, line: &str) -> Seen {
-        let quoted = matches!(
-            asked,
-            Some(Asked::Recipient | Asked::Data | Asked::Chunk { .. } | Asked::Message)
-        );
-        let line = if quoted { server_own(line) } else { line };
-        let words = line.to_ascii_lowercase();
-        let farewells = ["closing connection", "closing transmission", "disconnecting", "goodbye"];
-        if asked.is_none() || farewells.iter().any(|farewell| words.contains(farewell)) {
-            return ends(Protocol::Smtp, &[line]);
+    fn leaves(&self) -> bool {
+        self.left || self.commands.contains(&Asked::Quit)
+    }
+
+    fn refusal(&mut self, asked: Option<Asked>, code: &str, line: &str) -> Seen {
+        let plain = matches!(asked, Some(Asked::Noop | Asked::Reset));
+        if asked.is_none() || plain && says_that_it_is_over(Protocol::Smtp, line) {
+            return ends(line);
         }
-        let verdict = classify(Protocol::Smtp, Phase::MidSession, &[line]);
-        let ends = matches!(
-            verdict.cause,
-            Cause::IdleTimeout | Cause::SessionEnded | Cause::SessionLimit | Cause::TokenExpired
-        );
-        ends.then_some(Outcome::Ends(verdict))
+        let codes = server_own(line);
+        if code == "530" {
+            return ends(codes);
+        }
+        let speaks = plain || matches!(asked, Some(Asked::Hello | Asked::Quit | Asked::Turn));
+        let of_mail = match codes.get(4..).filter(|enhanced| !enhanced.is_empty()) {
+            Some(enhanced) => !["0", "3", "4", "7"].contains(&enhanced.get(2..3).unwrap_or("")),
+            None => ["450", "452"].contains(&code) || code.starts_with("55"),
+        };
+        let words = speaks.then(|| line.to_owned());
+        let refused = Refused { codes: codes.to_owned(), words, riddle: false };
+        self.refused = (speaks || !of_mail).then_some(refused);
+        None
     }
 
     fn sent(&mut self, octet: u8) -> Seen {
@@ -610,12 +836,14 @@ impl Smtp {
             ["RCPT", ..] => Asked::Recipient,
             ["DATA", ..] => Asked::Data,
             ["BDAT", ..] => Asked::Chunk { last: words.get(2) == Some(&"LAST") },
-            ["RSET" | "EHLO" | "HELO", ..] => Asked::Reset,
+            ["NOOP", ..] => Asked::Noop,
+            ["RSET", ..] => Asked::Reset,
+            ["EHLO" | "HELO", ..] => Asked::Hello,
             ["QUIT", ..] => Asked::Quit,
+            ["STARTTLS" | "TURN" | "ATRN", ..] => Asked::Turn,
             _ => Asked::Other,
         };
         self.transaction |= asked == Asked::Mail;
-        self.quit |= asked == Asked::Quit;
         self.commands.push_back(asked);
         if matches!(asked, Asked::Chunk { .. }) {
             self.chunk = words.get(1).and_then(|size| size.parse().ok()).unwrap_or(0);

@@ -1,0 +1,430 @@
+//! The rules: what codes, statuses, phases and concepts mean together. The first row that fits wins.
+//!
+//! Codes with one meaning stand first, and words never overrule them; then what words mean, a special meaning above a
+//! general one; last what the class of a code says where no word is known. What servers were seen to say, with the
+//! sources, is in `docs/servers.md`.
+
+use super::Facts;
+use super::concepts::Concept;
+use super::reply::Status;
+use super::{Phase, Verdict};
+use crate::config::Protocol;
+use crate::failure::{Advice, Cause, Certainty};
+
+/// Concepts in groups: one of each group.
+type Groups = &'static [&'static [Concept]];
+
+/// A row of the table. What is empty fits everything; all must fit.
+pub(super) struct Rule {
+    pub(super) name: &'static str,
+    protocols: &'static [Protocol],
+    phases: &'static [Phase],
+    /// One of these.
+    statuses: &'static [Status],
+    /// One of these: response codes of RFC 5530 or RFC 2449, reply codes, enhanced status codes, `#` and Exchange's number.
+    codes: &'static [&'static str],
+    /// One of each group, anywhere in the reply.
+    says: Groups,
+    /// One of each group, in one clause.
+    together: Groups,
+    /// None of these.
+    without: &'static [Concept],
+    /// Whether the server asked for the token before: in two steps, that is.
+    prompted: bool,
+    cause: Cause,
+    advice: Advice,
+    certainty: Certainty,
+}
+
+impl Rule {
+    pub(super) const fn new(
+        name: &'static str,
+        cause: Cause,
+        advice: Advice,
+        certainty: Certainty,
+    ) -> Self {
+        Self {
+            name,
+            protocols: &[],
+            phases: &[],
+            statuses: &[],
+            codes: &[],
+            says: &[],
+            together: &[],
+            without: &[],
+            prompted: false,
+            cause,
+            advice,
+            certainty,
+        }
+    }
+
+    pub(super) const fn on(self, protocols: &'static [Protocol]) -> Self {
+        Self { protocols, ..self }
+    }
+
+    pub(super) const fn in_phases(self, phases: &'static [Phase]) -> Self {
+        Self { phases, ..self }
+    }
+
+    pub(super) const fn with_status(self, statuses: &'static [Status]) -> Self {
+        Self { statuses, ..self }
+    }
+
+    pub(super) const fn codes(self, codes: &'static [&'static str]) -> Self {
+        Self { codes, ..self }
+    }
+
+    pub(super) const fn says(self, says: Groups) -> Self {
+        Self { says, ..self }
+    }
+
+    pub(super) const fn together(self, together: Groups) -> Self {
+        Self { together, ..self }
+    }
+
+    pub(super) const fn without(self, without: &'static [Concept]) -> Self {
+        Self { without, ..self }
+    }
+
+    /// Only where the server asked for the token before.
+    pub(super) const fn prompted(self) -> Self {
+        Self { prompted: true, ..self }
+    }
+
+    pub(super) const fn verdict(&self) -> Verdict {
+        Verdict::new(self.cause, self.advice, self.certainty, self.name)
+    }
+
+    /// Whether a code alone decides: it has one meaning, or stands for a limit or an outage whatever the words.
+    #[cfg(test)]
+    pub(super) fn is_of_a_code(&self) -> bool {
+        self.codes == PASSING || {
+            let decisive = RULES.iter().take_while(|rule| rule.name != "greeting-unknown");
+            decisive.map(|rule| rule.name).any(|name| name == self.name)
+        }
+    }
+
+    pub(super) fn fits(&self, facts: &Facts<'_>) -> bool {
+        (self.protocols.is_empty() || self.protocols.contains(&facts.protocol))
+            && (self.phases.is_empty() || self.phases.contains(&facts.phase))
+            && (self.statuses.is_empty()
+                || facts.faults().any(|line| self.statuses.contains(&line.status)))
+            && (self.codes.is_empty()
+                || facts.faults().any(|line| self.codes.iter().any(|code| line.has_code(code))))
+            && facts.meaning.says(self.says)
+            && (self.together.is_empty() || facts.meaning.says_together(self.together))
+            && !self.without.iter().any(|one| facts.meaning.has(*one))
+            && (facts.prompted || !self.prompted)
+    }
+}
+
+use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
+use Certainty::{Guessed, Inferred, Stated};
+use Concept::{
+    Account, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
+    ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Idle, Inactive,
+    Internal, Invalid, Later, Locked, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Must,
+    NotAllowed, NotConnected, NotValid, Off, Or, Plan, Policy, Rate, Scope, Security, Server,
+    Service, Session, Shutdown, SystemError, ThisIs, Tls, Token, TooLong, TooMany, Unavailable,
+    Unknown, Unsupported, UserName, Verification, WrongState,
+};
+use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
+use Protocol::{Imap, Pop3, Smtp};
+use Status::{Bad, Bye, Permanent, Temporary};
+
+/// The codes of a limit or an outage that passes: words tell them apart, and never make anything else of them.
+const PASSING: &[&str] = &["LIMIT", "LOGIN-DELAY", "UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"];
+
+/// Where a refusal may be of the account. After the login it is of a message, a folder or a command.
+const OF_THE_LOGIN: &[Phase] = &[Greeting, Capability, AuthFail, Disconnect];
+
+/// Where a line that nobody asked for, or the last one, may say why a session ends.
+const OF_THE_SESSION: &[Phase] = &[Greeting, MidSession, Disconnect];
+
+#[rustfmt::skip] // One row is one line, and one more for each condition.
+pub(super) const RULES: &[Rule] = &[
+    // ---- Codes with one meaning ----
+
+    // Gmail. WEBALERT carries the address.
+    Rule::new("web-login-code", Cause::InteractionRequired, AskUser, Stated)
+        .codes(&["WEBALERT", "5.7.14"]),
+    // RFC 4954 section 6: the user must log in once by other means.
+    Rule::new("password-transition", Cause::InteractionRequired, AskUser, Stated)
+        .codes(&["4.7.12"]),
+    // RFC 5530 section 3; RFC 5248 for 525 5.7.13; Dovecot.
+    Rule::new("account-disabled-code", Cause::AccountDisabled, AskUser, Stated)
+        .codes(&["CONTACTADMIN", "525", "5.7.13"]),
+    // RFC 5530 section 3, RFC 4954 section 6, RFC 7817; Exchange for 4.7.66.
+    Rule::new("tls-required-code", Cause::TlsRefused, FixConfiguration, Stated)
+        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66"]),
+    // RFC 5530 section 3: the token may not act for this user.
+    Rule::new("not-authorized-code", Cause::PolicyBlocked, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .codes(&["AUTHORIZATIONFAILED", "NOPERM"]),
+    // RFC 4954 section 4; Stalwart says CANNOT to a mechanism that it does not know.
+    Rule::new("mechanism-code", Cause::MechanismUnavailable, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .codes(&["504", "CANNOT"]),
+    // RFC 5530 section 3: a credential whose time is over, and a token is one.
+    Rule::new("expired-code", Cause::TokenRejected, RefreshToken, Inferred).codes(&["EXPIRED"]),
+    // RFC 5530 INUSE, RFC 2449 IN-USE: the login itself was fine.
+    Rule::new("locked-code", Cause::MailboxLocked, BackOff, Stated).codes(&["INUSE", "IN-USE"]),
+    // RFC 5530 section 3: the server says that the client is at fault.
+    Rule::new("client-bug-login", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .codes(&["CLIENTBUG"]),
+    Rule::new("client-bug", Cause::ProtocolViolation, Proceed, Stated).codes(&["CLIENTBUG"]),
+    // RFC 3206: needs intervention. Gmail's POP3 says it to the first command after the welcome.
+    Rule::new("permanent-code", Cause::ProtocolDisabled, AskUser, Inferred).codes(&["SYS/PERM"]),
+    // Google: what an account may send in a day.
+    Rule::new("sending-limit-code", Cause::RateLimited, BackOff, Stated)
+        .on(&[Smtp])
+        .codes(&["5.4.5"]),
+    // Dovecot, Gmail, Yahoo, Cyrus; RFC 2449 section 8.1.1 for LOGIN-DELAY.
+    Rule::new("connections-code", Cause::TooManyConnections, BackOff, Stated)
+        .codes(PASSING)
+        .together(&[&[Connection], &[TooMany]]),
+    Rule::new("rate-passing", Cause::RateLimited, BackOff, Stated).codes(PASSING).says(&[&[Rate]]),
+    Rule::new("rate-code", Cause::RateLimited, BackOff, Stated).codes(&["LIMIT", "LOGIN-DELAY"]),
+    // RFC 5530, RFC 3206 and RFC 4954: a fault that passes.
+    Rule::new("unavailable-code", Cause::Unavailable, BackOff, Stated)
+        .codes(&["UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"]),
+    // RFC 3463 sections 3.2 and 3.3: an address or its mailbox was refused, and not the session.
+    Rule::new("address-refused", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[MidSession])
+        .codes(&["x.1.y", "x.2.y"]),
+    // RFC 5321 section 4.2.1: the command itself is not known.
+    Rule::new("greeting-unknown", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .on(&[Smtp])
+        .in_phases(&[Capability])
+        .codes(&["500", "502"]),
+
+    // ---- Exchange's numbered sentences ----
+
+    Rule::new("not-connected", Cause::NotConnected, AskUser, Stated)
+        .says(&[&[Authenticated], &[NotConnected]]),
+    // One number: a response above 4,096 octets, a token in the AUTH line of POP3, a token that is dead.
+    Rule::new("exchange-10-response", Cause::LineTooLong, AskUser, Inferred)
+        .on(&[Pop3])
+        .codes(&["#10"])
+        .prompted(),
+    Rule::new("exchange-10-line", Cause::LineTooLong, Reconnect, Inferred).on(&[Pop3]).codes(&["#10"]),
+    Rule::new("exchange-10", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(&[AuthFail])
+        .codes(&["#10"]),
+    Rule::new("exchange-12", Cause::RateLimited, BackOff, Inferred).codes(&["#12"]).without(&[Argument]),
+    Rule::new("exchange-13", Cause::IdleTimeout, Reconnect, Inferred).on(&[Imap]).codes(&["#13"]),
+    Rule::new("exchange-15", Cause::Unavailable, BackOff, Inferred).codes(&["#15"]),
+
+    // ---- What only a person can mend ----
+
+    // Gmail, Dovecot, Cyrus: the answer to `*`.
+    Rule::new("cancelled", Cause::Cancelled, Proceed, Stated).in_phases(&[AuthFail]).says(&[&[Cancelled]]),
+    // Gmail, Mail.ru, Stalwart, QQ.
+    Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[AppPassword]]),
+    // RFC 4954 section 6 calls 534 5.7.9 a mechanism that is too weak; Gmail means the app password.
+    Rule::new("too-weak", Cause::AppPasswordRequired, AskUser, Inferred).codes(&["534"]),
+    // Gmail, Outlook, Yandex, Yahoo.
+    Rule::new("web-login", Cause::InteractionRequired, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Verification]]),
+    Rule::new("password-expired", Cause::InteractionRequired, AskUser, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Credential], &[Expired]]),
+    // Yandex has one text for two causes: a fresh token is the cheaper try.
+    Rule::new("token-or-protocol", Cause::TokenRejected, RefreshToken, Guessed)
+        .in_phases(&[AuthFail])
+        .together(&[&[Credential, Login], &[Or], &[Off]]),
+
+    // ---- Limits ----
+
+    // The client says what the server does not know until it closes: Dovecot, Google, Cyrus to a web browser.
+    Rule::new("commands", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .on(&[Imap, Pop3])
+        .together(&[&[TooMany, ThisIs], &[Command, Server], &[Invalid, Unknown, Server]]),
+    Rule::new("commands-smtp", Cause::ProtocolViolation, Reconnect, Stated)
+        .on(&[Smtp])
+        .together(&[&[TooMany], &[Command], &[Invalid, Unknown]]),
+    // Exchange POP3 and Postfix: the token is too long in two steps as well.
+    Rule::new("response-too-long", Cause::LineTooLong, AskUser, Stated)
+        .in_phases(&[AuthFail])
+        .says(&[&[TooLong]])
+        .prompted(),
+    // Gmail calls it a syntax error for good (angus-mail #201); Dovecot and RFC 4954 (500 5.5.6) do not.
+    Rule::new("line-too-long-555", Cause::LineTooLong, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .codes(&["555"])
+        .says(&[&[TooLong]]),
+    Rule::new("line-too-long", Cause::LineTooLong, Reconnect, Stated)
+        .in_phases(&[AuthFail])
+        .says(&[&[TooLong]]),
+    // Gmail, Dovecot, Cyrus, Exchange.
+    Rule::new("connections", Cause::TooManyConnections, BackOff, Stated)
+        .together(&[&[Connection], &[TooMany]])
+        .without(&[Aged]),
+    // Exchange, Gmail, Yahoo, Stalwart.
+    Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
+    Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Locked, Blocked], &[Later]]),
+
+    // ---- Policies, protocols, mechanisms and accounts ----
+
+    // Exchange: a 5xx of a temporary kind.
+    Rule::new("policy-unreachable", Cause::Unavailable, BackOff, Stated)
+        .codes(&["5.7.139"])
+        .says(&[&[Unavailable, Busy, Later]]),
+    // Exchange, Google.
+    Rule::new("policy", Cause::PolicyBlocked, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Policy]]),
+    Rule::new("client-host", Cause::PolicyBlocked, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[ClientHost], &[Blocked, NotAllowed, Denied]]),
+    // NetEase refuses SELECT until the client has sent ID (Mailspring-Sync #121).
+    Rule::new("unsafe-login", Cause::PolicyBlocked, FixConfiguration, Stated).says(&[&[Security]]),
+    // Gmail, Exchange, Yahoo, Stalwart. In POP3 it comes as the answer to the first command, too.
+    Rule::new("protocol-disabled", Cause::ProtocolDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Concept::Protocol, Lookup], &[Off, NotAllowed, Denied, Plan, Lookup]]),
+    Rule::new("service-disabled", Cause::ProtocolDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Service], &[Off, NotAllowed, Plan]]),
+    Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
+        .on(&[Pop3])
+        .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
+    // Exchange, Postfix: TLS is missing, or too old.
+    Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
+        .says(&[&[Tls], &[Must, Unsupported]]),
+    // Exchange, James, Google.
+    Rule::new("mechanism", Cause::MechanismUnavailable, FixConfiguration, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Mechanism], &[Unsupported, Off, Blocked, Unknown, NotAllowed]])
+        .without(&[Token]),
+    Rule::new("login-unsupported", Cause::MechanismUnavailable, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .together(&[&[Auth, Login], &[Unsupported, Off]])
+        .without(&[Account]),
+    Rule::new("account-disabled", Cause::AccountDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]]),
+    Rule::new("account-locked", Cause::AccountDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Account], &[Locked]])
+        .without(&[Mailbox]),
+    Rule::new("account-not-allowed", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Account], &[NotAllowed]]),
+    Rule::new("scope", Cause::InsufficientScope, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Scope]]),
+    // Yahoo says so to good credentials after many logins.
+    Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
+        .codes(&["AUTHENTICATIONFAILED"])
+        .says(&[&[UserName], &[Credential]]),
+    // Windows' own sentences, which Exchange hands on, also when it throttles (node-poplib #34): no token cures that.
+    Rule::new("logon-failure", Cause::TokenRejected, AskUser, Inferred)
+        .together(&[&[Logon], &[Invalid]]),
+    // Exchange High Volume, and servers that know no such user.
+    Rule::new("user-name", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[UserName, Account, Mailbox], &[Unknown, NotValid]])
+        .without(&[Credential]),
+
+    // ---- What passes ----
+
+    Rule::new("busy", Cause::Unavailable, BackOff, Stated).says(&[&[Busy]]),
+    Rule::new("locked", Cause::MailboxLocked, BackOff, Stated).says(&[&[Locked]]),
+    // Exchange, Stalwart.
+    Rule::new("token-expired", Cause::TokenExpired, RefreshToken, Stated)
+        .together(&[&[Token], &[Expired]]),
+    // Gmail's SMTP, Stalwart.
+    Rule::new("connection-expired", Cause::SessionLimit, Reconnect, Stated)
+        .in_phases(OF_THE_SESSION)
+        .together(&[&[Connection, Aged], &[Expired, Aged]]),
+    // Gmail.
+    Rule::new("session-expired", Cause::SessionLimit, RefreshToken, Stated)
+        .together(&[&[Session], &[Expired]]),
+    // Google: the token may not stand in the AUTH line.
+    Rule::new("initial-response", Cause::InitialResponseRefused, Reconnect, Stated)
+        .in_phases(&[AuthFail])
+        .together(&[&[Argument], &[NotAllowed, Unsupported]]),
+    // Google and Postfix: a second AUTH in one session.
+    Rule::new("wrong-state", Cause::ProtocolViolation, Proceed, Stated)
+        .says(&[&[WrongState]])
+        .without(&[Connection]),
+    // Yandex, Google, Stalwart: our message was malformed for this server.
+    Rule::new("malformed", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .says(&[&[Malformed]]),
+    // Google, Exchange, Postfix, Exim: of the EHLO name, whatever the code.
+    Rule::new("client-name", Cause::ClientNameRefused, FixConfiguration, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[Capability])
+        .says(&[&[ClientName]]),
+    // Dovecot.
+    Rule::new("finishing-login", Cause::Unavailable, BackOff, Stated)
+        .together(&[&[Idle], &[Login]]),
+    // Dovecot, Cyrus, Stalwart, Gmail, GMX.
+    Rule::new("idle", Cause::IdleTimeout, Reconnect, Stated)
+        .in_phases(OF_THE_SESSION)
+        .says(&[&[Idle]]),
+    Rule::new("idle-code", Cause::IdleTimeout, Reconnect, Inferred).codes(&["4.4.2"]),
+    Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated).says(&[&[Shutdown]]).without(&[Later]),
+    // Gmail: the next connection most often works (mailcore2's tests).
+    Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
+        .with_status(&[Bye])
+        .says(&[&[SystemError]]),
+    Rule::new("passing", Cause::Unavailable, BackOff, Stated)
+        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, Idle]]),
+    Rule::new("many", Cause::RateLimited, BackOff, Guessed).in_phases(OF_THE_LOGIN).says(&[&[TooMany]]),
+
+    // ---- Refused tokens ----
+
+    Rule::new("credentials", Cause::TokenRejected, RefreshToken, Stated)
+        .in_phases(&[AuthFail, Disconnect])
+        .says(&[&[Credential, Token], &[Invalid, NotValid]]),
+    // Zimbra and Exchange refuse without a code, Zimbra with a BYE behind it.
+    Rule::new("login-failed", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(&[AuthFail, Disconnect])
+        .together(&[&[Auth, Login], &[Invalid]]),
+    // Exchange: a policy of the tenant, whose name is not known.
+    Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
+    // RFC 5530, RFC 3206, RFC 4954 section 6.
+    Rule::new("credentials-code", Cause::TokenRejected, RefreshToken, Inferred)
+        .codes(&["AUTHENTICATIONFAILED", "AUTH", "535", "5.7.8"]),
+
+    // ---- The class of a code ----
+
+    // RFC 4954 section 6: authentication is required, before the login for want of TLS, and after one that had worked.
+    Rule::new("tls-required-530", Cause::TlsRefused, FixConfiguration, Inferred)
+        .in_phases(&[Greeting, Capability, AuthFail])
+        .codes(&["530"]),
+    Rule::new("login-forgotten", Cause::SessionEnded, Reconnect, Inferred).codes(&["530"]),
+    // RFC 4954 section 4, RFC 5321 section 4.2.1: syntax, and no such command.
+    Rule::new("syntax-login", Cause::ProtocolViolation, FixConfiguration, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[Greeting, Capability, AuthFail])
+        .codes(&["500", "501", "502", "503", "555"]),
+    Rule::new("syntax", Cause::ProtocolViolation, Proceed, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[MidSession])
+        .codes(&["500", "501", "502", "503"]),
+    // RFC 5321 section 4.2.1: a first digit of 4 passes.
+    Rule::new("temporary", Cause::Unavailable, BackOff, Inferred).with_status(&[Temporary]),
+    // RFC 5321 section 4.2.1: any other 5xx in a login is a policy of the server.
+    Rule::new("refused-for-good", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .with_status(&[Permanent]),
+    // RFC 9051 section 7.1.3: BAD is a fault of the command, and not of the token.
+    Rule::new("bad-login", Cause::ProtocolViolation, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .with_status(&[Bad]),
+    Rule::new("bad", Cause::ProtocolViolation, Proceed, Inferred)
+        .in_phases(&[MidSession])
+        .with_status(&[Bad]),
+];

@@ -1,0 +1,282 @@
+//! Reduction: from the text of a reply to the server's own words.
+//!
+//! Taken out are all things that a stranger can choose or that name one occasion: addresses, the names of the login, hosts,
+//! web addresses, what stands in quotes or in angle or square brackets, `key=value`, identifiers, and numbers. What is
+//! left is split into words in lower case, in clauses.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::Names;
+
+/// A word of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    /// Which clause of the text it stands in.
+    pub(super) clause: usize,
+}
+
+/// Letters of a word; what is longer is an identifier.
+const WORD_CHARS_MAX: usize = 24;
+
+/// Words that hold digits and mean something all the same.
+const WORDS_WITH_DIGITS: [&str; 6] = ["imap4", "pop3", "oauth2", "xoauth2", "base64", "rfc2821"];
+
+/// Words behind which the part of a mail address before the `@` is a name.
+const BEFORE_NAMES: [&str; 5] = ["user", "username", "for", "as", "name"];
+
+/// The words of a text.
+pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
+    let open = without_enclosed(text);
+    let mut words: Vec<Word> = Vec::new();
+    let mut clause = 0_usize;
+    for raw in open.split_whitespace() {
+        clause = clause.saturating_add(usize::from(raw.starts_with('(')));
+        if !is_name(raw, names) {
+            for piece in pieces(raw) {
+                let after_name_word = words.last().is_some_and(|last| {
+                    last.clause == clause && BEFORE_NAMES.contains(&last.text.as_str())
+                });
+                if !(after_name_word && is_user(&piece, names)) {
+                    words.push(Word { text: piece, clause });
+                }
+            }
+        }
+        if raw.ends_with(['.', ',', ';', '!', '?']) || raw == "-" {
+            clause = clause.saturating_add(1);
+        }
+    }
+    words
+}
+
+/// Without the sequences that steer a terminal (ECMA-48): they would hold words together.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let mut plain = String::from(parts.next().unwrap_or_default());
+    for part in parts {
+        let sequence = part.strip_prefix('[').unwrap_or(part);
+        let rest = sequence.trim_start_matches(|one: char| one.is_ascii_digit() || one == ';');
+        let mut rest = rest.chars();
+        rest.next();
+        plain.push(' ');
+        plain.push_str(rest.as_str());
+    }
+    plain
+}
+
+/// Without what stands in quotes or brackets; where nothing else says anything, with it.
+fn without_enclosed(text: &str) -> String {
+    let without_angles = cut_enclosed(&without_escapes(text), '<', '>');
+    let without_brackets = cut_enclosed(&without_angles, '[', ']');
+    let mut open = without_brackets.clone();
+    for (start, end) in [('"', '"'), ('\u{201c}', '\u{201d}'), ('\u{ab}', '\u{bb}'), ('\'', '\'')] {
+        open = cut_enclosed(&open, start, end);
+    }
+    if open.chars().any(char::is_alphabetic) { open } else { without_brackets }
+}
+
+/// Cuts what stands between two marks. One that has no partner, or an apostrophe inside a word, is no mark.
+fn cut_enclosed(text: &str, start: char, end: char) -> String {
+    let mut open = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(start) {
+        let (before, marked) = rest.split_at(at);
+        let inside = marked.get(start.len_utf8()..).unwrap_or_default();
+        let inside_word = start == '\'' && before.ends_with(char::is_alphanumeric);
+        match inside.split_once(end) {
+            Some((_, behind))
+                if !(inside_word
+                    || (start == '\'' && behind.starts_with(char::is_alphanumeric))) =>
+            {
+                open.push_str(before);
+                open.push(' ');
+                rest = behind;
+            }
+            Some(_) | None => {
+                open.push_str(before);
+                open.push(start);
+                rest = inside;
+            }
+        }
+    }
+    open.push_str(rest);
+    open
+}
+
+/// Whether a run of characters names something: an address, a host, a path, a setting, the login's own names.
+fn is_name(raw: &str, names: &Names<'_>) -> bool {
+    let bare = raw.trim_matches(|one: char| !one.is_alphanumeric());
+    let is = |name: &str| !name.is_empty() && bare.eq_ignore_ascii_case(name);
+    raw.contains("://")
+        || raw.starts_with("www.")
+        || raw.starts_with('/')
+        || raw.contains(['@', '=', '\\'])
+        || is(names.host)
+        || (names.user.contains('@') && is(names.user))
+        || is_host(bare)
+}
+
+/// `mail.example.org`, `192.0.2.1:993`, and not the end of one sentence and the beginning of the next (`failed.Please`).
+fn is_host(bare: &str) -> bool {
+    let mut labels = bare.split('.');
+    let first = labels.next().unwrap_or_default();
+    let mut rest = labels.peekable();
+    let sentence = |label: &str| {
+        let mut letters = label.chars();
+        letters.next().is_some_and(char::is_uppercase) && letters.any(char::is_lowercase)
+    };
+    rest.peek().is_some() && !first.is_empty() && rest.all(|label| !sentence(label))
+}
+
+/// The user's name without its domain, or a user name that is no address.
+fn is_user(piece: &str, names: &Names<'_>) -> bool {
+    let local = names.user.split('@').next().unwrap_or_default();
+    !local.is_empty() && local.eq_ignore_ascii_case(piece)
+}
+
+/// The words of a run of characters: `SmtpClientAuthentication` is three. Identifiers, which mix digits into letters, and
+/// numbers are none.
+fn pieces(raw: &str) -> Vec<String> {
+    let raw = raw.replace('\u{2019}', "'");
+    let mut pieces = Vec::new();
+    for part in raw.split(|one: char| !one.is_alphanumeric() && one != '\'') {
+        let part = part.trim_matches('\'');
+        if part.is_empty() || part.chars().count() > WORD_CHARS_MAX && part.is_ascii() {
+            continue;
+        }
+        // Chinese has no spaces, not even around `POP3`.
+        let script = part
+            .find(|one: char| one.is_ascii() != part.starts_with(|first: char| first.is_ascii()));
+        let (start, rest) = part.split_at(script.unwrap_or(part.len()));
+        for part in [start, rest].into_iter().filter(|part| !part.is_empty()) {
+            if part.contains(|one: char| one.is_ascii_digit()) {
+                let lower = part.to_lowercase();
+                // `IMAP4rev1`
+                let known = WORDS_WITH_DIGITS.into_iter().find(|word| lower.starts_with(word));
+                pieces.extend(known.map(ToString::to_string));
+            } else {
+                push_words(part, &mut pieces);
+            }
+        }
+    }
+    pieces
+}
+
+/// `AccessTokenExpired` is three words.
+fn push_words(part: &str, words: &mut Vec<String>) {
+    let mut word = String::new();
+    let mut before_lower = false;
+    for one in part.chars() {
+        if one.is_uppercase() && before_lower {
+            words.push(core::mem::take(&mut word));
+        }
+        before_lower = one.is_lowercase();
+        word.extend(one.to_lowercase());
+    }
+    words.push(word);
+}
+
+/// The longest wait that a server can make us take: a day, Google's longest lockout (answer/7126229).
+pub(super) const WAIT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// `Suggested Backoff Time: 92415 milliseconds` (Exchange), `at least 5 minutes apart` (Cyrus), `for a 15 minute period`.
+pub(super) fn wait_ms(text: &str) -> Option<u64> {
+    let mut before = "";
+    for word in text.split(|one: char| one.is_whitespace() || one == '-') {
+        let unit = word.trim_end_matches(|one: char| !one.is_ascii_alphabetic());
+        let unit: u64 = match unit.to_ascii_lowercase().as_str() {
+            "millisecond" | "milliseconds" | "ms" => 1,
+            "second" | "seconds" | "sec" => 1000,
+            "minute" | "minutes" | "min" => 60 * 1000,
+            "hour" | "hours" => 60 * 60 * 1000,
+            _ => 0,
+        };
+        if unit != 0
+            && let Ok(number) = before.parse::<u64>()
+        {
+            return Some(number.saturating_mul(unit).min(WAIT_MS_MAX));
+        }
+        before = word;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        let names = Names { user: "idle@example.test", host: "busy.example.test" };
+        words(text, &names).iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn names_are_no_words() {
+        for (text, left) in [
+            ("failed for heidler@example.test", "failed for"),
+            ("failed for <shutdown>: no", "failed for no"),
+            ("user \"too many\" unknown", "user unknown"),
+            ("user 'locked' unknown, don't", "user unknown don't"),
+            ("see https://x.test/session/expired now", "see now"),
+            ("host locked.example.test:993 says", "host says"),
+            ("busy.example.test says", "says"),
+            ("failed [host.x:idle] sc=IDLE", "failed"),
+            ("try user idle again", "try user again"),
+            ("/var/mail/locked is gone", "is gone"),
+            ("\u{1b}[31;1mAccount locked\u{1b}[0m", "account locked"),
+            ("10.0.0.1 (idle4u) x7f9", ""),
+        ] {
+            assert_eq!(read(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_that_look_like_names_stay() {
+        for (text, left) in [
+            ("idle for too long", "idle for too long"),
+            ("failed.Please wait", "failed please wait"),
+            ("organization's policy", "organization's policy"),
+            ("AccessTokenExpired", "access token expired"),
+            ("XOAUTH2 OAuth IMAP4rev1 POP3", "xoauth2 oauth imap4 pop3"),
+            ("\"Login failed\"", "login failed"),
+            ("user+IP <unclosed", "user ip unclosed"),
+            ("POP3\u{670d}\u{52a1}", "pop3 \u{670d}\u{52a1}"),
+            (
+                "\u{41d}\u{415}\u{422} \u{6388}\u{6743}\u{7801}",
+                "\u{43d}\u{435}\u{442} \u{6388}\u{6743}\u{7801}",
+            ),
+        ] {
+            assert_eq!(read(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn clauses_end_where_a_reader_would_pause() {
+        let clauses: Vec<usize> = words("too many errors, closing. bye", &Names::default())
+            .iter()
+            .map(|word| word.clause)
+            .collect();
+        assert_eq!(clauses, [0, 0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn the_unit_of_a_wait_is_the_word_behind_the_number() {
+        for (text, wait) in [
+            ("Wait 5 ms.", Some(5)),
+            ("1 millisecond", Some(1)),
+            ("1 second,", Some(1_000)),
+            ("7 seconds", Some(7_000)),
+            ("1 minute", Some(60_000)),
+            ("2 hours", Some(7_200_000)),
+            ("a 15-minute period", Some(900_000)),
+            ("an hour", None),
+            ("5 moons or 3 minutes", Some(180_000)),
+            ("-5 milliseconds", Some(5)),
+            ("99999999999999999999 ms", None),
+            ("9999999999999999 ms", Some(WAIT_MS_MAX)),
+        ] {
+            assert_eq!(wait_ms(text), wait, "{text}");
+        }
+    }
+}
