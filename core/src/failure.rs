@@ -454,6 +454,9 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
         (Cause::ClientNameRefused, Advice::FixConfiguration) => {
             "Set the client's name (ehlo_name) to this machine's full domain name, as in client.example.org."
         }
+        (Cause::TokenUnavailable, Advice::FixConfiguration) => {
+            "Mend the function that gives the token."
+        }
         (Cause::HostNotFound, _) => {
             "Check the host name, and whether this machine is online; then connect again."
         }

@@ -176,3 +176,28 @@ fn is_end(error: &str) -> bool {
         .iter()
         .any(|end| error.contains(end))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_named_by_its_stage_and_keeps_its_words() {
+        let cause = |stage, error: &str| {
+            let problem = Problem { stage, error: error.into(), words: "so it is\u{7}".into() };
+            let failure = problem.failure();
+            assert_eq!(failure.detail, "so it is ", "{stage} {error}");
+            failure.cause
+        };
+        assert_eq!(cause(Stage::Name, "EAI_NONAME"), Cause::HostNotFound);
+        assert_eq!(cause(Stage::Connect, "ECONNREFUSED"), Cause::ConnectionRefused);
+        assert_eq!(cause(Stage::Connect, "EHOSTUNREACH"), Cause::Unreachable);
+        assert_eq!(cause(Stage::Tls, "CERTIFICATE_VERIFY_FAILED"), Cause::TlsFailed);
+        assert_eq!(cause(Stage::Tls, "WRONG_VERSION_NUMBER"), Cause::WrongTlsMode);
+        assert_eq!(cause(Stage::Tls, "UNEXPECTED_EOF_WHILE_READING"), Cause::ConnectionLost);
+        assert_eq!(cause(Stage::Tls, "ECONNRESET"), Cause::ConnectionLost);
+        assert_eq!(cause(Stage::Read, "ECONNRESET"), Cause::ConnectionLost);
+        assert_eq!(cause(Stage::Write, "EPIPE"), Cause::ConnectionLost);
+        assert_eq!(cause(Stage::Late, ""), Cause::TimedOut);
+    }
+}

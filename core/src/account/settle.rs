@@ -21,7 +21,7 @@ use super::plan::{AccountEvent, AccountPlan, Delivery, EventKind, Order, Raise, 
 use super::tokens::Needed;
 use crate::config::Protocol;
 use crate::failure::Cause;
-use crate::session::{Input, RenewWhy, Renewal, Supply, Wish};
+use crate::session::{Input, RenewWhy, Renewal, Supply, WakeReason, Wish};
 
 /// Rounds for each session in which the rules come to rest.
 const ROUNDS_MAX: usize = 8;
@@ -407,7 +407,7 @@ impl Account {
                 Hindrance::Unwanted | Hindrance::None | Hindrance::Trial => {}
                 Hindrance::Until(until_ms) => {
                     earliest.note(until_ms);
-                    self.tell_wait(at, until_ms, plan);
+                    self.tell_wait(at, until_ms, WakeReason::BackOff, plan);
                 }
                 Hindrance::Place(until_ms) => {
                     until_ms.into_iter().for_each(|until_ms| earliest.note(until_ms));
@@ -415,7 +415,7 @@ impl Account {
                 Hindrance::Token => {
                     if let Some(until_ms) = self.tokens.next_ms(now_ms) {
                         earliest.note(until_ms);
-                        self.tell_wait(at, until_ms, plan);
+                        self.tell_wait(at, until_ms, WakeReason::TokenBackOff, plan);
                     }
                 }
             }
@@ -424,7 +424,7 @@ impl Account {
     }
 
     /// Tells once that nothing is tried for a while.
-    fn tell_wait(&mut self, at: usize, until_ms: u64, plan: &mut AccountPlan) {
+    fn tell_wait(&mut self, at: usize, until_ms: u64, reason: WakeReason, plan: &mut AccountPlan) {
         let Some(member) = self.members.get_mut(at) else { return };
         if member.want.is_none() || member.told_ms == until_ms {
             return;
@@ -432,6 +432,7 @@ impl Account {
         member.told_ms = until_ms;
         let event = AccountEvent {
             session: Some(member.key),
+            text: reason.as_str().into(),
             wait_ms: Some(until_ms.saturating_sub(self.now_ms)),
             ..AccountEvent::new(EventKind::Waiting)
         };

@@ -194,3 +194,122 @@ fn service_from_json(value: &Value) -> Option<places::Memory> {
 fn optional(value: &Value) -> Option<Option<u64>> {
     if value.is_null() { Some(None) } else { value.as_u64().map(Some) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{Fact, NoToken, SessionKey, Standing};
+    use crate::config::Identity;
+    use crate::provider::Provider;
+    use crate::token::AccessToken;
+
+    fn session(protocol: Protocol, user: &str) -> SessionConfig {
+        SessionConfig::for_provider(&Provider::gmail(), protocol, Identity::new(user)).unwrap()
+    }
+
+    /// IMAP and SMTP; IMAP is on its way with a token.
+    fn account() -> Account {
+        let mut account = Account::new(AccountConfig::default(), 1).unwrap();
+        let first = account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+        account.add(session(Protocol::Smtp, "joe@gmail.com")).unwrap();
+        let _ = account.handle(0, Fact::Want { session: first }).unwrap();
+        let token = AccessToken::new("CANARYCANARYCANARY").unwrap();
+        let _ = account.handle(0, Fact::Token { request: 1, token, lives_ms: None }).unwrap();
+        account
+    }
+
+    fn restored(snapshot: &[u8], wall_ms: u64) -> Result<Account, ConfigError> {
+        Account::restore(AccountConfig::default(), snapshot, 5, wall_ms, 2)
+    }
+
+    /// The members of a snapshot, changed, with a right checksum.
+    fn with(change: impl Fn(&mut Value)) -> Vec<u8> {
+        let snapshot = String::from_utf8(account().snapshot(0)).unwrap();
+        let mut content: Value =
+            serde_json::from_str(snapshot.split_once('\n').unwrap().1).unwrap();
+        change(&mut content);
+        let content = content.to_string();
+        format!("{HEADER}{:016x}\n{content}", checksum(content.as_bytes())).into_bytes()
+    }
+
+    #[test]
+    fn holds_no_secret() {
+        let text = String::from_utf8(account().snapshot(0)).unwrap();
+        assert!(!text.contains("CANARY") && !text.contains("joe"), "{text}");
+    }
+
+    #[test]
+    fn damage_at_any_octet_is_an_error() {
+        let snapshot = account().snapshot(0);
+        for at in 0..snapshot.len() {
+            let mut damaged = snapshot.clone();
+            damaged[at] ^= 1;
+            assert!(restored(&damaged, 0).is_err(), "octet {at}");
+            assert!(restored(&snapshot[..at], 0).is_err(), "cut at {at}");
+        }
+        assert!(restored(b"mailbearer-session 1 ", 0).is_err());
+    }
+
+    #[test]
+    fn a_member_that_is_missing_or_of_another_kind_is_damage() {
+        for key in ["wall_ms", "sessions", "stops", "tokens", "services"] {
+            let without = with(|content| {
+                content.as_object_mut().unwrap().remove(key);
+            });
+            assert_eq!(restored(&without, 0).unwrap_err(), DAMAGED, "without {key}");
+            let another = with(|content| content[key] = json!("x"));
+            assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "{key} of another kind");
+        }
+        let numbers = ["failures", "cooling_ms", "in_a_row", "of_day_ms", "longest_life_ms"];
+        for key in numbers.into_iter().chain(["force"]) {
+            let another = with(|content| content["tokens"][key] = json!("x"));
+            assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "tokens.{key}");
+        }
+        for key in ["limit", "retry_ms", "patience_ms", "throttled_ms", "strikes"] {
+            let another = with(|content| content["services"][1][key] = json!("x"));
+            assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "services.{key}");
+        }
+        for key in ["owner", "user", "state"] {
+            let another = with(|content| content["sessions"][0][key] = json!(1));
+            assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "sessions.{key}");
+        }
+        let stop = json!({"service": "imap", "kind": "needs_user", "detail": "", "failure": {}});
+        let another = with(|content| content["stops"] = json!([stop]));
+        assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED);
+        let fewer = with(|content| content["services"] = json!([]));
+        assert_eq!(restored(&fewer, 0).unwrap_err(), DAMAGED);
+    }
+
+    #[test]
+    fn a_session_is_known_again_by_its_server_and_user() {
+        let snapshot = account().snapshot(0);
+        let mut account = restored(&snapshot, 0).unwrap();
+        let error = account.add(session(Protocol::Imap, "eve@gmail.com")).unwrap_err();
+        assert_eq!(error, ConfigError::Snapshot { problem: "it is of another user or server" });
+        account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+        // Another mailbox of the same account, as a shared one, is new.
+        account.add(session(Protocol::Imap, "team@gmail.com")).unwrap();
+        account.add(session(Protocol::Pop3, "joe@gmail.com")).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_added_again_stays_in_the_next_snapshot() {
+        let mut first = restored(&account().snapshot(0), 0).unwrap();
+        first.add(session(Protocol::Smtp, "joe@gmail.com")).unwrap();
+        let mut second = restored(&first.snapshot(0), 0).unwrap();
+        assert_eq!(second.remembered.len(), 2);
+        second.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+        assert_eq!(second.remembered.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_does_not_make_waits_longer() {
+        let mut account = account();
+        let no = Fact::NoToken { request: 1, why: NoToken::Outage, text: String::new() };
+        let _ = account.handle(0, no).unwrap();
+        let snapshot = account.snapshot(1_000_000);
+        let restored = restored(&snapshot, 5).unwrap();
+        assert_eq!(restored.dead_ms, 0);
+        assert_eq!(restored.standing(SessionKey::new(1)), None::<Standing>);
+    }
+}

@@ -456,3 +456,165 @@ impl Good {
 fn asks_user(cause: Cause, detail: &'static str) -> Failure {
     Failure { advice: Advice::AskUser, ..Failure::of_host(cause, detail) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: u64 = 60 * 60 * 1_000;
+
+    fn config() -> AccountConfig {
+        AccountConfig::default()
+    }
+
+    fn rng() -> fastrand::Rng {
+        fastrand::Rng::with_seed(1)
+    }
+
+    fn ask(tokens: &mut Tokens, now_ms: u64) -> Ask {
+        tokens.want(now_ms, &config(), &mut rng()).unwrap()
+    }
+
+    /// Asks, and is given this one: whether the source was asked to bypass its cache.
+    fn give(tokens: &mut Tokens, now_ms: u64, text: &str, lives_ms: Option<u64>) -> (bool, Answer) {
+        let Ask { request, force, .. } = ask(tokens, now_ms);
+        let token = AccessToken::new(text).unwrap();
+        (force, tokens.came(now_ms, request, token, lives_ms, &config()))
+    }
+
+    fn fingerprint(text: &str) -> u64 {
+        AccessToken::new(text).unwrap().fingerprint()
+    }
+
+    fn fits(tokens: &Tokens, now_ms: u64, needed: Needed) -> bool {
+        tokens.fit(now_ms, needed, &config()).is_some()
+    }
+
+    #[test]
+    fn one_request_at_a_time() {
+        let mut tokens = Tokens::default();
+        assert_eq!(ask(&mut tokens, 5).request, 1);
+        assert_eq!(tokens.want(6, &config(), &mut rng()).unwrap_err(), 60_005);
+        assert!(tokens.knows(1) && !tokens.knows(2) && !tokens.knows(0));
+        let token = AccessToken::new("a").unwrap();
+        assert_eq!(tokens.came(7, 2, token, None, &config()), Answer::Late);
+        assert!(tokens.is_asked());
+    }
+
+    #[test]
+    fn a_token_serves_until_it_is_near_its_end_or_refused() {
+        let mut tokens = Tokens::default();
+        assert_eq!(give(&mut tokens, 0, "a", Some(HOUR_MS)), (false, Answer::GoOn));
+        let any = Needed::default();
+        assert!(fits(&tokens, HOUR_MS - 60_001, any));
+        assert!(!fits(&tokens, HOUR_MS - 60_000, any));
+        assert!(!fits(&tokens, 0, Needed { other_than: Some(fingerprint("a")), ..any }));
+        assert!(fits(&tokens, 0, Needed { outlives_ms: Some(HOUR_MS - 1), ..any }));
+        assert!(!fits(&tokens, 0, Needed { outlives_ms: Some(HOUR_MS), ..any }));
+        assert!(!tokens.refuse(1, fingerprint("a")));
+        assert!(!fits(&tokens, 1, any));
+    }
+
+    #[test]
+    fn force_follows_a_refusal_or_a_plain_request_that_brought_nothing_newer() {
+        let mut tokens = Tokens::default();
+        assert!(!give(&mut tokens, 0, "a", Some(HOUR_MS)).0);
+        tokens.satisfied();
+        // A renewal: plain, then forced, and then the source is left alone.
+        assert!(!give(&mut tokens, 0, "a", Some(HOUR_MS)).0);
+        assert!(give(&mut tokens, 0, "a", Some(HOUR_MS)).0);
+        let until_ms = tokens.want(0, &config(), &mut rng()).unwrap_err();
+        assert!(until_ms > 0);
+        let Ask { force, refused, .. } = ask(&mut tokens, until_ms + 2_000);
+        assert!(!force && refused.is_none());
+        let now_ms = until_ms + 62_000;
+        assert_eq!(tokens.late(now_ms, &config(), &mut rng()), Some(4));
+        assert!(!tokens.refuse(now_ms, fingerprint("a")));
+        let Ask { force, refused, .. } = ask(&mut tokens, now_ms + 5_000);
+        assert!(force);
+        assert_eq!(refused, Some(AccessToken::new("a").unwrap()));
+    }
+
+    #[test]
+    fn a_refused_token_that_comes_back_is_asked_for_past_the_cache_and_then_a_person_is() {
+        let mut tokens = Tokens::default();
+        let _ = give(&mut tokens, 0, "a", None);
+        tokens.satisfied();
+        tokens.retire(fingerprint("a"));
+        assert_eq!(give(&mut tokens, 0, "a", None), (false, Answer::GoOn));
+        let (force, answer) = give(&mut tokens, 0, "a", None);
+        assert!(force && matches!(answer, Answer::Stop(_)), "{answer:?}");
+        tokens.forgive();
+        assert_eq!(give(&mut tokens, 5_000, "a", None), (false, Answer::GoOn));
+    }
+
+    #[test]
+    fn a_token_without_life_is_asked_for_past_the_cache_and_then_a_person_is() {
+        let mut tokens = Tokens::default();
+        assert_eq!(give(&mut tokens, 0, "a", Some(0)), (false, Answer::GoOn));
+        assert!(!fits(&tokens, 0, Needed::default()));
+        let (force, answer) = give(&mut tokens, 0, "a", Some(0));
+        assert!(force && matches!(answer, Answer::Stop(_)), "{answer:?}");
+    }
+
+    #[test]
+    fn a_source_whose_tokens_are_short_is_taken_as_it_is() {
+        let mut tokens = Tokens::default();
+        // A cache had long ones: this one is worth a request past it.
+        let _ = give(&mut tokens, 0, "a", Some(HOUR_MS));
+        tokens.satisfied();
+        assert_eq!(give(&mut tokens, 0, "b", Some(20_000)), (false, Answer::GoOn));
+        assert!(fits(&tokens, 0, Needed { other_than: Some(fingerprint("b")), outlives_ms: None }));
+        assert_eq!(give(&mut tokens, 0, "c", Some(20_000)), (true, Answer::GoOn));
+        assert!(fits(&tokens, 0, Needed::default()));
+        assert!(!fits(&tokens, 10_000, Needed::default()));
+    }
+
+    #[test]
+    fn refusals_count_each_token_once_in_a_row_and_over_a_day() {
+        let mut tokens = Tokens::default();
+        assert!(!tokens.refuse(0, 1) && !tokens.refuse(0, 1));
+        assert!(tokens.is_suspect());
+        assert!(tokens.refuse(0, 2));
+        let mut tokens = Tokens::default();
+        for one in 1..6 {
+            assert!(!tokens.refuse(one * HOUR_MS, one), "{one}");
+            tokens.accepted();
+        }
+        assert!(tokens.refuse(23 * HOUR_MS, 6));
+        let mut tokens = Tokens::default();
+        for one in 0..20 {
+            assert!(!tokens.refuse(one * 5 * HOUR_MS, one), "five in a day: {one}");
+            tokens.accepted();
+        }
+    }
+
+    #[test]
+    fn words_of_the_source_hold_no_token() {
+        let mut tokens = Tokens::default();
+        let _ = give(&mut tokens, 0, "CANARYCANARYCANARY", Some(HOUR_MS));
+        let Ask { request, .. } = ask(&mut tokens, 0);
+        let text = "the cache holds CANARYCANARYCANARY\u{7}";
+        let word = Word { request, why: NoToken::Permanent, text, works: false };
+        let Answer::Stop(failure) = tokens.none(0, &word, &config(), &mut rng()) else { panic!() };
+        assert_eq!(failure.advice, Advice::AskUser);
+        assert!(failure.detail.starts_with("the cache holds <token>"), "{failure}");
+    }
+
+    #[test]
+    fn what_outlives_the_process_ages_while_it_is_dead() {
+        let mut tokens = Tokens::default();
+        let _ = tokens.refuse(HOUR_MS, 1);
+        let word = Word { request: 1, why: NoToken::Outage, text: "", works: false };
+        let _ = ask(&mut tokens, HOUR_MS);
+        let _ = tokens.none(HOUR_MS, &word, &config(), &mut rng());
+        let memory = tokens.memory(2 * HOUR_MS);
+        assert_eq!((memory.of_day_ms.as_slice(), memory.force), (&[HOUR_MS][..], true));
+        let mut later = Tokens::default();
+        later.remember(memory.clone(), 100 * HOUR_MS, 22 * HOUR_MS);
+        assert_eq!(later.memory(100 * HOUR_MS).of_day_ms, [23 * HOUR_MS]);
+        later.remember(memory, 100 * HOUR_MS, 23 * HOUR_MS);
+        assert!(later.memory(100 * HOUR_MS).of_day_ms.is_empty());
+        assert!(ask(&mut later, 100 * HOUR_MS).force);
+    }
+}

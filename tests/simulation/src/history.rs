@@ -1,5 +1,10 @@
 //! A short history of an account: a world of moves, each of which is one fact. Whoever explores chooses among the moves
 //! that can come next; the rules are held in every state.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "two sessions, and text that the machine wrote"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,6 +124,12 @@ pub enum Move {
     Says(u64, Word),
 }
 
+impl Move {
+    fn is_welcome(self) -> bool {
+        matches!(self, Self::Says(_, Word::Welcome))
+    }
+}
+
 /// What goes wrong with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -231,44 +242,41 @@ impl History {
     pub fn prelude(setting: Setting, opening: Opening) -> Vec<Move> {
         let mut history = Self::new(setting);
         let mut moves = Vec::new();
-        let mut play = |history: &mut Self, one: Move| {
+        while let Some(one) = history.towards(opening) {
             history.play(one).expect("a prelude keeps the rules");
             moves.push(one);
-        };
-        if opening == Opening::Nothing {
-            return moves;
-        }
-        while matches!(opening, Opening::UnderWay | Opening::Refused) {
-            match history.good_move([false; 2]) {
-                Some(Move::Says(ticket, Word::Welcome))
-                    if opening == Opening::Refused && history.refused.is_empty() =>
-                {
-                    play(&mut history, Move::Says(ticket, Word::Refusal));
-                }
-                Some(Move::Says(_, Word::Welcome)) | None => return moves,
-                Some(one) => play(&mut history, one),
-            }
-        }
-        // Where there is one place, the other waits.
-        while let Some(one) = history.good_move([false; 2]).filter(|_| history.given.len() < 2) {
-            play(&mut history, one);
-        }
-        if opening == Opening::Online {
-            return moves;
-        }
-        while history.request.is_none() {
-            play(&mut history, Move::Tick);
-        }
-        while opening == Opening::Renewing {
-            match history.good_move([true; 2]) {
-                Some(Move::Says(_, Word::Welcome)) => break,
-                Some(one) => play(&mut history, one),
-                // What overlaps opens a third connection.
-                None if setting == Setting::Overlap => play(&mut history, Move::Tick),
-                None => break,
-            }
         }
         moves
+    }
+
+    /// The next move on that way.
+    fn towards(&self, opening: Opening) -> Option<Move> {
+        let good = self.good_move([false; 2]);
+        // Where there is one place, the other waits.
+        let most = if self.setting == Setting::OnePlace { 1 } else { 2 };
+        let is_online = self.given.len() == most;
+        match opening {
+            Opening::Nothing => None,
+            Opening::UnderWay => good.filter(|one| !one.is_welcome()),
+            Opening::Refused => match good {
+                Some(Move::Says(ticket, Word::Welcome)) if self.refused.is_empty() => {
+                    Some(Move::Says(ticket, Word::Refusal))
+                }
+                other => other.filter(|one| !one.is_welcome()),
+            },
+            Opening::Online | Opening::NearTheEnd | Opening::Renewing if !is_online => good,
+            Opening::Online => None,
+            Opening::NearTheEnd => self.request.is_none().then_some(Move::Tick),
+            Opening::Renewing if self.tokens < 2 => {
+                Some(if self.request.is_none() { Move::Tick } else { Move::NewToken })
+            }
+            // What overlaps opens a third connection.
+            Opening::Renewing if self.setting == Setting::Overlap => {
+                let next = self.good_move([true; 2]).unwrap_or(Move::Tick);
+                Some(next).filter(|one| !one.is_welcome())
+            }
+            Opening::Renewing => None,
+        }
     }
 
     /// Everything that can come next.
@@ -487,7 +495,8 @@ impl History {
         let at = self.at(session);
         let (protocol, renewal) = self.setting.sessions()[at];
         let held = self.given.values().any(|owner| *owner == at);
-        if !self.wanted[at] && !(renewal == Renewal::Overlap && held) {
+        let renews = renewal == Renewal::Overlap && held;
+        if !(self.wanted[at] || renews) {
             return Err("a connection is opened that nobody wants".into());
         }
         if self.called[at] {

@@ -113,5 +113,6 @@ fn keep_to_fifteen(name: &str, limit: Limit) -> bool {
         report.online,
         report.asked_at_ms.len()
     );
-    hours[0] <= 30 && hours.iter().skip(1).all(|logins| *logins <= 2) && report.online == 15
+    let first = hours.first().copied().unwrap_or_default();
+    first <= 30 && hours.iter().skip(1).all(|logins| *logins <= 2) && report.online == 15
 }
