@@ -18,10 +18,8 @@ const registry = createServer(answer).listen(0, "127.0.0.1");
 registry.on("listening", async () => {
     const { port } = registry.address();
     const { typescript, "@types/node": types, ...others } = manifest.devDependencies;
-    const used = ["imapflow", "nodemailer", "google-auth-library", "@azure/msal-node"].map((name) => [
-        name,
-        others[name],
-    ]);
+    const libraries = ["imapflow", "nodemailer", "imap", "node-pop3", "google-auth-library", "@azure/msal-node"];
+    const used = libraries.map((name) => [name, others[name]]);
     const dependencies = {
         mailbearer: `file:${packed}/mailbearer-${manifest.version}.tgz`,
         ...Object.fromEntries(used),

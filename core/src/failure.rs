@@ -287,6 +287,7 @@ impl Failure {
         let plain = [
             "wrong version number",
             "packet length too long",
+            "record layer failure",
             "http request",
             "unrecognized ssl message",
             "unsupported or unrecognized",

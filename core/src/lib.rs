@@ -28,6 +28,7 @@ extern crate std;
 
 mod a_label;
 mod account;
+mod certificate;
 mod classify;
 mod config;
 mod dialect;

@@ -4,8 +4,10 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { connect } from "./connection";
-import type { Failure, MailProtocol, Mechanism } from "./core";
+import { AccessToken, type Failure, type MailProtocol, type Mechanism, Transcript } from "./core";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
+import { shown } from "./foreign";
+import { askMailbox } from "./mailbox";
 import { type Endpoint, type LoginOptions, resolve } from "./settings";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
@@ -20,9 +22,11 @@ export const CHECK_OPTIONS = {
     smtp: { type: "string" },
     "no-smtp": { type: "boolean", default: false },
     starttls: { type: "boolean", default: false },
+    "unusual-port": { type: "boolean", default: false },
     provider: { type: "string" },
     "ca-file": { type: "string" },
     mechanism: { type: "string" },
+    "ehlo-name": { type: "string" },
     timeout: { type: "string", default: "30" },
     "token-command": { type: "string" },
     trace: { type: "boolean", default: false },
@@ -41,13 +45,17 @@ options:
   --smtp HOST[:PORT]       where SMTP is, in place of the profile's
   --no-smtp                leave SMTP out
   --starttls               upgrade with STARTTLS in place of TLS from the start
+  --unusual-port           a registered port is used in another way: for another protocol, or the other way of TLS
   --provider NAME          gmail, microsoft, yahoo, aol, fastmail, yandex, mailru, icloud
   --ca-file FILE           certificate authorities to trust, in place of the system's
   --mechanism MECHANISM    use this mechanism only: XOAUTH2 or OAUTHBEARER
+  --ehlo-name NAME         the name that SMTP's EHLO gives: this machine's full domain name
   --timeout SECONDS        for each protocol (default: 30)
   --token-command COMMAND  a command that prints an access token
   --trace                  show the dialogue, with the token masked
   --json                   print JSON for programs
+
+After each login the mailbox is asked with one harmless command: NOOP, or STAT of POP3.
 
 The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input; never from
 an argument, which other users of the machine could read. Exit status 0: all that was asked for worked.
@@ -59,9 +67,11 @@ export interface Arguments {
     places: Partial<Record<MailProtocol, string>>;
     asked: readonly MailProtocol[];
     starttls: boolean;
+    unusualPort: boolean;
     provider: string | undefined;
     caFile: string | undefined;
     mechanism: string | undefined;
+    ehloName: string | undefined;
     timeout: string;
     tokenCommand: string | undefined;
     trace: boolean;
@@ -76,9 +86,11 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
         places: { imap: text("imap"), pop3: text("pop3"), smtp: text("smtp") } as Arguments["places"],
         asked: PROTOCOLS.filter((protocol) => values[`no-${protocol}`] !== true),
         starttls: values["starttls"] === true,
+        unusualPort: values["unusual-port"] === true,
         provider: text("provider"),
         caFile: text("ca-file"),
         mechanism: text("mechanism"),
+        ehloName: text("ehlo-name"),
         timeout: text("timeout") ?? "30",
         tokenCommand: text("token-command"),
         trace: values["trace"] === true,
@@ -90,6 +102,7 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
 interface Result {
     protocol: MailProtocol;
     ok: boolean;
+    loggedIn: boolean;
     endpoint?: Endpoint;
     tlsVersion?: string;
     mechanism?: Mechanism;
@@ -137,20 +150,28 @@ export async function run(given: Arguments): Promise<number> {
     return worked === results.length ? 0 : 1;
 }
 
-/** Logs in over one protocol. */
+/** Logs in over one protocol, and asks the mailbox. */
 async function check(protocol: MailProtocol, given: Arguments, token: string): Promise<Result> {
-    const result: Result = { protocol, ok: false, trace: [] };
+    const result: Result = { protocol, ok: false, loggedIn: false, trace: [] };
     try {
         const options = optionsOf(protocol, given);
         result.endpoint = resolve(protocol, options).endpoint;
+        const secret = new AccessToken(token);
         const trace = (side: string, line: string) => void result.trace.push(`${side}: ${line}`);
-        const connection = await connect({ ...options, protocol, token, trace });
-        result.ok = true;
+        const connection = await connect({ ...options, protocol, token: secret, trace });
+        result.loggedIn = true;
         result.tlsVersion = connection.tlsVersion;
         result.mechanism = connection.mechanism;
         result.roundTrips = connection.roundTrips;
         result.seconds = connection.elapsed / 1000;
+        const names = { user: given.user, host: result.endpoint.host };
+        const failure = await askMailbox(connection, { token: secret, names, timeout: options.timeout, trace });
         await connection.close();
+        if (failure === undefined) {
+            result.ok = true;
+        } else {
+            result.failure = failure;
+        }
     } catch (error) {
         if (error instanceof LoginFailed) {
             result.failure = error.failure;
@@ -167,7 +188,7 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
     return error instanceof Error && "syscall" in error;
 }
 
-function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions {
+function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { timeout: number } {
     const place = given.places[protocol];
     const timeout = Number(given.timeout) * 1000;
     if (!(timeout > 0)) {
@@ -178,7 +199,9 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions {
         timeout,
         provider: given.provider,
         ...(place === undefined ? {} : placeOf(place)),
+        unusualPort: given.unusualPort,
         ...(given.starttls ? { tls: "starttls" } : {}),
+        ...(given.ehloName === undefined ? {} : { ehloName: given.ehloName }),
         ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),
         ...(given.caFile === undefined ? {} : { tlsOptions: { ca: readFileSync(given.caFile) } }),
     };
@@ -223,18 +246,43 @@ async function tokenOfCommand(command: string): Promise<string> {
     try {
         ({ stdout: output } = await promisify(execFile)(program ?? "", parameters, { timeout: 60_000 }));
     } catch (error) {
-        const { code, stderr } = error as { code?: unknown; stderr?: string };
+        const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
+        const said = shown(withoutTokensOf(stdout ?? "", stderr ?? ""));
         throw new TokenSourceFailed(
             typeof code === "number"
-                ? `--token-command failed with status ${code}: ${(stderr ?? "").trim().slice(0, 500)}`
+                ? `--token-command failed with status ${code}: ${said}`
                 : `--token-command could not be run: ${typeof code === "string" ? code : "it was ended"}`,
         );
     }
-    const tokens = output.split(/\s+/).filter((word) => word !== "");
+    const tokens = wordsOf(output);
     if (tokens.length !== 1) {
         throw new TokenSourceFailed("--token-command must print one token, and nothing else");
     }
     return tokens[0] as string;
+}
+
+function wordsOf(output: string): string[] {
+    return output.split(/\s+/).filter((word) => word !== "");
+}
+
+/** What a command said beside its tokens, if it has printed any: it may have said them again. */
+function withoutTokensOf(output: string, said: string): string {
+    return wordsOf(output).slice(0, TOKENS_MAX).reduce(withoutToken, said);
+}
+
+const TOKENS_MAX = 8;
+
+function withoutToken(said: string, word: string): string {
+    try {
+        const transcript = new Transcript(word);
+        const lines = [...transcript.received(Buffer.from(said)), ...transcript.flush()];
+        return lines.map(({ text }) => text).join("\n");
+    } catch (error) {
+        if (error instanceof ConfigError) {
+            return said;
+        }
+        throw error;
+    }
 }
 
 /** The words of a command, with quotes and backslashes as in a POSIX shell; nothing is expanded. */
@@ -280,6 +328,7 @@ function linesOf(result: Result): string[] {
     }
     const code = failure.code === undefined ? "" : `[${failure.code}] `;
     return [
+        ...(result.loggedIn ? ["The login works, but the mailbox cannot be used."] : []),
         `cause    ${failure.cause} (${failure.certainty})`,
         ...(failure.serverText === "" ? [] : [`server   ${code}${failure.serverText}`]),
         `advice   ${failure.advice}`,
@@ -294,6 +343,7 @@ function forPrograms(result: Result): object {
     return {
         protocol: result.protocol,
         ok: result.ok,
+        logged_in: result.loggedIn,
         host: endpoint?.host ?? null,
         port: endpoint?.port ?? null,
         tls: endpoint?.tls ?? null,

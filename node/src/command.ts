@@ -25,7 +25,9 @@ async function main(words: string[]): Promise<number> {
         case "check":
             return check(rest);
         default:
-            console.error(command === undefined ? HELP : `mailbearer: there is no command ${command}\n\n${HELP}`);
+            console.error(
+                command === undefined ? HELP : `mailbearer: there is no command ${echoed(command)}\n\n${HELP}`,
+            );
             return 2;
     }
 }
@@ -36,7 +38,7 @@ async function check(words: string[]): Promise<number> {
         const options = { ...CHECK_OPTIONS, help: { type: "boolean", short: "h" } } as const;
         parsed = parseArgs({ args: words, options, allowPositionals: true });
     } catch (error) {
-        return wrong(error instanceof Error ? error.message : String(error));
+        return wrong(misread(error));
     }
     if (parsed.values.help === true) {
         console.log(CHECK_HELP);
@@ -51,6 +53,29 @@ async function check(words: string[]): Promise<number> {
         return wrong("--mechanism is XOAUTH2 or OAUTHBEARER");
     }
     return run(argumentsOf(user, parsed.values));
+}
+
+/** What is wrong with an option. Options are never abbreviated, and their values never repeated: one may be a token. */
+function misread(error: unknown): string {
+    const said = error instanceof Error ? error.message : "";
+    const [, option] = /'([^']*)'/.exec(said) ?? [];
+    if (option === "--token") {
+        return (
+            "there is no --token: others on this machine can read arguments. " +
+            "Use --token-command, MAILBEARER_TOKEN or standard input"
+        );
+    }
+    if (said.startsWith("Unknown option")) {
+        return `there is no option ${echoed(option ?? "")}`;
+    }
+    return option === undefined
+        ? "the arguments cannot be read"
+        : `the value of ${echoed(option)} is missing or too much`;
+}
+
+/** A word of the command line, unless it is none of a command's. */
+function echoed(word: string): string {
+    return /^[a-z<> -]{1,30}$/.test(word) ? word : "of this name";
 }
 
 function wrong(text: string): number {

@@ -3,6 +3,7 @@ import type { TLSSocket } from "node:tls";
 import {
     type AccessToken,
     type Authenticated,
+    type Failure,
     type MailProtocol,
     type Mechanism,
     Negotiation,
@@ -12,10 +13,8 @@ import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
-import { sourceOf, tokenInTime, type TokenSource } from "./tokens";
-
-/** Called with `C` or `S` and a line of the dialogue. The token is masked. */
-export type Trace = (side: "C" | "S", line: string) => void;
+import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
+import { type Trace, Tracer } from "./trace";
 
 /** The options of {@link connect}. */
 export interface ConnectOptions extends LoginOptions {
@@ -118,8 +117,11 @@ export async function connectTo(
     try {
         return await login(settings, first, signal, trace);
     } catch (error) {
-        if (!(error instanceof LoginFailed) || error.advice !== "refresh_token" || !source.canRefresh) {
+        if (!(error instanceof LoginFailed) || error.advice !== "refresh_token") {
             throw error;
+        }
+        if (!source.canRefresh) {
+            throw new LoginFailed(hinted(error.failure, source), { cause: error.cause });
         }
         const second = await tokenInTime(source, true, settings.timeout, signal);
         if (second.equals(first)) {
@@ -136,34 +138,32 @@ async function login(
     trace: Trace | undefined,
 ): Promise<Connection> {
     signal?.throwIfAborted();
-    const link = new Link(settings);
+    const link = new Link(settings, trace === undefined ? undefined : new Tracer(token, trace));
     const abort = () => link.abort(signal?.reason);
     signal?.addEventListener("abort", abort);
     try {
-        const authenticated = await dialogue(link, new Negotiation(settings.login, token), trace);
+        const authenticated = await dialogue(link, new Negotiation(settings.login, token));
         return new Connection(link, settings.endpoint, authenticated);
     } catch (error) {
         link.abort();
         throw error;
     } finally {
+        link.tracer?.flush();
         signal?.removeEventListener("abort", abort);
     }
 }
 
 /** Gives the octets to the machine, and what the machine says to the link. */
-async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | undefined): Promise<Authenticated> {
+async function dialogue(link: Link, negotiation: Negotiation): Promise<Authenticated> {
     await link.open();
-    let step = await heard(link, negotiation, trace);
+    let step = await heard(link, negotiation);
     for (;;) {
         if (step.send.length > 0) {
-            if (trace !== undefined) {
-                show(trace, "C", masked(step));
-            }
-            link.write(step.send);
+            link.write(step.send, step.sensitive);
         }
         switch (step.next) {
             case "read":
-                step = await heard(link, negotiation, trace);
+                step = await heard(link, negotiation);
                 break;
             case "start_tls":
                 step = await upgraded(link, negotiation);
@@ -171,48 +171,61 @@ async function dialogue(link: Link, negotiation: Negotiation, trace: Trace | und
             case "done":
                 return step.authenticated;
             case "failed":
-                throw new LoginFailed(step.failure);
+                throw refusal(step.failure, link);
         }
     }
 }
 
-async function heard(link: Link, negotiation: Negotiation, trace: Trace | undefined): Promise<Step> {
+/** The error for a login that failed; what the system says of a connection that broke is its cause. */
+function refusal(failure: Failure, link: Link): LoginFailed {
+    return new LoginFailed(failure, { cause: link.error });
+}
+
+/**
+ * Speaks until the server has greeted and TLS is there, and no further: for a mail client that logs in by itself, to which
+ * the server greets then.
+ * @internal
+ */
+export async function secureSocket(settings: Settings): Promise<TLSSocket> {
+    const link = new Link(settings);
+    // It stands in for the token: no step before TLS or the greeting holds it.
+    const negotiation = new Negotiation(settings.login, "x");
+    try {
+        await link.open();
+        for (;;) {
+            const step = await heard(link, negotiation);
+            if (step.next === "failed") {
+                throw refusal(step.failure, link);
+            }
+            if (step.next === "start_tls") {
+                const upgrade = await upgraded(link, negotiation);
+                if (upgrade.next === "failed") {
+                    throw refusal(upgrade.failure, link);
+                }
+                return link.loggedIn();
+            }
+            if (step.send.length > 0 && settings.endpoint.tls === "implicit") {
+                return link.loggedIn();
+            }
+            link.write(step.send, step.sensitive);
+        }
+    } catch (error) {
+        link.abort();
+        throw error;
+    }
+}
+
+async function heard(link: Link, negotiation: Negotiation): Promise<Step> {
     const data = await link.read();
-    if (data === undefined) {
-        return negotiation.closed();
-    }
-    if (trace !== undefined) {
-        show(trace, "S", data, negotiation);
-    }
-    return negotiation.receive(data);
+    return data === undefined ? negotiation.closed() : negotiation.receive(data);
 }
 
 async function upgraded(link: Link, negotiation: Negotiation): Promise<Step> {
+    // Behind the reply that starts TLS nothing may come in the clear.
     const injected = link.take();
     if (injected !== undefined) {
         return negotiation.receive(injected);
     }
     await link.startTls();
     return negotiation.tlsEstablished();
-}
-
-/** What a step sends, with the token masked. */
-function masked(step: Step): Buffer {
-    if (!step.sensitive) {
-        return step.send;
-    }
-    const line = step.send.toString("latin1").trimEnd();
-    const start = line.slice(0, line.lastIndexOf(" ") + 1);
-    return Buffer.from(`${start}<token, ${line.length - start.length} octets>\r\n`);
-}
-
-/** Gives the lines of the dialogue to the trace, without control characters, and without a token that came back. */
-function show(trace: Trace, side: "C" | "S", data: Buffer, negotiation?: Negotiation): void {
-    for (const line of data
-        .toString()
-        .replace(/\r?\n$/, "")
-        .split(/\r?\n/)) {
-        const shown = line.replace(/\p{C}/gu, " ");
-        trace(side, negotiation === undefined ? shown : negotiation.redact(shown));
-    }
 }

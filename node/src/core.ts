@@ -1,8 +1,8 @@
 /** The machines and pure functions of the core, with exact types. */
 import { inspect } from "node:util";
+import { kindOf } from "./foreign";
 import {
     enter,
-    kindOf,
     known,
     native,
     numeric,
@@ -230,6 +230,12 @@ function checked(settings: LoginSettings): native.JsSettings {
     };
 }
 
+/** Checks the settings of a login, and gives the name that EHLO gives with them. */
+export function checkedEhloName(settings: LoginSettings): string {
+    const given = checked(settings);
+    return enter(() => native.checkedEhloName(given));
+}
+
 /**
  * From the greeting to authenticated: octets in, one step out. It has no socket and no clock.
  *
@@ -324,6 +330,47 @@ export class Watch {
     /** Whether the mail client waits for no answer. */
     get isQuiet(): boolean {
         return enter(() => this.#native.isQuiet());
+    }
+}
+
+/** A line of a {@link Transcript}. */
+export interface TraceLine {
+    /** `C`: the client; `S`: the server. */
+    readonly side: "C" | "S";
+    /** What was said, without line end, token and hidden characters. */
+    readonly text: string;
+}
+
+/**
+ * Turns the octets of one connection into lines that may be logged: the token of its login is masked wherever a server
+ * repeats it, however the octets were cut on their way. A line comes out when its end has come.
+ *
+ *     const transcript = new Transcript(token);
+ *     for (const { side, text } of transcript.received(data)) console.log(`${side}: ${text}`);
+ */
+export class Transcript {
+    readonly #native: native.NativeTranscript;
+
+    constructor(token: string | AccessToken) {
+        const secret = AccessToken.native(token);
+        this.#native = enter(() => new native.NativeTranscript(secret));
+    }
+
+    /** Octets that were written. Where they are `sensitive`, as a step says, the last word of a line is the token. */
+    sent(data: Uint8Array, sensitive: boolean): TraceLine[] {
+        const bytes = octets(data, "data");
+        return enter(() => this.#native.sent(bytes, Boolean(sensitive))) as TraceLine[];
+    }
+
+    /** Octets that one read brought. */
+    received(data: Uint8Array): TraceLine[] {
+        const bytes = octets(data, "data");
+        return enter(() => this.#native.received(bytes)) as TraceLine[];
+    }
+
+    /** Lines that have no end yet: before a TLS handshake, and when the dialogue is over. */
+    flush(): TraceLine[] {
+        return enter(() => this.#native.flush()) as TraceLine[];
     }
 }
 
@@ -552,6 +599,15 @@ export class Session {
         return enter(() => this.#native.isQuiet());
     }
 
+    /**
+     * Masks every token that it holds, and the one of the last login, in text that is to be logged: the errors of a mail
+     * library that logs in by itself may repeat it.
+     */
+    redact(message: string): string {
+        const given = text(message, "message");
+        return enter(() => this.#native.redact(given));
+    }
+
     /** What must outlive the process. It holds no secret. */
     snapshot(): Buffer {
         return enter(() => this.#native.snapshot());
@@ -582,19 +638,53 @@ export class Session {
 export type Phase =
     "greeting" | "capability" | "auth_challenge" | "auth_ok" | "auth_fail" | "mid_session" | "disconnect";
 
+/** Names that a reply may hold: they are no words of the server, whatever they mean. */
+export interface Names {
+    /** The user that logs in. */
+    readonly user?: string | undefined;
+    /** The server's host. */
+    readonly host?: string | undefined;
+}
+
 /**
- * What a reply means.
+ * What a reply means. Give the `names` of the login where you know them: a user called `idle` is no idle session.
  *
  *     classify("imap", "mid_session", ["* BYE Session invalidated - AccessTokenExpired"]).cause   // "token_expired"
  */
-export function classify(protocol: MailProtocol, phase: Phase, replyLines: readonly string[]): Verdict {
+export function classify(
+    protocol: MailProtocol,
+    phase: Phase,
+    replyLines: readonly string[],
+    names: Names = {},
+): Verdict {
     const [dialect, when, lines] = [text(protocol, "protocol"), text(phase, "phase"), texts(replyLines, "replyLines")];
-    return enter(() => native.classify(dialect, when, lines)) as Verdict;
+    const given = checkedNames(names);
+    return enter(() => native.classify(dialect, when, lines, given)) as Verdict;
 }
 
-/** What an error challenge, as it came over the wire, says. */
-export function readRejection(challenge: string): Rejection {
-    const given = text(challenge, "challenge");
+function checkedNames(names: Names): native.JsNames {
+    known(names, ["user", "host"], "names");
+    return { user: optionalText(names.user, "user"), host: optionalText(names.host, "host") };
+}
+
+/** A reply as a mail library hands it on: taken apart, and often in part. */
+export interface Said {
+    /** `NO`, `BAD`, `BYE`, `-ERR`, or the reply code of SMTP; left out where the library does not tell it. */
+    readonly status?: string | undefined;
+    readonly code?: string | undefined;
+    readonly text: string;
+}
+
+/** What a reply means that a mail library hands on. */
+export function failureOfReply(protocol: MailProtocol, phase: Phase, said: Said, names: Names): Failure {
+    const given = checkedNames(names);
+    return enter(() => native.explain(protocol, phase, said, given)) as Failure;
+}
+
+/** What an error challenge says: as it came over the wire (base64, with or without `+ ` or `334 `) or decoded. */
+export function readRejection(challenge: string | Uint8Array): Rejection {
+    // The JSON of a server that does not keep to UTF-8 is read as far as it goes.
+    const given = challenge instanceof Uint8Array ? Buffer.from(challenge).toString() : text(challenge, "challenge");
     return enter(() => native.readRejection(given)) as Rejection;
 }
 
@@ -668,9 +758,29 @@ export const Provider = {
     },
 } as const;
 
-/** A failure that the host saw: of TLS, of a deadline, of the connection. */
+/** A failure that the host saw: of a deadline, of the token source, of the connection. */
 export function failureOfHost(cause: Cause, detail: string): Failure {
     return enter(() => native.failureOfHost(cause, detail)) as Failure;
+}
+
+/** A connection that could not be opened: the system's name for it, and its words. */
+export function failureOfConnect(error: string, words: string): Failure {
+    return enter(() => native.failureOfConnect(error, words)) as Failure;
+}
+
+/** A TLS handshake that failed: OpenSSL's name for it, and what is told. */
+export function failureOfTls(error: string, words: string): Failure {
+    return enter(() => native.failureOfTls(error, words)) as Failure;
+}
+
+/** A certificate that fails: OpenSSL's reason, and its DER. */
+export function failureOfCertificate(reason: string, certificate: Uint8Array): Failure {
+    return enter(() => native.failureOfCertificate(reason, certificate)) as Failure;
+}
+
+/** How TLS begins at a port: as asked, else as the port is registered. */
+export function tlsAtPort(protocol: MailProtocol, port: number, asked: Tls | undefined, unusualPort: boolean): Tls {
+    return enter(() => native.tlsAtPort(protocol, port, asked, unusualPort)) as Tls;
 }
 
 /** What the host saw of the end of a session. */

@@ -4,6 +4,7 @@ import {
     type Action,
     type Aftermath,
     type Cause,
+    failureOfHost,
     type MailProtocol,
     type Plan,
     Session,
@@ -15,7 +16,7 @@ import { GaveUp, LoginFailed, MailbearerError, NeedsUser, TokenSourceFailed } fr
 import { failed, Link } from "./link";
 import { sessionSettings, type SessionPolicy } from "./policy";
 import type { Settings } from "./settings";
-import type { Source } from "./tokens";
+import { hinted, type Source } from "./tokens";
 
 type EventKind =
     | "fetching_token"
@@ -320,12 +321,14 @@ export class Driver<T extends Watched> {
     }
 
     #why(action: Extract<Action, { kind: "needs_user" | "give_up" }>): ConstructorParameters<typeof LoginFailed> {
-        if (action.failure.cause === "token_unavailable") {
-            return [action.failure, { cause: this.#tokenProblem }];
+        const { failure } = action;
+        if (failure.cause === "token_unavailable" && this.#tokenProblem !== undefined) {
+            const { sentence } = failureOfHost(failure.cause, this.#tokenProblem.message);
+            return [{ ...failure, sentence }, { cause: this.#tokenProblem }];
         }
         // What the host itself saw says more: which certificate, which address.
-        const problem = this.#hostProblem?.code === action.failure.cause ? this.#hostProblem : undefined;
-        return [problem?.failure ?? action.failure];
+        const problem = this.#hostProblem?.code === failure.cause ? this.#hostProblem : undefined;
+        return problem === undefined ? [hinted(failure, this.#source)] : [problem.failure, { cause: problem.cause }];
     }
 
     #stop(failure: LoginFailed, kind: "needs_user" | "gave_up"): void {
@@ -418,7 +421,7 @@ export class Driver<T extends Watched> {
         ) {
             switch (order.kind) {
                 case "send":
-                    attempt.link.write(order.bytes);
+                    attempt.link.write(order.bytes, order.sensitive);
                     break;
                 case "start_tls":
                     await this.#startTls(attempt);

@@ -1,5 +1,7 @@
 /** The errors of mailbearer: all of them are {@link MailbearerError}, and tell what happened in `code`. */
+import { inspect } from "node:util";
 import type { Advice, Cause, Failure, Verdict } from "./core";
+import { saidBy } from "./foreign";
 
 /** Root of all errors of mailbearer. What another library threw is in `cause`, as everywhere in JavaScript. */
 export abstract class MailbearerError extends Error {
@@ -7,7 +9,7 @@ export abstract class MailbearerError extends Error {
     abstract code: string;
 
     constructor(message: string, options?: ErrorOptions) {
-        super(message, options);
+        super(message, options?.cause === undefined ? undefined : { cause: options.cause });
         this.name = new.target.name;
     }
 }
@@ -40,6 +42,12 @@ export class TokenSourceFailed extends MailbearerError {
     constructor(message: string, options: ErrorOptions & { permanent?: boolean } = {}) {
         super(message, options);
         this.permanent = options.permanent ?? false;
+    }
+
+    /** The cause is shown without what may be secret in it; it is whole in `cause`. */
+    [inspect.custom](): string {
+        const own = `${this.stack ?? this.message} { permanent: ${this.permanent} }`;
+        return this.cause === undefined ? own : `${own}\n  [cause]: ${framesOf(this.cause)}`;
     }
 }
 
@@ -85,4 +93,10 @@ export class SessionEnded extends MailbearerError {
     get advice(): Advice {
         return this.verdict.advice;
     }
+}
+
+/** What somebody else's error says, and where it was thrown. */
+function framesOf(error: unknown): string {
+    const frames = error instanceof Error ? (error.stack?.match(/^ +at .*$/gm) ?? []) : [];
+    return [saidBy(error), ...frames].join("\n");
 }

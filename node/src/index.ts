@@ -19,6 +19,7 @@ export {
     Provider,
     readRejection,
     Session,
+    Transcript,
     version,
     Watch,
 } from "./core";
@@ -35,6 +36,7 @@ export type {
     Mailbox,
     MailProtocol,
     Mechanism,
+    Names,
     Phase,
     Plan,
     Rejection,
@@ -43,10 +45,11 @@ export type {
     Status,
     Step,
     Tls,
+    TraceLine,
     Verdict,
 } from "./core";
 export { connect, Connection } from "./connection";
-export type { ConnectOptions, Trace } from "./connection";
+export type { ConnectOptions } from "./connection";
 export type { OnEvent, SessionEvent } from "./driver";
 export {
     ConfigError,
@@ -59,6 +62,8 @@ export {
     SessionEnded,
     TokenSourceFailed,
 } from "./errors";
+export { explain } from "./explain";
+export type { Explanation, ExplainOptions } from "./explain";
 export type { SessionPolicy } from "./policy";
 export { SessionConnection, Sessions, sessions } from "./sessions";
 export type { SessionOptions } from "./sessions";
@@ -73,3 +78,4 @@ export type {
     TokenRequest,
     TokenSource,
 } from "./tokens";
+export type { Trace } from "./trace";

@@ -1,9 +1,15 @@
 /** A socket on its way to be logged in: TCP, TLS, reads and writes, all within one deadline. */
 import * as net from "node:net";
-import * as tls from "node:tls";
-import { type Cause, failureOfHost } from "./core";
+import type * as tls from "node:tls";
+import { type Cause, type Failure, failureOfConnect, failureOfHost } from "./core";
 import { LoginFailed } from "./errors";
+import { type Handshake, secured, speaksTls } from "./handshake";
 import type { Settings } from "./settings";
+import { connectFailure, handshakeFailure } from "./system";
+import type { Tracer } from "./trace";
+
+/** A server greets within this; one that is silent for longer may wait for TLS. */
+const GREETING_MS = 5_000;
 
 /** Whatever fails here is a {@link LoginFailed}, or the reason of the signal that aborted it. */
 export class Link {
@@ -13,13 +19,17 @@ export class Link {
     #socket: net.Socket | undefined;
     #problem: unknown;
     #wake: (() => void) | undefined;
+    #isConnected = false;
     #isSecure = false;
+    #isHeard = false;
     roundTrips = 0;
 
-    constructor(settings: Settings) {
+    constructor(
+        settings: Settings,
+        readonly tracer?: Tracer,
+    ) {
         this.#settings = settings;
-        const late = () => this.abort(failed("timed_out", "in connection and login together"));
-        this.#deadline = setTimeout(late, settings.timeout);
+        this.#deadline = setTimeout(() => this.abort(this.#late()), settings.timeout);
     }
 
     /** Milliseconds that this has taken so far. */
@@ -27,54 +37,58 @@ export class Link {
         return performance.now() - this.#begun;
     }
 
+    /** What the system says of a connection that broke; nothing where it ended in order. */
+    get error(): Error | undefined {
+        return this.#socket?.errored ?? undefined;
+    }
+
     /** Connects, with TLS where it is implicit. Node tries the addresses of the host one after the other. */
     async open(): Promise<void> {
         const { host, port, tls: mode } = this.#settings.endpoint;
         // One socket where TLS is implicit: a second one below it would cost as much as the login.
-        const socket = mode === "implicit" ? this.#secured({ host, port }) : net.connect({ host, port });
+        const handshake = mode === "implicit" ? this.#secured({ host, port }) : undefined;
+        const socket = handshake?.socket ?? net.connect({ host, port });
         socket.setNoDelay(true);
         this.#own(socket);
         await this.#until(
             () => !socket.connecting && socket.readyState !== "closed",
-            (error) => refused(error, host, port),
+            (error) => caused(connectFailure(error), error),
         );
-        if (mode === "implicit") {
-            await this.#untilSecure();
+        this.#isConnected = true;
+        if (handshake !== undefined) {
+            await this.#untilSecure(handshake);
         }
     }
 
     /** What has come and nobody has read: before the handshake, that must be nothing. */
     take(): Buffer | undefined {
-        return (this.#socket?.read() as Buffer | null) ?? undefined;
+        const data = (this.#socket?.read() as Buffer | null) ?? undefined;
+        this.#trace(data);
+        return data;
     }
 
     /** Does the handshake on the socket that is open. */
     async startTls(): Promise<void> {
+        this.tracer?.flush();
         const { host } = this.#settings.endpoint;
-        this.#own(this.#secured({ socket: this.#take(), host }));
-        await this.#untilSecure();
+        const handshake = this.#secured({ socket: this.#take(), host });
+        this.#own(handshake.socket);
+        await this.#untilSecure(handshake);
     }
 
-    /** Makes a socket with TLS; certificate and host name are verified, whatever the environment says. */
-    #secured(over: { host: string; port?: number; socket?: net.Socket }): tls.TLSSocket {
-        const socket = tls.connect({
-            ...this.#settings.tlsOptions,
-            ...over,
-            // An address is verified as such, and has no place in SNI (RFC 6066 section 3).
-            ...(net.isIP(over.host) === 0 ? { servername: over.host } : {}),
-            rejectUnauthorized: true,
-        });
-        socket.once("secureConnect", () => {
+    #secured(over: { host: string; port?: number; socket?: net.Socket }): Handshake {
+        const handshake = secured(this.#settings.tlsOptions, over);
+        handshake.socket.once("secureConnect", () => {
             this.#isSecure = true;
             this.#wake?.();
         });
-        return socket;
+        return handshake;
     }
 
-    async #untilSecure(): Promise<void> {
+    async #untilSecure({ certificate }: Handshake): Promise<void> {
         await this.#until(
             () => this.#isSecure,
-            (error) => failed("tls_failed", tlsReason(error)),
+            (error) => caused(handshakeFailure(error, certificate()), error),
         );
     }
 
@@ -85,14 +99,51 @@ export class Link {
         // What the server said before the connection broke is read first.
         const ready = () =>
             (data = socket.read() as Buffer | null) !== null || socket.readableEnded || socket.destroyed;
-        await this.#until(ready, () => undefined);
+        const leave = this.#isHeard || this.#isSecure ? undefined : this.#lookForTls(socket);
+        try {
+            await this.#until(ready, () => undefined);
+        } finally {
+            leave?.();
+        }
+        this.#isHeard = true;
+        this.#trace(data);
         return data ?? undefined;
     }
 
+    #trace(data: Buffer | null | undefined): void {
+        if (data) {
+            this.tracer?.received(data);
+        }
+    }
+
+    /** Where STARTTLS was meant, a port that says nothing may wait for TLS. What it gives ends the look. */
+    #lookForTls(socket: net.Socket): () => void {
+        const { endpoint, timeout, tlsOptions } = this.#settings;
+        let leave = (): void => clearTimeout(timer);
+        const look = async (): Promise<void> => {
+            const probe = speaksTls(tlsOptions, endpoint.host, socket.remoteAddress ?? endpoint.host, endpoint.port);
+            leave = () => probe.giveUp();
+            if ((await probe.answer) && !this.#isHeard) {
+                this.abort(failed("wrong_tls_mode", "the server says nothing before TLS has begun"));
+            }
+        };
+        const timer = setTimeout(() => void look(), Math.min(GREETING_MS, timeout / 2));
+        return () => leave();
+    }
+
     /** Writes all of it. What fails here is told by the next read: the server may have said why before it closed. */
-    write(data: Uint8Array): void {
+    write(data: Uint8Array, sensitive: boolean): void {
         this.roundTrips += 1;
+        this.tracer?.sent(data, sensitive);
         this.#open().write(data);
+    }
+
+    /** What it is called that the deadline passed: where nothing answers at all, there was no connection. */
+    #late(): LoginFailed {
+        const { host, port } = this.#settings.endpoint;
+        return this.#isConnected
+            ? failed("timed_out", "in connection and login together")
+            : new LoginFailed(failureOfConnect("ETIMEDOUT", `no answer from ${host}:${port} in time`));
     }
 
     /** Gives the socket away, as it was made. */
@@ -164,50 +215,7 @@ export function failed(cause: Cause, detail: string): LoginFailed {
     return new LoginFailed(failureOfHost(cause, detail));
 }
 
-function refused(error: Error | null, host: string, port: number): LoginFailed {
-    const code = codeOf(error) ?? "closed";
-    return code === "ENOTFOUND" || code === "EAI_AGAIN"
-        ? failed("connection_lost", `the host ${host} was not found`)
-        : failed("connection_lost", `${host}:${port}: ${REASONS[code] ?? code}`);
-}
-
-const REASONS: Record<string, string | undefined> = {
-    ECONNREFUSED: "connection refused",
-    ECONNRESET: "connection reset",
-    EHOSTUNREACH: "no route to host",
-    ENETUNREACH: "network unreachable",
-    ETIMEDOUT: "connection timed out",
-};
-
-/** OpenSSL's reason in words, as in `certificate: self-signed certificate in certificate chain`. */
-function tlsReason(error: Error | null): string {
-    const code = codeOf(error);
-    if (error === null || code === "ECONNRESET" || code === "EPIPE") {
-        return "the connection ended in the handshake";
-    }
-    if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-        return "certificate: it is for another host name";
-    }
-    if (
-        code !== undefined &&
-        /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE)$/.test(code)
-    ) {
-        return "the peer does not speak TLS on this port";
-    }
-    const reason = (error as { reason?: unknown }).reason;
-    if (typeof reason === "string") {
-        return reason;
-    }
-    // Node gives OpenSSL's verification results as such codes, with OpenSSL's words.
-    return code !== undefined && !code.startsWith("ERR_") && /^[A-Z0-9_]+$/.test(code)
-        ? `certificate: ${error.message}`
-        : (code ?? "handshake")
-              .toLowerCase()
-              .replace(/^err_ssl_/, "")
-              .replaceAll("_", " ");
-}
-
-function codeOf(error: Error | null): string | undefined {
-    const code = (error as { code?: unknown } | null)?.code;
-    return typeof code === "string" ? code : undefined;
+/** The error for a failure of which the system has its own. */
+function caused(failure: Failure, error: Error | null): LoginFailed {
+    return new LoginFailed(failure, { cause: error ?? undefined });
 }

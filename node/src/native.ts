@@ -1,6 +1,7 @@
 /** The addon, and its errors made ours. Nothing outside of this file sees napi's own texts: they may show a value. */
 import native = require("../native/binding.js");
 import { ConfigError, InternalError, Misuse } from "./errors";
+import { kindOf } from "./foreign";
 
 export { native };
 
@@ -20,12 +21,18 @@ function translated(error: unknown): Error {
     }
     const text = error instanceof Error ? error.message : "";
     if (text.startsWith("ConfigError: ")) {
-        return new ConfigError(text.slice("ConfigError: ".length));
+        return new ConfigError(camelCased(text.slice("ConfigError: ".length)));
     }
     if (text.startsWith("Misuse: ")) {
         return new Misuse(text.slice("Misuse: ".length));
     }
     return new InternalError("mailbearer broke in its core: please report it; no secret is in this text");
+}
+
+/** The core names options as Rust does, as in `ehlo_name`. */
+function camelCased(text: string): string {
+    const names = /\b(ehlo_name|unusual_port|initial_response|assumed_capabilities)\b/g;
+    return text.replace(names, (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
 }
 
 /** A text. What is none is named by its type, never by its value. */
@@ -85,14 +92,4 @@ export function known(options: unknown, names: readonly string[], what: string):
     if (stranger !== undefined) {
         throw new ConfigError(`${what} has no option ${stranger}: they are ${names.join(", ")}`);
     }
-}
-
-export function kindOf(value: unknown): string {
-    if (value === null || value === undefined) {
-        return String(value);
-    }
-    if (typeof value === "object") {
-        return Array.isArray(value) ? "an array" : `an object of class ${value.constructor?.name ?? "none"}`;
-    }
-    return `a ${typeof value}`;
 }

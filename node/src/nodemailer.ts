@@ -8,13 +8,15 @@
  *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
  */
 import SMTPConnection from "nodemailer/lib/smtp-connection";
+import { secureSocket } from "./connection";
 import { type AccessToken, type Aftermath, type Failure, Negotiation } from "./core";
+import type { SessionEvent } from "./driver";
 import { LoginFailed, Misuse, SessionEnded } from "./errors";
 import { known } from "./native";
 import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { ended } from "./tap";
-import { type Source, sourceOf, type TokenSource } from "./tokens";
+import { hinted, type Source, sourceOf, type TokenSource } from "./tokens";
 
 // ---- Nodemailer's own connections, our login ------------------------------------------------------------------------
 
@@ -35,10 +37,15 @@ export interface NodemailerOptions {
     forceAuth: true;
     auth: { type: "custom"; user: string; method: typeof METHOD };
     customAuth: { [METHOD]: (context: AuthContext) => Promise<void> };
+    /** Opens the connections, so that what is wrong with one is told as with every login of mailbearer. */
+    getSocket: (options: object, callback: SocketCallback) => void;
+    /** For connections of Nodemailer's own, as through its `proxy`. */
     tls: object;
     connectionTimeout: number;
-    name?: string;
+    name: string | undefined;
 }
+
+type SocketCallback = (error: Error | null, socket?: object) => void;
 
 const METHOD = "MAILBEARER";
 
@@ -62,10 +69,19 @@ export function login(options: LoginOptions & { token: TokenSource }): Nodemaile
         forceAuth: true,
         auth: { type: "custom", user: settings.user, method: METHOD },
         customAuth: { [METHOD]: (context) => logIn(context, settings, source) },
+        getSocket: (_, callback) => void open(settings).then((socket) => callback(null, socket), callback),
         tls: { ...settings.tlsOptions, rejectUnauthorized: true },
         connectionTimeout: settings.timeout,
-        ...(options.ehloName === undefined ? {} : { name: options.ehloName }),
+        name: settings.login.ehloName,
     };
+}
+
+/** A connection over TLS, as Nodemailer takes it. */
+async function open(settings: Settings): Promise<object> {
+    const connection = await secureSocket(settings);
+    // The greeting is read: to Nodemailer, the server greets now.
+    connection.unshift(Buffer.from("220 ready\r\n"));
+    return { connection, secure: true, secured: true, requireTLS: false };
 }
 
 async function logIn(context: AuthContext, settings: Settings, source: Source): Promise<void> {
@@ -74,18 +90,39 @@ async function logIn(context: AuthContext, settings: Settings, source: Source): 
     if (refusal === undefined) {
         return;
     }
-    if (refusal.advice !== "refresh_token" || !source.canRefresh) {
-        throw new LoginFailed(refusal);
+    if (refusal.failure.advice !== "refresh_token" || !source.canRefresh) {
+        throw refused(hinted(refusal.failure, source), refusal.redact);
     }
     const second = await source.get(true);
-    const failure = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
-    if (failure !== undefined) {
-        throw new LoginFailed(failure);
+    const again = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
+    if (again !== undefined) {
+        throw refused(again.failure, (reply) => refusal.redact(again.redact(reply)));
     }
 }
 
+/** A login that the server refused, and the way to mask its token. */
+interface Refusal {
+    readonly failure: Failure;
+    readonly redact: (reply: string) => string;
+}
+
+/** Nodemailer adds the server's reply to `message` and `response`, as it came: it may hold the token. */
+function refused(failure: Failure, redact: Refusal["redact"]): LoginFailed {
+    const error = new LoginFailed(failure);
+    const { message } = error;
+    let response: string | undefined;
+    return Object.defineProperties(error, {
+        message: { get: () => message, set: () => undefined },
+        response: {
+            get: () => response,
+            set: (reply: unknown) => (response = redact(String(reply))),
+            enumerable: true,
+        },
+    });
+}
+
 /** Gives the machine's lines to the server, and its replies to the machine. The greeting was Nodemailer's, as is TLS. */
-async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Failure | undefined> {
+async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Refusal | undefined> {
     const negotiation = new Negotiation({ ...settings.login, tls: "implicit" }, token);
     let step = negotiation.receive(Buffer.from("220 ready\r\n"));
     if (step.next === "read" && offersXOAuth2(context, settings)) {
@@ -97,7 +134,7 @@ async function dialogue(context: AuthContext, settings: Settings, token: AccessT
             case "done":
                 return undefined;
             case "failed":
-                return step.failure;
+                return { failure: step.failure, redact: (reply) => negotiation.redact(reply) };
             case "start_tls":
                 throw new TypeError("TLS is there from the start");
             case "read": {
@@ -161,10 +198,17 @@ export class SessionTransport {
     readonly #sessions: Sessions<SMTPConnection>;
     #work: Promise<unknown> = Promise.resolve();
     #current: SessionConnection<SMTPConnection> | undefined;
+    #isClosing = false;
 
     /** @internal */
     constructor(options: TransportOptions) {
-        this.#sessions = new Sessions("smtp", options, new SmtpAdapter());
+        const onEvent = (event: SessionEvent): void => {
+            if (event.kind === "waiting") {
+                queueMicrotask(() => this.#closeInVain());
+            }
+            options.onEvent?.(event);
+        };
+        this.#sessions = new Sessions("smtp", { ...options, onEvent }, new SmtpAdapter());
     }
 
     /** Sends a message; Nodemailer calls it. */
@@ -187,7 +231,16 @@ export class SessionTransport {
 
     /** Says goodbye and ends it, after what is under way. */
     close(): void {
+        this.#isClosing = true;
+        this.#closeInVain();
         void this.#next(() => this.#sessions.close());
+    }
+
+    /** Does not wait for a login that has failed, and is tried again later. */
+    #closeInVain(): void {
+        if (this.#isClosing && this.#sessions.status().retryAtMs !== undefined) {
+            void this.#sessions.close();
+        }
     }
 
     /** One after the other. */
@@ -297,7 +350,14 @@ class SmtpAdapter implements Adapter<SMTPConnection> {
         const { host, port } = connection.endpoint;
         // To Nodemailer, the server greets now; what EHLO says it asks again.
         connection.putBack(Buffer.from("220 logged in\r\n"));
-        const client = new SMTPConnection({ host, port, secure: true, secured: true, connection: connection.socket });
+        const client = new SMTPConnection({
+            host,
+            port,
+            secure: true,
+            secured: true,
+            connection: connection.socket,
+            name: connection.settings.login.ehloName,
+        });
         return new Promise((resolve, reject) => {
             client.on("error", reject);
             client.connect((error?: Error | null) => (error ? reject(error) : resolve(client)));

@@ -7,7 +7,7 @@ import { SessionEnded } from "./errors";
 import type { Link } from "./link";
 import { known, octets } from "./native";
 import type { SessionPolicy } from "./policy";
-import { LOGIN_OPTIONS, type LoginOptions, resolve } from "./settings";
+import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { Tap } from "./tap";
 import { sourceOf, type TokenSource } from "./tokens";
 
@@ -203,6 +203,11 @@ export class SessionConnection<Client> extends Connection {
         // The session has seen what came with the login, and not yet what came behind it.
         this.#tap.begin();
         this.putBack(order.leftover);
+    }
+
+    /** @internal */
+    get settings(): Settings {
+        return this.#driver.settings;
     }
 
     /** Why it ended; `undefined` while it lives. */

@@ -1,16 +1,17 @@
 /** What a login is told, gathered from options, a provider's profile, and the mail address. */
 import * as tls from "node:tls";
 import {
-    AccessToken,
+    checkedEhloName,
     type LoginSettings,
     type MailProtocol,
-    Negotiation,
     Provider,
     type Service,
     type Tls,
+    tlsAtPort,
 } from "./core";
 import { ConfigError } from "./errors";
-import { kindOf, known, numeric, text } from "./native";
+import { kindOf } from "./foreign";
+import { known, numeric, text } from "./native";
 
 /** Whom to trust, and how to encrypt: what `tls.createSecureContext` takes. Verification cannot be switched off. */
 export type TlsOptions = tls.SecureContextOptions & { secureContext?: tls.SecureContext | undefined };
@@ -22,8 +23,13 @@ export interface LoginOptions {
     /** Where the server is; left out: as the profile of the provider says. */
     host?: string | undefined;
     port?: number | undefined;
-    /** `implicit`: TLS from the start; `starttls`: upgraded with STARTTLS. There is no plaintext. */
+    /**
+     * `implicit`: TLS from the start; `starttls`: upgraded with STARTTLS. There is no plaintext. Left out: as the port is
+     * registered (143, 110, 587 and 25 are for STARTTLS), else `implicit`.
+     */
     tls?: Tls | undefined;
+    /** A server of your own uses a registered port in another way: for another protocol, or with the other way of TLS. */
+    unusualPort?: boolean | undefined;
     /** A provider's name, as in `gmail`, or a profile; left out: found from the mail address, where that is certain. */
     provider?: string | Provider | undefined;
     /** Certificate authorities and the like, as for `tls.createSecureContext`. */
@@ -34,6 +40,7 @@ export interface LoginOptions {
     authzid?: string | undefined;
     mechanisms?: LoginSettings["mechanisms"];
     initialResponse?: LoginSettings["initialResponse"];
+    /** The name that SMTP's EHLO gives: this machine's full domain name, where a server wants one. Default: the user's domain. */
     ehloName?: string | undefined;
     assumedCapabilities?: readonly string[] | undefined;
 }
@@ -43,6 +50,7 @@ export const LOGIN_OPTIONS = [
     "host",
     "port",
     "tls",
+    "unusualPort",
     "provider",
     "tlsOptions",
     "timeout",
@@ -104,8 +112,6 @@ export interface Settings {
     readonly tokenLifetimeMs: number | undefined;
 }
 
-const STAND_IN = new AccessToken("x");
-
 /** Gathers the settings of a login and checks them, before any I/O. */
 export function resolve(protocol: MailProtocol, options: LoginOptions): Settings {
     if (!Object.hasOwn(PORTS, protocol)) {
@@ -120,7 +126,7 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         );
     }
     const endpoint = endpointOf(protocol, options, service, text(host, "host"));
-    const login: LoginSettings = {
+    const given: LoginSettings = {
         protocol,
         user: options.user,
         host: endpoint.host,
@@ -132,8 +138,8 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         ehloName: options.ehloName,
         assumedCapabilities: options.assumedCapabilities ?? service.assumedCapabilities,
     };
-    // The machine checks every field; a token of one letter stands in for the real one.
-    new Negotiation(login, STAND_IN);
+    // The core checks every field.
+    const login = { ...given, ehloName: checkedEhloName(given) };
     return {
         endpoint,
         user: options.user,
@@ -183,13 +189,23 @@ function profileOf(options: LoginOptions): Provider | undefined {
 }
 
 function endpointOf(protocol: MailProtocol, options: LoginOptions, service: Partial<Service>, host: string): Endpoint {
-    const mode = options.tls ?? service.tls ?? "implicit";
-    if (mode !== "implicit" && mode !== "starttls") {
+    const unusual: unknown = options.unusualPort ?? false;
+    if (typeof unusual !== "boolean") {
+        throw new ConfigError(`unusualPort must be a boolean, not ${kindOf(unusual)}`);
+    }
+    const { tls } = options;
+    if (tls !== undefined && tls !== "implicit" && tls !== "starttls") {
         throw new ConfigError("tls is none of the known values: implicit, starttls");
     }
-    const knownPort = mode === (service.tls ?? "implicit") ? service.port : undefined;
-    const port = numeric(options.port ?? knownPort ?? PORTS[protocol][mode], "port");
-    return new Endpoint(protocol, host, port, mode);
+    const profiled = service.port === undefined ? undefined : numeric(service.port, "port");
+    if (options.port !== undefined) {
+        const port = numeric(options.port, "port");
+        const asked = tls ?? (port === profiled ? service.tls : undefined);
+        return new Endpoint(protocol, host, port, tlsAtPort(protocol, port, asked, unusual));
+    }
+    const usual = profiled === undefined ? undefined : tlsAtPort(protocol, profiled, service.tls, unusual);
+    const mode = tls ?? usual ?? service.tls ?? "implicit";
+    return new Endpoint(protocol, host, mode === usual && profiled ? profiled : PORTS[protocol][mode], mode);
 }
 
 function timeoutOf(timeout: number | undefined): number {

@@ -5,9 +5,9 @@
  * and sessions. Only a call that somebody gave up is not joined any more: it may never answer.
  */
 import { once } from "node:events";
-import { AccessToken } from "./core";
+import { AccessToken, type Failure } from "./core";
 import { ConfigError, MailbearerError, TokenSourceFailed } from "./errors";
-import { kindOf } from "./native";
+import { kindOf, saidBy } from "./foreign";
 
 /** What a token function is told. */
 export interface TokenRequest {
@@ -85,6 +85,16 @@ export function sourceOf(value: TokenSource, user: string, scopes: readonly stri
     return source;
 }
 
+/** What a refusal of a token means where the source is a text: asking it again is in vain. */
+export function hinted(failure: Failure, source: Source): Failure {
+    const isOfToken = failure.cause === "token_rejected" || failure.cause === "token_expired";
+    if (source.canRefresh || !isOfToken) {
+        return failure;
+    }
+    const hint = "The token is a fixed string, which ends with its hour: give a function that gets a fresh one.";
+    return { ...failure, sentence: `${failure.sentence} ${hint}` };
+}
+
 /** Gets a token within this many milliseconds. */
 export async function tokenInTime(
     source: Source,
@@ -125,7 +135,7 @@ function fetcher(value: TokenSource, user: string, scopes: readonly string[]): F
     }
     throw new ConfigError(
         "token must be a string, a function, a client of google-auth-library or an application of @azure/msal-node, " +
-            `not ${kindOf(value)}`,
+            `not ${offered(value)}`,
     );
 }
 
@@ -214,8 +224,7 @@ class JoinedSource implements Source {
             if (error instanceof MailbearerError) {
                 throw error;
             }
-            // Its text is not repeated: it may be secret.
-            throw new TokenSourceFailed(`the token source threw ${nameOf(error)}`, { cause: error });
+            throw new TokenSourceFailed(`the token source threw ${saidBy(error)}`, { cause: error });
         }
     }
 }
@@ -254,9 +263,22 @@ function checked(value: unknown): AccessToken {
         return value;
     }
     if (typeof value !== "string") {
-        throw new TokenSourceFailed(`the token source gave ${kindOf(value)} in place of a token`, { permanent: true });
+        throw new TokenSourceFailed(`the token source gave ${offered(value)} in place of a token`, { permanent: true });
     }
     return new AccessToken(value);
+}
+
+/** What was given in place of a token, by its kind, and how the token is had from it. */
+function offered(value: unknown): string {
+    if (typeof value !== "object" || value === null) {
+        return kindOf(value);
+    }
+    if ("then" in value) {
+        return "a Promise: await it, or give a function that does";
+    }
+    const names = ["access_token", "accessToken", "token"];
+    const name = names.find((one) => typeof (value as Record<string, unknown>)[one] === "string");
+    return name === undefined ? kindOf(value) : `${kindOf(value)}: give its ${name}`;
 }
 
 function lifetime(value: unknown): number | undefined {
@@ -280,7 +302,7 @@ async function google(client: GoogleAuthClient, request: TokenRequest): Promise<
     } catch (error) {
         // As with invalid_grant: the user has revoked the consent, or changed the password.
         const permanent = oauthError(error) === "invalid_grant";
-        throw new TokenSourceFailed(`google-auth-library could not refresh: ${nameOf(error)}`, {
+        throw new TokenSourceFailed(`google-auth-library could not refresh: ${saidBy(error)}`, {
             cause: error,
             permanent,
         });
@@ -308,7 +330,7 @@ function msal(application: MsalApplication, user: string, scopes: readonly strin
             answer = await acquire(application, user, asked, forceRefresh);
         } catch (error) {
             const permanent = nameOf(error) === "InteractionRequiredAuthError";
-            throw new TokenSourceFailed(`MSAL has no token: ${nameOf(error)}`, { cause: error, permanent });
+            throw new TokenSourceFailed(`MSAL has no token: ${saidBy(error)}`, { cause: error, permanent });
         }
         if (answer === null) {
             const text = "MSAL has no token: the user has not logged in with this application";

@@ -1,10 +1,16 @@
 /** The command, as a user runs it: `npx mailbearer check`. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
-import type { Tls } from "mailbearer";
+import * as tls from "node:tls";
+import { connect, type MailProtocol, type Tls } from "mailbearer";
 import { caFile, Server, type ServerOptions } from "mailbearer/testing";
+import { certificate } from "./certificates.mjs";
 import { APP } from "./places.mjs";
 import { RealServers, realToken } from "./real_servers.mjs";
 
@@ -77,6 +83,7 @@ describe("mailbearer check", () => {
         assert.deepEqual(Object.keys(result ?? {}), [
             "protocol",
             "ok",
+            "logged_in",
             "host",
             "port",
             "tls",
@@ -121,6 +128,136 @@ describe("mailbearer check", () => {
         assert.equal((await run(["check", USER], { input: "\n" })).status, 2);
     });
 
+    it("asks the mailbox after the login: a POP3 that is off is found, and told as such", async () => {
+        const running = await started({ refuse: "protocol_disabled" });
+        const token = running.issueToken(USER);
+        // Gmail lets the login in, and refuses the first command.
+        const login = connect({ protocol: "pop3", user: USER, token, ...running.at("pop3") });
+        await (await login).close();
+        const words = ["check", USER, "--no-imap", "--no-smtp", ...places(running)];
+        const done = await run([...words, "--trace"], { token });
+        assert.equal(done.status, 1, done.out);
+        assert.match(done.out, /cause {4}protocol_disabled \(/);
+        assert.match(done.out, /The login works, but the mailbox cannot be used\.\n +cause/);
+        assert.match(done.out, /C: STAT\n +S: -ERR \[SYS\/PERM\]/);
+        const { results } = JSON.parse((await run([...words, "--json"], { token })).out);
+        const [{ ok, logged_in, failure }] = results;
+        assert.deepEqual([ok, logged_in, failure.cause], [false, true, "protocol_disabled"]);
+        assert.match(results[0].mechanism, /XOAUTH2|OAUTHBEARER/);
+    });
+
+    it("asks the mailbox: who is authenticated but not connected, cut off, or not answered, is told so", async () => {
+        const answers: Array<[string, string | null | undefined, RegExp, string]> = [
+            ["imap", "BAD User is authenticated but not connected.", /not_connected/, "NOOP"],
+            ["imap", "* BYE [UNAVAILABLE] Temporary System Problem\r\n", /unavailable/, "NOOP"],
+            ["imap", undefined, /connection_lost|session_ended/, "NOOP"],
+            ["imap", null, /timed_out/, "NOOP"],
+            ["pop3", "-ERR [SYS/TEMP] mailbox is locked\r\n", /unavailable|mailbox_locked/, "STAT"],
+            ["smtp", "421 4.7.0 Too many connections\r\n", /too_many_connections|rate_limited/, "NOOP"],
+            ["smtp", "250-fine\r\n250 2.0.0 OK\r\n", /1 of 1 worked/, ""],
+        ];
+        const results = answers.map(async ([protocol, answer, words, command]) => {
+            const { port, ca, close } = await afterLogin(protocol as MailProtocol, answer);
+            const others = ["imap", "pop3", "smtp"].filter((one) => one !== protocol).map((one) => `--no-${one}`);
+            const place = [
+                `--${protocol}=localhost:${port}`,
+                "--ca-file",
+                ca,
+                "--timeout",
+                answer === null ? "1" : "20",
+            ];
+            const done = await run(["check", USER, "--trace", ...others, ...place], { token: "abc" });
+            close();
+            assert.match(done.out, words);
+            assert.equal(
+                done.out.includes("The login works, but the mailbox cannot be used."),
+                command !== "",
+                done.out,
+            );
+            assert.equal(new RegExp(`C: (m1 )?${command}`).test(done.out), true, done.out);
+        });
+        await Promise.all(results);
+    });
+
+    it("says why there is no login within six seconds: no host, nobody there, the wrong way of TLS, a stranger", async () => {
+        const running = await started();
+        const [imap, starttls] = [running.port("imap"), running.port("imap", "starttls")];
+        const shield = certificate();
+        const stranger = tls.createServer(shield, (socket) => socket.on("error", () => undefined));
+        stranger.on("tlsClientError", () => undefined);
+        await once(stranger.listen(0, "127.0.0.1"), "listening");
+        const { port } = stranger.address() as AddressInfo;
+        const begun = performance.now();
+        const wrong: Array<[string[], RegExp, RegExp]> = [
+            [["--imap=no-such-host.invalid"], /host_not_found/, /ENOTFOUND/],
+            [["--imap=127.0.0.1:1"], /connection_refused/, /ECONNREFUSED/],
+            [[`--imap=localhost:${starttls}`], /wrong_tls_mode/, /plain text/],
+            [[`--imap=localhost:${imap}`, "--starttls"], /wrong_tls_mode/, /before TLS/],
+            [[`--imap=localhost:${port}`], /tls_failed/, /Example Shield/],
+            [["--imap=localhost:993", "--starttls"], /problem {2}port/, /unusualPort/],
+            [["--imap=127.0.0.1:465"], /problem {2}port/, /another mail protocol/],
+            [["--imap=127.0.0.1:465", "--unusual-port"], /connection_refused/, /ECONNREFUSED/],
+        ];
+        await Promise.all(
+            wrong.map(async ([words, cause, sentence]) => {
+                const done = await run(["check", USER, "--no-pop3", "--no-smtp", ...words], { token: "abc" });
+                assert.equal(done.status, 1);
+                assert.match(done.out, cause);
+                assert.match(done.out, sentence);
+            }),
+        );
+        // Eight processes of Node on a machine that is shared.
+        assert.ok(performance.now() - begun < 12_000);
+        stranger.close();
+    });
+
+    it("gives the name that EHLO is to give", async () => {
+        const running = await started();
+        const words = ["check", USER, "--no-imap", "--no-pop3", "--trace", ...places(running)];
+        const token = running.issueToken(USER);
+        assert.match(
+            (await run([...words, "--ehlo-name", "client.example.org"], { token })).out,
+            /C: EHLO client\.example\.org/,
+        );
+        assert.match((await run([...words, "--ehlo-name", "two words"], { token })).out, /problem {2}ehloName/);
+    });
+
+    it("takes no token as an argument, runs none, and repeats none", async () => {
+        const secret = "ya29.Secret-0123456789";
+        for (const words of [
+            ["--token", secret],
+            [`--token=${secret}`],
+            ["--tok", secret],
+            [`--tok=${secret}`],
+            [`--token-comman=${secret}`],
+            [`--${secret}`],
+            ["-t", secret],
+            [`-t${secret}`],
+            [secret],
+            ["--json=" + secret],
+        ]) {
+            const done = await run(["check", USER, ...words]);
+            assert.equal(done.status, 2, words.join(" "));
+            assert.match(done.err, /usage: mailbearer/);
+            assert.ok(!`${done.out}${done.err}`.includes("Secret"), done.err);
+        }
+        assert.match((await run(["check", USER, "--token", secret])).err, /Use --token-command, MAILBEARER_TOKEN or/);
+        assert.ok(!(await run([secret])).err.includes("Secret"));
+    });
+
+    it("shows what a token command says on its standard error, bounded and without the token", async () => {
+        const token = "ya29.a0AfH6SMBxZq7";
+        const base64 = Buffer.from(`user=joe\x01auth=Bearer ${token}\x01\x01`).toString("base64");
+        const script =
+            `console.log("${token}");` +
+            `console.error("no grant for ${token} or ${base64}\\x1b[2J" + " and so on".repeat(1000));process.exit(3)`;
+        const done = await run(["check", USER, "--token-command", `node -e '${script}'`]);
+        assert.equal(done.status, 2);
+        assert.match(done.err, /failed with status 3: no grant for <token> or /);
+        assert.ok(done.err.length < 500 && !/[^\P{C}\n]/u.test(done.err));
+        assert.ok(!done.err.includes(token) && !done.err.includes(base64.slice(28, 48)), done.err);
+    });
+
     it("says what is wrong with its arguments", async () => {
         const unknown = await run(["check", "joe@example.org"], { token: "abc" });
         assert.equal(unknown.status, 1);
@@ -149,6 +286,45 @@ describe("mailbearer check", () => {
         assert.equal((await run(["check", "--help"])).status, 0);
     });
 });
+
+/** A server that takes every login, and answers so to the next command; with `undefined` it ends, with `null` it says nothing. */
+async function afterLogin(protocol: MailProtocol, answer: string | null | undefined) {
+    const identity = certificate();
+    const server = tls.createServer(identity, (socket) => {
+        socket.on("error", () => undefined);
+        socket.on("data", (data) => {
+            const [tag = ""] = data.toString().split(" ");
+            const said = data.toString();
+            if (/AUTH|EHLO|CAPA/.test(said)) {
+                socket.write(LOGIN[protocol](said, tag));
+            } else if (answer === undefined) {
+                socket.end();
+            } else if (answer !== null) {
+                socket.write(answer.startsWith("BAD") ? `${tag} ${answer}\r\n` : answer);
+            }
+        });
+        socket.write(
+            { imap: "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n", pop3: "+OK hi\r\n", smtp: "220 hi\r\n" }[
+                protocol
+            ],
+        );
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const folder = mkdtempSync(join(tmpdir(), "mb-check-"));
+    const ca = join(folder, "ca.pem");
+    writeFileSync(ca, identity.ca);
+    const close = () => {
+        server.close();
+        rmSync(folder, { recursive: true });
+    };
+    return { port: (server.address() as AddressInfo).port, ca, close };
+}
+
+const LOGIN = {
+    imap: (_: string, tag: string) => `${tag} OK [CAPABILITY IMAP4rev1] in\r\n`,
+    pop3: (said: string) => (said.startsWith("CAPA") ? "+OK\r\nSASL XOAUTH2\r\n.\r\n" : "+OK in\r\n"),
+    smtp: (said: string) => (said.startsWith("EHLO") ? "250-hi\r\n250 AUTH XOAUTH2\r\n" : "235 in\r\n"),
+};
 
 describe("mailbearer check against real servers", () => {
     let servers: RealServers;

@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { ConfidentialClientApplication, PublicClientApplication } from "@azure/msal-node";
 import { OAuth2Client } from "google-auth-library";
+import nodemailer from "nodemailer";
 import {
     AccessToken,
+    ConfigError,
     connect,
     LoginFailed,
     NeedsUser,
@@ -15,8 +17,9 @@ import {
     TokenSourceFailed,
     type TokenSource,
 } from "mailbearer";
+import { login } from "mailbearer/nodemailer";
 import { Server } from "mailbearer/testing";
-import { rejection } from "./waiting.mjs";
+import { rejection, until } from "./waiting.mjs";
 
 const USER = "joe@gmail.com";
 
@@ -56,6 +59,133 @@ describe("a text", () => {
     it("or an AccessToken is the token", async () => {
         await logIn(server.issueToken(USER));
         await logIn(new AccessToken(server.issueToken(USER)));
+    });
+});
+
+describe("a fixed token that is over", () => {
+    const told = /give a function/;
+
+    it("is told to be one, at every door", async () => {
+        const expired = server.issueToken(USER, { lifetime: 0 });
+        for (const protocol of ["imap", "pop3", "smtp"] as const) {
+            for (const token of [expired, new AccessToken(expired)]) {
+                const options = { protocol, user: USER, token, ...server.at(protocol) };
+                assert.match((await rejection(LoginFailed, connect(options))).message, told);
+            }
+        }
+        const options = { user: USER, token: expired, ...server.at("smtp") };
+        const transporter = nodemailer.createTransport(login(options));
+        assert.match((await rejection(LoginFailed, transporter.verify())).message, told);
+        const made = sessions({ ...options, protocol: "smtp" });
+        const error = await rejection(NeedsUser, made.next());
+        assert.match(error.message, told);
+        await made.close();
+    });
+
+    it("is not the fault of a function, nor of another cause", async () => {
+        const refused = await rejection(
+            LoginFailed,
+            logIn(() => "abc"),
+        );
+        assert.doesNotMatch(refused.message, told);
+        server.refuse("rate_limited");
+        assert.doesNotMatch((await rejection(LoginFailed, logIn(server.issueToken(USER)))).message, told);
+    });
+});
+
+describe("what is no token", () => {
+    it("is told by its kind, and how the token is had from it", async () => {
+        const answer = { access_token: "ya29.secret", expires_in: 3599 };
+        const wrong: Array<[unknown, RegExp]> = [
+            [undefined, /not undefined/],
+            [null, /not null/],
+            [5, /not a number/],
+            [Promise.resolve("ya29.secret"), /not a Promise: await it, or give a function/],
+            [answer, /an object of class Object: give its access_token/],
+            [{ accessToken: "ya29.secret" }, /give its accessToken/],
+            [["ya29.secret"], /not an array/],
+            [new Map(), /not an object of class Map$/],
+        ];
+        for (const [token, words] of wrong) {
+            const error = await rejection(ConfigError, logIn(token as never));
+            assert.match(error.message, words);
+            assert.ok(!error.message.includes("secret"));
+        }
+        for (const given of [answer, { token: Promise.resolve("ya29.secret") }, { token: answer }]) {
+            const error = await rejection(
+                TokenSourceFailed,
+                logIn(() => given as never),
+            );
+            assert.match(error.message, /Promise: await it|give its access_token/);
+            assert.ok(!error.message.includes("secret"));
+        }
+    });
+});
+
+describe("what a token source throws", () => {
+    it("is in the sentence, and is the cause, where a person must act too", async () => {
+        const thrown = new RangeError("the vault is sealed");
+        const source = () =>
+            Promise.reject(new TokenSourceFailed("log in again at the desk", { permanent: true, cause: thrown }));
+        const options = { protocol: "imap", user: USER, token: source, ...server.at("imap") } as const;
+        const made = sessions(options);
+        const error = await rejection(NeedsUser, made.next());
+        assert.equal(error.code, "token_unavailable");
+        assert.match(error.message, /log in again at the desk/);
+        assert.ok(error.cause instanceof TokenSourceFailed && error.cause.cause === thrown);
+        await made.close();
+        const events: string[] = [];
+        const tried = sessions({
+            ...options,
+            token: () => Promise.reject(thrown),
+            onEvent: ({ kind, text }) => void (kind === "token_failed" && events.push(text ?? "")),
+        });
+        tried.next().catch(() => undefined);
+        await until("it is asked", () => events.length > 0);
+        await tried.close();
+        assert.equal(events[0], "the token source threw RangeError: the vault is sealed");
+    });
+
+    it("is shown without its secrets, in one line, and bounded", async () => {
+        const [key, jwt] = [
+            "GOCSPX-Zm9vYmFyYmF6cXV4MTIz",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+        ];
+        const texts = [
+            `POST https://oauth2.example.test/token?client_secret=${key}&refresh_token=1//0gShort: 400`,
+            `Authorization: Bearer short-one was refused`,
+            `{"password":"hunter2","id_token":"${jwt}"}`,
+            `cannot read ${jwt}`,
+            Buffer.from(`Bearer ${jwt}`).toString("base64"),
+        ];
+        for (const text of texts) {
+            const error = await rejection(
+                TokenSourceFailed,
+                logIn(() => Promise.reject(new Error(text))),
+            );
+            const pieces = [key, "0gShort", "short-one", "hunter2", ...jwt.split(".")];
+            const shown = pieces.filter((piece) => error.message.includes(piece));
+            assert.deepEqual(shown, [], error.message);
+            assert.match(error.message, /<secret>/);
+        }
+        const hostile = `invalid_grant:\x1b[2J\r\nAADSTS50076 \u202e\u200b${"very long ".repeat(100)}`;
+        const error = await rejection(
+            TokenSourceFailed,
+            logIn(() => Promise.reject(new Error(hostile))),
+        );
+        assert.match(error.message, /invalid_grant: \[2J AADSTS50076 very long/);
+        assert.ok(error.message.length < 400 && !/\p{C}/u.test(error.message));
+        for (const [thrown, words] of [
+            ["a text", /threw a text$/],
+            [undefined, /threw undefined$/],
+            [new TypeError(), /threw TypeError$/],
+        ] as const) {
+            const error = await rejection(
+                TokenSourceFailed,
+                logIn(() => Promise.reject(thrown as Error)),
+            );
+            assert.match(error.message, words);
+        }
     });
 });
 

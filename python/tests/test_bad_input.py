@@ -106,22 +106,38 @@ def test_a_token_never_shows_itself() -> None:
         pickle.dumps(token)
 
 
-@pytest.mark.parametrize("host", ["a..b", f"{'x' * 70}.example", ".example"])
-def test_a_host_name_that_no_name_server_can_know_is_a_lost_connection(host: str) -> None:
-    with pytest.raises(mailbearer.LoginFailed) as caught:
-        mailbearer.connect("imap", "joe@example.org", SECRET, host=host, timeout=5)
-    assert caught.value.cause == "connection_lost"
-
-    async def connect() -> None:
-        await mailbearer.aio.connect("imap", "joe@example.org", SECRET, host=host, timeout=5)
-
-    with pytest.raises(mailbearer.LoginFailed) as caught:
-        asyncio.run(connect())
-    assert caught.value.cause == "connection_lost"
+HOSTS = {
+    "a..b": "between its dots",
+    f"{'x' * 70}.example": "between its dots",
+    ".example": "between its dots",
+    "mail.example.org:993": "port",
+    "imaps://mail.example.org": "URL",
+    "imap.münchen.example": "imap.xn--mnchen-3ya.example",
+}
 
 
-def test_a_host_that_is_not_there_is_a_lost_connection() -> None:
-    with pytest.raises(mailbearer.LoginFailed) as caught:
-        mailbearer.connect("imap", "joe@example.org", SECRET, host="127.0.0.1", port=1, timeout=5)
-    assert caught.value.cause == "connection_lost"
-    assert "127.0.0.1:1" in str(caught.value)
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_is_none_is_told_what_is_wrong_with_it(host: str) -> None:
+    for door in (mailbearer.connect, mailbearer.sessions):
+        with pytest.raises(mailbearer.ConfigError, match="host") as caught:
+            door("imap", "joe@example.org", SECRET, host=host)  # type: ignore[operator]
+        assert HOSTS[host] in str(caught.value)
+    with pytest.raises(mailbearer.ConfigError, match="host"):
+        asyncio.run(mailbearer.aio.connect("imap", "joe@example.org", SECRET, host=host))
+
+
+MISTAKES = {
+    "whole message": "user=joe\1auth=Bearer {}\1\1",
+    "header": "Bearer {}",
+    "end of a line": "{}\n",
+    "bytes": "b'{}'",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_token_with_something_around_it_is_told_what_that_is(mistake: str) -> None:
+    with pytest.raises(mailbearer.ConfigError, match="token") as caught:
+        mailbearer.connect("imap", "joe@example.org", MISTAKES[mistake].format(SECRET), host="127.0.0.1")
+    assert SECRET not in str(caught.value)
+    # More than which octet is not allowed.
+    assert "offset" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import re
+import smtplib
 from email.message import EmailMessage
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import mailbearer
 import mailbearer.connection
 from mailbearer.testing import Server
+from scripted import ScriptedServer
 
 README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -45,6 +47,23 @@ def test_an_example_runs(number: int, monkeypatch: pytest.MonkeyPatch, capsys: p
         if "send_message" in EXAMPLES[number]:
             assert len(server.submitted()) == 1
             assert "token" in capsys.readouterr().out
+
+
+OURS = (pathlib.Path(__file__).resolve().parents[1] / "README.md").read_text()
+EXPLAINS = [example for example in re.findall(r"```python\n(.*?)```", OURS, re.DOTALL) if "explain" in example]
+
+
+def test_the_example_of_explain_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = EXPLAINS
+    refusal = b"535 5.7.8 Username and Password not accepted.\r\n"
+    says = (b"220 hi\r\n", b"250-hi\r\n250 AUTH XOAUTH2\r\n", refusal)
+    with ScriptedServer(*says) as server, smtplib.SMTP("127.0.0.1", server.port, timeout=5) as smtp:
+        smtp.ehlo()
+        message = mailbearer.initial_response("XOAUTH2", "joe@gmail.com", "t" * 40).decode()
+        exec(example, {"smtp": smtp, "message": message})
+    said, sentence = capsys.readouterr().out.splitlines()
+    assert f"# {said}\n" in example
+    assert "Username and Password not accepted" in sentence
 
 
 def test_there_are_examples() -> None:

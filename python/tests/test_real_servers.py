@@ -132,7 +132,7 @@ def test_a_plaintext_server_gets_no_token(servers: mailservers.RealServers, prot
     settings = at(servers, protocol) | {"port": servers.ports[f"{protocol}-starttls"], "timeout": 5.0}
     with pytest.raises(mailbearer.LoginFailed) as caught:
         connect(blocking, protocol, USER, mailservers.token(USER), **settings)
-    assert caught.value.cause == "tls_failed"
+    assert caught.value.cause == "wrong_tls_mode"
 
 
 @pytest.mark.parametrize(("protocol", "tls"), ENDPOINTS)

@@ -14,6 +14,7 @@ import pytest
 import mailbearer
 import mailbearer.aio
 from mailbearer import tokens
+from mailbearer.hiding import without_secrets
 from mailbearer.testing import Server
 
 USER = "joe@gmail.com"
@@ -51,16 +52,144 @@ def test_an_async_function_needs_asyncio() -> None:
         source(later).get(force_refresh=False)
 
 
-def test_what_a_source_raises_is_the_cause() -> None:
-    def broken() -> str:
-        raise LookupError("secret text")
+SECRET = "1//0gXaB3-dEf_GhIjKlMnOpQrStUvWxYz"
 
-    with pytest.raises(mailbearer.TokenSourceFailed, match="LookupError") as caught:
+
+def test_what_a_source_raises_is_the_cause_and_in_the_sentence() -> None:
+    def broken() -> str:
+        raise LookupError(f"invalid_grant: Token has been expired or revoked. (refresh_token={SECRET})\x1b[31m\nmore")
+
+    with pytest.raises(mailbearer.TokenSourceFailed) as caught:
         source(broken).get(force_refresh=False)
     assert isinstance(caught.value.__cause__, LookupError)
-    assert "secret" not in str(caught.value)
-    with pytest.raises(mailbearer.TokenSourceFailed, match="NoneType"):
-        source(lambda: None).get(force_refresh=False)
+    expected = "raised LookupError: invalid_grant: Token has been expired or revoked. (refresh_token=<secret> [31m more"
+    assert str(caught.value) == f"the token source {expected}"
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (None, "returned None in place of a token: return the access token"),
+        (b"t" * 40, "returned bytes in place of a token"),
+        (7, "returned an int in place of a token"),
+        ({"access_token": SECRET}, "returned a dict in place of a token"),
+        ({"error": "invalid_grant", "error_description": "revoked"}, "it says invalid_grant: revoked"),
+        ((3600, SECRET), "returned an int in place of a token"),
+        ((None, 3600), "returned None in place of a token"),
+        ((SECRET, 1, 2), "returned a tuple in place of a token"),
+    ],
+)
+def test_what_a_source_returned_is_in_the_sentence(returned: Any, words: str) -> None:
+    async def later() -> Any:
+        return returned
+
+    with pytest.raises(mailbearer.TokenSourceFailed) as caught:
+        source(lambda: returned).get(force_refresh=False)
+    assert words in str(caught.value)
+    assert SECRET not in str(caught.value)
+    with pytest.raises(mailbearer.TokenSourceFailed) as caught:
+        asyncio.run(source(later).aget(force_refresh=False))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "token is None"),
+        (b"ya29.token", "token is bytes, not a str: decode it"),
+        ({"access_token": SECRET}, "give its access_token"),
+        (7, "not int"),
+        ((SECRET, 3600), "not tuple"),
+        ([SECRET], "not list"),
+    ],
+)
+def test_what_is_given_in_place_of_a_source_is_told(given: Any, words: str) -> None:
+    for call in (mailbearer.connect, mailbearer.sessions):
+        with pytest.raises(mailbearer.ConfigError) as caught:
+            call("imap", "joe@gmail.com", given)  # type: ignore[operator]
+        assert words in str(caught.value)
+        assert SECRET not in str(caught.value)
+
+
+async def of_nobody() -> str:
+    return "t"
+
+
+def test_a_coroutine_that_nobody_awaits_is_told() -> None:
+    call = of_nobody()
+    with pytest.raises(mailbearer.ConfigError, match="give the async function itself"):
+        mailbearer.connect("imap", "joe@gmail.com", call)
+    call.close()
+
+
+DOORS: dict[str, Any] = {
+    "connect": lambda token, at: mailbearer.connect("imap", USER, token, **at),
+    "sessions": lambda token, at: next(mailbearer.sessions("imap", USER, token, **at)),
+    "aio.connect": lambda token, at: asyncio.run(mailbearer.aio.connect("imap", USER, token, **at)),
+    "aio.sessions": lambda token, at: asyncio.run(first_of_async(token, at)),
+}
+
+
+async def first_of_async(token: Any, at: dict[str, Any]) -> Any:
+    async with mailbearer.aio.sessions("imap", USER, token, **at) as sessions:
+        return await anext(sessions)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_fixed_text_that_has_ended_says_to_give_a_function(door: str) -> None:
+    with Server(flavour="outlook") as server:
+        token = server.issue_token(USER, lifetime=0.0)
+        with pytest.raises(mailbearer.LoginFailed, match="give a function that gets") as caught:
+            DOORS[door](token, server.at("imap"))
+        assert caught.value.cause == "token_rejected"
+        assert caught.value.failure.sentence == str(caught.value)
+        # Who gives a function already is not told to.
+        with pytest.raises(mailbearer.LoginFailed) as caught:
+            DOORS[door](lambda: server.issue_token(USER, lifetime=0.0), server.at("imap"))
+    assert "give a function" not in str(caught.value)
+    assert f"the second one in a row for {USER}" in str(caught.value)
+    assert caught.value.advice == "ask_user"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_source_that_gives_the_refused_token_again_is_told_to_get_a_new_one(door: str) -> None:
+    with Server(flavour="outlook") as server:
+        token = server.issue_token(USER, lifetime=0.0)
+        with pytest.raises(mailbearer.LoginFailed, match=r"gave (it )?back .*give a function that gets a new one"):
+            DOORS[door](lambda: token, server.at("imap"))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_what_a_source_says_reaches_the_user(door: str) -> None:
+    def revoked() -> str:
+        raise mailbearer.TokenSourceFailed("invalid_grant: Token has been expired or revoked", permanent=True)
+
+    with Server() as server, pytest.raises(mailbearer.Error) as caught:
+        DOORS[door](revoked, server.at("imap"))
+    assert "invalid_grant: Token has been expired or revoked" in str(caught.value)
+    if "sessions" in door:
+        assert isinstance(caught.value, mailbearer.NeedsUser)
+        assert caught.value.cause == "token_unavailable"
+        assert isinstance(caught.value.__cause__, mailbearer.TokenSourceFailed)
+
+
+TEXTS = {
+    "ya29.a0AfH6SMBx3dEfGhIjKlMn is not good": "<secret> is not good",
+    f"wrong {SECRET}!": "wrong <secret>!",
+    "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NSJ9.c2lnbmF0dXJl": "<secret>",
+    '{"error": "invalid", "client_secret": "hunter2hunter"}': '{"error": "invalid", "client_secret": "<secret>"}',
+    "Authorization: Bearer abcdefghijklm": "Authorization: Bearer <secret>",
+    "AADSTS700082: The refresh token has expired due to inactivity.": None,
+    "POST https://login.microsoftonline.com/common/oauth2/v2.0/token: 401": None,
+    "Trace ID: 6f1c2d3e-0000-4a5b-8c9d-0123456789ab": None,
+    "HTTPSConnectionPool(host='oauth2.googleapis.com', port=443): Max retries exceeded with url: /token": None,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_secrets_are_masked_in_words_of_others_and_nothing_else(text: str) -> None:
+    assert without_secrets(text) == (TEXTS[text] or text)
+    assert len(without_secrets(f"{text} " * 10_000)) < 400
 
 
 class Credentials(google.auth.credentials.Credentials):

@@ -289,12 +289,12 @@ def slow_tls(one: Dialogue) -> None:
     one.connection.drip(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03", b"\x00")
 
 
-@attack("limit", "tls_failed", plain=True, protocols=("imap",))
+@attack("limit", "wrong_tls_mode", "tls_failed", plain=True, protocols=("imap",))
 def garbage_in_place_of_tls(one: Dialogue) -> None:
     one.connection.flood(garbage())
 
 
-@attack("server", "tls_failed", plain=True, protocols=("imap",))
+@attack("server", "connection_lost", "tls_failed", plain=True, protocols=("imap",))
 def close_in_place_of_tls(one: Dialogue) -> None:
     one.connection.say_goodbye()
 
@@ -412,7 +412,7 @@ def silence_behind_starttls(one: Dialogue) -> None:
     one.connection.wait_for_the_end()
 
 
-@attack("server", "tls_failed", tls=("starttls",))
+@attack("server", "connection_lost", "tls_failed", tls=("starttls",))
 def close_behind_starttls(one: Dialogue) -> None:
     one.to_starttls()
     one.connection.say_goodbye()

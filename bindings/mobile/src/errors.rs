@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[uniffi(flat_error)]
 pub enum CoreError {
     /// A setting cannot work. The text names the field and the place, never the value.
-    #[error("{0}")]
+    #[error("{}", spelled(.0.to_string()))]
     Config(#[from] mailbearer::ConfigError),
     /// A call that does not fit the state of a machine.
     #[error("{0}")]
@@ -19,6 +19,17 @@ pub enum CoreError {
     /// A bug of mailbearer.
     #[error("mailbearer broke in its core: please report it; no secret is in this text")]
     Internal,
+}
+
+/// The settings that the core names in a text, as Kotlin and Swift spell them.
+pub(crate) fn spelled(text: String) -> String {
+    const NAMES: [(&str, &str); 4] = [
+        ("ehlo_name", "ehloName"),
+        ("unusual_port", "unusualPort"),
+        ("initial_response", "initialResponse"),
+        ("assumed_capabilities", "assumedCapabilities"),
+    ];
+    NAMES.iter().fold(text, |text, (rust, ours)| text.replace(rust, ours))
 }
 
 /// Runs an entry. A panic becomes an error.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use mailbearer::{Aftermath, Mechanism, Protocol as MailProtocol};
+use mailbearer::{Aftermath, Mechanism, Protocol as MailProtocol, Side};
 
 use crate::errors::{CoreError, guard, locked};
 use crate::pure::AccessToken;
@@ -107,6 +107,49 @@ impl From<mailbearer::Authenticated> for Authenticated {
             leftover: authenticated.leftover,
         }
     }
+}
+
+/// A line of a dialogue, without line end, token and hidden characters.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct TraceLine {
+    /// Who said it.
+    pub side: Side,
+    /// What was said.
+    pub text: String,
+}
+
+/// Turns the octets of one connection into lines that may be logged: the token of its login is masked wherever a server
+/// repeats it, however the octets were cut on their way. It takes all that is read and written in the login, in order, and
+/// gives a line when its end has come.
+#[derive(uniffi::Object)]
+pub struct Transcript(Mutex<mailbearer::Transcript>);
+
+#[uniffi::export]
+impl Transcript {
+    /// A transcript of one connection, whose login uses this token.
+    #[uniffi::constructor]
+    pub fn new(token: &AccessToken) -> Result<Arc<Self>, CoreError> {
+        guard(|| Ok(Arc::new(Self(Mutex::new(mailbearer::Transcript::new(&token.0))))))
+    }
+
+    /// Takes what was written. Where it is `sensitive`, the last word of a line is the token.
+    pub fn sent(&self, bytes: Vec<u8>, sensitive: bool) -> Result<Vec<TraceLine>, CoreError> {
+        locked(&self.0, |transcript| Ok(lines(transcript.sent(&bytes, sensitive))))
+    }
+
+    /// Takes what one read brought.
+    pub fn received(&self, bytes: &[u8]) -> Result<Vec<TraceLine>, CoreError> {
+        locked(&self.0, |transcript| Ok(lines(transcript.received(bytes))))
+    }
+
+    /// Gives out lines that have no end yet: before a TLS handshake, and when the login is over.
+    pub fn flush(&self) -> Result<Vec<TraceLine>, CoreError> {
+        locked(&self.0, |transcript| Ok(lines(transcript.flush())))
+    }
+}
+
+fn lines(lines: Vec<mailbearer::TraceLine>) -> Vec<TraceLine> {
+    lines.into_iter().map(|line| TraceLine { side: line.side, text: line.text }).collect()
 }
 
 /// What a read brought.

@@ -2,7 +2,7 @@
 
 use mailbearer::{
     Advice, Cause, Certainty, InitialResponse, Login, Mechanism, Phase, Protocol as MailProtocol,
-    RenewWhy, Renewal, SessionPhase, Submission, Tls, TokenNeed, WakeReason,
+    RenewWhy, Renewal, SessionPhase, Side, Submission, Tls, TokenNeed, WakeReason,
 };
 
 /// A mail protocol.
@@ -157,6 +157,15 @@ pub enum Certainty {
     Inferred,
     /// The default where nothing else is known.
     Guessed,
+}
+
+/// Who said a line.
+#[uniffi::remote(Enum)]
+pub enum Side {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
 }
 
 /// Where in the dialogue a reply came.

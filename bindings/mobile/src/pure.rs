@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use mailbearer::{
-    AccessToken as CoreToken, Cause, Endpoint, Identity, Mechanism, Phase,
-    Protocol as MailProtocol, Provider, Rejection,
+    AccessToken as CoreToken, Cause, Endpoint, Identity, Mechanism, Names, Phase,
+    Protocol as MailProtocol, Provider, Rejection, Said, Tls,
 };
 
 use crate::errors::{CoreError, guard};
-use crate::records::{Failure, Verdict};
+use crate::records::{Failure, NegotiationConfig, Verdict};
 
 /// An access token that is checked once, never shown, and wiped when it is freed.
 #[derive(uniffi::Object)]
@@ -29,16 +29,39 @@ impl AccessToken {
 }
 
 /// What the lines of one reply mean: as they came, without line ends, all lines of an SMTP reply, and the untagged `NO` and
-/// the error challenge before it.
-#[uniffi::export]
+/// the error challenge before it. `user` and `host` are names that the reply may hold: they are no words of the server.
+#[uniffi::export(default(user = "", host = ""))]
 pub fn classify(
     protocol: MailProtocol,
     phase: Phase,
     reply_lines: Vec<String>,
+    user: &str,
+    host: &str,
 ) -> Result<Verdict, CoreError> {
     guard(|| {
         let lines: Vec<&str> = reply_lines.iter().map(String::as_str).collect();
-        Ok(mailbearer::classify(protocol, phase, &lines).into())
+        Ok(mailbearer::classify_named(protocol, phase, &lines, &Names { user, host }).into())
+    })
+}
+
+/// The failure that a reply stands for which a mail library took apart.
+///
+/// `status` is `NO`, `BAD`, `BYE`, `-ERR` or the reply code of SMTP, `code` the response code or the enhanced status code
+/// without brackets, `text` the rest, or all that there is. What was not seen is not claimed: without a status the answer is
+/// never `NoFault`, and never `Stated`. `user` and `host` are as in `classify`.
+#[uniffi::export(default(status = None, code = None, user = "", host = ""))]
+pub fn explain(
+    protocol: MailProtocol,
+    phase: Phase,
+    text: &str,
+    status: Option<String>,
+    code: Option<String>,
+    user: &str,
+    host: &str,
+) -> Result<Failure, CoreError> {
+    guard(|| {
+        let said = Said { status: status.as_deref(), code: code.as_deref(), text };
+        Ok(mailbearer::explain(protocol, phase, &said, &Names { user, host }).into())
     })
 }
 
@@ -67,14 +90,53 @@ pub fn acknowledgement(mechanism: Mechanism) -> Result<Vec<u8>, CoreError> {
 
 /// The registered port of a protocol.
 #[uniffi::export]
-pub fn default_port(protocol: MailProtocol, tls: mailbearer::Tls) -> Result<u16, CoreError> {
+pub fn default_port(protocol: MailProtocol, tls: Tls) -> Result<u16, CoreError> {
     guard(|| Ok(protocol.default_port(tls)))
+}
+
+/// The client's name in `EHLO` with this configuration: for a mail library that says it by itself.
+#[uniffi::export]
+pub fn ehlo_name_of(config: NegotiationConfig) -> Result<String, CoreError> {
+    guard(|| Ok(mailbearer::NegotiationConfig::from(config).ehlo_name))
 }
 
 /// A failure that the host saw: of TLS, of a deadline, of the connection. `detail` is put into its sentence.
 #[uniffi::export]
 pub fn failure_of_host(cause: Cause, detail: String) -> Result<Failure, CoreError> {
     guard(|| Ok(mailbearer::Failure::of_host(cause, detail).into()))
+}
+
+/// A connection that could not be opened. `error` is the system's name for it (`ECONNREFUSED`, `EAI_NONAME`, …; any other,
+/// and none, is `Unreachable`), `words` is what the system says.
+#[uniffi::export]
+pub fn failure_of_connect(error: &str, words: &str) -> Result<Failure, CoreError> {
+    guard(|| Ok(mailbearer::Failure::of_connect(error, words).into()))
+}
+
+/// A TLS handshake that failed. `error` is the TLS library's name or text for it, `words` is what is told: the reason, and the
+/// issuer and names of the certificate where there was one.
+#[uniffi::export]
+pub fn failure_of_tls(error: &str, words: &str) -> Result<Failure, CoreError> {
+    guard(|| Ok(mailbearer::Failure::of_tls(error, words).into()))
+}
+
+/// A certificate that was not taken: `reason` is what the TLS library says, `certificate` is the DER of the server's own. Who
+/// issued it, its names and its dates are told; of DER that cannot be read, the reason alone.
+#[uniffi::export]
+pub fn failure_of_certificate(reason: &str, certificate: Vec<u8>) -> Result<Failure, CoreError> {
+    guard(|| Ok(mailbearer::Failure::of_certificate(reason, &certificate).into()))
+}
+
+/// How TLS begins at a port: as asked; else as the port is registered; else with the first octet. A port that is registered
+/// for the other way of TLS, or for another protocol, is an error unless the server is known to use it in this unusual way.
+#[uniffi::export(default(asked = None, unusual_port = false))]
+pub fn tls_at_port(
+    protocol: MailProtocol,
+    port: u16,
+    asked: Option<Tls>,
+    unusual_port: bool,
+) -> Result<Tls, CoreError> {
+    guard(|| Ok(Tls::at_port(protocol, port, asked, unusual_port)?))
 }
 
 /// What the host has found out about the end of a session.

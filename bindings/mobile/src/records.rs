@@ -5,6 +5,8 @@ use mailbearer::{
     Protocol as MailProtocol, Provider, Rejection, Service, SessionLimits, Submission, Tls,
 };
 
+use crate::errors::spelled;
+
 /// Where a server listens.
 #[uniffi::remote(Record)]
 pub struct Endpoint {
@@ -190,7 +192,7 @@ pub struct Failure {
 impl From<mailbearer::Failure> for Failure {
     fn from(failure: mailbearer::Failure) -> Self {
         Self {
-            sentence: failure.to_string(),
+            sentence: spelled(failure.to_string()),
             cause: failure.cause,
             advice: failure.advice,
             certainty: failure.certainty,

@@ -1,8 +1,8 @@
-//! `Negotiation` and `Watch`.
+//! `Negotiation`, `Watch` and `Transcript`.
 
 use mailbearer::{
     ConfigError, Endpoint, Field, Identity, Mechanism, Misuse, NegotiationConfig, Next, Protocol,
-    Tls,
+    Tls, TraceLine, Transcript,
 };
 use napi::bindgen_prelude::BufferSlice;
 use napi::{Env, Result};
@@ -81,6 +81,14 @@ impl JsSettings {
         }
         Ok(config)
     }
+}
+
+/// Checks the settings of a login, and says the name that `EHLO` gives with them.
+#[napi(catch_unwind)]
+pub fn checked_ehlo_name(settings: JsSettings) -> Result<String> {
+    let config = settings.read()?;
+    config.validate().map_err(|error| config_error(&error))?;
+    Ok(config.ehlo_name)
 }
 
 /// From the greeting to authenticated: octets in, one step out.
@@ -168,5 +176,45 @@ impl JsWatch {
     #[napi(catch_unwind)]
     pub fn is_quiet(&self) -> bool {
         self.0.is_quiet()
+    }
+}
+
+/// A line of a dialogue, without the token.
+#[napi(object, object_from_js = false)]
+pub struct JsTraceLine {
+    pub side: &'static str,
+    pub text: String,
+}
+
+impl From<TraceLine> for JsTraceLine {
+    fn from(line: TraceLine) -> Self {
+        Self { side: line.side.as_str(), text: line.text }
+    }
+}
+
+/// The dialogue of one connection as lines to show.
+#[napi(js_name = "NativeTranscript")]
+pub struct JsTranscript(Transcript);
+
+#[napi]
+impl JsTranscript {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(token: &JsAccessToken) -> Self {
+        Self(Transcript::new(&token.0))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn sent(&mut self, data: &[u8], sensitive: bool) -> Vec<JsTraceLine> {
+        self.0.sent(data, sensitive).into_iter().map(Into::into).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn received(&mut self, data: &[u8]) -> Vec<JsTraceLine> {
+        self.0.received(data).into_iter().map(Into::into).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn flush(&mut self) -> Vec<JsTraceLine> {
+        self.0.flush().into_iter().map(Into::into).collect()
     }
 }

@@ -1,14 +1,15 @@
 //! Pure functions, tokens and providers.
 
 use mailbearer::{
-    AccessToken, Endpoint, Identity, Mechanism, Phase, Protocol, Provider, Service, Tls,
+    AccessToken, Endpoint, Identity, Mechanism, Names, Phase, Protocol, Provider, Said, Service,
+    Tls,
 };
 use napi::bindgen_prelude::BufferSlice;
 use napi::{Env, Result};
 use napi_derive::napi;
 
 use crate::convert::{self, config_error, config_text, named, number, octets, one_of};
-use crate::types::{JsRejection, JsVerdict};
+use crate::types::{JsFailure, JsRejection, JsVerdict};
 
 /// An access token that is checked and never shown.
 #[napi(js_name = "NativeAccessToken")]
@@ -33,13 +34,69 @@ impl JsAccessToken {
     }
 }
 
+/// Names that a reply may hold: no words of the server.
+#[napi(object, object_to_js = false)]
+#[derive(Default)]
+pub struct JsNames {
+    pub user: Option<String>,
+    pub host: Option<String>,
+}
+
+impl JsNames {
+    fn read(&self) -> Names<'_> {
+        Names {
+            user: self.user.as_deref().unwrap_or_default(),
+            host: self.host.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
 /// What a reply means.
 #[napi(catch_unwind)]
-pub fn classify(protocol: String, phase: String, lines: Vec<String>) -> Result<JsVerdict> {
-    let protocol: Protocol = named(&protocol)?;
-    let phase = one_of(Phase::ALL, |one| one.as_str(), &phase, "phase")?;
+pub fn classify(
+    protocol: String,
+    phase: String,
+    lines: Vec<String>,
+    names: JsNames,
+) -> Result<JsVerdict> {
+    let (protocol, phase) = (named(&protocol)?, phase_named(&phase)?);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    Ok(mailbearer::classify(protocol, phase, &lines).into())
+    Ok(mailbearer::classify_named(protocol, phase, &lines, &names.read()).into())
+}
+
+/// A reply as a mail library hands it on.
+#[napi(object, object_to_js = false)]
+pub struct JsSaid {
+    pub status: Option<String>,
+    pub code: Option<String>,
+    pub text: String,
+}
+
+/// What a reply means that a mail library hands on.
+#[napi(catch_unwind)]
+pub fn explain(protocol: String, phase: String, said: JsSaid, names: JsNames) -> Result<JsFailure> {
+    let (protocol, phase) = (named(&protocol)?, phase_named(&phase)?);
+    let JsSaid { status, code, text } = &said;
+    let said = Said { status: status.as_deref(), code: code.as_deref(), text };
+    Ok(mailbearer::explain(protocol, phase, &said, &names.read()).into())
+}
+
+fn phase_named(name: &str) -> Result<Phase> {
+    one_of(Phase::ALL, |one| one.as_str(), name, "phase")
+}
+
+/// How TLS begins at a port.
+#[napi(catch_unwind)]
+pub fn tls_at_port(
+    protocol: String,
+    port: f64,
+    tls: Option<String>,
+    unusual_port: bool,
+) -> Result<&'static str> {
+    let asked = tls.map(|tls| named(&tls)).transpose()?;
+    Tls::at_port(named(&protocol)?, convert::port(port)?, asked, unusual_port)
+        .map(Tls::as_str)
+        .map_err(|error| config_error(&error))
 }
 
 /// What an error challenge says.

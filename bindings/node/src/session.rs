@@ -361,6 +361,11 @@ impl JsSession {
     }
 
     #[napi(catch_unwind)]
+    pub fn redact(&self, text: String) -> String {
+        self.0.redact(&text)
+    }
+
+    #[napi(catch_unwind)]
     pub fn is_quiet(&self) -> bool {
         self.0.is_quiet()
     }

@@ -154,14 +154,28 @@ impl From<Aftermath> for JsAftermath {
     }
 }
 
-/// A failure that the host saw: of TLS, of a deadline, of the connection.
+/// A failure that the host saw: of a deadline, of the token source, of the connection.
 #[napi(catch_unwind)]
 pub fn failure_of_host(cause_name: String, detail: String) -> Result<JsFailure> {
-    let mut failure: JsFailure = Failure::of_host(cause(&cause_name)?, "").into();
-    if !detail.is_empty() {
-        failure.sentence = failure.sentence.replacen(". ", &format!(" ({detail}). "), 1);
-    }
-    Ok(failure)
+    Ok(Failure::of_host(cause(&cause_name)?, detail).into())
+}
+
+/// A connection that could not be opened: the system's name for it, and its words.
+#[napi(catch_unwind)]
+pub fn failure_of_connect(error: String, words: String) -> JsFailure {
+    Failure::of_connect(&error, &words).into()
+}
+
+/// A TLS handshake that failed: OpenSSL's name for it, and what is told.
+#[napi(catch_unwind)]
+pub fn failure_of_tls(error: String, words: String) -> JsFailure {
+    Failure::of_tls(&error, &words).into()
+}
+
+/// A certificate that fails: OpenSSL's reason, and its DER.
+#[napi(catch_unwind)]
+pub fn failure_of_certificate(reason: String, certificate: &[u8]) -> JsFailure {
+    Failure::of_certificate(&reason, certificate).into()
 }
 
 /// What the host saw of the end of a session.

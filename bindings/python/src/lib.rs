@@ -15,10 +15,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false, name = "_core")]
 mod core_module {
     #[pymodule_export]
-    use crate::machines::{PyNegotiation, PyStep, PyWatch};
+    use crate::machines::{PyNegotiation, PyStep, PyTranscript, PyWatch};
     #[pymodule_export]
     use crate::pure::{
-        PyAccessToken, PyProvider, acknowledgement, classify, initial_response, read_rejection,
+        PyAccessToken, PyProvider, acknowledgement, classify, explain, initial_response,
+        read_rejection, tls_at_port,
     };
     #[pymodule_export]
     use crate::session::{PyAction, PyPlan, PySession};
@@ -27,7 +28,8 @@ mod core_module {
     #[pymodule_export]
     use crate::types::{
         PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict,
-        failure_of_fields, failure_of_host, verdict_of_host,
+        failure_of_certificate, failure_of_connect, failure_of_fields, failure_of_host,
+        failure_of_tls, verdict_of_host,
     };
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};

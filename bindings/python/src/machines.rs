@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use mailbearer::{
     ConfigError, Endpoint, Field, Identity, InitialResponse, Mechanism, Misuse, Negotiation,
-    NegotiationConfig, Next, Protocol, Step, Tls, Watch,
+    NegotiationConfig, Next, Protocol, Step, Tls, TraceLine, Transcript, Watch,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -234,6 +234,39 @@ impl PyWatch {
     fn is_quiet(&self) -> bool {
         lock(&self.0).is_quiet()
     }
+}
+
+/// The dialogue of one login as lines that may be shown: `(side, text)` each.
+#[pyclass(frozen, name = "Transcript", module = "mailbearer._core")]
+pub(crate) struct PyTranscript(Mutex<Transcript>);
+
+type Lines = Vec<(&'static str, String)>;
+
+#[pymethods]
+impl PyTranscript {
+    #[new]
+    fn new(token: &Bound<'_, PyAny>) -> PyResult<Self> {
+        guard(|| Ok(Self(Mutex::new(Transcript::new(&convert::token(token)?)))))
+    }
+
+    /// Octets that the client wrote.
+    fn sent(&self, data: Cow<'_, [u8]>, sensitive: bool) -> PyResult<Lines> {
+        guard(|| Ok(lines(lock(&self.0).sent(&data, sensitive))))
+    }
+
+    /// What one read brought.
+    fn received(&self, data: Cow<'_, [u8]>) -> PyResult<Lines> {
+        guard(|| Ok(lines(lock(&self.0).received(&data))))
+    }
+
+    /// Lines that have no end yet.
+    fn flush(&self) -> PyResult<Lines> {
+        guard(|| Ok(lines(lock(&self.0).flush())))
+    }
+}
+
+fn lines(lines: Vec<TraceLine>) -> Lines {
+    lines.into_iter().map(|line| (line.side.as_str(), line.text)).collect()
 }
 
 /// A machine is usable after a panic of another call: it holds no invariant that a panic breaks half-way.

@@ -1,15 +1,17 @@
 //! Pure functions, tokens and providers.
 
+use std::borrow::Cow;
+
 use mailbearer::{
-    AccessToken, ConfigError, Endpoint, Identity, Mechanism, Phase, Protocol, Provider, Service,
-    SessionLimits, Tls,
+    AccessToken, ConfigError, Endpoint, Identity, Mechanism, Names, Phase, Protocol, Provider,
+    Said, Service, SessionLimits, Tls,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::convert::{self, config_error, guard, named, optional_text, text, texts};
-use crate::types::{PyRejection, PyVerdict};
+use crate::types::{PyFailure, PyRejection, PyVerdict};
 
 /// An access token that is checked and never shown.
 #[pyclass(frozen, eq, name = "AccessToken", module = "mailbearer")]
@@ -32,29 +34,76 @@ impl PyAccessToken {
     }
 }
 
-/// What a reply means.
+/// What a reply means. `user` and `host` are names that it may hold, and no words of the server.
 #[pyfunction]
+#[pyo3(signature = (protocol, phase, reply_lines, *, user="", host=""))]
 pub(crate) fn classify(
     protocol: &Bound<'_, PyAny>,
     phase: &Bound<'_, PyAny>,
     reply_lines: &Bound<'_, PyAny>,
+    user: &str,
+    host: &str,
 ) -> PyResult<PyVerdict> {
     guard(|| {
-        let protocol: Protocol = named(protocol, "protocol")?;
-        let name = text(phase, "phase")?;
-        let phase = Phase::ALL.iter().find(|phase| phase.as_str() == name);
-        let phase =
-            *phase.ok_or_else(|| PyValueError::new_err("phase is none of the known values"))?;
         let lines = texts(Some(reply_lines), "reply_lines")?.unwrap_or_default();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        Ok(mailbearer::classify(protocol, phase, &lines).into())
+        let (protocol, phase) = (named(protocol, "protocol")?, self::phase(phase)?);
+        Ok(mailbearer::classify_named(protocol, phase, &lines, &Names { user, host }).into())
     })
 }
 
-/// What an error challenge says.
+/// What a reply means that a mail library has taken apart.
+#[pyfunction]
+#[pyo3(signature = (protocol, phase, *, status=None, code=None, text="", user="", host=""))]
+pub(crate) fn explain(
+    protocol: &Bound<'_, PyAny>,
+    phase: &Bound<'_, PyAny>,
+    status: Option<&str>,
+    code: Option<&str>,
+    text: &str,
+    user: &str,
+    host: &str,
+) -> PyResult<PyFailure> {
+    guard(|| {
+        let said = Said { status, code, text };
+        let (protocol, phase) = (named(protocol, "protocol")?, self::phase(phase)?);
+        Ok(mailbearer::explain(protocol, phase, &said, &Names { user, host }).into())
+    })
+}
+
+fn phase(value: &Bound<'_, PyAny>) -> PyResult<Phase> {
+    let name = text(value, "phase")?;
+    let found = Phase::ALL.iter().copied().find(|phase| phase.as_str() == name);
+    found.ok_or_else(|| PyValueError::new_err("phase is none of the known values"))
+}
+
+/// How TLS begins at a port.
+#[pyfunction]
+#[pyo3(signature = (protocol, port, tls=None, *, unusual_port=false))]
+pub(crate) fn tls_at_port(
+    protocol: &Bound<'_, PyAny>,
+    port: &Bound<'_, PyAny>,
+    tls: Option<&Bound<'_, PyAny>>,
+    unusual_port: bool,
+) -> PyResult<&'static str> {
+    guard(|| {
+        let asked = tls.map(|tls| named(tls, "tls")).transpose()?;
+        let (protocol, port) = (named(protocol, "protocol")?, convert::port(port)?);
+        let tls = Tls::at_port(protocol, port, asked, unusual_port);
+        tls.map(Tls::as_str).map_err(|error| config_error(&error))
+    })
+}
+
+/// What an error challenge says: as text or octets.
 #[pyfunction]
 pub(crate) fn read_rejection(challenge: &Bound<'_, PyAny>) -> PyResult<PyRejection> {
-    guard(|| Ok(mailbearer::read_rejection(&text(challenge, "challenge")?).into()))
+    guard(|| {
+        let challenge = match challenge.extract::<Cow<'_, [u8]>>() {
+            Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
+            Err(_) => text(challenge, "challenge")?,
+        };
+        Ok(mailbearer::read_rejection(&challenge).into())
+    })
 }
 
 /// The one SASL message, before base64.

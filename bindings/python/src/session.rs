@@ -274,6 +274,11 @@ impl PySession {
         guard(|| Ok(lock(&self.0).aftermath().map(Into::into)))
     }
 
+    /// Masks the tokens of this session in text that is to be logged.
+    fn redact(&self, text: &Bound<'_, PyAny>) -> PyResult<String> {
+        guard(|| Ok(lock(&self.0).redact(&crate::convert::text(text, "text")?)))
+    }
+
     /// Whether the mail client waits for no answer.
     #[getter]
     fn is_quiet(&self) -> bool {

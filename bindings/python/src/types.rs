@@ -351,6 +351,24 @@ pub(crate) fn failure_of_host(cause: &str, detail: String) -> PyResult<PyFailure
     Ok(Failure::of_host(crate::session::cause(cause)?, detail).into())
 }
 
+/// A connection that could not be opened: the system's name for the error, and its words.
+#[pyfunction]
+pub(crate) fn failure_of_connect(error: &str, words: &str) -> PyFailure {
+    Failure::of_connect(error, words).into()
+}
+
+/// A TLS handshake that failed: the library's name for the error, and what is told of it.
+#[pyfunction]
+pub(crate) fn failure_of_tls(error: &str, words: &str) -> PyFailure {
+    Failure::of_tls(error, words).into()
+}
+
+/// A certificate that was not accepted: why, and its DER.
+#[pyfunction]
+pub(crate) fn failure_of_certificate(reason: &str, certificate: &[u8]) -> PyFailure {
+    Failure::of_certificate(reason, certificate).into()
+}
+
 /// What the host saw of the end of a session.
 #[pyfunction]
 pub(crate) fn verdict_of_host(cause: &str) -> PyResult<PyVerdict> {

@@ -130,8 +130,10 @@ pub fn explain(protocol: Protocol, phase: Phase, said: &Said<'_>, names: &Names<
 
 impl<'a> Said<'a> {
     fn shows_its_status(&self, protocol: Protocol) -> bool {
+        let mut lines = self.text.trim().lines().peekable();
         self.head(protocol).is_some()
-            || self.text.trim().lines().all(|line| whole_line(protocol, line.trim()).is_some())
+            || lines.peek().is_some()
+                && lines.all(|line| whole_line(protocol, line.trim()).is_some())
     }
 
     /// The status alone, as a line; `None` where there is none that this protocol has.

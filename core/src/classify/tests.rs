@@ -150,6 +150,7 @@ fn what_was_not_seen_is_not_claimed() {
     assert_eq!((seen.cause, seen.certainty), (Cause::AccountDisabled, Stated));
     let unseen = ask(None, Some("CONTACTADMIN"), "no");
     assert_eq!((unseen.cause, unseen.certainty), (Cause::AccountDisabled, Guessed));
+    assert_eq!(ask(None, Some("CONTACTADMIN"), "").certainty, Guessed);
     for text in ["ok all is well", "all is well", "", "No connection", "+ go on"] {
         let failure = ask(None, None, text);
         assert_ne!((failure.cause, failure.certainty), (Cause::NoFault, Stated), "{text}");

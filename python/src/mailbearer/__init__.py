@@ -4,7 +4,8 @@ The front door is :func:`sessions`, which stays logged in: it yields a connectio
 login, :func:`imap`, :func:`pop3` and :func:`smtp` return the clients of the standard library, logged in, and
 :func:`connect` a TLS socket. :mod:`mailbearer.aio` has the same for asyncio. The machines below
 them (:class:`Negotiation`, :class:`Watch`, :class:`Session`) and the pure functions (:func:`classify`,
-:func:`initial_response`, :func:`read_rejection`) are for programs that have sockets or a mail library of their own.
+:func:`initial_response`, :func:`read_rejection`) are for programs that have sockets or a mail library of their own;
+:func:`explain` says what the exceptions of such a library mean.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from .errors import (
     SessionEnded,
     TokenSourceFailed,
 )
+from .explaining import explain
 from .policy import SessionPolicy
 from .sessions import SessionConnection, Sessions, sessions
 from .settings import Endpoint
@@ -82,6 +84,7 @@ __all__ = [
     "acknowledgement",
     "classify",
     "connect",
+    "explain",
     "imap",
     "imapclient",
     "initial_response",

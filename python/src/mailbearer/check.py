@@ -1,4 +1,4 @@
-"""``mailbearer check USER``: logs in over all three protocols and says what happened, and what to do."""
+"""``mailbearer check USER``: logs in over all three protocols, asks for the mailbox, and says what happened."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._core import Failure
-from .connection import connect
-from .errors import Error, LoginFailed, TokenSourceFailed
+from ._core import AccessToken, Failure, failure_of_host
+from .connection import Connection, log_in
+from .dialogue import Dialogue
+from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
+from .explaining import explain
+from .hiding import without_secrets
 from .settings import Endpoint, MailProtocol, resolve
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
@@ -27,6 +30,7 @@ class Result:
 
     protocol: str
     ok: bool
+    logged_in: bool = False
     endpoint: Endpoint | None = None
     tls_version: str | None = None
     mechanism: str | None = None
@@ -42,6 +46,7 @@ class Result:
         return {
             "protocol": self.protocol,
             "ok": self.ok,
+            "logged_in": self.logged_in,
             "host": endpoint.host if endpoint else None,
             "port": endpoint.port if endpoint else None,
             "tls": endpoint.tls if endpoint else None,
@@ -70,13 +75,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)"
     )
+    parser.add_argument("--ehlo-name", metavar="NAME", help="what SMTP calls this machine: its full domain name")
+    parser.add_argument("--unusual-port", action="store_true", help="the server uses a port in another way than others")
+    # A secret in it is not to be taken for anything, and not to be shown.
+    parser.add_argument("--token", nargs="?", action=_NoToken, help=argparse.SUPPRESS)
     parser.add_argument("--token-command", metavar="COMMAND", help="a command that prints an access token")
     parser.add_argument("--trace", action="store_true", help="show the dialogue, with the token masked")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.epilog = (
         "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard "
-        "input; never from an argument, which other users of the machine could read. Exit status: 0, all that was "
-        "asked for worked; 1, a login failed; 2, there was nothing to try, or no token."
+        "input; never from an argument, which other users of the machine could read. After each login the mailbox is "
+        "asked for, with NOOP or STAT. Exit status: 0, all that was asked for worked; 1, something failed; 2, there "
+        "was nothing to try, or no token."
     )
 
 
@@ -84,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
         token = _token(arguments)
-    except TokenSourceFailed as error:
+    except (TokenSourceFailed, ConfigError) as error:
         print(f"mailbearer: {error}", file=sys.stderr)
         return 2
     asked = [protocol for protocol in _PROTOCOLS if not getattr(arguments, f"no_{protocol}")]
@@ -108,29 +118,77 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(result.ok for result in results) else 1
 
 
-def check(protocol: MailProtocol, arguments: argparse.Namespace, token: str) -> Result:
-    """Log in over one protocol."""
+def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessToken) -> Result:
+    """Log in over one protocol, and ask for the mailbox."""
     result = Result(protocol, ok=False)
+
+    def show(side: str, line: str) -> None:
+        result.trace.append(f"{side}: {line}")
+
     try:
-        settings = _settings(protocol, arguments)
-        result.endpoint = resolve(protocol, arguments.user, **settings).endpoint
-        with connect(
-            protocol,
-            arguments.user,
-            token,
-            trace=lambda side, line: result.trace.append(f"{side}: {line}"),
-            **settings,
-        ) as connection:
-            result.ok = True
+        settings = resolve(protocol, arguments.user, **_settings(protocol, arguments))
+        result.endpoint = settings.endpoint
+        with log_in(settings, show, token) as connection:
+            result.logged_in = True
             result.tls_version = connection.tls_version
             result.mechanism = connection.mechanism
             result.round_trips = connection.round_trips
             result.seconds = connection.seconds
+            dialogue = Dialogue(show)
+            dialogue.begin(token)
+            result.failure = ask(connection, dialogue, arguments.user)
+            result.ok = result.failure is None
     except LoginFailed as error:
         result.failure = error.failure
     except (Error, OSError) as error:
         result.problem = str(error)
     return result
+
+
+# What changes nothing, and needs a mailbox: CAPABILITY and CAPA are answered without one.
+_QUESTIONS = {"imap": b"M1 NOOP\r\n", "pop3": b"STAT\r\n", "smtp": b"NOOP\r\n"}
+_GOOD = {"imap": b"M1 OK", "pop3": b"+OK", "smtp": b"2"}
+# Of the lines of IMAP, those that have a status.
+_STATUS = (b"M1 ", b"* NO", b"* BAD", b"* BYE")
+# A server may tell news before it answers.
+_ANSWER_LINES_MAX = 200
+_ANSWER_OCTETS_MAX = 4096
+_THEN = "after the login, when it was asked for the mailbox"
+
+
+def ask(connection: Connection, dialogue: Dialogue, user: str) -> Failure | None:
+    """Send one harmless command: a login may work whose mailbox does not. Return why, or nothing where it does."""
+    protocol = connection.endpoint.protocol
+    said: list[bytes] = []
+    try:
+        dialogue.sent(_QUESTIONS[protocol])
+        connection.sock.sendall(_QUESTIONS[protocol])
+        with connection.greeted(b"").makefile("rb") as lines:
+            while len(said) < _ANSWER_LINES_MAX and not (said and _is_answer(protocol, said[-1])):
+                said.append(lines.readline(_ANSWER_OCTETS_MAX))
+                dialogue.received(said[-1])
+    except TimeoutError:
+        return failure_of_host("timed_out", _THEN)
+    except OSError:
+        said.append(b"")
+    finally:
+        dialogue.pause()
+    if said[-1].upper().startswith(_GOOD[protocol]):
+        return None
+    words = [line for line in said if protocol != "imap" or line.upper().startswith(_STATUS)]
+    if not any(words):
+        return failure_of_host("connection_lost", _THEN)
+    is_over = not said[-1] or said[-1].upper().startswith(b"* BYE")
+    phase = "disconnect" if is_over else "mid_session"
+    text = b"".join(words).decode("utf-8", "replace")
+    return explain(text, protocol, phase=phase, user=user, host=connection.endpoint.host)
+
+
+def _is_answer(protocol: str, line: bytes) -> bool:
+    """Whether no other line follows. Of SMTP's lines it is the last that has no hyphen behind its code."""
+    if not line or protocol == "pop3":
+        return True
+    return line[3:4] != b"-" if protocol == "smtp" else line.upper().startswith((b"M1 ", b"* BYE"))
 
 
 def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -141,6 +199,8 @@ def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
         settings |= {"host": host, "port": port}
     if arguments.starttls:
         settings["tls"] = "starttls"
+    settings["unusual_port"] = arguments.unusual_port
+    settings["ehlo_name"] = arguments.ehlo_name
     if arguments.mechanism:
         settings["mechanisms"] = [arguments.mechanism]
     if arguments.ca_file:
@@ -174,30 +234,59 @@ class ArgumentError(Error, ValueError):
     """An argument that cannot be read."""
 
 
-def _token(arguments: argparse.Namespace) -> str:
+class _NoToken(argparse.Action):
+    """Refuses ``--token``, with or without a secret, and does not repeat it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        parser.error(
+            "there is no --token: others on this machine can read arguments. "
+            "Use --token-command, MAILBEARER_TOKEN or standard input"
+        )
+
+
+def _token(arguments: argparse.Namespace) -> AccessToken:
     if arguments.token_command:
-        return _token_of_command(arguments.token_command)
+        return AccessToken(_token_of_command(arguments.token_command))
     token = os.environ.get("MAILBEARER_TOKEN")
-    if token is None:
-        if sys.stdin.isatty():
-            print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
-        token = sys.stdin.readline()
-    if not token.strip():
-        raise TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input")
-    return token.strip()
+    try:
+        if token is None:
+            if sys.stdin.isatty():
+                print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
+            token = sys.stdin.readline()
+        if not token.strip():
+            raise TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input")
+        return AccessToken(token.strip())
+    finally:
+        # A traceback may show the locals.
+        del token
 
 
 def _token_of_command(command: str) -> str:
     try:
-        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            shlex.split(command), capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+        )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise TokenSourceFailed(f"--token-command could not be run: {type(error).__name__}") from None
-    if done.returncode != 0:
-        raise TokenSourceFailed(f"--token-command failed with status {done.returncode}: {done.stderr.strip()[:500]}")
-    lines = done.stdout.split()
-    if len(lines) != 1:
-        raise TokenSourceFailed("--token-command must print one token, and nothing else")
-    return lines[0]
+    try:
+        if done.returncode != 0:
+            said = _without(done.stdout.split(), done.stderr)
+            raise TokenSourceFailed(
+                f"--token-command failed with status {done.returncode}: {said or 'it said nothing'}"
+            )
+        if len(done.stdout.split()) != 1:
+            raise TokenSourceFailed("--token-command must print one token, and nothing else")
+        return str(done.stdout.strip())
+    finally:
+        del done
+
+
+def _without(words: list[str], text: str) -> str:
+    """Take out of a command's complaint what it printed as well, and what may be a secret."""
+    for word in words:
+        if len(word) >= 8:
+            text = text.replace(word, "<secret>")
+    return without_secrets(text)
 
 
 class _Paint:
@@ -229,7 +318,8 @@ def _lines(result: Result) -> list[str]:
     if result.failure is None:
         return [f"problem  {result.problem}"]
     failure = result.failure
-    lines = [f"cause    {failure.cause} ({failure.certainty})"]
+    lines = ["The login works, but the mailbox cannot be used."] if result.logged_in else []
+    lines += [f"cause    {failure.cause} ({failure.certainty})"]
     if failure.server_text:
         code = f"[{failure.code}] " if failure.code else ""
         lines.append(f"server   {code}{failure.server_text}")

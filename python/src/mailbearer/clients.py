@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded
+from .hiding import hidden
 from .tokens import TokenSource
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def imap(user: str, token: TokenSource, **settings: Any) -> imaplib.IMAP4:
     ...         imap.select("INBOX")
     ('OK', [b'3'])
     """
+    token = hidden(token)
     return _logged_in(Imap, connect("imap", user, token, **settings))
 
 
@@ -45,6 +47,7 @@ def pop3(user: str, token: TokenSource, **settings: Any) -> poplib.POP3:
     >>> count
     3
     """
+    token = hidden(token)
     return _logged_in(Pop3, connect("pop3", user, token, **settings))
 
 
@@ -58,11 +61,13 @@ def smtp(user: str, token: TokenSource, **settings: Any) -> smtplib.SMTP:
     ...         smtp.sendmail("joe@gmail.com", ["ann@example.org"], b"Subject: hello\r\n\r\n")
     {}
     """
+    token = hidden(token)
     return _logged_in(Smtp, connect("smtp", user, token, **settings))
 
 
 def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
+    token = hidden(token)
     return _logged_in(imapclient_over, connect("imap", user, token, **settings))
 
 

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
-from .errors import LoginFailed
-from .settings import Endpoint, MailProtocol, Settings, Tls, resolve
-
-Trace: TypeAlias = Callable[[str, str], None]
-"""Called with ``"C"`` or ``"S"`` and a line of the dialogue. The token is masked."""
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
+from .dialogue import Dialogue, Trace
+from .errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
+from .failures import (
+    GREETING_SECONDS,
+    PROBE_SECONDS,
+    client_hello,
+    failed,
+    is_tls,
+    more_telling,
+    not_connected,
+    refused_certificate,
+    tls_failed,
+    waits_for_tls,
+)
+from .hiding import hidden
+from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
 
 # Larger than what a login brings in one piece: one foreign call for each read.
 READ_OCTETS = 65_536
@@ -100,6 +112,7 @@ def connect(
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
+    unusual_port: bool = False,
     trace: Trace | None = None,
 ) -> Connection:
     """Connect and log in.
@@ -109,8 +122,13 @@ def connect(
     seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
     get another, one more login is made with a fresh one.
 
+    Without ``tls`` the port decides how TLS begins: ``starttls`` at 143, 110, 587 and 25, else ``implicit``. Where port
+    and ``tls`` do not belong together, that is an error, unless ``unusual_port=True`` says that this server differs.
+    ``ehlo_name`` is what SMTP calls this machine; some servers want its full domain name.
+
     Raises:
-        LoginFailed: with the true reason; the socket is closed.
+        LoginFailed: with the true reason; the socket is closed. Where the system or TLS said why, its own exception is
+            the ``__cause__``.
         TokenSourceFailed: there is no token.
         ConfigError: a setting cannot work; nothing was sent.
 
@@ -122,6 +140,7 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
+    token = hidden(token)
     settings = resolve(
         protocol,
         user,
@@ -136,18 +155,48 @@ def connect(
         initial_response=initial_response,
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
+        unusual_port=unusual_port,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token
     try:
-        return _Login(settings, trace).run(first)
+        return log_in(settings, trace, first)
     except LoginFailed as refused:
-        if refused.advice != "refresh_token" or not source.can_refresh:
+        if refused.advice != "refresh_token":
             raise
+        if not source.can_refresh:
+            raise of_fixed_token(refused) from refused.__cause__
         second = source.get(True, settings.timeout).token
         if second == first:
-            raise
-        return _Login(settings, trace).run(second)
+            raise of_same_token(refused) from refused.__cause__
+        try:
+            return log_in(settings, trace, second)
+        except LoginFailed as again:
+            if again.advice != "refresh_token":
+                raise
+            raise of_second_token(again, user) from again.__cause__
+
+
+def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Connection:
+    """Log in once, with this token."""
+    return _Login(settings, trace).run(token)
+
+
+# For the connection that asks which certificate it was.
+_CERTIFICATE_SECONDS = 3.0
+
+
+def certificate_refused(settings: Settings) -> LoginFailed | None:
+    """Try TLS once more, to say which certificate it was: asyncio does not give the one that it refused.
+
+    It verifies as before, and is closed at once; no token is there.
+    """
+    settings = dataclasses.replace(settings, timeout=min(settings.timeout, _CERTIFICATE_SECONDS))
+    try:
+        _Login(settings, None).reach_tls()
+    except LoginFailed as problem:
+        return problem if problem.cause == "tls_failed" else None
+    return None
 
 
 class _Login:
@@ -155,11 +204,12 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._trace = trace
+        self._dialogue = Dialogue(trace)
         self._link = Link(settings)
 
     def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
+        self._dialogue.begin(token)
         try:
             self._link.open()
             step = self._read(negotiation)
@@ -169,17 +219,37 @@ class _Login:
                     case "read":
                         step = self._read(negotiation)
                     case "start_tls":
+                        self._dialogue.pause()
                         self._link.start_tls()
                         step = negotiation.tls_established()
                     case "done":
                         assert step.authenticated is not None
+                        self._dialogue.pause()
                         return self._done(step.authenticated)
                     case _:
                         assert step.failure is not None
                         raise LoginFailed(step.failure)
-        except BaseException:
+        except BaseException as error:
             self._link.close()
+            if isinstance(error, LoginFailed):
+                self._dialogue.pause()
             raise
+
+    def reach_tls(self) -> None:
+        """Connect, and go on as far as TLS: no token is there."""
+        negotiation = self._settings.negotiation(STAND_IN)
+        try:
+            self._link.open()
+            if self._settings.endpoint.tls == "implicit":
+                return
+            step = self._read(negotiation)
+            while step.next == "read" and not step.sensitive:
+                self._send(step)
+                step = self._read(negotiation)
+            if step.next == "start_tls":
+                self._link.start_tls()
+        finally:
+            self._link.close()
 
     def _done(self, authenticated: Authenticated) -> Connection:
         link = self._link
@@ -188,16 +258,17 @@ class _Login:
 
     def _read(self, negotiation: Negotiation) -> Step:
         data = self._link.read()
-        if self._trace:
-            show(self._trace, "S", data, negotiation)
-        return negotiation.receive(data) if data else negotiation.closed()
+        try:
+            self._dialogue.received(data)
+            return negotiation.receive(data) if data else negotiation.closed()
+        finally:
+            # A server may have sent the token back.
+            del data
 
     def _send(self, step: Step) -> None:
-        if not step.send:
-            return
-        if self._trace:
-            show(self._trace, "C", masked(step))
-        self._link.write(step.send)
+        if step.send:
+            self._dialogue.sent(step.send, step.sensitive)
+            self._link.write(step.send)
 
 
 class Link:
@@ -211,6 +282,7 @@ class Link:
         self._begun = time.monotonic()
         self._deadline = self._begun + settings.timeout
         self._sock: socket.socket | None = None
+        self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
 
     @property
@@ -231,50 +303,72 @@ class Link:
         """Try the addresses of the host one after the other."""
         try:
             addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
-        problem = failed("connection_lost", f"the host {endpoint.host} has no address")
+        except OSError as error:
+            raise not_connected(error, endpoint) from error
+        problem: LoginFailed | None = None
         for family, kind, number, _, address in addresses:
             self._sock = sock = socket.socket(family, kind, number)
             sock.settimeout(self._left())
             try:
                 sock.connect(address)
-            except TimeoutError:
-                problem = failed("timed_out", "the server did not accept the connection")
             except OSError as error:
-                problem = failed("connection_lost", f"{endpoint.host}:{endpoint.port}: {error.strerror}")
+                problem = more_telling(problem, not_connected(error, endpoint))
             else:
                 return sock
             sock.close()
+        assert problem is not None, "getaddrinfo raises where there is no address"
         raise problem
 
     def start_tls(self) -> None:
         """Do the handshake; certificate and host name are verified."""
         sock = self._open_socket()
         sock.settimeout(self._left())
+        # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
+        self._sock = wrapped = self._settings.ssl_context.wrap_socket(
+            sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
+        )
         try:
-            # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
-            self._sock = wrapped = self._settings.ssl_context.wrap_socket(
-                sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
-            )
             wrapped.do_handshake()
-        except TimeoutError:
-            raise failed("timed_out", "in the TLS handshake") from None
-        except ssl.SSLError as error:
-            raise failed("tls_failed", tls_reason(error)) from None
+        except TimeoutError as error:
+            raise failed("timed_out", "in the TLS handshake") from error
         except OSError as error:
-            raise failed("tls_failed", f"the connection ended in the handshake: {error.strerror}") from None
+            raise tls_failed(error, refused_certificate(wrapped)) from error
 
     def read(self) -> bytes:
         """Return what has come; nothing at the end."""
+        is_greeting, self._is_greeting_due = self._is_greeting_due, False
+        if is_greeting:
+            greeting = self._read(GREETING_SECONDS)
+            if greeting is not None:
+                return greeting
+            if self._left() > 0 and self._speaks_tls():
+                raise waits_for_tls(self._settings.endpoint)
+        data = self._read(None)
+        if data is None:
+            raise failed("timed_out", "in the login")
+        return data
+
+    def _read(self, seconds: float | None) -> bytes | None:
+        """Return what has come in the time that is left, or in fewer seconds; ``None`` where nothing has."""
         sock = self._open_socket()
-        sock.settimeout(self._left())
+        left = self._left()
+        sock.settimeout(left if seconds is None else min(left, seconds))
         try:
             return sock.recv(READ_OCTETS)
         except TimeoutError:
-            raise failed("timed_out", "in the login") from None
+            return None
         except OSError:
             return b""
+
+    def _speaks_tls(self) -> bool:
+        """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
+        # The address that took the first connection.
+        try:
+            with socket.create_connection(self._open_socket().getpeername()[:2], PROBE_SECONDS) as probe:
+                probe.sendall(client_hello(self._settings))
+                return is_tls(probe.recv(1))
+        except OSError:
+            return False
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
@@ -283,11 +377,14 @@ class Link:
         sock.settimeout(self._left())
         try:
             sock.sendall(data)
-        except TimeoutError:
-            raise failed("timed_out", "in the login") from None
+        except TimeoutError as error:
+            raise failed("timed_out", "in the login") from error
         except OSError:
             # The server may have said why before it closed: the next read tells.
             return
+        finally:
+            # It may hold the token, and a traceback the locals.
+            del data
 
     def logged_in(self) -> ssl.SSLSocket:
         """Return the socket, which belongs to somebody else from now on."""
@@ -322,37 +419,6 @@ def hang_up(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         # Not SSLSocket's own: that would take the TLS layer away from under the reader.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def failed(cause: str, detail: str) -> LoginFailed:
-    """Make the exception for what the host itself has found."""
-    return LoginFailed(failure_of_host(cause, detail))
-
-
-def tls_reason(error: ssl.SSLError) -> str:
-    """OpenSSL's reason in words, as in ``certificate verify failed: Hostname mismatch``."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
-    reason = (error.reason or "handshake").lower().replace("_", " ")
-    if reason in ("wrong version number", "record layer failure", "packet length too long"):
-        return "the peer does not speak TLS on this port"
-    return reason
-
-
-def masked(step: Step) -> bytes:
-    """Return what a step sends, with the token masked."""
-    if not step.sensitive:
-        return step.send
-    line = step.send.rstrip(b"\r\n")
-    start, space, secret = line.rpartition(b" ")
-    return start + space + b"<token, %d octets>" % len(secret) + b"\r\n"
-
-
-def show(trace: Trace, side: str, data: bytes, negotiation: Negotiation | None = None) -> None:
-    """Give the lines of the dialogue to the trace, without control characters, and without a token that came back."""
-    for line in data.decode("utf-8", "replace").splitlines() or [""]:
-        shown = "".join(one if one.isprintable() else " " for one in line)
-        trace(side, negotiation.redact(shown) if negotiation else shown)
 
 
 class SocketShell:

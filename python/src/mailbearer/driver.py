@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ._core import Action, Aftermath, Plan, Verdict, verdict_of_host
+from ._core import Action, Aftermath, Plan, Verdict, failure_of_host, verdict_of_host
 from .clock import now_ms
 from .errors import Error, GaveUp, LoginFailed, NeedsUser
 from .policy import SessionPolicy
@@ -277,11 +277,14 @@ class Driver:
         kind: type[LoginFailed] = NeedsUser if action.kind == "needs_user" else GaveUp
         failure = kind(action.failure)
         problem = self._host_problem
-        if action.failure.cause == "token_unavailable":
+        if action.failure.cause == "token_unavailable" and self._token_problem is not None:
+            # The words of the source itself.
+            failure = kind(failure_of_host("token_unavailable", str(self._token_problem)))
             failure.__cause__ = self._token_problem
         elif problem is not None and problem.cause == failure.cause:
             # What the host itself saw says more: which certificate, which address.
             failure = kind(problem.failure)
+            failure.__cause__ = problem.__cause__
         self.failure = failure
         self.is_running = False
         self.note("needs_user" if action.kind == "needs_user" else "gave_up", cause=failure.cause, text=str(failure))

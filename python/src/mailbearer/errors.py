@@ -68,6 +68,36 @@ class LoginFailed(Error):
         return self.failure.advice
 
 
+def of_fixed_token(refused: LoginFailed) -> LoginFailed:
+    """Say of a refused token that it is always the same: what would help is a source that gives another."""
+    return _told(refused, " The token is a fixed text, which ends with its hour: give a function that gets a new one.")
+
+
+def of_same_token(refused: LoginFailed) -> LoginFailed:
+    """Say that the source, asked for another token, gave the refused one again."""
+    return _told(
+        refused, " The token source gave it back when it was asked for another: give a function that gets a new one."
+    )
+
+
+def of_second_token(refused: LoginFailed, user: str) -> LoginFailed:
+    """Say of a refusal that a fresh token did not help: another one will not, either."""
+    told = f"it may be of another user, or {user} is a shared mailbox without rights for it"
+    told = f" It is the second one in a row for {user}: {told}."
+    return _told(refused, told, advice="ask_user")
+
+
+def _told(refused: LoginFailed, told: str, **changed: str) -> LoginFailed:
+    # The core imports this module: it is there once somebody logs in.
+    from ._core import failure_of_fields
+
+    fields = refused.failure.to_dict() | changed
+    fields["sentence"] += told
+    error = type(refused)(failure_of_fields(**fields))
+    error.__cause__ = refused.__cause__
+    return error
+
+
 class NeedsUser(LoginFailed):
     """A person must act before it makes sense to go on: ``failure`` says why, and what to do."""
 

@@ -24,6 +24,7 @@ from .clock import Sleep, now_ms
 from .connection import READ_OCTETS, Connection, Link, SocketShell, hang_up
 from .driver import Attempt, Driver, SessionOptions, SessionSettings, Watched
 from .errors import ConfigError, Error, LoginFailed, Misuse, SessionEnded
+from .hiding import hidden
 from .settings import MailProtocol, Settings
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
+    token = hidden(token)
     settings = SessionSettings.of(protocol, user, options)
     source = tokens.source(token, user=user, scopes=settings.login.scopes)
     if isinstance(source, tokens.AwaitedToken):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from ._core import AccessToken, Negotiation, Provider, Session
+from ._core import AccessToken, Negotiation, Provider, Session, tls_at_port
 from .errors import ConfigError
 from .policy import SessionPolicy
 
@@ -33,6 +33,7 @@ class LoginOptions(TypedDict, total=False):
     initial_response: str | None
     ehlo_name: str | None
     assumed_capabilities: Sequence[str] | None
+    unusual_port: bool
 
 
 _PORTS = {
@@ -127,6 +128,7 @@ def resolve(
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
+    unusual_port: bool = False,
 ) -> Settings:
     """Gather the settings of a login and check them, before any I/O.
 
@@ -139,15 +141,11 @@ def resolve(
     profile, service = _profile(protocol, user, provider, host)
     if profile and not service and host is None:
         raise ConfigError(f"the provider {profile.name} has no {protocol} service: give another protocol, or a host")
-    mode = tls or service.get("tls", "implicit")
-    if mode not in ("implicit", "starttls"):
+    if tls not in (None, "implicit", "starttls"):
         raise ConfigError("tls is none of the known values: implicit, starttls")
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < 1e9:
         raise ConfigError("timeout must be a number of seconds above zero")
-    known_port = service.get("port") if mode == service.get("tls") else None
-    number = port if port is not None else known_port or _PORTS[protocol, mode]
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise TypeError(f"port must be an int, not {type(number).__name__}")
+    number, mode = _port_and_tls(protocol, port, tls, service, unusual_port)
     settings = Settings(
         endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
         user=user,
@@ -165,11 +163,26 @@ def resolve(
         token_lifetime_ms=profile.token_lifetime_ms if profile else None,
     )
     # The machine checks every field; a token of one letter stands in for the real one.
-    settings.negotiation(_STAND_IN)
+    settings.negotiation(STAND_IN)
     return settings
 
 
-_STAND_IN = AccessToken("x")
+STAND_IN = AccessToken("x")
+
+
+def _port_and_tls(
+    protocol: MailProtocol, port: int | None, tls: Tls | None, service: Mapping[str, Any], unusual_port: bool
+) -> tuple[int, Tls]:
+    """Say where the server listens and how TLS begins there: as the caller says, else the profile, else the port."""
+    usual: Tls | None = service.get("tls")
+    if port is None:
+        mode = tls or usual or "implicit"
+        return service["port"] if mode == usual else _PORTS[protocol, mode], mode
+    if not isinstance(port, int) or isinstance(port, bool):
+        raise TypeError(f"port must be an int, not {type(port).__name__}")
+    if tls is None and usual is not None and port == service.get("port"):
+        return port, usual
+    return port, tls_at_port(protocol, port, tls, unusual_port=unusual_port)
 
 
 def _profile(

@@ -23,13 +23,14 @@ import datetime
 import inspect
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from ._core import AccessToken
 from .errors import ConfigError, Error, TokenSourceFailed
+from .hiding import Hidden, error_of, hidden, words_of
 
 TokenSource: TypeAlias = Any
 """One of the kinds above. It is :class:`typing.Any` so that google-auth and MSAL need not be installed."""
@@ -70,8 +71,11 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
         ConfigError: it is none of the known kinds.
 
     """
-    if isinstance(value, (str, AccessToken)):
-        return FixedToken(AccessToken(value) if isinstance(value, str) else value)
+    value = hidden(value)
+    if isinstance(value, Hidden):
+        return FixedToken(_checked(value, _no_source))
+    if isinstance(value, AccessToken):
+        return FixedToken(value)
     # A bound method is another object each time that it is looked up.
     identity = (id(getattr(value, "__self__", value)), id(getattr(value, "__func__", value)), user, tuple(scopes))
     with _in_use_lock:
@@ -90,8 +94,53 @@ def _new(value: TokenSource, user: str, scopes: Sequence[str]) -> Source:
         return AwaitedToken(value)
     if callable(value):
         return CalledToken(value)
-    kind = type(value).__name__
-    raise ConfigError(f"token must be a str, a function, google-auth credentials or an MSAL application, not {kind}")
+    raise _no_source(value)
+
+
+def _no_source(value: Any) -> ConfigError:
+    """Say what a program gave in place of a token source, and never its value."""
+    try:
+        if value is None:
+            return ConfigError("token is None: was the variable that it comes from ever set?")
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return ConfigError(f"token is {type(value).__name__}, not a str: decode it")
+        if isinstance(value, Mapping) and "access_token" in value:
+            return ConfigError("token is the whole answer of a token endpoint: give its access_token")
+        if inspect.isawaitable(value):
+            return ConfigError("token is an awaitable: give the async function itself, without calling it")
+        kind = type(value).__name__
+        return ConfigError(
+            f"token must be a str, a function, google-auth credentials or an MSAL application, not {kind}"
+        )
+    finally:
+        del value
+
+
+def _no_answer(value: Any) -> TokenSourceFailed:
+    """Say what a source returned in place of a token: what went wrong, where it says so, and never its value."""
+    try:
+        name = type(value).__name__
+        kind = "None" if value is None else "bytes" if isinstance(value, bytes) else f"{_article(name)} {name}"
+        error = error_of(value) if isinstance(value, Mapping) else None
+        told = f"it says {error}" if error else "return the access token, or (token, seconds)"
+        # The program's own fault, which asking again does not mend; but an outage may end.
+        is_outage = isinstance(value, Mapping) and value.get("error") in _MSAL_OUTAGES
+        return TokenSourceFailed(
+            f"the token source returned {kind} in place of a token: {told}", permanent=not is_outage
+        )
+    finally:
+        del value
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1] in "aeiouAEIOU" else "a"
+
+
+def _checked(value: Hidden, refusal: Callable[[Any], Error]) -> AccessToken:
+    """Check a token that is a text; of what is none, only the type is told."""
+    if value.is_text:
+        return AccessToken(value.reveal())
+    raise refusal(value.reveal())
 
 
 # A source holds what it was made of, so that an identity is not used again while it is here.
@@ -353,7 +402,7 @@ class GoogleToken(_Joined):
             self._credentials.refresh(_google_request())
         except RefreshError as error:
             # As with invalid_grant: the user has revoked the consent, or changed the password.
-            text = f"google-auth could not refresh: {type(error).__name__}"
+            text = f"google-auth could not refresh: {words_of(error)}"
             raise TokenSourceFailed(text, permanent=not error.retryable) from error
 
     def _expires_in_ms(self) -> int | None:
@@ -384,11 +433,15 @@ class MsalToken(_Joined):
     def _call(self, force_refresh: bool) -> Token:
         with _failures("MSAL"):
             answer = self._acquire(force_refresh)
-        if not answer or "access_token" not in answer:
-            reason = (answer or {}).get("error", "the user has not logged in with this application")
-            raise TokenSourceFailed(f"MSAL has no token: {reason}", permanent=reason not in _MSAL_OUTAGES)
-        lives = answer.get("expires_in")
-        return Token(_token(answer["access_token"]), None if lives is None else _milliseconds(lives))
+        try:
+            if not answer or "access_token" not in answer:
+                reason = error_of(answer or {}) or "the user has not logged in with this application"
+                permanent = (answer or {}).get("error") not in _MSAL_OUTAGES
+                raise TokenSourceFailed(f"MSAL has no token: {reason}", permanent=permanent)
+            return _lives(answer["access_token"], answer.get("expires_in"))
+        finally:
+            # It may hold tokens, and a traceback the locals.
+            del answer
 
     def _acquire(self, force_refresh: bool) -> dict[str, Any] | None:
         accounts = self._application.get_accounts(username=self._user)
@@ -425,13 +478,13 @@ def _late() -> TokenSourceFailed:
 
 @contextlib.contextmanager
 def _failures(of: str) -> Iterator[None]:
-    """Turn what a source raises into one exception, which does not repeat a text that may be secret."""
+    """Turn what a source raises into one exception, which says what it said."""
     try:
         yield
     except Error:
         raise
     except Exception as error:
-        raise TokenSourceFailed(f"{of} raised {type(error).__name__}") from error
+        raise TokenSourceFailed(f"{of} raised {words_of(error)}") from error
 
 
 def _takes_force_refresh(function: Callable[..., Any]) -> bool:
@@ -443,20 +496,31 @@ def _takes_force_refresh(function: Callable[..., Any]) -> bool:
 
 def _read(answer: Any) -> Token:
     """Read a token, or a token and its seconds."""
-    if isinstance(answer, tuple) and len(answer) == 2:
-        token, seconds = answer
+    try:
+        if isinstance(answer, tuple) and len(answer) == 2:
+            return _lives(*answer)
+        if inspect.isawaitable(answer):
+            raise ConfigError("token is a function that returns an awaitable: make it an async function")
+        return _lives(answer, None)
+    finally:
+        # It may hold tokens, and a traceback the locals.
+        del answer
+
+
+def _lives(token: Any, seconds: Any) -> Token:
+    """Read how long a token lives. Microsoft's answers have it as text now and then."""
+    try:
         return Token(_token(token), None if seconds is None else _milliseconds(seconds))
-    if inspect.isawaitable(answer):
-        raise ConfigError("token is a function that returns an awaitable: make it an async function")
-    return Token(_token(answer), None)
+    finally:
+        # The two may have been given in the wrong order.
+        del token, seconds
 
 
 def _milliseconds(seconds: Any) -> int:
-    """Read how long a token lives. Microsoft's answers have it as text now and then."""
-    try:
+    number = math.nan
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = float(seconds)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    del seconds
     if not math.isfinite(number) or number > 1e9:
         raise TokenSourceFailed("the token source gave a lifetime that is no number of seconds", permanent=True)
     return max(0, int(number * 1000))
@@ -465,9 +529,10 @@ def _milliseconds(seconds: Any) -> int:
 def _token(value: Any) -> AccessToken:
     if isinstance(value, AccessToken):
         return value
-    if not isinstance(value, str):
-        raise TokenSourceFailed(f"the token source gave a {type(value).__name__} in place of a token")
-    return AccessToken(value)
+    value = hidden(value)
+    if isinstance(value, Hidden):
+        return _checked(value, _no_answer)
+    raise _no_answer(value)
 
 
 def _google_request() -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import Verdict
 from ..errors import SessionEnded
+from ..hiding import hidden
 from ..tokens import TokenSource
 from .connection import Connection, connect
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 async def imap(user: str, token: TokenSource, **settings: Any) -> aioimaplib.IMAP4:
     """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
+    token = hidden(token)
     return await imap_over(await connect("imap", user, token, **settings))
 
 
 async def smtp(user: str, token: TokenSource, **settings: Any) -> aiosmtplib.SMTP:
     """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
+    token = hidden(token)
     return await smtp_over(await connect("smtp", user, token, **settings))
 
 

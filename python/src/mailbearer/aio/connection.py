@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -11,8 +12,21 @@ from typing import Any, Self
 
 from .. import tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
-from ..connection import Trace, failed, masked, show, tls_reason
-from ..errors import LoginFailed
+from ..connection import certificate_refused
+from ..dialogue import Dialogue, Trace
+from ..errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
+from ..failures import (
+    GREETING_SECONDS,
+    PROBE_SECONDS,
+    client_hello,
+    failed,
+    is_tls,
+    more_telling,
+    not_connected,
+    tls_failed,
+    waits_for_tls,
+)
+from ..hiding import hidden
 from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
 
 # For the goodbye of TLS when a connection is closed.
@@ -134,6 +148,7 @@ async def connect(
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
+    unusual_port: bool = False,
     trace: Trace | None = None,
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
@@ -153,6 +168,7 @@ async def connect(
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
     """
+    token = hidden(token)
     settings = resolve(
         protocol,
         user,
@@ -167,18 +183,26 @@ async def connect(
         initial_response=initial_response,
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
+        unusual_port=unusual_port,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = (await source.aget(False, settings.timeout)).token
     try:
         return await _login(settings, first, trace)
     except LoginFailed as refused:
-        if refused.advice != "refresh_token" or not source.can_refresh:
+        if refused.advice != "refresh_token":
             raise
+        if not source.can_refresh:
+            raise of_fixed_token(refused) from refused.__cause__
         second = (await source.aget(True, settings.timeout)).token
         if second == first:
-            raise
-        return await _login(settings, second, trace)
+            raise of_same_token(refused) from refused.__cause__
+        try:
+            return await _login(settings, second, trace)
+        except LoginFailed as again:
+            if again.advice != "refresh_token":
+                raise
+            raise of_second_token(again, user) from again.__cause__
 
 
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
@@ -260,11 +284,12 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._trace = trace
+        self._dialogue = Dialogue(trace)
         self._link = Link(settings)
 
     async def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
+        self._dialogue.begin(token)
         try:
             await self._link.open()
             step = await self._read(negotiation)
@@ -277,12 +302,15 @@ class _Login:
                         step = await self._start_tls(negotiation)
                     case "done":
                         assert step.authenticated is not None
+                        self._dialogue.pause()
                         return self._done(step.authenticated)
                     case _:
                         assert step.failure is not None
                         raise LoginFailed(step.failure)
-        except BaseException:
+        except BaseException as error:
             self._link.abort()
+            if isinstance(error, LoginFailed):
+                self._dialogue.pause()
             raise
 
     def _done(self, authenticated: Authenticated) -> Connection:
@@ -292,22 +320,26 @@ class _Login:
     async def _start_tls(self, negotiation: Negotiation) -> Step:
         injected = self._link.take()
         if injected:
-            return negotiation.receive(injected)
+            return self._heard(negotiation, injected)
+        self._dialogue.pause()
         await self._link.start_tls()
         return negotiation.tls_established()
 
     async def _read(self, negotiation: Negotiation) -> Step:
-        data = await self._link.read()
-        if self._trace:
-            show(self._trace, "S", data, negotiation)
-        return negotiation.receive(data) if data else negotiation.closed()
+        return self._heard(negotiation, await self._link.read())
+
+    def _heard(self, negotiation: Negotiation, data: bytes) -> Step:
+        try:
+            self._dialogue.received(data)
+            return negotiation.receive(data) if data else negotiation.closed()
+        finally:
+            # A server may have sent the token back.
+            del data
 
     def _send(self, step: Step) -> None:
-        if not step.send:
-            return
-        if self._trace:
-            show(self._trace, "C", masked(step))
-        self._link.write(step.send)
+        if step.send:
+            self._dialogue.sent(step.send, step.sensitive)
+            self._link.write(step.send)
 
 
 class Link:
@@ -322,6 +354,7 @@ class Link:
         self._begun = self._loop.time()
         self._inbox = Inbox()
         self._transport: asyncio.Transport | None = None
+        self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
 
     @property
@@ -332,23 +365,48 @@ class Link:
     async def open(self) -> None:
         """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
         endpoint = self._settings.endpoint
+        sock = await self._open_tcp(endpoint)
         implicit = endpoint.tls == "implicit"
         try:
-            transport, _ = await self._loop.create_connection(
+            self._transport, _ = await self._loop.create_connection(
                 lambda: self._inbox,
-                endpoint.host,
-                endpoint.port,
+                sock=sock,
                 ssl=self._settings.ssl_context if implicit else None,
                 server_hostname=endpoint.host if implicit else None,
             )
-        except ssl.SSLError as error:
-            raise failed("tls_failed", tls_reason(error)) from None
-        except (socket.gaierror, UnicodeError):
-            raise failed("connection_lost", f"the host {endpoint.host} was not found") from None
         except OSError as error:
-            cause = "tls_failed" if implicit and isinstance(error, ConnectionResetError) else "connection_lost"
-            raise failed(cause, f"{endpoint.host}:{endpoint.port}: {error.strerror or 'refused'}") from None
-        self._transport = transport
+            raise await self._tls_failed(error) from error
+
+    async def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
+        """Try the addresses of the host one after the other."""
+        try:
+            addresses = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise not_connected(error, endpoint) from error
+        problem: LoginFailed | None = None
+        for family, kind, number, _, address in addresses:
+            sock = socket.socket(family, kind, number)
+            try:
+                sock.setblocking(False)
+                await self._loop.sock_connect(sock, address)
+            except OSError as error:
+                problem = more_telling(problem, not_connected(error, endpoint))
+                sock.close()
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        assert problem is not None, "getaddrinfo raises where there is no address"
+        raise problem
+
+    async def _tls_failed(self, error: OSError) -> LoginFailed:
+        """Say why a handshake failed, and whose certificate it was."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            named = await asyncio.to_thread(certificate_refused, self._settings)
+            if named is not None:
+                return named
+        return tls_failed(error, None)
 
     def take(self) -> bytes:
         """Return what has come and nobody has read: before the handshake, that must be nothing."""
@@ -364,24 +422,51 @@ class Link:
                 self._settings.ssl_context,
                 server_hostname=self._settings.endpoint.host,
             )
-        except ssl.SSLError as error:
-            raise failed("tls_failed", tls_reason(error)) from None
-        except OSError:
-            raise failed("tls_failed", "the connection ended in the handshake") from None
+        except OSError as error:
+            raise await self._tls_failed(error) from error
         if upgraded is None:
-            raise failed("tls_failed", "the connection ended in the handshake")
+            raise failed("connection_lost", "in the TLS handshake")
         self._transport = upgraded
         self._inbox.connection_made(upgraded)
 
     async def read(self) -> bytes:
         """Return what has come; nothing at the end."""
+        is_greeting, self._is_greeting_due = self._is_greeting_due, False
+        if is_greeting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GREETING_SECONDS):
+                    return await self._inbox.read()
+            if await self._speaks_tls():
+                raise waits_for_tls(self._settings.endpoint)
         return await self._inbox.read()
+
+    async def _speaks_tls(self) -> bool:
+        """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
+        assert self._transport is not None
+        inbox = Inbox()
+        # The address that took the first connection.
+        host, port, *_ = self._transport.get_extra_info("peername")
+        transport: asyncio.Transport | None = None
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                transport, _ = await self._loop.create_connection(lambda: inbox, host, port)
+                transport.write(client_hello(self._settings))
+                return is_tls(await inbox.read())
+        except OSError:
+            return False
+        finally:
+            if transport is not None:
+                transport.abort()
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
         assert self._transport is not None
         self.round_trips += 1
-        self._transport.write(data)
+        try:
+            self._transport.write(data)
+        finally:
+            # It may hold the token, and a traceback the locals.
+            del data
 
     def logged_in(self) -> asyncio.Transport:
         """Return the transport, paused: it belongs to somebody else from now on."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, 
 from .. import tokens
 from .._core import Action, Verdict, verdict_of_host
 from ..clock import Sleep, now_ms
-from ..connection import failed
 from ..driver import Attempt, Driver, SessionOptions, SessionSettings, Watched
 from ..errors import ConfigError, Error, LoginFailed, Misuse, SessionEnded
+from ..failures import failed
+from ..hiding import hidden
 from ..settings import MailProtocol, Settings
 from . import clients
 from .connection import Connection, Inbox, Link
@@ -90,6 +91,7 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
+    token = hidden(token)
     settings = SessionSettings.of(protocol, user, options)
     source = tokens.source(token, user=user, scopes=settings.login.scopes)
     if client is not None and client not in _CLIENTS[protocol]:

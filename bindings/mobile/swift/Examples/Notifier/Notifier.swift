@@ -23,8 +23,9 @@ struct Notifier {
                 say("session \(connection.generation)")
                 try await connection.use(watch)
             }
-        } catch let error as NeedsUser {
-            say(error.localizedDescription)
+        } catch let error as any FailedLogin {
+            // A sentence for a person: what happened, and what to do.
+            say(error.failure.sentence)
             exit(1)
         }
     }

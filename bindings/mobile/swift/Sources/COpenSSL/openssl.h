@@ -27,8 +27,8 @@ static inline long mailbearer_pending(BIO *bio) {
     return BIO_pending(bio);
 }
 
-static inline int mailbearer_reason(unsigned long error) {
-    return ERR_GET_REASON(error);
+static inline void mailbearer_free(void *memory) {
+    OPENSSL_free(memory);
 }
 
 #endif

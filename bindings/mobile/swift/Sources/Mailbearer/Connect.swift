@@ -4,8 +4,15 @@ import Foundation
 ///
 /// Where the server refuses the token, the source is asked for another one past its cache, and that is tried once.
 ///
-/// - Throws: ``LoginFailed``; ``CoreError`` for settings that cannot work; what the token source throws, or a ``TokenSourceFailed``
-///   where it does not answer within the timeout.
+///     do {
+///         let connection = try await connect(.imap, user: "joe@gmail.com", token: source)
+///     } catch let error as LoginFailed {
+///         // As in: "Nothing listens at this host and port (localhost:993: Connection refused). Check host and port, …"
+///         show(error.failure.sentence)
+///     }
+///
+/// - Throws: ``LoginFailed`` with the cause, and the system's own error in ``LoginFailed/underlying``; ``CoreError`` for settings
+///   that cannot work; what the token source throws, or a ``TokenSourceFailed`` where it does not answer within the timeout.
 public func connect(
     _ mailProtocol: MailProtocol, user: String, token source: TokenSource, options: LoginOptions = LoginOptions()
 ) async throws -> Connection {
@@ -13,17 +20,20 @@ public func connect(
     let first = try await source.token(forceRefresh: false, within: settings.timeout).accessToken
     do {
         return try await logIn(settings, first)
-    } catch let refused as LoginFailed where refused.failure.advice == .refreshToken && source.canRefresh {
+    } catch let refused as LoginFailed where refused.failure.advice == .refreshToken {
+        guard source.canRefresh else {
+            throw LoginFailed(source.hinted(refused.failure))
+        }
         let second = try await source.token(forceRefresh: true, within: settings.timeout).accessToken
         if try second.isSame(other: first) {
-            throw refused
+            throw LoginFailed(refused.failure.adding("The token source gave the same token again, past its cache."))
         }
         return try await logIn(settings, second)
     }
 }
 
 private func logIn(_ settings: Settings, _ token: AccessToken) async throws -> Connection {
-    let link = Link(settings)
+    let link = Link(settings, token)
     do {
         let deadline = ContinuousClock.now + settings.timeout
         let connection = try await withDeadline(deadline) { try await negotiate(settings, token, link) }
@@ -42,7 +52,7 @@ private func negotiate(_ settings: Settings, _ token: AccessToken, _ link: Link)
     var step = try await receive(negotiation, link)
     while true {
         if !step.send.isEmpty {
-            try await link.write(step.send)
+            try await link.write(step.send, sensitive: step.sensitive)
         }
         switch step.next {
         case .read:
@@ -60,7 +70,7 @@ private func negotiate(_ settings: Settings, _ token: AccessToken, _ link: Link)
             )
             return Connection(try await link.loggedIn(), login, leftover: authenticated.leftover)
         case .failed(let failure):
-            throw LoginFailed(failure)
+            throw LoginFailed(failure, underlying: failure.cause == .connectionLost ? await link.broke : nil)
         }
     }
 }

@@ -28,6 +28,8 @@ actor Driver {
     /// What the iteration throws.
     private var failure: (any Error)?
     private var tokenProblem: (any Error)?
+    /// Of the next login.
+    private var token: AccessToken?
     private var hostProblem: LoginFailed?
     private var wakeAtMs: UInt64?
     private var tokenTask: Task<Void, Never>?
@@ -245,11 +247,11 @@ actor Driver {
         case .connect(let ticket, _):
             hostProblem = nil
             note(.connecting, ticket: ticket)
-            let attempt = Attempt(ticket, Link(settings))
+            let attempt = Attempt(ticket, Link(settings, token))
             attempts[ticket] = attempt
             attempt.task = Task { await self.logIn(ticket) }
-        case .send(let ticket, let bytes, _):
-            attempts[ticket]?.orders.append(.send(bytes))
+        case .send(let ticket, let bytes, let sensitive):
+            attempts[ticket]?.orders.append(.send(bytes, sensitive: sensitive))
         case .startTls(let ticket):
             attempts[ticket]?.orders.append(.startTls)
         case .online(let ticket, let generation, let mechanism, let capabilities, let leftover, let resumed):
@@ -265,11 +267,10 @@ actor Driver {
             close(ticket, cause)
         case .needsUser(let failure):
             let found = known(failure)
-            let tokenError = failure.cause == .tokenUnavailable ? tokenProblem : nil
-            stop(.needsUser, found, NeedsUser(failure: found, tokenError: tokenError))
+            stop(.needsUser, found, NeedsUser(failure: found, underlying: underlying(failure)))
         case .giveUp(let failure):
             let found = known(failure)
-            stop(.gaveUp, found, GaveUp(failure: found))
+            stop(.gaveUp, found, GaveUp(failure: found, underlying: underlying(failure)))
         }
     }
 
@@ -306,9 +307,20 @@ actor Driver {
         note(kind, cause: failure.cause, text: failure.sentence)
     }
 
-    /// What the host itself saw says more: which certificate, which address.
+    /// What the host itself saw says more: which certificate, which address, what the token source threw.
     private func known(_ failure: Failure) -> Failure {
-        hostProblem.flatMap { $0.failure.cause == failure.cause ? $0.failure : nil } ?? failure
+        if failure.cause == .tokenUnavailable, let tokenProblem {
+            return (try? failureOfHost(cause: .tokenUnavailable, detail: words(of: tokenProblem))) ?? failure
+        }
+        return ofHost(failure)?.failure ?? source.hinted(failure)
+    }
+
+    private func underlying(_ failure: Failure) -> (any Error)? {
+        failure.cause == .tokenUnavailable ? tokenProblem : ofHost(failure)?.underlying
+    }
+
+    private func ofHost(_ failure: Failure) -> LoginFailed? {
+        hostProblem.flatMap { $0.failure.cause == failure.cause ? $0 : nil }
     }
 
     private func noteLoginFailed(_ ticket: UInt64) {
@@ -337,14 +349,14 @@ actor Driver {
     private func fetchToken(_ request: UInt64, _ forceRefresh: Bool) async {
         do {
             let token = try await source.token(forceRefresh: forceRefresh)
+            (self.token, tokenProblem) = (token.accessToken, nil)
             let expiresInMs = token.expiresIn?.milliseconds
             tell(.token(request: request, token: token.accessToken, expiresInMs: expiresInMs))
         } catch is CancellationError where Task.isCancelled {
         } catch {
             tokenProblem = error
             let failed = error as? TokenSourceFailed
-            // Other errors are not repeated: their texts may hold a secret.
-            note(.tokenFailed, text: failed?.reason ?? "the token source threw \(type(of: error))")
+            note(.tokenFailed, text: words(of: error))
             // What is no token does not get better.
             tell(.tokenFailed(request: request, permanent: failed?.isPermanent ?? (error is CoreError)))
         }
@@ -377,8 +389,8 @@ actor Driver {
     private func perform(_ attempt: Attempt) async throws -> Bool {
         while !attempt.isOver, !attempt.orders.isEmpty {
             switch attempt.orders.removeFirst() {
-            case .send(let bytes):
-                try await attempt.link.write(bytes)
+            case .send(let bytes, let sensitive):
+                try await attempt.link.write(bytes, sensitive: sensitive)
             case .startTls:
                 try await attempt.link.startTls()
                 report(attempt, .tlsEstablished(ticket: attempt.ticket))
@@ -470,65 +482,5 @@ actor Driver {
         if timer == nil, !isClosed {
             setTimer()
         }
-    }
-}
-
-/// A connection on its way, and the orders for it. Only the driver uses it.
-private final class Attempt {
-    enum Order {
-        case send(Data)
-        case startTls
-        case online(OnlineOrder)
-    }
-
-    let ticket: UInt64
-    let link: Link
-    var orders: [Order] = []
-    var isOver = false
-    var task: Task<Void, Never>?
-
-    init(_ ticket: UInt64, _ link: Link) {
-        self.ticket = ticket
-        self.link = link
-    }
-
-    func interrupt() {
-        isOver = true
-        task?.cancel()
-    }
-}
-
-/// A connection that is logged in.
-private struct Online {
-    let transport: WatchedTransport
-    let pump: Task<Void, Never>
-    var content = Content()
-    var heardAt = ContinuousClock.now
-    var answerTimer: Task<Void, Never>?
-
-    init(_ transport: WatchedTransport, pump: Task<Void, Never>) {
-        self.transport = transport
-        self.pump = pump
-    }
-
-    func stop() {
-        pump.cancel()
-        answerTimer?.cancel()
-    }
-}
-
-/// Message content that the session need not see.
-private struct Content {
-    /// Octets of it that come next.
-    var next: UInt64 = 0
-    /// Octets of it that have come, and that the session was not told of.
-    var passed: UInt64 = 0
-
-    /// Returns what is behind the content.
-    mutating func pass(_ data: Data) -> Data {
-        let count = min(next, UInt64(data.count))
-        next -= count
-        passed += count
-        return count == 0 ? data : Data(data.dropFirst(Int(count)))
     }
 }

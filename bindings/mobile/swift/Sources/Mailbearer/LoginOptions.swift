@@ -1,10 +1,17 @@
 /// What a login may be told beyond protocol, user and token. What is left out comes from the provider's profile, which the
 /// mail address tells for the big ones.
+///
+///     var options = LoginOptions(host: "mail.example.org", port: 587)
+///     options.ehloName = "client.example.org"
 public struct LoginOptions: Sendable {
     /// Host name or IP address: the name that TLS verifies.
     public var host: String?
     public var port: UInt16?
+    /// How TLS begins. Left out: as the port is registered, and with the first octet at any other.
     public var tls: Tls?
+    /// Says that a server of your own really uses a registered port (993, 143, 995, 110, 465, 587, 25) for another protocol or
+    /// the other way of TLS. Without it that is an error, as it is nearly always a slip.
+    public var unusualPort: Bool
     /// The profile to use, where the mail address does not tell it: see ``Provider/named(_:)``.
     public var provider: Provider?
     /// Opens connections.
@@ -17,15 +24,20 @@ public struct LoginOptions: Sendable {
     public var mechanisms: [Mechanism]?
     /// Whether the token may travel in the `AUTH` line.
     public var initialResponse: InitialResponse?
-    /// The client's name in `EHLO`.
+    /// The client's name in `EHLO`: this machine's full domain name, as in `client.example.org`, where a server asks for it.
     public var ehloName: String?
     /// Capabilities that the server is known to have under TLS, which saves the question.
     public var assumedCapabilities: [String]?
+    /// Told each line of the dialogue until the login is over, for logs: whole lines, with the token masked.
+    ///
+    ///     options.trace = { line in print(line.side == .client ? "C:" : "S:", line.text) }
+    public var trace: (@Sendable (TraceLine) -> Void)?
 
     public init(
         host: String? = nil,
         port: UInt16? = nil,
         tls: Tls? = nil,
+        unusualPort: Bool = false,
         provider: Provider? = nil,
         connector: any Connector = systemConnector(),
         timeout: Duration = .seconds(60),
@@ -33,11 +45,13 @@ public struct LoginOptions: Sendable {
         mechanisms: [Mechanism]? = nil,
         initialResponse: InitialResponse? = nil,
         ehloName: String? = nil,
-        assumedCapabilities: [String]? = nil
+        assumedCapabilities: [String]? = nil,
+        trace: (@Sendable (TraceLine) -> Void)? = nil
     ) {
         self.host = host
         self.port = port
         self.tls = tls
+        self.unusualPort = unusualPort
         self.provider = provider
         self.connector = connector
         self.timeout = timeout
@@ -46,6 +60,7 @@ public struct LoginOptions: Sendable {
         self.initialResponse = initialResponse
         self.ehloName = ehloName
         self.assumedCapabilities = assumedCapabilities
+        self.trace = trace
     }
 }
 
@@ -72,6 +87,7 @@ struct Settings: Sendable {
     let tokenLifetimeMs: UInt64?
     let connector: any Connector
     let timeout: Duration
+    let trace: (@Sendable (TraceLine) -> Void)?
 
     var endpoint: Endpoint { negotiation.endpoint }
     var user: String { negotiation.identity.user }
@@ -85,13 +101,12 @@ struct Settings: Sendable {
                 message: "the provider \(provider.name) has no \(mailProtocol) service: give another protocol, or a host")
         }
         guard options.timeout > .zero else { throw CoreError.Config(message: "timeout must be above zero") }
-        let tls = options.tls ?? service?.endpoint.tls ?? .implicit
-        let knownPort = tls == service?.endpoint.tls ? service?.endpoint.port : nil
+        let (port, tls) = try Self.port(mailProtocol, service?.endpoint, options)
         let endpoint = Endpoint(
             protocol: mailProtocol,
             tls: tls,
             host: options.host ?? service?.endpoint.host ?? "",
-            port: try options.port ?? knownPort ?? defaultPort(protocol: mailProtocol, tls: tls)
+            port: port
         )
         negotiation = NegotiationConfig(
             endpoint: endpoint,
@@ -104,8 +119,22 @@ struct Settings: Sendable {
         tokenLifetimeMs = provider?.tokenLifetimeMs
         connector = options.connector
         timeout = options.timeout
+        trace = options.trace
         // The machine checks every field; a token of one letter stands in for the real one.
         _ = try Negotiation(config: negotiation, token: AccessToken(token: "x"))
+    }
+
+    /// Where to connect, and how TLS begins there.
+    private static func port(
+        _ mailProtocol: MailProtocol, _ known: Endpoint?, _ options: LoginOptions
+    ) throws -> (UInt16, Tls) {
+        if let port = options.port {
+            let asked = options.tls ?? (port == known?.port ? known?.tls : nil)
+            return (port, try tlsAtPort(protocol: mailProtocol, port: port, asked: asked, unusualPort: options.unusualPort))
+        }
+        let tls = options.tls ?? known?.tls ?? .implicit
+        let knownPort = tls == known?.tls ? known?.port : nil
+        return (try knownPort ?? defaultPort(protocol: mailProtocol, tls: tls), tls)
     }
 
     private static func provider(_ user: String, _ options: LoginOptions) throws -> Provider? {

@@ -52,6 +52,13 @@ public actor TokenSource {
     /// Who waits for the call that is under way.
     var waiting: Int { call?.waiting ?? 0 }
 
+    /// What a refusal of the token means where it is a string: to ask for another one is in vain.
+    nonisolated func hinted(_ failure: Failure) -> Failure {
+        let isOfToken = failure.cause == .tokenRejected || failure.cause == .tokenExpired
+        guard isOfToken, !canRefresh else { return failure }
+        return failure.adding("The token is a fixed string, which ends with its hour: give a function that gets a fresh one.")
+    }
+
     /// Gets a token, by the call that is under way or by another one.
     func token(forceRefresh: Bool) async throws -> Token {
         let joined = join(forceRefresh)

@@ -62,7 +62,7 @@ struct MachineTests {
     }
 
     @Test func manyTasksMayLogInAtOnce() async throws {
-        let server = try TestingServer()
+        let server = try await TestingServer()
         let calls = Counter()
         let source = TokenSource { _ in
             calls.next()
@@ -85,7 +85,7 @@ struct MachineTests {
     }
 
     @Test func manyTasksMayWriteToOneConnection() async throws {
-        let server = try TestingServer()
+        let server = try await TestingServer()
         let source = try TokenSource.fixed(try await server.issueToken())
         let sessions = try sessions(.imap, user: TestingServer.user, token: source, options: try server.options(.imap))
         let connection = try #require(try await sessions.makeAsyncIterator().next())
@@ -111,7 +111,7 @@ struct MachineTests {
     }
 
     @Test func aLargeMessageIsWrittenWhole() async throws {
-        let server = try TestingServer()
+        let server = try await TestingServer()
         let source = try TokenSource.fixed(try await server.issueToken())
         let options = try server.options(.smtp)
         let connection = try await connect(.smtp, user: TestingServer.user, token: source, options: options)

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3)))
 struct NotifierTests {
     @Test func tellsOfNewMailThroughExpiries() async throws {
-        let server = try TestingServer(tokenLifetime: 3)
+        let server = try await TestingServer(tokenLifetime: 3)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

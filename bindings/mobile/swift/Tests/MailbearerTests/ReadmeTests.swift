@@ -57,4 +57,20 @@ struct ReadmeTests {
             // The end of the session is no error here: the next connection comes, with what was in flight in `resumed`.
         }
     }
+
+    private struct Mail {
+        func send(_ message: String) async throws {}
+    }
+
+    private func explaining(mail: Mail, message: String, show: (String) -> Void) async throws {
+        do {
+            try await mail.send(message)
+        } catch {
+            show(explain(error)?.sentence ?? error.localizedDescription)
+        }
+
+        let failure = try explain(
+            protocol: .imap, phase: .authFail, text: "Invalid credentials (Failure)", status: "NO", code: "AUTHENTICATIONFAILED")
+        show(failure.sentence)
+    }
 }

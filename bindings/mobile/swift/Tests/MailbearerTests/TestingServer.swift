@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-import Mailbearer
+@testable import Mailbearer
 
 /// A Gmail-like server of one test: `tests/servers/testing_server.py` runs it, and this is its control connection.
 actor TestingServer {
@@ -15,43 +15,52 @@ actor TestingServer {
 
     static let user = "joe@gmail.com"
 
-    private nonisolated(unsafe) let answers: UnsafeMutablePointer<FILE>
-    private nonisolated(unsafe) let calls: UnsafeMutablePointer<FILE>
-    private nonisolated let ports: [String: [String: UInt16]]
-    nonisolated let caFile: String
+    /// The control connection.
+    private struct Wire: @unchecked Sendable {
+        let answers: UnsafeMutablePointer<FILE>
+        let calls: UnsafeMutablePointer<FILE>
+        let ports: [String: [String: UInt16]]
+        let caFile: String
+    }
 
-    /// Starts one. The arguments are those of Python's `mailbearer.testing.Server`.
-    init(tokenLifetime: Double = 3600, cut: String = "words", flavour: String = "gmail") throws {
+    private nonisolated let wire: Wire
+    nonisolated var caFile: String { wire.caFile }
+
+    /// Starts one, in a thread of its own: the server has many tests to serve, and others count their milliseconds. The
+    /// arguments are those of Python's `mailbearer.testing.Server`.
+    init(tokenLifetime: Double = 3600, cut: String = "words", flavour: String = "gmail") async throws {
+        let started = Pending<Wire>()
+        Thread.detachNewThread {
+            started.resolve(Result { try Self.start(tokenLifetime, cut, flavour) })
+        }
+        wire = try await started.value()
+    }
+
+    private static func start(_ tokenLifetime: Double, _ cut: String, _ flavour: String) throws -> Wire {
         guard let port = ProcessInfo.processInfo.environment["MAILBEARER_TESTING_PORT"].flatMap(UInt16.init) else {
             throw Failed(reason: "run the tests by make test-swift: it starts the testing server")
         }
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
-        }
-        guard status == 0, let answers = fdopen(descriptor, "r"), let calls = fdopen(dup(descriptor), "w") else {
+        guard withLoopback(port, { Glibc.connect(descriptor, $0, $1) }) == 0,
+            let answers = fdopen(descriptor, "r"), let calls = fdopen(dup(descriptor), "w")
+        else {
             throw Failed(reason: "the testing server is not there")
         }
-        (self.answers, self.calls) = (answers, calls)
         let arguments: [String: Any] = ["token_lifetime": tokenLifetime, "cut": cut, "flavour": flavour]
-        let about = try Self.exchange(calls, answers, arguments)
-        ports = about["ports"] as? [String: [String: UInt16]] ?? [:]
-        caFile = about["ca_file"] as? String ?? ""
+        let about = try exchange(calls, answers, arguments)
+        return Wire(
+            answers: answers, calls: calls, ports: about["ports"] as? [String: [String: UInt16]] ?? [:],
+            caFile: about["ca_file"] as? String ?? "")
     }
 
     deinit {
-        fclose(calls)
-        fclose(answers)
+        fclose(wire.calls)
+        fclose(wire.answers)
     }
 
     /// What leads a login here.
     nonisolated func options(_ mailProtocol: MailProtocol, _ tls: Tls = .implicit) throws -> LoginOptions {
-        let port = ports["\(mailProtocol)"]?[tls == .implicit ? "implicit" : "starttls"]
+        let port = wire.ports["\(mailProtocol)"]?[tls == .implicit ? "implicit" : "starttls"]
         let provider = try Provider.named("gmail")
         let connector = systemConnector(trust: .file(caFile))
         return LoginOptions(host: "localhost", port: port, tls: tls, provider: provider, connector: connector)
@@ -104,7 +113,7 @@ actor TestingServer {
     }
 
     private func call(_ name: String, _ arguments: [String: Any]) throws -> Any {
-        let answer = try Self.exchange(calls, answers, arguments.merging(["call": name]) { _, name in name })
+        let answer = try Self.exchange(wire.calls, wire.answers, arguments.merging(["call": name]) { _, name in name })
         if let error = answer["error"] as? String {
             throw Failed(reason: error)
         }

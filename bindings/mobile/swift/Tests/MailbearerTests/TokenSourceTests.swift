@@ -124,7 +124,7 @@ struct TokenSourceTests {
     }
 
     @Test func aSourceThatHangsEndsALoginInItsTime() async throws {
-        let server = try TestingServer()
+        let server = try await TestingServer()
         var options = try server.options(.imap)
         options.timeout = .milliseconds(100)
         let source = hangsOnce(Counter())
@@ -135,7 +135,7 @@ struct TokenSourceTests {
 
     @Test func whatASourceThrowsAndWhatIsNoTokenIsTold() async throws {
         struct Offline: Error {}
-        let server = try TestingServer()
+        let server = try await TestingServer()
         let options = try server.options(.imap)
         func logIn(_ source: TokenSource) async throws {
             await (try await connect(.imap, user: TestingServer.user, token: source, options: options)).close()

@@ -66,12 +66,12 @@ final class NetworkTransport: Transport {
 
     /// Returns when TCP is there, and TLS where it is implicit.
     func start() async throws {
-        connection.stateUpdateHandler = { [connected, secured] state in
+        connection.stateUpdateHandler = { [connected, secured, tls] state in
             let outcome: Result<Void, any Error>
             switch state {
             case .ready: outcome = .success(())
             // It would try again by itself, as soon as the network changes; the session knows better when.
-            case .waiting(let error), .failed(let error): outcome = .failure(transportError(error))
+            case .waiting(let error), .failed(let error): outcome = .failure(tls.refusal(error) ?? TransportError(error))
             case .cancelled: outcome = .failure(TransportError.connection("the connection was closed"))
             case .setup, .preparing: return
             @unknown default: return
@@ -107,7 +107,7 @@ final class NetworkTransport: Transport {
         connection.send(
             content: data,
             completion: .contentProcessed { error in
-                written.resolve(error.map { .failure(transportError($0)) } ?? .success(()))
+                written.resolve(error.map { .failure(TransportError.broken($0)) } ?? .success(()))
             })
         try await written.value()
     }
@@ -129,7 +129,7 @@ final class NetworkTransport: Transport {
                 inbox.put(data)
             }
             if isAtEnd || error != nil {
-                inbox.finish(error.map(transportError))
+                inbox.finish(error.map(TransportError.broken))
                 return
             }
             Task { [weak self] in
@@ -233,8 +233,11 @@ private final class UpgradeFramer: NWProtocolFramerImplementation {
 
 /// TLS that verifies chain and host name: by the system, or by the certificate authorities of a file.
 struct TlsSettings: Sendable {
+    private static let queue = DispatchQueue(label: "mailbearer.trust")
+
     private let host: String
     private let anchors: [Data]?
+    private let refused = Refused()
 
     init(host: String, trust: Trust) throws {
         self.host = host
@@ -249,19 +252,44 @@ struct TlsSettings: Sendable {
         let security = options.securityProtocolOptions
         sec_protocol_options_set_min_tls_protocol_version(security, .TLSv12)
         sec_protocol_options_set_tls_server_name(security, host)
-        if let anchors {
-            let host = host
-            let verify: sec_protocol_verify_t = { _, peer, answer in
-                let trust = sec_trust_copy_ref(peer).takeRetainedValue()
+        // Judged here also where the system's authorities are trusted: the framework's error does not say what was wrong.
+        let verify: sec_protocol_verify_t = { [host, anchors, refused] _, peer, answer in
+            let trust = sec_trust_copy_ref(peer).takeRetainedValue()
+            SecTrustSetPolicies(trust, SecPolicyCreateSSL(true, host as CFString))
+            if let anchors {
                 let certificates = anchors.compactMap { SecCertificateCreateWithData(nil, $0 as CFData) }
-                SecTrustSetPolicies(trust, SecPolicyCreateSSL(true, host as CFString))
                 SecTrustSetAnchorCertificates(trust, certificates as CFArray)
                 SecTrustSetAnchorCertificatesOnly(trust, true)
-                answer(SecTrustEvaluateWithError(trust, nil))
             }
-            sec_protocol_options_set_verify_block(security, verify, DispatchQueue(label: "mailbearer.trust"))
+            var error: CFError?
+            let isFine = SecTrustEvaluateWithError(trust, &error)
+            if !isFine {
+                refused.keep(trust, error)
+            }
+            answer(isFine)
         }
+        sec_protocol_options_set_verify_block(security, verify, Self.queue)
         return options
+    }
+
+    /// Which certificate was refused, and why, where that is what the connection failed for.
+    func refusal(_ error: NWError) -> TransportError? {
+        refused.certificate.map { .certificate($0.reason, certificate: $0.der, underlying: error) }
+    }
+}
+
+/// The certificate that was refused, and why.
+private final class Refused: @unchecked Sendable {
+    private let lock = NSLock()
+    private var kept: (reason: String, der: Data)?
+
+    var certificate: (reason: String, der: Data)? { lock.withLock { kept } }
+
+    func keep(_ trust: SecTrust, _ error: CFError?) {
+        let reason = error.map { CFErrorCopyDescription($0) as String } ?? "it is not trusted"
+        let own = (SecTrustCopyCertificateChain(trust) as? [SecCertificate])?.first
+        let der = own.map { SecCertificateCopyData($0) as Data } ?? Data()
+        lock.withLock { kept = (reason, der) }
     }
 }
 
@@ -277,11 +305,33 @@ private func certificates(_ path: String) throws -> [Data] {
     return found
 }
 
-private func transportError(_ error: NWError) -> TransportError {
-    switch error {
-    case .tls(let status): .tls(SecCopyErrorMessageString(status, nil) as String? ?? "handshake failed")
-    case .posix, .dns: .connection(error.localizedDescription)
-    @unknown default: .connection(error.localizedDescription)
+extension TransportError {
+    /// Of a connection that does not come about.
+    init(_ error: NWError) {
+        switch error {
+        case .posix(let code): self = .ofPosix(code.rawValue, error)
+        case .dns(let code):
+            // kDNSServiceErr_NoSuchName and kDNSServiceErr_NoSuchRecord.
+            let isMissing = [-65_538, -65_554].contains(code)
+            self = .notConnected(error.localizedDescription, error: isMissing ? "EAI_NONAME" : "EAI_AGAIN", underlying: error)
+        case .tls(let status): self = .ofHandshake(status, error)
+        @unknown default: self = .notConnected(error.localizedDescription, underlying: error)
+        }
+    }
+
+    /// Of a connection that was there.
+    static func broken(_ error: NWError) -> TransportError {
+        .connection(error.localizedDescription, underlying: error)
+    }
+
+    private static func ofHandshake(_ status: OSStatus, _ error: NWError) -> TransportError {
+        let words = SecCopyErrorMessageString(status, nil) as String? ?? error.localizedDescription
+        return switch status {
+        case errSSLClosedAbort, errSSLClosedGraceful, errSSLClosedNoNotify: .connection(words, underlying: error)
+        // What BoringSSL's WRONG_VERSION_NUMBER becomes: the peer answers in the clear, or speaks no TLS above 1.1.
+        case errSSLPeerProtocolVersion: .tls(words, error: "wrong version number", underlying: error)
+        default: .tls(words, error: words, underlying: error)
+        }
     }
 }
 #endif

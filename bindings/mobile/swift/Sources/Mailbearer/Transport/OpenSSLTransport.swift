@@ -11,8 +11,9 @@ public struct OpenSSLConnector: Connector {
     }
 
     public func open(_ endpoint: Endpoint) async throws -> any Transport {
-        let socket = try await Socket.connect(host: endpoint.host, port: endpoint.port)
-        let transport = OpenSSLTransport(socket, host: endpoint.host, trust: trust)
+        // First, so that authorities that cannot be read are no fault of the server.
+        let tls = try TlsEngine(host: endpoint.host, trust: trust)
+        let transport = OpenSSLTransport(try await Socket.connect(host: endpoint.host, port: endpoint.port), tls)
         if endpoint.tls == .implicit {
             try await transport.startTls()
         }
@@ -23,16 +24,15 @@ public struct OpenSSLConnector: Connector {
 /// A socket, and TLS over it once that has begun.
 actor OpenSSLTransport: Transport {
     private let socket: Socket
-    private let host: String
-    private let trust: Trust
+    private let engine: TlsEngine
+    /// The engine, once it has begun.
     private var tls: TlsEngine?
     /// What is to be written and has found no room yet.
     private var outgoing = Data()
 
-    init(_ socket: Socket, host: String, trust: Trust) {
+    init(_ socket: Socket, _ engine: sending TlsEngine) {
         self.socket = socket
-        self.host = host
-        self.trust = trust
+        self.engine = engine
     }
 
     deinit {
@@ -40,13 +40,12 @@ actor OpenSSLTransport: Transport {
     }
 
     func startTls() async throws {
-        let tls = try TlsEngine(host: host, trust: trust)
-        self.tls = tls
-        while try !tls.shakeHands() {
+        tls = engine
+        while try !engine.shakeHands() {
             try await flush()
             let data = try await receive()
-            guard !data.isEmpty else { throw TransportError.tls("the connection ended in the handshake") }
-            tls.feed(data)
+            guard !data.isEmpty else { throw TransportError.connection("it ended in the TLS handshake") }
+            engine.feed(data)
         }
         try await flush()
     }
@@ -116,10 +115,11 @@ actor OpenSSLTransport: Transport {
 /// OpenSSL without a socket: octets of the network in and out on one side, those of the program on the other.
 ///
 /// Only the transport, which is an actor, uses it.
-private final class TlsEngine {
+final class TlsEngine {
     private let ssl: OpaquePointer
     private let fromPeer: OpaquePointer
     private let toPeer: OpaquePointer
+    private let refused = Refused()
 
     init(host: String, trust: Trust) throws {
         let context = try Self.context(trust)
@@ -131,6 +131,7 @@ private final class TlsEngine {
         SSL_set_bio(ssl, fromPeer, toPeer)
         SSL_set_connect_state(ssl)
         guard mailbearer_set_host(ssl, host) == 1 else { throw TransportError.tls("the host name cannot be verified") }
+        SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(refused).toOpaque())
     }
 
     deinit {
@@ -140,7 +141,7 @@ private final class TlsEngine {
 
     private static func context(_ trust: Trust) throws -> OpaquePointer {
         guard let context = SSL_CTX_new(TLS_client_method()) else { throw TransportError.tls("OpenSSL has no memory") }
-        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, onVerified)
         let isTrusting =
             switch trust {
             case .system: SSL_CTX_set_default_verify_paths(context)
@@ -161,7 +162,7 @@ private final class TlsEngine {
         if result == 1 {
             return true
         }
-        guard SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ else { throw TransportError.tls(reason()) }
+        guard SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ else { throw handshakeProblem() }
         return false
     }
 
@@ -205,20 +206,43 @@ private final class TlsEngine {
         ERR_clear_error()
     }
 
-    /// OpenSSL's reason in words, as in `certificate: hostname mismatch`.
-    private func reason() -> String {
+    /// Why the handshake failed.
+    private func handshakeProblem() -> TransportError {
         let verified = SSL_get_verify_result(ssl)
+        guard verified != Int(X509_V_OK) else {
+            let words = reason()
+            return .tls(words, error: words)
+        }
+        ERR_clear_error()
+        let reason = String(cString: X509_verify_cert_error_string(verified))
+        return .certificate(reason, certificate: refused.certificate ?? Data())
+    }
+
+    /// OpenSSL's reason in words, as in `wrong version number`.
+    private func reason() -> String {
         let error = ERR_get_error()
         ERR_clear_error()
-        if verified != Int(X509_V_OK) {
-            return "certificate: " + String(cString: X509_verify_cert_error_string(verified)).lowercased()
-        }
-        switch mailbearer_reason(error) {
-        case SSL_R_WRONG_VERSION_NUMBER, SSL_R_RECORD_LAYER_FAILURE, SSL_R_PACKET_LENGTH_TOO_LONG:
-            return "the peer does not speak TLS on this port"
-        default:
-            return ERR_reason_error_string(error).map { String(cString: $0) } ?? "the peer ended the connection"
-        }
+        return ERR_reason_error_string(error).map { String(cString: $0) } ?? "the peer ended the connection"
     }
+}
+
+/// The certificate that was refused. OpenSSL forgets it with the handshake.
+private final class Refused {
+    var certificate: Data?
+}
+
+/// Lets the verdict stand, and keeps the certificate where it is a bad one: that of the server, whichever of its chain fails.
+private func onVerified(_ isFine: Int32, _ store: OpaquePointer?) -> Int32 {
+    guard isFine == 0, let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
+        let refused = SSL_get_ex_data(OpaquePointer(ssl), 0),
+        let certificate = X509_STORE_CTX_get0_cert(store)
+    else { return isFine }
+    var octets: UnsafeMutablePointer<UInt8>?
+    let count = i2d_X509(certificate, &octets)
+    if let octets, count > 0 {
+        Unmanaged<Refused>.fromOpaque(refused).takeUnretainedValue().certificate = Data(bytes: octets, count: Int(count))
+        mailbearer_free(octets)
+    }
+    return isFine
 }
 #endif

@@ -15,7 +15,7 @@ final class Socket: Sendable {
     private init(_ address: UnsafePointer<addrinfo>) throws {
         let kind = address.pointee.ai_socktype | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         descriptor = socket(address.pointee.ai_family, kind, address.pointee.ai_protocol)
-        guard descriptor >= 0 else { throw TransportError.connection(reason(errno)) }
+        guard descriptor >= 0 else { throw notConnected(errno) }
     }
 
     deinit {
@@ -25,17 +25,19 @@ final class Socket: Sendable {
     /// Tries the addresses of a host one after the other.
     static func connect(host: String, port: UInt16) async throws -> Socket {
         let addresses = try await Addresses.of(host, port)
-        var problem = TransportError.connection("the host \(host) has no address")
+        var problems: [TransportError] = []
         for address in addresses.each {
             do {
                 let socket = try Socket(address)
                 try await socket.connect(to: address)
                 return socket
             } catch let error as TransportError {
-                problem = error
+                problems.append(error)
             }
         }
-        throw problem
+        // A refusal is an answer of the host, and says more than that this machine has no IPv6.
+        let refusal = problems.first { ($0.underlying as? POSIXError)?.code == .ECONNREFUSED }
+        throw refusal ?? problems.last ?? .notConnected("it has no address", error: "EAI_NODATA")
     }
 
     private func connect(to address: UnsafePointer<addrinfo>) async throws {
@@ -43,12 +45,12 @@ final class Socket: Sendable {
         // A login is short lines and answers: Nagle's algorithm would hold each second line back.
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
         guard Glibc.connect(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) != 0 else { return }
-        guard errno == EINPROGRESS else { throw TransportError.connection(reason(errno)) }
+        guard errno == EINPROGRESS else { throw notConnected(errno) }
         try await wait(.write)
         var error: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size)
-        guard error == 0 else { throw TransportError.connection(reason(error)) }
+        guard error == 0 else { throw notConnected(error) }
     }
 
     /// Returns what has come; nothing at the end, and `nil` where nothing has come yet.
@@ -58,7 +60,7 @@ final class Socket: Sendable {
         if count >= 0 {
             return buffer.prefix(count)
         }
-        guard errno == EAGAIN || errno == EINTR else { throw TransportError.connection(reason(errno)) }
+        guard errno == EAGAIN || errno == EINTR else { throw broken(errno) }
         return nil
     }
 
@@ -68,7 +70,7 @@ final class Socket: Sendable {
         if count >= 0 {
             return count
         }
-        guard errno == EAGAIN || errno == EINTR else { throw TransportError.connection(reason(errno)) }
+        guard errno == EAGAIN || errno == EINTR else { throw broken(errno) }
         return 0
     }
 
@@ -126,14 +128,30 @@ private final class Addresses: @unchecked Sendable {
             if status == 0, let list {
                 answer.resolve(.success(Addresses(list)))
             } else {
-                answer.resolve(.failure(TransportError.connection("the host \(host) was not found")))
+                answer.resolve(.failure(notFound(status, errno)))
             }
         }
         return try await answer.value()
     }
 }
 
-private func reason(_ error: Int32) -> String {
-    String(cString: strerror(error)).lowercased()
+/// The system's error; those without a name in Foundation are rare.
+private func posix(_ error: Int32) -> any Error {
+    POSIXErrorCode(rawValue: error).map { POSIXError($0) } ?? NSError(domain: NSPOSIXErrorDomain, code: Int(error))
+}
+
+private func notConnected(_ error: Int32) -> TransportError {
+    .ofPosix(error, posix(error))
+}
+
+private func broken(_ error: Int32) -> TransportError {
+    .connection(String(cString: strerror(error)), underlying: posix(error))
+}
+
+/// What the resolver says.
+private func notFound(_ status: Int32, _ error: Int32) -> TransportError {
+    let resolver = ResolverError(code: status)
+    return status == EAI_SYSTEM
+        ? notConnected(error) : .notConnected(resolver.localizedDescription, error: resolver.name, underlying: resolver)
 }
 #endif

@@ -24,18 +24,38 @@ public protocol Transport: Sendable {
 public protocol Connector: Sendable {
     /// Connects, with TLS where it is implicit. It can be cancelled.
     ///
-    /// - Throws: ``TransportError`` where it does not work.
+    /// - Throws: ``TransportError`` where it does not work. What systems throw (`POSIXError`, `NWError`, `URLError`) is
+    ///   understood as well.
     func open(_ endpoint: Endpoint) async throws -> any Transport
 }
 
-/// Why there is no connection.
-public enum TransportError: Error, Sendable, Equatable {
-    /// The host has no address, does not accept the connection, or it broke.
-    case connection(String)
-    /// The handshake failed, or the certificate is not of this host.
-    case tls(String)
+/// Why there is no connection. Each says so in words; a program with a ``Connector`` of its own throws these.
+///
+///     throw TransportError.notConnected("Connection refused", error: "ECONNREFUSED", underlying: error)
+public enum TransportError: Error, Sendable {
+    /// There never was one: the host has no address, nothing listens there, or the network does not lead to it. `error` is
+    /// the system's name for that, as in `EAI_NONAME`, `ECONNREFUSED` or `EHOSTUNREACH`.
+    case notConnected(_ words: String, error: String = "", underlying: (any Error)? = nil)
+    /// It was there, and broke.
+    case connection(_ words: String, underlying: (any Error)? = nil)
+    /// The handshake failed. `error` is the TLS library's name or text for that, as in `wrong version number`: it tells a peer
+    /// that does not speak TLS.
+    case tls(_ words: String, error: String = "", underlying: (any Error)? = nil)
+    /// The certificate is not to be trusted, or not of this host: `reason` is what the TLS library says, `certificate` is the
+    /// DER of the server's own. Its issuer, names and dates are told.
+    case certificate(_ reason: String, certificate: Data, underlying: (any Error)? = nil)
     /// Octets came in the clear, behind the reply that starts TLS.
     case plaintextInjected
+
+    /// What the system threw, where it did.
+    public var underlying: (any Error)? {
+        switch self {
+        case .notConnected(_, _, let underlying), .connection(_, let underlying), .tls(_, _, let underlying),
+            .certificate(_, _, let underlying):
+            underlying
+        case .plaintextInjected: nil
+        }
+    }
 }
 
 /// Whom TLS trusts. Chain and host name are always verified.

@@ -1,5 +1,6 @@
 package org.mailbearer
 
+import kotlin.time.Duration
 import kotlinx.coroutines.withTimeoutOrNull
 
 /**
@@ -25,25 +26,31 @@ suspend fun connect(
     options: LoginOptions = LoginOptions(),
 ): Connection {
     val settings = resolve(protocol, user, options)
-    val tokens = JoinedTokens.of(token)
-    val first = tokens.get(forceRefresh = false, settings.timeout).token
+    return loggingIn(JoinedTokens.of(token), settings.timeout) { logIn(settings, it.token) }
+}
+
+/** Logs in, and a second time with another token where the first one is refused. */
+internal suspend fun <T> loggingIn(tokens: JoinedTokens, timeout: Duration, logIn: suspend (CheckedToken) -> T): T {
+    val first = tokens.get(forceRefresh = false, timeout)
     try {
-        return logIn(settings, first)
+        return logIn(first)
     } catch (refused: LoginFailedException) {
-        if (refused.failure.advice != Advice.REFRESH_TOKEN || !tokens.canRefresh) throw refused
-        val second = tokens.get(forceRefresh = true, settings.timeout).token
-        if (second.isSame(first)) throw refused
-        return logIn(settings, second)
+        if (refused.failure.advice != Advice.REFRESH_TOKEN) throw refused
+        if (!tokens.canRefresh) throw LoginFailedException(refused.failure.ofFixedToken(), refused.cause)
+        val second = tokens.get(forceRefresh = true, timeout)
+        if (second.token.isSame(first.token)) throw refused
+        return logIn(second)
     }
 }
 
-private suspend fun logIn(settings: Settings, token: AccessToken): Connection =
-    withTimeoutOrNull(settings.timeout) { DirectLogin(settings, token).run() }
-        ?: throw failed(Cause.TIMED_OUT, "in connection and login together")
+private suspend fun logIn(settings: Settings, token: AccessToken): Connection {
+    val login = DirectLogin(settings, token)
+    return withTimeoutOrNull(settings.timeout) { login.run() } ?: throw login.timedOut()
+}
 
 /** One login: it gives the octets to the machine, and what the machine says to the link. */
-private class DirectLogin(private val settings: Settings, token: AccessToken) {
-    private val link = Link(settings)
+internal class DirectLogin(private val settings: Settings, token: AccessToken) {
+    private val link = Link(settings, token)
     private val negotiation = Negotiation(settings.config, token)
 
     suspend fun run(): Connection {
@@ -52,7 +59,7 @@ private class DirectLogin(private val settings: Settings, token: AccessToken) {
             link.open()
             var step = read()
             while (true) {
-                if (step.send.isNotEmpty()) link.write(step.send)
+                if (step.send.isNotEmpty()) link.write(step.send, step.sensitive)
                 when (val next = step.next) {
                     is Next.Read -> step = read()
                     is Next.StartTls -> step = startTls()
@@ -62,9 +69,13 @@ private class DirectLogin(private val settings: Settings, token: AccessToken) {
             }
         } finally {
             negotiation.close()
+            link.endTrace()
             if (!isDone) link.abort()
         }
     }
+
+    /** Says that the time for all of it is over. */
+    fun timedOut(): LoginFailedException = link.timedOut()
 
     private suspend fun read(): Step = link.read()?.let(negotiation::receive) ?: negotiation.closed()
 
@@ -75,5 +86,5 @@ private class DirectLogin(private val settings: Settings, token: AccessToken) {
     }
 
     private fun connection(login: Authenticated): Connection =
-        Connection(link, settings.endpoint, login.mechanism, login.capabilities, login.leftover).apply { begin() }
+        Connection(link, settings.config, login.mechanism, login.capabilities, login.leftover).apply { begin() }
 }

@@ -23,18 +23,24 @@ import kotlinx.coroutines.withTimeoutOrNull
  * A TLS connection that is logged in. Read and write in coroutines, or give [input] and [output] to blocking code. It can
  * be used from many threads; octets of one write are never mixed with those of another.
  *
- * @property endpoint where it leads.
  * @property mechanism how it was logged in.
  * @property capabilities what the server said with the login that it can do; empty where it said nothing.
  */
 open class Connection
 internal constructor(
     private val link: Link,
-    val endpoint: Endpoint,
+    private val config: NegotiationConfig,
     val mechanism: Mechanism,
     val capabilities: List<String>,
     leftover: ByteArray,
 ) : Closeable {
+    /** Where it leads. */
+    val endpoint: Endpoint = config.endpoint
+
+    /** The client's name in `EHLO`. */
+    internal val ehloName: String
+        get() = ehloNameOf(config)
+
     /** How often the login waited for the server. */
     val roundTrips: Int = link.roundTrips
 

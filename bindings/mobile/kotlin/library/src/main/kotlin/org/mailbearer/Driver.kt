@@ -49,12 +49,13 @@ internal class Driver(
     private var isRunning = false
     private var failure: LoginFailedException? = null
     private var tokenCall: Job? = null
-    private var tokenProblem: MailbearerException? = null
+    private var token: AccessToken? = null
+    private var tokenProblem: TokenSourceException? = null
     private var hostProblem: LoginFailedException? = null
 
     /** A connection on its way, and the orders for it: its own coroutine carries them out. */
-    private class Attempt(val ticket: ULong, settings: Settings) {
-        val link = Link(settings)
+    private class Attempt(val ticket: ULong, settings: Settings, token: AccessToken?) {
+        val link = Link(settings, token)
         val orders = ConcurrentLinkedQueue<Action>()
         @Volatile var isOver = false
     }
@@ -195,7 +196,8 @@ internal class Driver(
         val attempt = attempts[action.ticket] ?: return endOnline(action.ticket, action.cause)
         attempt.isOver = true
         attempt.link.abort()
-        noteLoginFailed(action.ticket)
+        if (action.cause == Cause.TIMED_OUT) noteLoginFailed(action.ticket, attempt.link.timedOut().failure)
+        else noteLoginFailed(action.ticket, session.status().lastFailure)
     }
 
     /** Takes a connection out that was online, and tells it why. */
@@ -213,9 +215,16 @@ internal class Driver(
     }
 
     private fun pause(kind: EventKind, said: Failure, make: (Failure, Throwable?) -> LoginFailedException) {
-        val seen = hostProblem?.failure?.takeIf { it.cause == said.cause }
         // What the host itself saw says more: which certificate, which address.
-        val stop = make(seen ?: said, tokenProblem.takeIf { said.cause == Cause.TOKEN_UNAVAILABLE })
+        val seen = hostProblem?.takeIf { it.failure.cause == said.cause }
+        val source = tokenProblem?.takeIf { said.cause == Cause.TOKEN_UNAVAILABLE }
+        val known = when {
+            seen != null -> seen.failure
+            source != null -> said.copy(sentence = failureOfSource(source).sentence)
+            !tokens.canRefresh && (said.cause == Cause.TOKEN_REJECTED || said.cause == Cause.TOKEN_EXPIRED) -> said.ofFixedToken()
+            else -> said
+        }
+        val stop = make(known, source ?: seen?.cause)
         failure = stop
         isRunning = false
         note(kind, cause = said.cause, text = stop.message)
@@ -233,8 +242,9 @@ internal class Driver(
     private suspend fun getToken(order: Action.FetchToken) {
         val answer =
             try {
-                val token = tokens.get(order.forceRefresh)
-                Input.Token(order.request, token.token, token.expiresInMs)
+                val given = tokens.get(order.forceRefresh)
+                lock.withLock { token = given.token }
+                Input.Token(order.request, given.token, given.expiresInMs)
             } catch (problem: TokenSourceException) {
                 lock.withLock { tokenProblem = problem }
                 note(EventKind.TOKEN_FAILED, text = problem.message)
@@ -248,7 +258,7 @@ internal class Driver(
     private fun connect(order: Action.Connect) {
         hostProblem = null
         note(EventKind.CONNECTING, ticket = order.ticket)
-        val attempt = Attempt(order.ticket, settings)
+        val attempt = Attempt(order.ticket, settings, token)
         attempts[order.ticket] = attempt
         scope?.launch { logIn(attempt) }
     }
@@ -256,10 +266,11 @@ internal class Driver(
     private suspend fun logIn(attempt: Attempt) {
         try {
             withTimeoutOrNull(settings.timeout) { converse(attempt) }
-                ?: fail(attempt, failed(Cause.TIMED_OUT, "in connection and login together"))
+                ?: fail(attempt, attempt.link.timedOut())
         } catch (problem: LoginFailedException) {
             fail(attempt, problem)
         } finally {
+            attempt.link.endTrace()
             lock.withLock { if (attempts.remove(attempt.ticket) != null) attempt.link.abort() }
         }
     }
@@ -277,7 +288,7 @@ internal class Driver(
     private suspend fun perform(attempt: Attempt): Boolean {
         while (!attempt.isOver) {
             when (val order = attempt.orders.poll() ?: break) {
-                is Action.Send -> attempt.link.write(order.bytes)
+                is Action.Send -> attempt.link.write(order.bytes, order.sensitive)
                 is Action.StartTls -> startTls(attempt)
                 is Action.Online -> handOver(attempt, order)
                 is Action.FetchToken, is Action.Connect, is Action.Renew, is Action.Close, is Action.NeedsUser,
@@ -316,7 +327,7 @@ internal class Driver(
         if (attempt.isOver) return
         attempt.isOver = true
         val plan = session.handle(settings.nowMs(), Input.Ended(attempt.ticket, null, null))
-        noteLoginFailed(attempt.ticket)
+        noteLoginFailed(attempt.ticket, session.status().lastFailure)
         carryOut(plan)
     }
 
@@ -324,7 +335,7 @@ internal class Driver(
         if (attempt.isOver) return
         attempt.isOver = true
         hostProblem = problem
-        note(EventKind.LOGIN_FAILED, ticket = attempt.ticket, cause = problem.failure.cause, text = problem.message)
+        noteLoginFailed(attempt.ticket, problem.failure)
         tell(Input.Ended(attempt.ticket, null, problem.failure.cause))
     }
 
@@ -350,8 +361,8 @@ internal class Driver(
 
     // ---- For logs --------------------------------------------------------------------------------------------------
 
-    private fun noteLoginFailed(ticket: ULong) {
-        val failure = session.status().lastFailure ?: return
+    private fun noteLoginFailed(ticket: ULong, failure: Failure?) {
+        if (failure == null) return
         note(EventKind.LOGIN_FAILED, ticket = ticket, cause = failure.cause, text = failure.sentence)
     }
 

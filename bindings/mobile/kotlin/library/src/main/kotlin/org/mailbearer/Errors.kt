@@ -41,6 +41,13 @@ class SessionEndedException(val verdict: Verdict) :
 internal fun failed(cause: Cause, detail: String): LoginFailedException =
     LoginFailedException(failureOfHost(cause, detail))
 
+/** What else is to be said where the token that was refused is a text that stays the same. */
+internal fun Failure.ofFixedToken(): Failure =
+    copy(
+        sentence = "$sentence The token was given as a fixed text, which ends with its hour: " +
+            "give a function (a TokenSource) that gets a new one."
+    )
+
 /** Runs what reads settings: what is wrong with them is the program's to mend. */
 internal inline fun <T> configuring(block: () -> T): T =
     try {

@@ -3,10 +3,9 @@ package org.mailbearer
 import java.io.IOException
 import java.net.InetSocketAddress
 import java.net.Socket
-import java.net.UnknownHostException
+import java.net.SocketTimeoutException
 import java.nio.ByteBuffer
 import java.util.concurrent.Executor
-import javax.net.ssl.SSLException
 import javax.net.ssl.SSLSocket
 import javax.net.ssl.SSLSocketFactory
 import kotlin.time.Duration
@@ -26,12 +25,15 @@ internal val SOCKETS: Executor = Dispatchers.IO.limitedParallelism(SOCKETS_MAX, 
  * A socket on its way to be logged in: TCP, TLS, reads and writes. The caller keeps the deadline. What fails is a
  * [LoginFailedException]; when a coroutine that waits here is cancelled, the socket is closed.
  */
-internal class Link(private val settings: Settings) {
+internal class Link(private val settings: Settings, token: AccessToken? = null) {
     private val tcp = Socket()
     private var socket: Socket = tcp
     private val begun = System.nanoTime()
     private val chunk = ByteArray(READ_OCTETS)
     private val octets = DirectOctets()
+    private val tracer = settings.trace?.let { show -> token?.let { Tracer(it, show) } }
+    @Volatile private var isConnected = false
+    @Volatile private var isSilent = true
 
     var roundTrips = 0
         private set
@@ -42,36 +44,45 @@ internal class Link(private val settings: Settings) {
     val secured: SSLSocket
         get() = socket as SSLSocket
 
+    private val endpoint: Endpoint
+        get() = settings.endpoint
+
+    private val place: String
+        get() = "${endpoint.host}:${endpoint.port}"
+
     /** Connects, with TLS where it is implicit. */
     suspend fun open() {
-        val endpoint = settings.endpoint
         try {
             blocking {
                 // imaplib and IMAPClient lose 44 ms in every login because they leave that off.
                 tcp.tcpNoDelay = true
                 tcp.connect(InetSocketAddress(java.net.InetAddress.getByName(endpoint.host), endpoint.port.toInt()))
             }
-        } catch (_: UnknownHostException) {
-            throw failed(Cause.CONNECTION_LOST, "the host ${endpoint.host} was not found")
         } catch (error: IOException) {
-            throw failed(Cause.CONNECTION_LOST, "${endpoint.host}:${endpoint.port}: ${error.message ?: "refused"}")
+            throw LoginFailedException(failureOfConnect(error, place), error)
         }
+        isConnected = true
         if (endpoint.tls == Tls.IMPLICIT) startTls()
     }
 
     /** Does the handshake; certificate and host name are verified. */
     suspend fun startTls() {
+        tracer?.flush()
         try {
             blocking { socket = handshake(settings.sslContext.socketFactory) }
-        } catch (error: SSLException) {
-            throw failed(Cause.TLS_FAILED, tlsReason(error))
-        } catch (_: IOException) {
-            throw failed(Cause.TLS_FAILED, "the connection ended in the handshake")
+        } catch (error: IOException) {
+            throw LoginFailedException(settings.failureOfTls(error), error)
         }
     }
 
+    /** Says that the time for connection and login is over. */
+    fun timedOut(): LoginFailedException {
+        if (isConnected) return failed(Cause.TIMED_OUT, "in connection and login together")
+        val error = SocketTimeoutException("no answer in ${settings.timeout}")
+        return LoginFailedException(failureOfConnect(error, place), error)
+    }
+
     private fun handshake(factory: SSLSocketFactory): SSLSocket {
-        val endpoint = settings.endpoint
         val secured = factory.createSocket(tcp, endpoint.host, endpoint.port.toInt(), true) as SSLSocket
         // An SSLSocket verifies no host name by itself (RFC 9525; the name of this setting is Java's).
         secured.sslParameters = secured.sslParameters.apply { endpointIdentificationAlgorithm = "HTTPS" }
@@ -82,28 +93,39 @@ internal class Link(private val settings: Settings) {
     /** What has come before the handshake and nobody has read: there must be nothing. */
     fun injected(): ByteBuffer? {
         if (tcp.getInputStream().available() == 0) return null
-        return octets.of(chunk, 0, tcp.getInputStream().read(chunk))
+        return heard(tcp.getInputStream().read(chunk))
     }
 
     /** What has come; `null` at the end. The buffer is good until the next read. */
     suspend fun read(): ByteBuffer? {
-        val count =
-            try {
-                blocking { socket.getInputStream().read(chunk) }
-            } catch (_: IOException) {
-                -1
-            }
-        return if (count < 0) null else octets.of(chunk, 0, count)
+        val isGreeting = isSilent && endpoint.tls == Tls.START_TLS
+        val count = if (isGreeting) awaitingGreeting(settings, ::isSilent, ::readChunk) else readChunk()
+        return if (count < 0) null else heard(count)
     }
 
+    private fun heard(count: Int): ByteBuffer = octets.of(chunk, 0, count).also { tracer?.received(it) }
+
+    private suspend fun readChunk(): Int =
+        try {
+            blocking { socket.getInputStream().read(chunk) }.also { isSilent = false }
+        } catch (_: IOException) {
+            -1
+        }
+
     /** Writes all of it. A connection that broke is noticed by the read that follows: there may be words before the end. */
-    suspend fun write(bytes: ByteArray) {
+    suspend fun write(bytes: ByteArray, sensitive: Boolean) {
         roundTrips++
+        tracer?.sent(bytes, sensitive)
         try {
             blocking { socket.getOutputStream().write(bytes) }
         } catch (_: IOException) {
             return
         }
+    }
+
+    /** The login is over: what is said from now on is shown to nobody. */
+    fun endTrace() {
+        tracer?.flush()
     }
 
     /** Drops the connection: whoever waits in it goes on at once, with an [IOException]. */
@@ -133,5 +155,17 @@ internal class DirectOctets {
     fun of(bytes: ByteArray, offset: Int, count: Int): ByteBuffer = buffer.clear().put(bytes, offset, count).flip()
 }
 
-private fun tlsReason(error: SSLException): String =
-    generateSequence<Throwable>(error) { it.cause }.last().message?.lineSequence()?.first()?.take(200) ?: "no reason given"
+/** Why a handshake failed, with what the certificate says of itself where that is the reason. */
+internal suspend fun Settings.failureOfTls(error: IOException): Failure {
+    val failure = failureOfHandshake(error)
+    return when {
+        // It agreed to STARTTLS, and then did not speak TLS: the other way of TLS would not help.
+        failure.cause == Cause.WRONG_TLS_MODE && endpoint.tls == Tls.START_TLS ->
+            failureOfHost(Cause.TLS_FAILED, "the server agreed to STARTTLS, and went on in the clear")
+        failure.cause != Cause.TLS_FAILED || !isOfCertificate(error) -> failure
+        else -> {
+            val certificate = certificateIn(error) ?: certificateAt(this) ?: return failure
+            failureOfCertificate(wordsOf(chainOf(error).last()), certificate.encoded)
+        }
+    }
+}

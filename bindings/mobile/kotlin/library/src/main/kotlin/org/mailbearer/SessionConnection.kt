@@ -21,7 +21,7 @@ class SessionConnection
 internal constructor(private val driver: Driver, order: Action.Online, link: Link) :
     Connection(
         link,
-        driver.settings.endpoint,
+        driver.settings.config,
         order.mechanism ?: error("the session logged in by itself"),
         order.capabilities,
         order.leftover,

@@ -8,13 +8,20 @@ import kotlin.time.Duration.Companion.seconds
  * Where and how to log in. What is left out comes from [provider], and that from the mail address.
  *
  * @property host the server; with it, nothing is looked up by the mail address.
- * @property tls when TLS begins; there is no plaintext mode.
+ * @property tls when TLS begins; there is no plaintext mode. Left out, a registered port says it, and any other port has TLS
+ *   from the first octet.
+ * @property unusualPort the server really uses a port that is registered for the other way of TLS, or for another protocol:
+ *   without this, such settings are refused.
  * @property provider a profile, as [providerNamed] gives it.
  * @property sslContext whom to trust, in place of the machine's authorities. Certificate and host name are verified in any
  *   case, by this package.
  * @property timeout for connection and login together; then for each answer of the server.
  * @property authzid the identity to act as, where it differs from the user.
+ * @property ehloName the client's name in SMTP's `EHLO`, for servers that are strict about it: a domain, or an address literal
+ *   such as `[192.0.2.1]`.
  * @property clock see [Clock].
+ * @property trace is shown each line of a login's dialogue, for logs: whole lines, in which the token is masked also where the
+ *   server repeats it. It must not block.
  */
 data class LoginOptions(
     val host: String? = null,
@@ -29,6 +36,8 @@ data class LoginOptions(
     val ehloName: String? = null,
     val assumedCapabilities: List<String>? = null,
     val clock: Clock = MachineClock,
+    val unusualPort: Boolean = false,
+    val trace: ((TraceLine) -> Unit)? = null,
 )
 
 /** A login, but for its token. */
@@ -39,11 +48,18 @@ internal class Settings(
     val clock: Clock,
     val limits: SessionLimits?,
     val tokenLifetimeMs: ULong?,
+    val trace: ((TraceLine) -> Unit)?,
 ) {
     val endpoint: Endpoint get() = config.endpoint
     val user: String get() = config.identity.user
 
     fun nowMs(): ULong = clock.nowMs().toULong()
+
+    /** For a connection that only looks: with this trust, and with this beginning of TLS. */
+    fun looking(context: SSLContext, tls: Tls = endpoint.tls): Settings {
+        val there = config.copy(endpoint = endpoint.copy(tls = tls))
+        return Settings(there, context, timeout, clock, limits, tokenLifetimeMs, trace = null)
+    }
 }
 
 /** Gathers the settings of a login and checks them, before any I/O. */
@@ -56,9 +72,7 @@ internal fun resolve(protocol: MailProtocol, user: String, options: LoginOptions
         )
     }
     if (!options.timeout.isPositive()) throw ConfigException("timeout must be above zero")
-    val tls = options.tls ?: service?.endpoint?.tls ?: Tls.IMPLICIT
-    val known = service?.endpoint?.takeIf { it.tls == tls }?.port
-    val port = options.port?.let(::portOf) ?: known ?: defaultPort(protocol, tls)
+    val (port, tls) = portAndTls(protocol, options, service?.endpoint)
     val config = NegotiationConfig(
         endpoint = Endpoint(protocol, tls, options.host ?: service?.endpoint?.host ?: "", port),
         identity = Identity(user, options.authzid),
@@ -70,7 +84,14 @@ internal fun resolve(protocol: MailProtocol, user: String, options: LoginOptions
     // The machine checks every field; a token of one letter stands in for the real one.
     AccessToken("x").use { Negotiation(config, it).close() }
     val context = options.sslContext ?: SSLContext.getDefault()
-    Settings(config, context, options.timeout, options.clock, service?.limits, provider?.tokenLifetimeMs)
+    Settings(config, context, options.timeout, options.clock, service?.limits, provider?.tokenLifetimeMs, options.trace)
+}
+
+private fun portAndTls(protocol: MailProtocol, options: LoginOptions, known: Endpoint?): Pair<UShort, Tls> {
+    val given = options.port?.let(::portOf)
+    if (given != null) return given to tlsAtPort(protocol, given, options.tls, options.unusualPort)
+    val tls = options.tls ?: known?.tls ?: Tls.IMPLICIT
+    return (known?.takeIf { it.tls == tls }?.port ?: defaultPort(protocol, tls)) to tls
 }
 
 private fun profileOf(user: String, host: String?): Provider? {

@@ -57,6 +57,7 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
     }
 
     private var flight: Flight? = null
+    @Volatile private var last: AccessToken? = null
     private val calls = CoroutineScope(SupervisorJob() + Dispatchers.IO.limitedParallelism(BLOCKED_CALLS_MAX + 1))
 
     /** Gets a token, or joins the call that is under way, unless that one may come from a cache and this one must not. */
@@ -96,11 +97,11 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
             } catch (error: CancellationException) {
                 // A timeout of the source's own is an outage; a call that nobody waits for ends here.
                 currentCoroutineContext().ensureActive()
-                throw TokenSourceException("the token source gave up", cause = error)
+                throw TokenSourceException("the token source gave up: ${said(error)}", cause = error)
             } catch (error: TokenSourceException) {
                 throw error
             } catch (error: Exception) {
-                throw TokenSourceException("the token source failed: ${error.javaClass.simpleName}", cause = error)
+                throw TokenSourceException("the token source failed: ${said(error)}", cause = error)
             }
         val checked =
             try {
@@ -109,7 +110,14 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
                 // A token that is none does not get better.
                 throw TokenSourceException("the token source gave no token: ${error.message}", permanent = true)
             }
+        last = checked
         return CheckedToken(token, checked)
+    }
+
+    /** The words of what the source threw, without the token that it gave before, and without what else is secret in OAuth. */
+    private fun said(error: Exception): String {
+        val words = withoutSecrets(oneLine(error.message)).let { last?.masked(it) ?: it }
+        return error.javaClass.simpleName + if (words.isEmpty()) "" else ": $words"
     }
 
     companion object {

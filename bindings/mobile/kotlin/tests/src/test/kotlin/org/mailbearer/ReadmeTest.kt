@@ -1,5 +1,7 @@
 package org.mailbearer
 
+import jakarta.mail.MessagingException
+import jakarta.mail.Store
 import java.nio.file.Files
 import java.nio.file.Path
 import kotlin.test.Test
@@ -56,6 +58,28 @@ class ReadmeTest {
                 // Speak IMAP, and let go when the session is due: connection.wait() returns then, connection.renewBy says until when.
             }
             // The end of the session is no error here: the next connection comes, with what was in flight in `resumed`.
+        }
+    }
+
+    @Suppress("unused")
+    private suspend fun told(source: TokenSource) {
+        try {
+            connect(MailProtocol.IMAP, "joe@gmail.com", source, LoginOptions(host = "imap.gmial.com"))
+        } catch (error: LoginFailedException) {
+            println(error.message) // The host name has no address (imap.gmial.com: Name or service not known). And what to do.
+            println(error.failure.cause) // HOST_NOT_FOUND
+            println(error.cause) // java.net.UnknownHostException: imap.gmial.com: Name or service not known
+        }
+    }
+
+    @Suppress("unused")
+    private fun explained(store: Store, host: String, user: String, token: String, refreshToken: () -> Unit) {
+        try {
+            store.connect(host, user, token)
+        } catch (error: MessagingException) {
+            val failure = explain(error, MailProtocol.IMAP, user, host)
+            println(failure.sentence)
+            if (failure.advice == Advice.REFRESH_TOKEN) refreshToken()
         }
     }
 

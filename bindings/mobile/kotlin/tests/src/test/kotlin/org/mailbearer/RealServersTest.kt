@@ -170,7 +170,7 @@ class RealServersTest {
             assertEquals(Advice.REFRESH_TOKEN, said.advice)
         }
         assertEquals(Cause.TLS_FAILED, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy(sslContext = null)).cause)
-        assertEquals(Cause.CONNECTION_LOST, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy(port = 1)).cause)
+        assertEquals(Cause.CONNECTION_REFUSED, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy(port = 1)).cause)
     }
 
     @Test

@@ -26,6 +26,8 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import org.mailbearer.angus.connectStore
+import org.mailbearer.angus.connectTransport
 import org.mailbearer.testing.Server
 import org.mailbearer.testing.machine.FaultKind
 import org.mailbearer.testing.machine.Stage
@@ -134,19 +136,82 @@ class TokensTest {
     }
 
     @Test
-    fun `what a source throws, and what is no token, is said to be so`() = test { server ->
-        val broken = listOf<Pair<Boolean, TokenSource>>(
-            false to TokenSource { throw IllegalStateException("CANARY") },
-            false to TokenSource { throw CancellationException("CANARY") },
-            true to TokenSource { throw TokenSourceException("log in again", permanent = true) },
-            true to TokenSource { Token("") },
-            true to TokenSource { Token("two CANARY") },
+    fun `what a source throws is in the sentence, and kept as the cause`() = test { server ->
+        val outage = IllegalStateException("token endpoint: 503 Service Unavailable\r\nretry later")
+        val failing = listOf<Triple<Boolean, Throwable, String>>(
+            Triple(false, outage, "IllegalStateException: token endpoint: 503 Service Unavailable retry later"),
+            Triple(false, CancellationException("too slow"), "too slow"),
+            Triple(false, IllegalStateException(), "IllegalStateException"),
+            Triple(true, TokenSourceException("invalid_grant: Token has been revoked", permanent = true), "invalid_grant: Token has"),
         )
-        for ((permanent, source) in broken) {
-            val error = assertFailsWith<TokenSourceException> { logIn(server, source) }
+        for ((permanent, thrown, words) in failing) {
+            val error = assertFailsWith<TokenSourceException> { logIn(server, { throw thrown }) }
             assertEquals(permanent, error.permanent)
-            assertFalse("CANARY" in error.message!!)
+            assertContains(assertNotNull(error.message), words)
+            // Coroutines copy exceptions that pass from one to another.
+            assertTrue(generateSequence<Throwable>(error) { it.cause }.any { it.message == thrown.message }, error.stackTraceToString())
         }
+    }
+
+    @Test
+    fun `what is no token is said to be so, without it`() = test { server ->
+        for (value in listOf("", "two CANARY")) {
+            val error = assertFailsWith<TokenSourceException> { logIn(server, { Token(value) }) }
+            assertTrue(error.permanent)
+            assertFalse("CANARY" in error.stackTraceToString())
+        }
+    }
+
+    @Test
+    fun `what a source throws is shown without secrets`() = test { server ->
+        val given = server.issueToken(user)
+        val secret = "1//0gCANARY-CANARY"
+        val words = listOf(
+            "refused: $given", "no answer to {\"refresh_token\": \"$secret\", \"scope\": \"mail\"}",
+            "POST grant_type=refresh_token&refresh_token=$secret&client_secret=$secret", "Authorization: Bearer $secret",
+        )
+        val challenge = IllegalStateException("401 Bearer error=\"invalid_token\"")
+        val told = assertFailsWith<TokenSourceException> { logIn(server, { throw challenge }) }
+        assertContains(told.message!!, "Bearer error=\"invalid_token\"")
+        for (one in words) {
+            var calls = 0
+            val source = TokenSource { if (calls++ == 0) Token(given) else throw IllegalStateException(one) }
+            logIn(server, source).close()
+            val message = assertNotNull(assertFailsWith<TokenSourceException> { logIn(server, source) }.message)
+            assertContains(message, "<token>")
+            assertFalse("CANARY" in message, message)
+            assertFalse(given.take(12) in message, message)
+        }
+    }
+
+    @Test
+    fun `sessions show the source's own words when a person must act`() = test { server ->
+        val source = TokenSource { throw TokenSourceException("invalid_grant: Token has been expired or revoked", permanent = true) }
+        val all = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP))
+        val stop = assertFailsWith<NeedsUserException> { all.collect {} }
+        assertEquals(Cause.TOKEN_UNAVAILABLE, stop.failure.cause)
+        assertContains(assertNotNull(stop.message), "invalid_grant: Token has been expired or revoked")
+        assertIs<TokenSourceException>(stop.cause)
+    }
+
+    @Test
+    fun `a fixed text that is refused says to give a function`() = test { server ->
+        val expired = fixedToken(server.issueToken(user, lifetime = Duration.ZERO))
+        val (imap, smtp) = server.at(MailProtocol.IMAP) to server.at(MailProtocol.SMTP)
+        val errors = listOf(
+            assertFailsWith<LoginFailedException> { connect(MailProtocol.IMAP, user, expired, imap) },
+            assertFailsWith<LoginFailedException> { connectStore(MailProtocol.IMAP, user, expired, imap) },
+            assertFailsWith<LoginFailedException> { connectTransport(user, expired, smtp) },
+            assertFailsWith<NeedsUserException> { sessions(MailProtocol.IMAP, user, expired, imap).collect {} },
+        )
+        for (error in errors) {
+            assertContains(assertNotNull(error.message), "give a function")
+            assertEquals(error.message, error.failure.sentence)
+        }
+        // With a function, there is nothing of that to be said.
+        val stale = TokenSource { Token("ya29.stale-token-of-yesterday") }
+        val other = assertFailsWith<LoginFailedException> { connect(MailProtocol.IMAP, user, stale, imap) }
+        assertFalse("give a function" in other.message!!)
     }
 
     @Test

@@ -7,13 +7,9 @@ import jakarta.mail.Service
 import jakarta.mail.Session
 import jakarta.mail.Store
 import jakarta.mail.Transport
-import java.net.SocketTimeoutException
 import java.util.Properties
 import javax.net.ssl.SSLException
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.runInterruptible
-import org.mailbearer.Advice
-import org.mailbearer.Cause
+import org.mailbearer.CheckedToken
 import org.mailbearer.ConfigException
 import org.mailbearer.Failure
 import org.mailbearer.JoinedTokens
@@ -21,14 +17,17 @@ import org.mailbearer.LoginFailedException
 import org.mailbearer.LoginOptions
 import org.mailbearer.MailProtocol
 import org.mailbearer.Mechanism
-import org.mailbearer.Phase
 import org.mailbearer.Settings
 import org.mailbearer.Tls
-import org.mailbearer.Token
 import org.mailbearer.TokenSource
-import org.mailbearer.classify
-import org.mailbearer.failureOfHost
+import org.mailbearer.awaitingGreeting
+import org.mailbearer.chainOf
+import org.mailbearer.ehloNameOf
+import org.mailbearer.explain
+import org.mailbearer.failureOfTls
+import org.mailbearer.loggingIn
 import org.mailbearer.resolve
+import org.mailbearer.without
 
 /**
  * Connects a store of Angus Mail, which logs in by itself: with a fresh token, XOAUTH2 and no other mechanism, and TLS that
@@ -52,48 +51,34 @@ suspend fun connectStore(
 suspend fun connectTransport(user: String, token: TokenSource, options: LoginOptions = LoginOptions()): Transport =
     connect(resolve(MailProtocol.SMTP, user, options), token) { it.transport }
 
-/** What an exception of Angus Mail means that came while it connected. */
-fun failureOf(protocol: MailProtocol, error: MessagingException): Failure {
-    val causes = generateSequence<Throwable>(error) { it.cause }.toList()
-    return when {
-        error is AuthenticationFailedException -> failureOfReply(protocol, error.message ?: "")
-        causes.any { it is SSLException } -> failureOfHost(Cause.TLS_FAILED, causes.last().message?.take(200) ?: "")
-        causes.any { it is SocketTimeoutException } -> failureOfHost(Cause.TIMED_OUT, "in connection or login")
-        error.message?.contains("STARTTLS") == true -> failureOfHost(Cause.TLS_REFUSED, "")
-        else -> failureOfHost(Cause.CONNECTION_LOST, causes.last().message?.take(200) ?: "")
-    }
-}
+private suspend fun <T : Service> connect(settings: Settings, token: TokenSource, make: (Session) -> T): T =
+    loggingIn(JoinedTokens.of(token), settings.timeout) { logIn(settings, it, make) }
 
-private suspend fun <T : Service> connect(settings: Settings, token: TokenSource, make: (Session) -> T): T {
-    val session = Session.getInstance(properties(settings))
-    val tokens = JoinedTokens.of(token)
-    val first = tokens.get(forceRefresh = false)
-    try {
-        return logIn(settings, make(session), first.given)
-    } catch (refused: LoginFailedException) {
-        if (refused.failure.advice != Advice.REFRESH_TOKEN || !tokens.canRefresh) throw refused
-        val second = tokens.get(forceRefresh = true)
-        if (second.token.isSame(first.token)) throw refused
-        return logIn(settings, make(session), second.given)
-    }
-}
-
-private suspend fun <T : Service> logIn(settings: Settings, service: T, token: Token): T {
+private suspend fun <T : Service> logIn(settings: Settings, token: CheckedToken, make: (Session) -> T): T {
     val endpoint = settings.endpoint
+    val sockets = ListeningSockets()
+    val service = make(Session.getInstance(properties(settings, sockets)))
     try {
-        runInterruptible(Dispatchers.IO) {
-            service.connect(endpoint.host, endpoint.port.toInt(), settings.user, token.value)
-            // Over POP3, Angus Mail 2.0 takes the challenge that says why for a login that worked. The next command tells.
-            if (!service.isConnected) throw AuthenticationFailedException("[AUTH] the login was refused")
+        return awaitingGreeting(settings, sockets::areSilent) {
+            sockets.connecting(service) {
+                service.connect(endpoint.host, endpoint.port.toInt(), settings.user, token.given.value)
+                // Over POP3, Angus Mail 2.0 takes the challenge that says why for a login that worked. The next command tells.
+                if (!service.isConnected) throw AuthenticationFailedException("[AUTH] the login was refused")
+            }
         }
-        return service
     } catch (error: MessagingException) {
-        throw LoginFailedException(failureOf(endpoint.protocol, error), error)
+        throw LoginFailedException(settings.failureOf(error).without(token.token), error.without(token.token))
     }
+}
+
+private suspend fun Settings.failureOf(error: MessagingException): Failure {
+    val handshake = chainOf(error).firstNotNullOfOrNull { it as? SSLException }
+    if (handshake != null) return failureOfTls(handshake)
+    return explain(error, endpoint.protocol, user, endpoint.host)
 }
 
 /** What Angus Mail is told, so that it logs in as [org.mailbearer.connect] does. */
-private fun properties(settings: Settings): Properties {
+private fun properties(settings: Settings, sockets: ListeningSockets): Properties {
     val endpoint = settings.endpoint
     if (settings.config.mechanisms?.contains(Mechanism.XOAUTH2) == false) {
         throw ConfigException("mechanisms must have XOAUTH2: Angus Mail speaks no other one that takes a token")
@@ -108,6 +93,10 @@ private fun properties(settings: Settings): Properties {
     set("starttls.required", "${!isImplicit}")
     set("ssl.checkserveridentity", "true")
     set("ssl.socketFactory", settings.sslContext.socketFactory)
+    // Else it would try again with the machine's authorities where a certificate is not of those that are trusted here.
+    set("socketFactory.fallback", "false")
+    if (!isImplicit) set("socketFactory", sockets)
+    set("localhost", ehloNameOf(settings.config))
     set("auth", "true")
     set("auth.mechanisms", Mechanism.XOAUTH2.name)
     // A line of POP3 ends at 255 octets (RFC 2449 section 4): the token has one of its own.
@@ -116,20 +105,4 @@ private fun properties(settings: Settings): Properties {
     properties["mail.store.protocol"] = endpoint.protocol.name.lowercase()
     properties["mail.transport.protocol"] = endpoint.protocol.name.lowercase()
     return properties
-}
-
-/** Angus Mail keeps of a refusal what follows on tag and status. */
-private fun failureOfReply(protocol: MailProtocol, message: String): Failure {
-    val lines = message.trim().lines().map { line ->
-        when (protocol) {
-            MailProtocol.IMAP -> if (line.startsWith("NO ") || line.startsWith("BAD ")) "A1 $line" else "A1 NO $line"
-            MailProtocol.POP3 -> if (line.startsWith("-ERR")) line else "-ERR $line"
-            MailProtocol.SMTP -> line
-        }
-    }
-    // Over SMTP it stops at the challenge that says why, and never hears the refusal.
-    val phase = if (lines.first().startsWith("334 ")) Phase.AUTH_CHALLENGE else Phase.AUTH_FAIL
-    val verdict = classify(protocol, phase, lines)
-    return failureOfHost(verdict.cause, "Angus Mail was told: ${message.trim().take(200)}")
-        .copy(advice = verdict.advice, certainty = verdict.certainty, waitMs = verdict.waitMs, url = verdict.url)
 }

@@ -57,6 +57,7 @@ private fun sessionOver(connection: Connection, protocol: MailProtocol, greeting
     properties["mail.$name.socketFactory"] = OneSocket(connection, greeting)
     properties["mail.$name.socketFactory.fallback"] = "false"
     properties["mail.$name.host"] = connection.endpoint.host
+    properties["mail.$name.localhost"] = connection.ehloName
     return Session.getInstance(properties)
 }
 

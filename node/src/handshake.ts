@@ -1,0 +1,53 @@
+/** TLS: sockets that verify whom they speak to, and a look at whether a port speaks TLS at all. */
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { codeOf } from "./system";
+import type { TlsOptions } from "./settings";
+
+/** A TLS socket on its way, and the certificate that its server has shown. */
+export interface Handshake {
+    readonly socket: tls.TLSSocket;
+    /** Its DER, kept for a failure: a socket whose certificate is refused has lost it when it says so. */
+    readonly certificate: () => Buffer | undefined;
+}
+
+/** Makes a socket with TLS; certificate and host name are verified, whatever the environment says. */
+export function secured(
+    options: TlsOptions,
+    over: { host: string; port?: number; socket?: net.Socket },
+    name = over.host,
+): Handshake {
+    const socket = tls.connect({
+        ...options,
+        ...over,
+        // An address is verified as such, and has no place in SNI (RFC 6066 section 3).
+        ...(net.isIP(name) === 0 ? { servername: name } : {}),
+        rejectUnauthorized: true,
+    });
+    let certificate: Buffer | undefined;
+    // Before Node's own listener, which verifies, and destroys the socket where that fails. In Node 20 that listener finds
+    // no names where getPeerX509Certificate was called before.
+    socket.prependOnceListener("secure", () => (certificate = socket.getPeerCertificate().raw));
+    return { socket, certificate: () => certificate };
+}
+
+/**
+ * Whether a port speaks TLS from the first octet: a handshake of its own, in which no octet of ours is sent but the
+ * handshake's. Whom it would speak to does not matter: nothing is said.
+ */
+export function speaksTls(options: TlsOptions, host: string, address: string, port: number): Probe {
+    const { socket } = secured(options, { host: address, port }, host);
+    const answer = new Promise<boolean>((resolve) => {
+        // Also where the certificate is refused after it: the peer has done its part of the handshake.
+        socket.prependOnceListener("secure", () => resolve(true));
+        socket.once("error", (error) => resolve(/_ALERT_/.test(codeOf(error) ?? "")));
+        socket.once("close", () => resolve(false));
+    });
+    void answer.then(() => socket.destroy());
+    return { answer, giveUp: () => socket.destroy() };
+}
+
+export interface Probe {
+    readonly answer: Promise<boolean>;
+    readonly giveUp: () => void;
+}
