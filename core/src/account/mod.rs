@@ -211,6 +211,9 @@ impl Account {
         if self.stops.of(session.service()).is_none() {
             session.run_on();
         }
+        for member in &self.members {
+            session.share_config(&member.session);
+        }
         self.keys = self.keys.saturating_add(1);
         let key = SessionKey::new(self.keys);
         // Accounts are many and sessions few: no room is kept for more.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::sync::Arc;
 
 use super::backoff::Backoff;
 use super::{Action, Plan, SUSPICIOUS_WAIT_MS, Session, Stage};
@@ -116,7 +117,7 @@ impl Session {
 
     /// For good: two steps work with every server.
     fn learn_two_steps(&mut self) {
-        self.config.negotiation.initial_response = InitialResponse::Never;
+        Arc::make_mut(&mut self.config).negotiation.initial_response = InitialResponse::Never;
     }
 
     /// Counts a failure and waits, at least for as long as the server asked.

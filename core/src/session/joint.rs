@@ -1,5 +1,7 @@
 //! The joint rules: what follows from the state of token and link together, and when something is due.
 
+use alloc::boxed::Box;
+
 use super::{Action, Live, Plan, Renewal, Run, SETTLE_ROUNDS_MAX, Session, TokenNeed, WakeReason};
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict};
 
@@ -80,13 +82,13 @@ impl Session {
             |live: &mut Live| live.renewing_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
         let Some(live) = self.live.take_if(late) else { return false };
         plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::SessionLimit });
-        self.resumed = Some(self.aftermath_of(&live.watch));
-        self.last_ending = Some(Verdict::new(
+        self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
+        self.last_ending = Some(Box::new(Verdict::new(
             Cause::SessionLimit,
             Advice::Reconnect,
             Certainty::Inferred,
             "renewal",
-        ));
+        )));
         self.wait_until_ms = now_ms;
         true
     }

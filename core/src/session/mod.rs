@@ -40,6 +40,7 @@ mod token;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
@@ -109,7 +110,8 @@ const LENGTHS_MAX: usize = 4;
 /// ```
 #[derive(Debug)]
 pub struct Session {
-    config: SessionConfig,
+    /// The sessions of an account share what is the same.
+    config: Arc<SessionConfig>,
     rng: fastrand::Rng,
     now_ms: u64,
     wake_at_ms: Option<u64>,
@@ -117,7 +119,8 @@ pub struct Session {
     token: TokenRegion,
     /// The token of the last login that failed, or that the host made: what is said of it may hold it.
     spent: Option<AccessToken>,
-    attempt: Option<Attempt>,
+    /// These three are rare, and sessions many: they are not kept room for.
+    attempt: Option<Box<Attempt>>,
     live: Option<Live>,
     /// A session that a successor has replaced, and that the host has not let go yet.
     leaving: Option<Leaving>,
@@ -134,12 +137,12 @@ pub struct Session {
     not_connected: u32,
     tickets: u64,
     generation: u64,
-    resumed: Option<Aftermath>,
+    resumed: Option<Box<Aftermath>>,
     /// Lengths at which the server ended sessions while their token was good, the last ones.
     lengths_ms: Vec<u64>,
     ends_with_token: Option<bool>,
     last_failure: Option<Box<Failure>>,
-    last_ending: Option<Verdict>,
+    last_ending: Option<Box<Verdict>>,
     /// What a person must mend, and need not while the session that is online lasts.
     stop_at_end: Option<Box<Failure>>,
     /// A stop from before a restart has to be told again.
@@ -215,7 +218,7 @@ impl Session {
     pub fn new(config: SessionConfig, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            config,
+            config: Arc::new(config),
             rng: fastrand::Rng::with_seed(seed),
             now_ms: 0,
             wake_at_ms: None,
@@ -315,7 +318,7 @@ impl Session {
                 return Ok(plan);
             }
         } else if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) =
-            self.attempt.as_mut().filter(|attempt| attempt.ticket == ticket)
+            self.attempt.as_deref_mut().filter(|attempt| attempt.ticket == ticket)
         {
             let step = negotiation.receive(bytes)?;
             self.on_step(ticket, step, &mut plan);
@@ -362,7 +365,7 @@ impl Session {
             failures: self.failures,
             learnt: self.learnt(),
             last_failure: self.last_failure.as_deref().cloned(),
-            last_ending: self.last_ending.clone(),
+            last_ending: self.last_ending.as_deref().cloned(),
         }
     }
 
@@ -372,7 +375,7 @@ impl Session {
         self.live
             .as_ref()
             .map(|live| self.aftermath_of(&live.watch))
-            .or_else(|| self.resumed.clone())
+            .or_else(|| self.resumed.as_deref().cloned())
     }
 
     /// Whether the mail client waits for no answer, and writes nothing: IDLE is quiet. True where nothing is online.
@@ -489,13 +492,13 @@ impl Session {
         }
         if let Some(live) = self.live.take() {
             plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::ConnectionLost });
-            self.resumed = Some(self.aftermath_of(&live.watch));
-            self.last_ending = Some(Verdict::new(
+            self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
+            self.last_ending = Some(Box::new(Verdict::new(
                 Cause::ConnectionLost,
                 Advice::Reconnect,
                 Certainty::Inferred,
                 "woke",
-            ));
+            )));
         }
     }
 
@@ -510,7 +513,7 @@ impl Session {
     fn end_attempt(&mut self) -> Option<Attempt> {
         let attempt = self.attempt.take()?;
         self.spent = Some(attempt.held.token.clone());
-        Some(attempt)
+        Some(*attempt)
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
@@ -545,7 +548,7 @@ impl Session {
 
     fn close_all(&mut self, plan: &mut Plan) {
         if let Some(live) = &self.live {
-            self.resumed = Some(self.aftermath_of(&live.watch));
+            self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
         }
         let open = self.end_attempt().map(|attempt| attempt.ticket);
         let live = self.live.take().map(|live| live.ticket);

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
@@ -75,9 +76,10 @@ impl Session {
         session.lengths_ms = content.numbers("lengths_ms")?;
         session.lengths_ms.truncate(super::LENGTHS_MAX);
         session.ends_with_token = content.optional("ends_with_token", Value::as_bool)?;
-        session.resumed = content.optional("aftermath", aftermath_from_json)?;
+        session.resumed = content.optional("aftermath", aftermath_from_json)?.map(Box::new);
         if content.flag("two_steps")? {
-            session.config.negotiation.initial_response = InitialResponse::Never;
+            let config = Arc::make_mut(&mut session.config);
+            config.negotiation.initial_response = InitialResponse::Never;
         }
         let failure = content.optional("failure", failure_from_json)?;
         session.run = match (content.text("run")?, &failure) {

@@ -1,6 +1,8 @@
 //! A session of an [`Account`](crate::Account): it is given a token each time that it may open a connection, and asks for
 //! none. Without one it does not go on, so that the account decides when, and whether at all.
 
+use alloc::sync::Arc;
+
 use super::backoff::Backoff;
 use super::token::Held;
 use super::{Input, Plan, RenewWhy, Run, Session, SessionConfig, Stage};
@@ -123,6 +125,13 @@ impl Session {
         self.settle(Plan::default())
     }
 
+    /// Shares the configuration with one that has the same.
+    pub(crate) fn share_config(&mut self, other: &Self) {
+        if self.config == other.config {
+            self.config = Arc::clone(&other.config);
+        }
+    }
+
     /// It runs, whatever a snapshot said.
     pub(crate) fn run_on(&mut self) {
         self.run = Run::Running;
@@ -174,7 +183,7 @@ impl Session {
     }
 
     pub(crate) fn last_ending(&self) -> Option<&Verdict> {
-        self.last_ending.as_ref()
+        self.last_ending.as_deref()
     }
 }
 

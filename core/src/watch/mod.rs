@@ -96,11 +96,17 @@ pub struct Watch {
     judge: Judge,
     side: Side,
     /// What was reported.
-    ending: Option<Verdict>,
-    /// The line that says why.
-    words: Option<Box<str>>,
+    ending: Option<Box<Ending>>,
     /// Rule 2.
     silent: bool,
+}
+
+/// Why the session ends.
+#[derive(Debug, Clone)]
+struct Ending {
+    verdict: Verdict,
+    /// The line that says so.
+    words: Option<Box<str>>,
 }
 
 /// Says what a line means.
@@ -140,7 +146,7 @@ impl Watch {
             Protocol::Smtp => Side::Smtp(smtp::SmtpWatch::default()),
         };
         let judge = Judge { protocol, user: String::new(), host: String::new() };
-        Self { judge, side, ending: None, words: None, silent: false }
+        Self { judge, side, ending: None, silent: false }
     }
 
     /// With the names that the server may say: they are no words of its own, whatever they mean.
@@ -172,10 +178,9 @@ impl Watch {
             Ok(()) => Sighting { ending: None, skip: self.skip() },
             Err(Sign::Ending(line)) => {
                 let (verdict, words) = self.verdict_of(&line);
-                self.words = Some(words);
-                self.ends_with(verdict)
+                self.ends_with(verdict, Some(words))
             }
-            Err(Sign::Violation(rule)) => self.ends_with(violation(rule)),
+            Err(Sign::Violation(rule)) => self.ends_with(violation(rule), None),
             Err(Sign::Doubt) => {
                 self.silent = true;
                 Sighting::default()
@@ -210,21 +215,21 @@ impl Watch {
     pub fn closed(&mut self) -> Verdict {
         if self.ending.is_none() {
             let (verdict, words) = self.verdict_at_end();
-            (self.ending, self.words) = (Some(verdict), words);
+            self.ending = Some(Box::new(Ending { verdict, words }));
         }
-        self.ending.clone().unwrap_or_else(closed)
+        self.ending().cloned().unwrap_or_else(closed)
     }
 
     /// Why the session ends, once that is known.
     #[must_use]
     pub fn ending(&self) -> Option<&Verdict> {
-        self.ending.as_ref()
+        self.ending.as_ref().map(|ending| &ending.verdict)
     }
 
     /// The line of the server that says why the session ends; `None` where none does.
     #[must_use]
     pub fn words(&self) -> Option<&str> {
-        self.words.as_deref()
+        self.ending.as_ref().and_then(|ending| ending.words.as_deref())
     }
 
     /// What was in flight. Of a silent watch, what was in flight when it fell silent; and a message may have been sent
@@ -278,8 +283,8 @@ impl Watch {
         }
     }
 
-    fn ends_with(&mut self, verdict: Verdict) -> Sighting {
-        self.ending = Some(verdict.clone());
+    fn ends_with(&mut self, verdict: Verdict, words: Option<Box<str>>) -> Sighting {
+        self.ending = Some(Box::new(Ending { verdict: verdict.clone(), words }));
         Sighting { ending: Some(verdict), skip: 0 }
     }
 

@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_of_an_account_takes_less_too() {
+    fn a_session_of_an_account_takes_no_more() {
         for protocol in Protocol::ALL {
             let (alone, shared) = (of_account(protocol, 1), of_account(protocol, 20));
             println!(
                 "{protocol}: alone {alone}, one of twenty {shared}, bare {}",
                 of_one(protocol, 1_000)
             );
-            assert!((500..2_048).contains(&shared), "{protocol}: {shared} octets");
+            assert!(shared < of_one(protocol, 1_000) + 64, "{protocol}: {shared} octets");
             assert!(alone < 4_096, "{protocol}: an account of one takes {alone} octets");
         }
     }
