@@ -3,10 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mailbearer::{
-    AccessToken, Account, AccountConfig, Fact, Identity, Input, Protocol, Provider, Session,
-    SessionConfig,
-};
+use mailbearer::{AccessToken, Identity, Input, Protocol, Provider, Session, SessionConfig};
+#[cfg(test)]
+use mailbearer::{Account, AccountConfig, Fact};
 use serde_json::json;
 
 const SESSIONS: usize = 100_000;

@@ -145,6 +145,8 @@ pub struct Mailbox {
     sockets: BTreeMap<(usize, u64), Socket>,
     wanted: Vec<bool>,
     called: Vec<bool>,
+    /// A person is on the way.
+    retry_is_near: bool,
     refused: BTreeSet<String>,
     refused_in_a_row: BTreeSet<String>,
     /// When the token was asked for that is not there yet.
@@ -227,6 +229,7 @@ impl Mailbox {
             sockets: BTreeMap::new(),
             wanted: vec![false; sessions.len()],
             called: vec![false; sessions.len()],
+            retry_is_near: false,
             sessions,
             refused: BTreeSet::new(),
             refused_in_a_row: BTreeSet::new(),
@@ -594,7 +597,9 @@ impl Mailbox {
             }
             // The person comes late; the program asks now and then.
             let late_ms = if self.now_ms < FAULTS_END_MS { 6 * HOUR_MS } else { 10 * MINUTE_MS };
-            self.after(MINUTE_MS, late_ms, Event::Retry);
+            if !std::mem::replace(&mut self.retry_is_near, true) {
+                self.after(MINUTE_MS, late_ms, Event::Retry);
+            }
             self.after(MINUTE_MS, 2 * HOUR_MS, Event::Want(session));
             return Ok(());
         }
@@ -666,6 +671,7 @@ impl Mailbox {
 
     fn retry(&mut self) -> Outcome {
         self.called.fill(false);
+        self.retry_is_near = false;
         self.refused_in_a_row.clear();
         for account in 0..self.accounts.len() {
             self.tell(account, Fact::Retry)?;

@@ -13,7 +13,7 @@ use mailbearer_simulation::{Broken, Limit, Mailbox, MailboxBug, MailboxReport};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const WORLDS: u64 = 2_000;
+const WORLDS: u64 = 1_000;
 
 /// Seeds in which a planted mistake must be found.
 const BUG_SEEDS: u64 = 200;
