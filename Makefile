@@ -192,14 +192,15 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Node: format, types, package"
 	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
-$(VENV)/bin/python:
+$(VENV)/packages: python/pyproject.toml
 	$(SAY) "Python: a virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
 	cd python && ../$(VENV)/bin/pip install -q --disable-pip-version-check maturin --group dev
+	touch $@
 
 # The wheel is built and installed as users get it: nothing is imported from the source tree.
-$(VENV)/installed: $(VENV)/bin/python $(PYTHON_SOURCES)
+$(VENV)/installed: $(VENV)/packages $(PYTHON_SOURCES)
 	$(SAY) "Python: the wheel is built and installed"
 	rm -rf target/wheels
 	cd python && ../$(VENV)/bin/maturin build -q --locked --release --interpreter $(abspath $(VENV)/bin/python) --out ../target/wheels
