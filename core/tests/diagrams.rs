@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use mailbearer::limits::BUDGET;
 use mailbearer::{SESSION_TRANSITIONS, TRANSITIONS};
 
 fn page() -> PathBuf {
@@ -30,6 +31,26 @@ fn session() -> String {
     format!("```mermaid\nstateDiagram-v2\n    [*] --> stopped\n{}```\n", lines.collect::<String>())
 }
 
+/// Greatest numbers of each order in an hour and in a day.
+fn budget() -> String {
+    const HOUR: u64 = 60;
+    const DAY: u64 = 24 * HOUR;
+    let rows = BUDGET.iter().map(|one| {
+        format!(
+            "| {} | {} | {} min | {} | {} | {} | {} |\n",
+            one.order,
+            one.at_once,
+            one.every,
+            one.most_without_sessions(HOUR),
+            one.most_without_sessions(DAY),
+            one.most(HOUR),
+            one.most(DAY),
+        )
+    });
+    let head = "| order | at once | one more each | in an hour | in a day | in an hour, with sessions that last | in a day |";
+    format!("{head}\n|---|---|---|---|---|---|---|\n{}", rows.collect::<String>())
+}
+
 /// Puts a diagram between its marks.
 fn replaced(text: &str, name: &str, diagram: &str) -> String {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
@@ -41,7 +62,8 @@ fn replaced(text: &str, name: &str, diagram: &str) -> String {
 #[test]
 fn the_diagrams_are_those_of_the_tables() {
     let text = fs::read_to_string(page()).expect("the page");
-    let fresh = replaced(&replaced(&text, "negotiation", &negotiation()), "session", &session());
+    let parts = [("negotiation", negotiation()), ("session", session()), ("budget", budget())];
+    let fresh = parts.iter().fold(text.clone(), |text, (name, part)| replaced(&text, name, part));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(page(), fresh).expect("the page can be written");
     } else {
