@@ -396,6 +396,7 @@ export interface SessionSettings {
     readonly backoffBaseMs?: number | undefined;
     readonly backoffMaxMs?: number | undefined;
     readonly stableAfterMs?: number | undefined;
+    readonly loginIntervalMs?: number | undefined;
     readonly login?: "session" | "host" | undefined;
     readonly renewal?: "ahead" | "at_end" | "overlap" | undefined;
 }
@@ -412,6 +413,7 @@ const TIMES = [
     "backoffBaseMs",
     "backoffMaxMs",
     "stableAfterMs",
+    "loginIntervalMs",
 ] as const;
 
 function checkedPolicy(policy: SessionSettings): native.JsPolicy {
