@@ -69,3 +69,89 @@ pub const ASKS_INTERVAL_MS: u64 = 60_000;
 /// Milliseconds after which one connection more is tried than a server was seen to allow. It doubles each time that the
 /// server does not, up to a day.
 pub const LIMIT_RETRIAL_MS: u64 = 60 * 60_000;
+// ---- What a session asks of others, whatever a server and a token source do ------------------------------------------
+
+/// How often an order may be given: so many at once, and one more in each interval. The unit of time is
+/// [`SessionConfig::login_interval_ms`](crate::SessionConfig::login_interval_ms), a minute by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// What it is for.
+    pub order: &'static str,
+    /// As many at once.
+    pub at_once: u64,
+    /// One more in each of so many login intervals.
+    pub every: u64,
+    /// Whether a session that lasts pays its login back: from [`PAID_BACK_FROM`] on in part, and in whole after
+    /// [`PAID_BACK_AFTER`].
+    pub paid_back: bool,
+}
+
+impl Allowance {
+    /// The greatest number in this many login intervals, while no session lasts.
+    #[must_use]
+    pub const fn most_without_sessions(&self, intervals: u64) -> u64 {
+        self.at_once.saturating_add(intervals / self.every)
+    }
+
+    /// The greatest number in this many login intervals.
+    #[must_use]
+    pub const fn most(&self, intervals: u64) -> u64 {
+        // One session may have begun before.
+        let paid_back =
+            if self.paid_back { (intervals / PAID_BACK_AFTER).saturating_add(1) } else { 0 };
+        self.most_without_sessions(intervals).saturating_add(paid_back)
+    }
+}
+
+/// Login intervals before which a session has paid nothing back.
+pub const PAID_BACK_FROM: u64 = 2;
+
+/// Login intervals after which a session has paid its login back. Keycloak's tokens live for 5 minutes unless somebody says
+/// otherwise.
+pub const PAID_BACK_AFTER: u64 = 5;
+
+/// Tokens of any kind that are asked for: a source that fails is asked again at most so often.
+pub const TOKENS: Allowance =
+    Allowance { order: "FetchToken", at_once: 24, every: 2, paid_back: false };
+
+/// Tokens that bypass the source's cache: each costs its issuer a refresh, and issuers limit those.
+pub const REFRESHES: Allowance =
+    Allowance { order: "FetchToken with force_refresh", at_once: 20, every: 36, paid_back: true };
+
+/// Connections that are tried, also where no login comes of them.
+pub const CONNECTIONS: Allowance =
+    Allowance { order: "Connect", at_once: 24, every: 2, paid_back: false };
+
+/// Connections on which a token is sent, or on which the host logs in.
+pub const LOGINS: Allowance = Allowance { order: "login", at_once: 20, every: 36, paid_back: true };
+
+/// Logins that may follow each other before they keep the login interval: a login, its repetition with a fresh token, one
+/// in two steps, and one after a cut.
+pub const LOGINS_BEFORE_INTERVAL: u64 = 4;
+
+/// All that a session keeps to.
+pub const BUDGET: [Allowance; 4] = [CONNECTIONS, LOGINS, TOKENS, REFRESHES];
+
+/// Endings in a row that must agree before a length of sessions is learnt from them.
+pub const AGREEING_LENGTHS: usize = 3;
+
+/// Endings in a row before it is learnt whether sessions end with their token.
+pub const AGREEING_EXPIRIES: u32 = 2;
+
+/// Shortest length of sessions that is learnt: what ends sooner ends for another reason, and renewing ahead of it would make
+/// it worse.
+pub const LEARNT_LENGTH_LEAST_MS: u64 = 10 * 60_000;
+
+/// Every so many sessions one is not renewed ahead of a length that was learnt, to see whether it is still true.
+pub const LENGTH_TRIAL_EVERY: u32 = 8;
+
+/// Time online without a limit or an outage of the server after which those before are forgotten. The sessions may be
+/// several.
+pub const LIMIT_FORGIVEN_AFTER_MS: u64 = 60 * 60_000;
+
+/// Refused tokens in a day after which a person is asked, although logins succeeded between them.
+pub const REFUSALS_PER_DAY: usize = 6;
+
+/// A plan that comes this much later than it asked for was slept through for so long that the server, or a router on the
+/// way, has forgotten the connection: NAT of mobile networks drops idle ones after 4 minutes and more.
+pub const NAP_MS: u64 = 5 * 60_000;

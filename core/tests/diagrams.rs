@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use mailbearer::limits::BUDGET;
 use mailbearer::{ACCOUNT_TRANSITIONS, SESSION_TRANSITIONS, TRANSITIONS};
 
 fn page(name: &str) -> PathBuf {
@@ -40,6 +41,26 @@ fn diagram(first: &str, lines: impl Iterator<Item = String>) -> String {
     format!("```mermaid\nstateDiagram-v2\n    [*] --> {first}\n{lines}```\n")
 }
 
+/// Greatest numbers of each order in an hour and in a day.
+fn budget() -> String {
+    const HOUR: u64 = 60;
+    const DAY: u64 = 24 * HOUR;
+    let rows = BUDGET.iter().map(|one| {
+        format!(
+            "| {} | {} | {} min | {} | {} | {} | {} |\n",
+            one.order,
+            one.at_once,
+            one.every,
+            one.most_without_sessions(HOUR),
+            one.most_without_sessions(DAY),
+            one.most(HOUR),
+            one.most(DAY),
+        )
+    });
+    let head = "| order | at once | one more each | in an hour | in a day | in an hour, with sessions that last | in a day |";
+    format!("{head}\n|---|---|---|---|---|---|---|\n{}", rows.collect::<String>())
+}
+
 /// Puts a diagram between its marks.
 fn replaced(text: &str, name: &str, diagram: &str) -> String {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
@@ -61,6 +82,7 @@ fn hold(name: &str, diagrams: &[(&str, String)]) {
 
 #[test]
 fn the_diagrams_are_those_of_the_tables() {
-    hold("life-of-a-session.md", &[("negotiation", negotiation()), ("session", session())]);
+    let parts = [("negotiation", negotiation()), ("session", session()), ("budget", budget())];
+    hold("life-of-a-session.md", &parts);
     hold("life-of-an-account.md", &[("account", account())]);
 }

@@ -443,6 +443,7 @@ export interface SessionSettings {
     readonly backoffBaseMs?: number | undefined;
     readonly backoffMaxMs?: number | undefined;
     readonly stableAfterMs?: number | undefined;
+    readonly loginIntervalMs?: number | undefined;
     readonly login?: "session" | "host" | undefined;
     readonly renewal?: "ahead" | "at_end" | "overlap" | undefined;
 }
@@ -459,6 +460,7 @@ const TIMES = [
     "backoffBaseMs",
     "backoffMaxMs",
     "stableAfterMs",
+    "loginIntervalMs",
 ] as const;
 
 function checkedPolicy(policy: SessionSettings): native.JsPolicy {

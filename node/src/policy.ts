@@ -34,6 +34,11 @@ export interface SessionPolicy {
     backoffMax?: number;
     /** When a session has lasted, and the failures before it are forgotten. Default: 60,000. */
     stableAfter?: number;
+    /**
+     * Least time between logins of which none lasts, after the first four. Only tests of short-lived tokens should lower it:
+     * the budget of logins is in this unit. Default: 60,000.
+     */
+    loginInterval?: number;
 }
 
 const NAMES = [
@@ -48,6 +53,7 @@ const NAMES = [
     "backoffBase",
     "backoffMax",
     "stableAfter",
+    "loginInterval",
 ];
 
 /** What the machine takes, with what a provider's profile says where the policy says nothing. */
@@ -68,6 +74,7 @@ export function sessionSettings(policy: SessionPolicy, settings: Settings): Sess
         backoffBaseMs: time("backoffBase", policy.backoffBase),
         backoffMaxMs: time("backoffMax", policy.backoffMax),
         stableAfterMs: time("stableAfter", policy.stableAfter),
+        loginIntervalMs: time("loginInterval", policy.loginInterval),
     };
 }
 

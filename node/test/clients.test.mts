@@ -13,7 +13,7 @@ import { Counted, rejection, until } from "./waiting.mjs";
 const USER = "joe@gmail.com";
 const LIFE_MS = 600;
 const EXPIRIES = 50;
-const AT_END = { renewal: "at_end", backoffBase: 20, backoffMax: 100 } as const;
+const AT_END = { renewal: "at_end", backoffBase: 20, backoffMax: 100, loginInterval: 1 } as const;
 
 let server: Server;
 const closing: Array<() => unknown> = [];

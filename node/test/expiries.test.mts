@@ -13,7 +13,7 @@ const EXPIRIES = 50;
 const LIFE_MS = 900;
 /** So long that a session that is renewed ahead lives about a second. */
 const RENEWED_LIFE_MS = 1_400;
-const AT_END = { renewal: "at_end", backoffBase: 20, backoffMax: 100 } as const;
+const AT_END = { renewal: "at_end", backoffBase: 20, backoffMax: 100, loginInterval: 1 } as const;
 
 async function withServer(
     lifetime: number,
@@ -67,7 +67,7 @@ describe(`${EXPIRIES} token expiries`, { concurrency: true }, () => {
         it(`that the server never sees: ${client} is renewed ahead`, () =>
             withServer(RENEWED_LIFE_MS, async (server, token) => {
                 const counted = new Counted(server);
-                const options = { user: USER, token, policy: { backoffBase: 20 }, ...server.at("imap") };
+                const options = { user: USER, token, policy: { backoffBase: 20, loginInterval: 1 }, ...server.at("imap") };
                 const made =
                     client === "ImapFlow" ? imapflow.sessions(options) : sessions({ ...options, protocol: "imap" });
                 for await (const connection of made) {

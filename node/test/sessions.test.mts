@@ -25,8 +25,8 @@ import { Counted, rejection, until } from "./waiting.mjs";
 
 const USER = "joe@gmail.com";
 const LIFE_MS = 1_500;
-const AT_END = { renewal: "at_end", backoffBase: 20 } as const;
-const QUICK = { backoffBase: 20, backoffMax: 100 };
+const AT_END = { renewal: "at_end", backoffBase: 20, loginInterval: 1 } as const;
+const QUICK = { backoffBase: 20, backoffMax: 100, loginInterval: 1 };
 
 let server: Server;
 let open: Array<Sessions<unknown>> = [];
@@ -217,7 +217,7 @@ describe("a renewal", () => {
     });
 
     it("with overlap has the next one online first", async () => {
-        const made = stay("imap", { policy: { renewal: "overlap" } });
+        const made = stay("imap", { policy: { renewal: "overlap", loginInterval: 1 } });
         const first = await next(made);
         await until("two are online", () => server.sessions === 2);
         assert.match(await ask(first, "A1 NOOP\r\n"), /^A1 OK/);

@@ -23,7 +23,7 @@ from mailbearer import SessionPolicy
 
 USER = "joe@example.com"
 PROTOCOLS = ("imap", "pop3", "smtp")
-QUICK = SessionPolicy(backoff_base=0.2, backoff_max=1.0)
+QUICK = SessionPolicy(backoff_base=0.2, backoff_max=1.0, login_interval=0.001)
 NOOP = {"imap": b"T1 NOOP\r\n", "pop3": b"NOOP\r\n", "smtp": b"NOOP\r\n"}
 
 Disturb = Callable[[], None]
@@ -121,7 +121,7 @@ sys.path.insert(0, sys.argv[1])
 import mailservers, mailbearer
 def token():
     return mailservers.token("joe@example.com", expires_in=4), 4.0
-policy = mailbearer.SessionPolicy(ends_with_token=True, backoff_base=0.2)
+policy = mailbearer.SessionPolicy(ends_with_token=True, backoff_base=0.2, login_interval=0.001)
 context = ssl.create_default_context(cafile=sys.argv[2])
 def show(event):
     print(event.kind, event.cause, flush=True)

@@ -25,8 +25,8 @@ from mailbearer import SessionEvent, SessionPolicy
 from mailbearer.testing import Server
 
 USER = "joe@gmail.com"
-AT_END = SessionPolicy(renewal="at_end", backoff_base=0.05)
-QUICK = SessionPolicy(backoff_base=0.05, backoff_max=0.2)
+AT_END = SessionPolicy(renewal="at_end", backoff_base=0.05, login_interval=0.001)
+QUICK = SessionPolicy(backoff_base=0.05, backoff_max=0.2, login_interval=0.001)
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_who_ignores_a_renewal_is_cut_before_the_server_does_it(server: Server) 
 
 
 def test_with_overlap_the_next_is_there_before_the_last_is_gone(server: Server) -> None:
-    policy = SessionPolicy(renewal="overlap")
+    policy = SessionPolicy(renewal="overlap", login_interval=0.001)
     with mailbearer.sessions("imap", USER, source(server), policy=policy, **server.at("imap")) as sessions:
         first = next(sessions)
         assert first.wait(5)
@@ -351,7 +351,7 @@ def test_a_source_that_hangs_is_given_up_and_asked_again_and_leaves_few_threads(
         go_on.wait(10)
         return source(server)()
 
-    policy = SessionPolicy(token_timeout=0.1, backoff_base=0.05, backoff_max=0.1)
+    policy = SessionPolicy(token_timeout=0.1, backoff_base=0.05, backoff_max=0.1, login_interval=0.001)
     with mailbearer.sessions("imap", USER, hangs, on_event=log, policy=policy, **server.at("imap")) as sessions:
         threading.Timer(1.0, go_on.set).start()
         assert next(sessions).client.noop()[0] == "OK"
@@ -369,7 +369,7 @@ def test_a_source_that_hangs_once_holds_nobody_up(server: Server) -> None:
             go_on.wait(20)
         return source(server, 60)()
 
-    policy = SessionPolicy(token_timeout=0.2, backoff_base=0.05)
+    policy = SessionPolicy(token_timeout=0.2, backoff_base=0.05, login_interval=0.001)
     with mailbearer.sessions("imap", USER, hangs_once, policy=policy, **server.at("imap")) as sessions:
         assert next(sessions).client.noop()[0] == "OK"
     assert len(calls) == 2
@@ -433,7 +433,7 @@ def test_an_async_source_that_hangs_is_cancelled_and_asked_again(server: Server)
         return source(server, 120)()
 
     async def main() -> None:
-        policy = SessionPolicy(token_timeout=0.1, backoff_base=0.05)
+        policy = SessionPolicy(token_timeout=0.1, backoff_base=0.05, login_interval=0.001)
         async with mailbearer.aio.sessions("imap", USER, hangs, policy=policy, **server.at("imap")) as sessions:
             assert (await anext(sessions)).generation == 1
         assert len(asyncio.all_tasks()) == 1

@@ -49,6 +49,9 @@ pub struct SessionConfig {
     /// Milliseconds after which a session has lasted, and the failures before it are forgotten.
     #[uniffi(default = None)]
     pub stable_after_ms: Option<u64>,
+    /// Least milliseconds between logins of which none lasts, after the first four: tests of short tokens lower it.
+    #[uniffi(default = None)]
+    pub login_interval_ms: Option<u64>,
 }
 
 impl From<SessionConfig> for mailbearer::SessionConfig {
@@ -66,6 +69,7 @@ impl From<SessionConfig> for mailbearer::SessionConfig {
             backoff_base_ms: config.backoff_base_ms.unwrap_or(defaults.backoff_base_ms),
             backoff_max_ms: config.backoff_max_ms.unwrap_or(defaults.backoff_max_ms),
             stable_after_ms: config.stable_after_ms.unwrap_or(defaults.stable_after_ms),
+            login_interval_ms: config.login_interval_ms.unwrap_or(defaults.login_interval_ms),
             ..defaults
         }
     }
@@ -305,7 +309,7 @@ pub struct Status {
     pub retry_at_ms: Option<u64>,
     /// Failures in a row.
     pub failures: u32,
-    /// The shortest length at which the server ended one of the last sessions although the token was still good.
+    /// The length at which the server ended three sessions in a row although the token was still good.
     pub learnt_session_ms: Option<u64>,
     /// Whether the server ended a session at the expiry of its token; absent: not seen yet.
     pub learnt_ends_with_token: Option<bool>,

@@ -126,6 +126,7 @@ pub struct JsPolicy {
     pub backoff_base_ms: Option<f64>,
     pub backoff_max_ms: Option<f64>,
     pub stable_after_ms: Option<f64>,
+    pub login_interval_ms: Option<f64>,
     pub login: Option<String>,
     pub renewal: Option<String>,
 }
@@ -148,6 +149,7 @@ impl JsPolicy {
             ("backoff_base_ms", self.backoff_base_ms, &mut config.backoff_base_ms),
             ("backoff_max_ms", self.backoff_max_ms, &mut config.backoff_max_ms),
             ("stable_after_ms", self.stable_after_ms, &mut config.stable_after_ms),
+            ("login_interval_ms", self.login_interval_ms, &mut config.login_interval_ms),
         ];
         for (name, given, setting) in times {
             if let Some(given) = given {

@@ -353,6 +353,7 @@ fn read_policy(policy: &Bound<'_, PyDict>, config: &mut SessionConfig) -> PyResu
             "backoff_base_ms" => config.backoff_base_ms = value.extract()?,
             "backoff_max_ms" => config.backoff_max_ms = value.extract()?,
             "stable_after_ms" => config.stable_after_ms = value.extract()?,
+            "login_interval_ms" => config.login_interval_ms = value.extract()?,
             "login" => {
                 config.login = match text(&value, "login")?.as_str() {
                     "session" => Login::Session,

@@ -78,7 +78,7 @@ impl Account {
         seed: u64,
     ) -> Result<Self, ConfigError> {
         let mut account = Self::new(config, seed)?;
-        let content = Content::open(HEADER, SNAPSHOT_OCTETS_MAX, snapshot)?;
+        let content = Content::open(&[HEADER], SNAPSHOT_OCTETS_MAX, snapshot)?;
         let dead_ms = wall_ms.saturating_sub(content.number("wall_ms")?);
         account.now_ms = now_ms;
         account.dead_ms = dead_ms;

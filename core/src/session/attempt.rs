@@ -14,8 +14,9 @@ use crate::watch::Aftermath;
 impl Session {
     pub(super) fn token_came(&mut self, worth: &Worth, plan: &mut Plan) {
         match worth {
-            Worth::Usable | Worth::Replaced | Worth::Late => {}
-            Worth::NotNewer => self.token.failed(self.now_ms, &self.config, &mut self.rng),
+            Worth::Usable => self.warned &= self.has_short_tokens(),
+            Worth::Replaced | Worth::Late => {}
+            Worth::NotNewer => self.token.not_newer(self.now_ms, &self.config, &mut self.rng),
             Worth::RefusedBefore => {
                 let detail = "the token source gave back the token that the server had refused: give a function that gets a new one";
                 let failure = Failure {
@@ -65,10 +66,16 @@ impl Session {
         }
         self.tickets = self.tickets.saturating_add(1);
         self.connects.take(self.now_ms);
+        self.budget.connect(self.now_ms);
         let deadline_ms = self.now_ms.saturating_add(self.config.login_timeout_ms);
         let ticket = self.tickets;
-        self.attempt =
-            Some(Box::new(Attempt { ticket, stage: Stage::Connecting, deadline_ms, held }));
+        self.attempt = Some(Box::new(Attempt {
+            ticket,
+            stage: Stage::Connecting,
+            deadline_ms,
+            held,
+            counted: false,
+        }));
         plan.actions.push(Action::Connect { ticket, attempt: self.failures.saturating_add(1) });
     }
 
@@ -82,7 +89,10 @@ impl Session {
         }
         let Some(attempt) = self.attempt.as_mut() else { return };
         match self.config.login {
-            Login::Host => attempt.stage = Stage::HostLogin,
+            Login::Host => {
+                attempt.stage = Stage::HostLogin;
+                self.count_login();
+            }
             Login::Session => {
                 match Negotiation::new(self.config.negotiation.clone(), attempt.held.token.clone())
                 {
@@ -112,6 +122,9 @@ impl Session {
             self.drop_expired(plan);
             return;
         }
+        if step.sensitive {
+            self.count_login();
+        }
         if !step.send.is_empty() {
             plan.actions.push(Action::Send { ticket, bytes: step.send, sensitive: step.sensitive });
         }
@@ -120,6 +133,14 @@ impl Session {
             Next::StartTls => plan.actions.push(Action::StartTls { ticket }),
             Next::Done(authenticated) => self.logged_in(ticket, Some(authenticated), plan),
             Next::Failed(failure) => self.attempt_failed(failure, plan),
+        }
+    }
+
+    /// An attempt is one login, however often the token is written in it.
+    fn count_login(&mut self) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if !core::mem::replace(&mut attempt.counted, true) {
+            self.budget.log_in(self.now_ms);
         }
     }
 
@@ -194,7 +215,9 @@ impl Session {
             watch,
             token_expires_at_ms: attempt.held.expires_at_ms,
             fingerprint: attempt.held.fingerprint,
+            forced: attempt.held.forced,
             ends,
+            refused: None,
             renewing_until_ms: None,
             lasted: false,
         });
@@ -218,6 +241,7 @@ impl Session {
             Some(ends) => (ends.why, self.grace(ends)),
             None => (RenewWhy::SessionLimit, self.now_ms.saturating_add(self.config.lead_ms)),
         };
+        self.note_length(&predecessor, false);
         self.leaving = Some(Leaving { ticket: predecessor.ticket, by_ms });
         plan.actions.push(Action::Renew { ticket: predecessor.ticket, by_ms, why });
         self.aftermath_of(&predecessor.watch)

@@ -52,10 +52,14 @@ pub struct SessionConfig {
     pub login_timeout_ms: u64,
     /// Greatest wait after a first failure; it doubles with each. Default: 1 second.
     pub backoff_base_ms: u64,
-    /// Greatest wait of all. Where the server limits rate or connections it is eight times as long. Default: 5 minutes.
+    /// Greatest wait of all. Where the server limits rate or connections it is eight times as long, and the wait at least half
+    /// of it. Default: 5 minutes.
     pub backoff_max_ms: u64,
     /// Milliseconds after which a session has lasted, and the failures before it are forgotten. Default: 1 minute.
     pub stable_after_ms: u64,
+    /// Least milliseconds between logins of which none lasts, after the first four; and the unit of the budget that
+    /// [`limits`](crate::limits) states. Default: 1 minute. Tests of short tokens lower it, and nothing else should.
+    pub login_interval_ms: u64,
 }
 
 impl SessionConfig {
@@ -75,6 +79,7 @@ impl SessionConfig {
             backoff_base_ms: 1_000,
             backoff_max_ms: 5 * MINUTE_MS,
             stable_after_ms: MINUTE_MS,
+            login_interval_ms: MINUTE_MS,
         }
     }
 
@@ -102,6 +107,7 @@ impl SessionConfig {
             ("backoff_base_ms", self.backoff_base_ms, 1),
             ("backoff_max_ms", self.backoff_max_ms, self.backoff_base_ms),
             ("stable_after_ms", self.stable_after_ms, 1),
+            ("login_interval_ms", self.login_interval_ms, 1),
         ];
         for (name, value, least) in times {
             if value < least || value > TIME_MS_MAX {

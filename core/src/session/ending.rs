@@ -5,14 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
-    Action, Attempt, Ends, LATE_MS, LENGTHS_MAX, Live, NOT_CONNECTED_MAX, Plan, RenewWhy, Session,
-    Stage,
+    Action, Attempt, Ends, LATE_MS, Live, NOT_CONNECTED_MAX, Plan, RenewWhy, Session, Stage,
 };
 use crate::classify::{Names, Phase, text_and_code};
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict};
 use crate::negotiation::{Next, Step};
-use crate::watch::{Aftermath, Watch};
+use crate::watch::{Aftermath, Told, Watch, with_refusal};
 
 impl Session {
     pub(super) fn ended(
@@ -79,14 +78,18 @@ impl Session {
         plan: &mut Plan,
     ) -> Verdict {
         let seen = live.watch.closed();
-        let verdict = match (last_line, cause) {
-            (Some(line), _) if seen.cause == Cause::ConnectionLost => {
-                self.meaning(Phase::Disconnect, &[line])
-            }
-            (_, Some(cause)) if seen.cause == Cause::ConnectionLost => {
+        let told = last_line.map(|line| live.watch.line_alone(line, true));
+        let verdict = match (told, cause) {
+            _ if seen.cause != Cause::ConnectionLost => seen,
+            (Some(Told::Ending(own)), _) => with_refusal(own, live.refused.take()),
+            (Some(Told::Refusal(Some(reason))), _) => reason,
+            (_, Some(cause)) if cause != Cause::ConnectionLost => {
                 Verdict::new(cause, Advice::Reconnect, Certainty::Inferred, "host")
             }
-            (Some(_) | None, Some(_) | None) => seen,
+            (Some(Told::Positive), _) => seen,
+            (Some(Told::Refusal(None) | Told::Nothing) | None, _) => {
+                live.refused.take().unwrap_or(seen)
+            }
         };
         self.session_over(live, verdict, plan)
     }
@@ -101,16 +104,17 @@ impl Session {
         self.last_ending = Some(Box::new(verdict));
     }
 
+    /// The host shows lines and not the stream: only their structure has a say.
     pub(super) fn line(&mut self, ticket: u64, line: &str, plan: &mut Plan) {
-        if self.live.as_ref().is_none_or(|live| live.ticket != ticket) {
-            return;
-        }
-        let mut octets = Vec::from(line.trim_end().as_bytes());
-        octets.extend_from_slice(b"\r\n");
-        // A watch of its own: the host shows lines and not the stream, so that framing has no say in it.
-        let ending = self.watch().received(&octets).ending;
-        if let Some(verdict) = ending.filter(|verdict| verdict.cause != Cause::ProtocolViolation) {
-            self.close_live(verdict, plan);
+        let Some(live) = self.live.as_mut().filter(|live| live.ticket == ticket) else { return };
+        match live.watch.line_alone(line, false) {
+            Told::Ending(own) => {
+                let verdict = with_refusal(own, live.refused.take());
+                self.close_live(verdict, plan);
+            }
+            Told::Refusal(reason) => live.refused = reason,
+            Told::Positive => live.refused = None,
+            Told::Nothing => {}
         }
     }
 
@@ -120,6 +124,7 @@ impl Session {
             return;
         }
         let Some(live) = self.live.take_if(|live| live.ticket == ticket) else { return };
+        self.note_length(&live, live.renewing_until_ms.is_none());
         plan.actions.push(Action::Close { ticket, cause: Cause::NoFault });
         self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
         self.last_ending = Some(Box::new(Verdict::new(
@@ -139,6 +144,8 @@ impl Session {
         let lived_ms = self.now_ms.saturating_sub(live.since_ms);
         let lasted = lived_ms >= self.config.stable_after_ms;
         let at_expiry = self.is_at_expiry(&live);
+        let by_host = verdict.cause == Cause::NoFault && live.renewing_until_ms.is_none();
+        self.note_length(&live, by_host);
         self.learn(&live, &verdict, lived_ms);
         if lasted {
             self.failures = 0;
@@ -157,12 +164,14 @@ impl Session {
                 return verdict;
             }
         }
-        let capacity = matches!(verdict.cause, Cause::RateLimited | Cause::TooManyConnections);
+        // Having lasted does not forgive what the server has just stated.
+        let of_server = verdict.advice == Advice::BackOff
+            || matches!(verdict.cause, Cause::RateLimited | Cause::TooManyConnections);
         // What was to be expected is no failure.
         let expected = lasted || at_expiry || verdict.cause == Cause::NoFault;
         if verdict.advice == Advice::AskUser {
             self.needs_user(failure, plan);
-        } else if capacity || !expected {
+        } else if of_server || !expected {
             self.wait(&failure, 0);
         }
         let stated = verdict.certainty == Certainty::Stated;
@@ -211,22 +220,25 @@ impl Session {
         })
     }
 
+    /// A session is over, however it ended: it has paid for its login, and no length that it outlived is a limit.
+    pub(super) fn note_length(&mut self, live: &Live, by_host: bool) {
+        let lived_ms = self.now_ms.saturating_sub(live.since_ms);
+        self.settle_account(live, by_host);
+        self.learning.lasted(lived_ms);
+    }
+
+    /// What the server says of a token teaches nothing of sessions.
     fn learn(&mut self, live: &Live, verdict: &Verdict, lived_ms: u64) {
-        if lived_ms < self.config.stable_after_ms {
-            return;
-        }
-        let of_time = matches!(verdict.cause, Cause::SessionLimit | Cause::TokenExpired);
-        if self.is_at_expiry(live) {
+        if self.is_at_expiry(live) && lived_ms >= self.config.stable_after_ms {
+            let of_time = matches!(verdict.cause, Cause::SessionLimit | Cause::TokenExpired);
             let past_it = live
                 .token_expires_at_ms
                 .is_some_and(|at_ms| self.now_ms > at_ms.saturating_add(LATE_MS));
             if of_time || past_it {
-                self.ends_with_token = Some(!past_it);
+                self.learning.met_expiry(!past_it);
             }
-        } else if of_time {
-            self.lengths_ms.push(lived_ms);
-            let excess = self.lengths_ms.len().saturating_sub(LENGTHS_MAX);
-            self.lengths_ms.drain(..excess);
+        } else if verdict.cause == Cause::SessionLimit {
+            self.learning.ended_for_its_time(lived_ms);
         }
     }
 
@@ -235,13 +247,13 @@ impl Session {
     /// When a session that begins now is expected to end.
     pub(super) fn expected_end(&mut self, token_expires_at_ms: Option<u64>) -> Option<Ends> {
         let limits = self.config.limits;
-        let with_token = limits.ends_with_token || self.ends_with_token == Some(true);
+        let with_token = limits.ends_with_token || self.learning.ends_with_token == Some(true);
         let at_expiry =
             token_expires_at_ms.filter(|_| with_token).map(|at_ms| (at_ms, RenewWhy::TokenExpiry));
         let after = |life_ms: u64| self.now_ms.saturating_add(life_ms);
         let at_limit = limits.session_ms.map(|life_ms| (after(life_ms), RenewWhy::SessionLimit));
         let learnt =
-            self.learnt().session_ms.map(|life_ms| (after(life_ms), RenewWhy::LearntLimit));
+            self.learning.expected_ms().map(|life_ms| (after(life_ms), RenewWhy::LearntLimit));
         let (at_ms, why) =
             at_expiry.into_iter().chain(at_limit).chain(learnt).min_by_key(|(at_ms, _)| *at_ms)?;
         let life_ms = at_ms.saturating_sub(self.now_ms);

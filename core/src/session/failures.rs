@@ -64,7 +64,8 @@ impl Session {
     fn refused(&mut self, fingerprint: u64, failure: Failure, plan: &mut Plan) {
         self.token.refuse(fingerprint);
         self.rejections = self.rejections.saturating_add(1);
-        if self.rejections >= 2 || failure.advice == Advice::AskUser {
+        let too_many = self.refusals.again(self.now_ms);
+        if self.rejections >= 2 || too_many || failure.advice == Advice::AskUser {
             let failure = Failure { advice: Advice::AskUser, ..self.with_user(failure) };
             self.needs_user_unless_live(failure, plan);
         } else if failure.advice == Advice::BackOff {
@@ -75,8 +76,14 @@ impl Session {
 
     /// A fresh token was refused as the first one was: then it is not its age.
     fn with_user(&self, failure: Failure) -> Failure {
-        if self.rejections < 2 || failure.cause != Cause::TokenRejected {
+        if failure.cause != Cause::TokenRejected {
             return failure;
+        }
+        if self.rejections < 2 {
+            let detail = "the sixth one in a day, with logins between them that worked: the token source gives good and bad ones in turn";
+            let detail =
+                if failure.advice == Advice::AskUser { failure.detail } else { detail.into() };
+            return Failure { detail, ..failure };
         }
         let user = displayable(self.config.negotiation.identity.name().as_bytes());
         let detail = format!(
@@ -120,22 +127,26 @@ impl Session {
         Arc::make_mut(&mut self.config).negotiation.initial_response = InitialResponse::Never;
     }
 
-    /// Counts a failure and waits, at least for as long as the server asked.
+    /// Counts a failure and waits, at least for as long as the server asked. What the server has stated of its limits counts
+    /// until sessions have lasted without it.
     pub(super) fn wait(&mut self, failure: &Failure, least_ms: u64) {
         self.failures = self.failures.saturating_add(1);
-        let factor = if matches!(failure.cause, Cause::TooManyConnections | Cause::RateLimited) {
-            8
-        } else {
-            1
-        };
+        let capacity = matches!(failure.cause, Cause::TooManyConnections | Cause::RateLimited);
+        let of_server =
+            capacity || matches!(failure.cause, Cause::Unavailable | Cause::MailboxLocked);
+        let in_a_row =
+            if of_server { self.failures.max(self.limited.again()) } else { self.failures };
+        let factor = if capacity { 8 } else { 1 };
         let backoff = Backoff {
             base_ms: self.config.backoff_base_ms.saturating_mul(factor),
             max_ms: self.config.backoff_max_ms.saturating_mul(factor),
+            at_least_half: capacity,
         };
         let least_ms = failure.wait_ms.unwrap_or(0).max(least_ms);
-        let wait_ms = backoff.wait_ms(self.failures, least_ms, &mut self.rng);
+        let wait_ms = backoff.wait_ms(in_a_row, least_ms, &mut self.rng);
         self.wait_until_ms = self.now_ms.saturating_add(wait_ms);
-        if failure.wait_ms.is_some() {
+        // A lock-out says that the credentials are wrong.
+        if of_server || failure.wait_ms.is_some() || failure.cause == Cause::TokenRejected {
             self.server_wait_until_ms = self.wait_until_ms;
         }
     }

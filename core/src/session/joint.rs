@@ -1,6 +1,7 @@
 //! The joint rules: what follows from the state of token and link together, and when something is due.
 
 use alloc::boxed::Box;
+use alloc::format;
 
 use super::{Action, Live, Plan, Renewal, Run, SETTLE_ROUNDS_MAX, Session, TokenNeed, WakeReason};
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict};
@@ -81,6 +82,7 @@ impl Session {
         let late =
             |live: &mut Live| live.renewing_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
         let Some(live) = self.live.take_if(late) else { return false };
+        self.note_length(&live, false);
         plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::SessionLimit });
         self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
         self.last_ending = Some(Box::new(Verdict::new(
@@ -127,14 +129,20 @@ impl Session {
         }
         if self.token.held().is_some() {
             if self.next_connect_ms() > self.now_ms {
+                self.warn_of_short_tokens();
                 return false;
             }
             self.connect(plan);
             return true;
         }
-        if self.supplied || self.next_ask_ms() > self.now_ms {
+        if self.supplied {
             return false;
         }
+        if self.next_ask_for_ms(why) > self.now_ms {
+            self.warn_of_short_tokens();
+            return false;
+        }
+        self.budget.ask(self.now_ms, self.token.would_force(why));
         self.token.ask(self.now_ms, why, &self.config, plan);
         true
     }
@@ -175,18 +183,50 @@ impl Session {
         true
     }
 
-    /// A connection waits for the back-off, and keeps the greatest rate.
+    /// A connection waits for the back-off, and keeps the greatest rate and the budget.
     pub(super) fn next_connect_ms(&self) -> u64 {
-        self.connects.next_ms(self.now_ms).max(self.waits_until_ms())
+        let by_rate_ms = self.connects.next_ms(self.now_ms);
+        by_rate_ms.max(self.budget.next_connect_ms(self.now_ms)).max(self.waits_until_ms())
     }
 
     fn waits_until_ms(&self) -> u64 {
         self.wait_until_ms.max(self.server_wait_until_ms)
     }
 
-    /// A token is not asked for before it can be used.
-    pub(super) fn next_ask_ms(&self) -> u64 {
-        self.token.next_ask_ms(self.now_ms).max(self.waits_until_ms())
+    /// A token is not asked for before it can be used, and a session that works is not let go for a login that cannot be.
+    fn next_ask_for_ms(&self, why: TokenNeed) -> u64 {
+        let by_rate_ms = self.token.next_ask_ms(self.now_ms);
+        let by_budget_ms = self.budget.next_token_ms(self.now_ms, self.token.would_force(why));
+        by_rate_ms.max(by_budget_ms).max(self.next_connect_ms())
+    }
+
+    /// When the next thing may be done towards a login.
+    pub(super) fn next_attempt_ms(&self) -> u64 {
+        if self.token.held().is_some() {
+            self.next_connect_ms()
+        } else {
+            self.next_ask_for_ms(TokenNeed::Login)
+        }
+    }
+
+    pub(super) fn has_short_tokens(&self) -> bool {
+        self.token.life_ms().is_some_and(|life_ms| life_ms < self.config.login_interval_ms)
+    }
+
+    /// Logins are held back, and it is the token source that leads to so many: told once, as the last failure.
+    fn warn_of_short_tokens(&mut self) {
+        let by_budget = self.budget.next_login_ms(self.now_ms) > self.now_ms;
+        if self.warned || !by_budget || !self.has_short_tokens() {
+            return;
+        }
+        self.warned = true;
+        let detail = format!(
+            "tokens live for {} ms here: logins are held back to one in {} ms, and then to fewer",
+            self.token.life_ms().unwrap_or(0),
+            self.config.login_interval_ms
+        );
+        let failure = Failure::of_host(Cause::TokenExpired, "");
+        self.note_failure(Failure { advice: Advice::BackOff, detail: detail.into(), ..failure });
     }
 
     // ---- The next wake -------------------------------------------------------------------------------------------
@@ -236,6 +276,6 @@ impl Session {
             (false, true) => WakeReason::TokenBackOff,
             (false, false) => WakeReason::Rate,
         };
-        Some((self.next_ask_ms(), reason))
+        Some((self.next_ask_for_ms(need), reason))
     }
 }

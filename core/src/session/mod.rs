@@ -11,7 +11,7 @@
 //! | no connection, a token too near its end | drop it |
 //! | no connection, a token | order `Connect` |
 //! | a token, a connection or a login past its deadline | that failed |
-//! | online, the end is near, no newer token | order `FetchToken` |
+//! | online, the end is near, no newer token, a login in the budget | order `FetchToken` |
 //! | online, the end is near, a newer token, a quiet moment | order `Renew`; or `Connect`, where sessions overlap |
 //! | let go past its deadline | order `Close` |
 //! | online for long enough | forget the failures |
@@ -23,16 +23,21 @@
 //! 2. Limits, outages and policies of the server never cause a refresh, and never count as a refusal; but for an outage whose
 //!    challenge said `invalid_token`, after which the next token is a fresh one.
 //! 3. `wake_at_ms` is in the future, time never runs backwards, an early tick is harmless.
-//! 4. Every order has a greatest rate.
+//! 4. Every order has a greatest rate, and a greatest number in an hour and in a day (`budget.rs`).
 //! 5. The same inputs and the same seed give the same plans.
 //! 6. What fails before TLS is waited out as a lost connection is: no stop, no refresh, no wait that the server asked for.
+//! 7. A limit or an outage that the server stated is not forgotten for a session that lasted a minute (`limited.rs`).
+//! 8. One ending teaches nothing (`learning.rs`).
 
 mod attempt;
 mod backoff;
+mod budget;
 mod config;
 mod ending;
 mod failures;
 mod joint;
+mod learning;
+mod limited;
 mod plan;
 pub(crate) mod snapshot;
 mod supply;
@@ -41,7 +46,6 @@ mod token;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
 pub use plan::{
@@ -52,17 +56,21 @@ pub(crate) use supply::{Supply, Wish, backoff_ms};
 
 use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
+use crate::limits::NAP_MS;
 use crate::negotiation::Negotiation;
 use crate::redact::Secrets;
 use crate::token::AccessToken;
 use crate::watch::{Aftermath, Watch};
 use backoff::Rate;
+use budget::Budget;
+use learning::Learning;
+use limited::{Limited, Refusals};
 use token::{Held, TokenRegion};
 
 /// Rounds in which the joint rules come to rest: each rule leads to a state in which it does not apply.
 const SETTLE_ROUNDS_MAX: usize = 12;
 
-/// A plan that comes this much later than it asked for was slept through.
+/// What clocks differ by, and hosts are late by.
 const LATE_MS: u64 = 60_000;
 
 /// Least wait after a failure that a person in the middle could have caused: nothing is gained by haste.
@@ -70,9 +78,6 @@ const SUSPICIOUS_WAIT_MS: u64 = 60_000;
 
 /// Sessions in a row that Exchange logs in and does not connect before a person is asked.
 const NOT_CONNECTED_MAX: u32 = 3;
-
-/// Lengths of sessions that are remembered.
-const LENGTHS_MAX: usize = 4;
 
 /// Keeps one mailbox connection logged in. It has no clock, no socket and no token of its own: the host carries out its
 /// orders and reports what became of them.
@@ -126,21 +131,23 @@ pub struct Session {
     leaving: Option<Leaving>,
     /// No attempt before this time.
     wait_until_ms: u64,
-    /// Nor before this one, for which the server asked.
+    /// Nor before this one, for which the server asked, or which its limits lead to.
     server_wait_until_ms: u64,
     connects: Rate,
+    budget: Budget,
+    limited: Limited,
     /// Attempts that failed, and sessions that did not last, in a row.
     failures: u32,
     /// Tokens refused in a row.
     rejections: u32,
+    /// And in a day.
+    refusals: Refusals,
     /// Sessions in a row that were logged in and not connected to the mailbox.
     not_connected: u32,
     tickets: u64,
     generation: u64,
     resumed: Option<Box<Aftermath>>,
-    /// Lengths at which the server ended sessions while their token was good, the last ones.
-    lengths_ms: Vec<u64>,
-    ends_with_token: Option<bool>,
+    learning: Learning,
     last_failure: Option<Box<Failure>>,
     last_ending: Option<Box<Verdict>>,
     /// What a person must mend, and need not while the session that is online lasts.
@@ -151,6 +158,8 @@ pub struct Session {
     supplied: bool,
     /// The account has a token for the next connection.
     renewable: bool,
+    /// It was said that logins are held back for the short life of tokens.
+    warned: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +179,8 @@ struct Attempt {
     stage: Stage,
     deadline_ms: u64,
     held: Held,
+    /// Its login was counted.
+    counted: bool,
 }
 
 #[derive(Debug)]
@@ -188,7 +199,11 @@ struct Live {
     watch: Watch,
     token_expires_at_ms: Option<u64>,
     fingerprint: u64,
+    /// Its token was asked for past the source's cache.
+    forced: bool,
     ends: Option<Ends>,
+    /// Why, as far as lines told that the host showed: the last refusal before which nothing has worked since.
+    refused: Option<Verdict>,
     /// When it is closed, if the host has not let it go.
     renewing_until_ms: Option<u64>,
     /// It has lasted: what fails from now on is its successor's failure, and is not forgotten for its sake.
@@ -217,6 +232,7 @@ impl Session {
     /// [`ConfigError`] when a setting cannot work.
     pub fn new(config: SessionConfig, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
+        let budget = Budget::new(config.login_interval_ms);
         Ok(Self {
             config: Arc::new(config),
             rng: fastrand::Rng::with_seed(seed),
@@ -230,21 +246,24 @@ impl Session {
             leaving: None,
             wait_until_ms: 0,
             server_wait_until_ms: 0,
-            connects: Rate::default(),
+            connects: Rate::pace(),
+            budget,
+            limited: Limited::default(),
             failures: 0,
             rejections: 0,
+            refusals: Refusals::default(),
             not_connected: 0,
             tickets: 0,
             generation: 0,
             resumed: None,
-            lengths_ms: Vec::new(),
-            ends_with_token: None,
+            learning: Learning::default(),
             last_failure: None,
             last_ending: None,
             stop_at_end: None,
             announce: false,
             supplied: false,
             renewable: false,
+            warned: false,
         })
     }
 
@@ -360,10 +379,9 @@ impl Session {
             ticket: self.live.as_ref().map(|live| live.ticket),
             online_since_ms: self.live.as_ref().map(|live| live.since_ms),
             ends_at_ms: self.live.as_ref().and_then(|live| live.ends).map(|ends| ends.at_ms),
-            retry_at_ms: waits
-                .then_some(self.wait_until_ms.max(self.token.next_ask_ms(self.now_ms))),
+            retry_at_ms: waits.then_some(self.next_attempt_ms()),
             failures: self.failures,
-            learnt: self.learnt(),
+            learnt: self.learning.learnt(),
             last_failure: self.last_failure.as_deref().cloned(),
             last_ending: self.last_ending.as_deref().cloned(),
         }
@@ -405,13 +423,6 @@ impl Session {
             Some(Stage::LoggingIn(_) | Stage::HostLogin) => SessionPhase::LoggingIn,
             None if self.token.is_asked() => SessionPhase::FetchingToken,
             None => SessionPhase::Waiting,
-        }
-    }
-
-    fn learnt(&self) -> Learnt {
-        Learnt {
-            session_ms: self.lengths_ms.iter().copied().min(),
-            ends_with_token: self.ends_with_token,
         }
     }
 
@@ -470,19 +481,22 @@ impl Session {
 
     // ---- Time ----------------------------------------------------------------------------------------------------
 
-    /// Moves the clock, never backwards. True when the machine must have slept.
+    /// Moves the clock, never backwards. True when the machine must have slept, and for more than a nap.
     fn clock(&mut self, now_ms: u64) -> bool {
         self.now_ms = self.now_ms.max(now_ms);
         // An account knows by itself whether the machine slept.
         !self.supplied
             && self
                 .wake_at_ms
-                .is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(LATE_MS))
+                .is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(NAP_MS))
     }
 
-    /// The link is not to be trusted: begin anew, without counting it as a failure.
+    /// The link is not to be trusted, and what was wrong with the network may be over: begin anew, without counting it as a
+    /// failure. What the server asked for still holds.
     fn woke(&mut self, plan: &mut Plan) {
         self.wake_at_ms = None;
+        self.wait_until_ms = self.now_ms;
+        self.token.network_is_back();
         if let Some(attempt) = self.end_attempt() {
             plan.actions
                 .push(Action::Close { ticket: attempt.ticket, cause: Cause::ConnectionLost });
@@ -491,6 +505,8 @@ impl Session {
             }
         }
         if let Some(live) = self.live.take() {
+            // How much of it was sleep is not known: it is paid for, and teaches nothing.
+            self.settle_account(&live, false);
             plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::ConnectionLost });
             self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
             self.last_ending = Some(Box::new(Verdict::new(
@@ -524,20 +540,26 @@ impl Session {
 
     fn start(&mut self) {
         if self.stop_at_end.take().is_some() {
-            self.rejections = 0;
-            self.token.forgive();
+            self.forgive();
         }
         match self.run {
             Run::Running => {}
             Run::Stopped | Run::NeedsUser | Run::GaveUp => {
                 self.run = Run::Running;
                 self.failures = 0;
-                self.rejections = 0;
                 self.not_connected = 0;
                 self.wait_until_ms = self.now_ms;
-                self.token.forgive();
+                self.budget.give_back();
+                self.forgive();
             }
         }
+    }
+
+    /// A person has acted.
+    fn forgive(&mut self) {
+        self.rejections = 0;
+        self.refusals.forget();
+        self.token.forgive();
     }
 
     fn stop(&mut self, plan: &mut Plan) {

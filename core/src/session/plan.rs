@@ -18,7 +18,8 @@ pub enum Input {
     Stop,
     /// The time of [`Plan::wake_at_ms`] has come. An early one is harmless.
     Tick,
-    /// The machine slept, or moved to another network: the connection is not to be trusted.
+    /// The machine slept for long, moved to another network, or has its network back: the connection is not to be trusted, and
+    /// a wait for the network is over. A wait that the server asked for is not.
     Woke,
     /// Answers [`Action::FetchToken`].
     Token {
@@ -347,9 +348,9 @@ pub const SESSION_TRANSITIONS: &[(SessionPhase, SessionPhase)] = {
 /// What a server was seen to do with sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Learnt {
-    /// The shortest length at which it ended one of the last sessions although the token was still good.
+    /// The length at which it ended three sessions in a row although the token was still good.
     pub session_ms: Option<u64>,
-    /// Whether it ended a session at the expiry of its token; `None`: not seen yet.
+    /// Whether it ends sessions at the expiry of their token, as two in a row showed; `None`: not known.
     pub ends_with_token: Option<bool>,
 }
 
@@ -366,7 +367,7 @@ pub struct Status {
     pub online_since_ms: Option<u64>,
     /// When it is expected to end.
     pub ends_at_ms: Option<u64>,
-    /// When the wait after a failure is over.
+    /// When the wait after a failure, or for the budget, is over.
     pub retry_at_ms: Option<u64>,
     /// Failures in a row.
     pub failures: u32,

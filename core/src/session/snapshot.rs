@@ -1,7 +1,8 @@
 //! What outlives the process: generation, what was learnt, back-off, a stop, and what was in flight. No secret.
 //!
 //! A snapshot is one line of header with a checksum, and a JSON object. It belongs to one user at one server: it cannot be
-//! restored for another.
+//! restored for another. One of version 1 is restored without what it had learnt, which was learnt from a single ending, and
+//! without what it had counted of the budget, which was nothing.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -11,12 +12,17 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
 
+use super::learning::Learning;
+use super::limited::Refusals;
 use super::{Run, Session, SessionConfig};
 use crate::config::{ConfigError, InitialResponse};
 use crate::failure::{Advice, Cause, Certainty, Failure};
+use crate::limits::AGREEING_LENGTHS;
 use crate::watch::{Aftermath, Mailbox, Submission};
 
-const HEADER: &str = "mailbearer-session 1 ";
+const HEADER: &str = "mailbearer-session 2 ";
+
+const HEADER_OF_VERSION_1: &str = "mailbearer-session 1 ";
 
 /// Octets of a snapshot: far above what one holds, whose deletions are bounded.
 const SNAPSHOT_OCTETS_MAX: usize = 2 << 20;
@@ -40,10 +46,18 @@ impl Session {
             "failures": self.failures,
             "rejections": self.rejections,
             "not_connected": self.not_connected,
-            "wait_ms": self.wait_until_ms.max(self.server_wait_until_ms).saturating_sub(self.now_ms),
+            "wait_ms": self.wait_until_ms.saturating_sub(self.now_ms),
+            "server_wait_ms": self.server_wait_until_ms.saturating_sub(self.now_ms),
+            "limits_stated": self.limited.stated,
+            "limit_free_ms": self.limited.online_ms,
+            "refused_ms_ago": self.refusals.ages_ms(self.now_ms),
+            "budget_owed_ms": self.budget.owed_ms(self.now_ms),
             "two_steps": self.config.negotiation.initial_response == InitialResponse::Never,
-            "lengths_ms": self.lengths_ms,
-            "ends_with_token": self.ends_with_token,
+            "lengths_ms": self.learning.lengths_ms,
+            "session_ms": self.learning.session_ms,
+            "sessions_since_trial": self.learning.untried,
+            "expiry": self.learning.expiry.map(|(ended, in_a_row)| json!([ended, in_a_row])),
+            "ends_with_token": self.learning.ends_with_token,
             "aftermath": self.aftermath().as_ref().map(aftermath_to_json),
         })
         .to_string();
@@ -63,7 +77,7 @@ impl Session {
     ) -> Result<Self, ConfigError> {
         let owner = owner(&config);
         let mut session = Self::new(config, seed)?;
-        let content = Content::open(HEADER, SNAPSHOT_OCTETS_MAX, snapshot)?;
+        let content = Content::open(&[HEADER, HEADER_OF_VERSION_1], SNAPSHOT_OCTETS_MAX, snapshot)?;
         if content.text("owner")? != owner {
             return Err(ConfigError::Snapshot { problem: "it is of another user or server" });
         }
@@ -73,9 +87,10 @@ impl Session {
         session.rejections = content.small("rejections")?;
         session.not_connected = content.small("not_connected")?;
         session.wait_until_ms = now_ms.saturating_add(content.number("wait_ms")?);
-        session.lengths_ms = content.numbers("lengths_ms")?;
-        session.lengths_ms.truncate(super::LENGTHS_MAX);
-        session.ends_with_token = content.optional("ends_with_token", Value::as_bool)?;
+        if content.age == 0 {
+            session.restore_counts(&content)?;
+            session.learning = learning(&content)?;
+        }
         session.resumed = content.optional("aftermath", aftermath_from_json)?.map(Box::new);
         if content.flag("two_steps")? {
             let config = Arc::make_mut(&mut session.config);
@@ -92,6 +107,35 @@ impl Session {
         session.announce = failure.is_some();
         session.last_failure = failure.map(Box::new);
         Ok(session)
+    }
+
+    fn restore_counts(&mut self, content: &Content) -> Result<(), ConfigError> {
+        let now_ms = self.now_ms;
+        self.server_wait_until_ms = now_ms.saturating_add(content.number("server_wait_ms")?);
+        self.limited.stated = content.small("limits_stated")?;
+        self.limited.online_ms = content.number("limit_free_ms")?;
+        self.refusals = Refusals::from_ages(now_ms, &content.numbers("refused_ms_ago")?);
+        self.budget.owe(now_ms, &content.numbers("budget_owed_ms")?);
+        Ok(())
+    }
+}
+
+fn learning(content: &Content) -> Result<Learning, ConfigError> {
+    let mut lengths_ms = content.numbers("lengths_ms")?;
+    lengths_ms.truncate(AGREEING_LENGTHS);
+    Ok(Learning {
+        lengths_ms,
+        session_ms: content.optional("session_ms", Value::as_u64)?,
+        untried: content.small("sessions_since_trial")?,
+        expiry: content.optional("expiry", expiry_from_json)?,
+        ends_with_token: content.optional("ends_with_token", Value::as_bool)?,
+    })
+}
+
+fn expiry_from_json(value: &Value) -> Option<(bool, u32)> {
+    match value.as_array()?.as_slice() {
+        [ended, in_a_row] => Some((ended.as_bool()?, u32::try_from(in_a_row.as_u64()?).ok()?)),
+        _ => None,
     }
 }
 
@@ -114,11 +158,16 @@ pub(crate) fn owner(config: &SessionConfig) -> String {
 }
 
 /// The JSON object of a snapshot. Whatever is not as it was written is damage.
-pub(crate) struct Content(Map<String, Value>);
+pub(crate) struct Content {
+    members: Map<String, Value>,
+    /// Versions that have come since: 0 for the present one.
+    age: usize,
+}
 
 impl Content {
+    /// `headers` are those that can be read, the present one first.
     pub(crate) fn open(
-        header: &str,
+        headers: &[&str],
         octets_max: usize,
         snapshot: &[u8],
     ) -> Result<Self, ConfigError> {
@@ -126,7 +175,10 @@ impl Content {
             return Err(ConfigError::Snapshot { problem: "it is too long" });
         }
         let text = core::str::from_utf8(snapshot).map_err(|_| DAMAGED)?;
-        let Some(rest) = text.strip_prefix(header) else {
+        let stripped = headers.iter().map(|header| text.strip_prefix(header));
+        let Some((age, rest)) =
+            stripped.enumerate().find_map(|(age, rest)| rest.map(|rest| (age, rest)))
+        else {
             return Err(ConfigError::Snapshot { problem: "it is none, or of another version" });
         };
         let (sum, content) = rest.split_once('\n').ok_or(DAMAGED)?;
@@ -134,13 +186,13 @@ impl Content {
             return Err(DAMAGED);
         }
         match serde_json::from_str(content) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(Value::Object(members)) => Ok(Self { members, age }),
             Ok(_) | Err(_) => Err(DAMAGED),
         }
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<&Value, ConfigError> {
-        self.0.get(key).ok_or(DAMAGED)
+        self.members.get(key).ok_or(DAMAGED)
     }
 
     fn text(&self, key: &str) -> Result<&str, ConfigError> {
@@ -304,8 +356,13 @@ mod tests {
         let _ = session.receive(1, 1, b"+OK hi\r\n").unwrap();
         let _ = session.receive(3, 1, b"+OK Welcome.\r\n").unwrap();
         session.sent(1, b"DELE 4\r\nDELE 2\r\n");
-        session.lengths_ms = Vec::from([70_000]);
-        session.ends_with_token = Some(true);
+        session.learning = Learning {
+            lengths_ms: Vec::from([1_200_000, 1_210_000]),
+            session_ms: Some(1_200_000),
+            untried: 3,
+            expiry: Some((true, 2)),
+            ends_with_token: Some(true),
+        };
         session
     }
 
@@ -380,10 +437,14 @@ mod tests {
         assert_eq!(foreign, ConfigError::Snapshot { problem: "it is of another user or server" });
     }
 
+    fn open(snapshot: &[u8]) -> Content {
+        Content::open(&[HEADER, HEADER_OF_VERSION_1], SNAPSHOT_OCTETS_MAX, snapshot).unwrap()
+    }
+
     /// A snapshot with right checksum whose member is another, or left out.
     fn with_member(key: &str, value: Option<Value>) -> Vec<u8> {
         let snapshot = online().snapshot();
-        let Content(mut members) = Content::open(HEADER, SNAPSHOT_OCTETS_MAX, &snapshot).unwrap();
+        let Content { mut members, .. } = open(&snapshot);
         match value {
             Some(value) => members.insert(key.into(), value),
             None => members.remove(key),
@@ -413,7 +474,15 @@ mod tests {
             "not_connected",
             "wait_ms",
             "two_steps",
+            "server_wait_ms",
+            "limits_stated",
+            "limit_free_ms",
+            "refused_ms_ago",
+            "budget_owed_ms",
             "lengths_ms",
+            "session_ms",
+            "sessions_since_trial",
+            "expiry",
             "ends_with_token",
             "aftermath",
         ] {
@@ -449,7 +518,7 @@ mod tests {
             problem
         };
         assert_eq!(problem(b""), "it is none, or of another version");
-        assert_eq!(problem(b"mailbearer-session 2 x"), "it is none, or of another version");
+        assert_eq!(problem(b"mailbearer-session 3 x"), "it is none, or of another version");
         assert_eq!(problem(b"\xff"), "it is damaged");
         assert_eq!(problem(HEADER.as_bytes()), "it is damaged");
         let list = format!("{HEADER}{:016x}\n[]", checksum(b"[]"));
@@ -463,7 +532,38 @@ mod tests {
     #[test]
     fn no_more_lengths_are_taken_than_are_remembered() {
         let snapshot = with_member("lengths_ms", Some(json!([6, 5, 4, 3, 2, 1])));
-        assert_eq!(restored(&snapshot).unwrap().lengths_ms, [6, 5, 4, 3]);
+        assert_eq!(restored(&snapshot).unwrap().learning.lengths_ms, [6, 5, 4]);
+    }
+
+    #[test]
+    fn one_of_version_1_is_restored_without_what_a_single_ending_had_taught() {
+        let snapshot = online().snapshot();
+        let Content { mut members, .. } = open(&snapshot);
+        for key in ["server_wait_ms", "limits_stated", "session_ms", "expiry", "budget_owed_ms"] {
+            members.remove(key);
+        }
+        members.insert("lengths_ms".into(), json!([70_000]));
+        let content = Value::Object(members).to_string();
+        let sum = checksum(content.as_bytes());
+        let old = format!("{HEADER_OF_VERSION_1}{sum:016x}\n{content}");
+        let session = restored(old.as_bytes()).unwrap();
+        assert_eq!((session.generation, session.run), (1, Run::Running));
+        assert_eq!(session.learning, Learning::default());
+        assert!(session.snapshot().starts_with(HEADER.as_bytes()));
+    }
+
+    #[test]
+    fn a_restart_forgets_no_limit_no_refusal_and_nothing_of_the_budget() {
+        let mut session = online();
+        session.limited.again();
+        session.refusals.again(session.now_ms);
+        session.server_wait_until_ms = 90_003;
+        let again = restored(&session.snapshot()).unwrap();
+        assert_eq!((again.limited, again.server_wait_until_ms), (session.limited, 90_000));
+        assert_eq!(again.refusals.ages_ms(again.now_ms).len(), 1);
+        assert_eq!(again.budget.owed_ms(0), session.budget.owed_ms(session.now_ms));
+        assert!(again.budget.owed_ms(0).iter().take(4).all(|owed_ms| *owed_ms > 0));
+        assert_eq!(again.learning, session.learning);
     }
 
     #[test]

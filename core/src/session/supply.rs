@@ -2,8 +2,10 @@
 //! none. Without one it does not go on, so that the account decides when, and whether at all.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::backoff::Backoff;
+use super::limited::Refusals;
 use super::token::Held;
 use super::{Input, Plan, RenewWhy, Run, Session, SessionConfig, Stage};
 use crate::config::{ConfigError, Protocol};
@@ -44,14 +46,28 @@ impl Session {
         dead_ms: u64,
         seed: u64,
     ) -> Result<Self, ConfigError> {
-        let session = Self::restore(config, snapshot, now_ms, seed)?;
+        let mut session = Self::restore(config, snapshot, now_ms, seed)?;
+        session.spend_dead(dead_ms);
         let run = match session.run {
             Run::Stopped | Run::Running => Run::Running,
             Run::NeedsUser | Run::GaveUp => session.run,
         };
-        let wait_until_ms = session.wait_until_ms.saturating_sub(dead_ms).max(now_ms);
         // The account tells what was told before.
-        Ok(Self { supplied: true, announce: false, run, wait_until_ms, ..session })
+        Ok(Self { supplied: true, announce: false, run, ..session })
+    }
+
+    /// Time in which there was no process counts for all that waits or is owed.
+    fn spend_dead(&mut self, dead_ms: u64) {
+        let now_ms = self.now_ms;
+        let sooner = |at_ms: u64| at_ms.saturating_sub(dead_ms).max(now_ms);
+        self.wait_until_ms = sooner(self.wait_until_ms);
+        self.server_wait_until_ms = sooner(self.server_wait_until_ms);
+        let owed_ms = self.budget.owed_ms(now_ms).map(|owed_ms| owed_ms.saturating_sub(dead_ms));
+        self.budget.owe(now_ms, &owed_ms);
+        let ages_ms = self.refusals.ages_ms(now_ms);
+        let ages_ms: Vec<u64> =
+            ages_ms.iter().map(|age_ms| age_ms.saturating_add(dead_ms)).collect();
+        self.refusals = Refusals::from_ages(now_ms, &ages_ms);
     }
 
     /// Moves the clock, and does nothing else.
@@ -85,6 +101,8 @@ impl Session {
             received_at_ms: supply.received_at_ms,
             expires_at_ms: supply.expires_at_ms,
             fingerprint,
+            // Whether it bypassed the source's cache is the account's to know.
+            forced: false,
         });
         let plan = self.settle(Plan::default());
         // One that could not be used at once is of no use later.
@@ -195,5 +213,5 @@ pub(crate) fn backoff_ms(
     least_ms: u64,
     rng: &mut fastrand::Rng,
 ) -> u64 {
-    Backoff { base_ms, max_ms }.wait_ms(failures, least_ms, rng)
+    Backoff { base_ms, max_ms, at_least_half: false }.wait_ms(failures, least_ms, rng)
 }

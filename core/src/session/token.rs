@@ -20,7 +20,17 @@ pub(super) struct TokenRegion {
     /// No request before this time.
     cooling_until_ms: u64,
     requests: u64,
-    rate: Rate,
+    rate: Pace,
+}
+
+/// A rate that is the pace of every order.
+#[derive(Debug)]
+struct Pace(Rate);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Rate::pace())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +53,8 @@ pub(super) struct Held {
     pub(super) received_at_ms: u64,
     pub(super) expires_at_ms: Option<u64>,
     pub(super) fingerprint: u64,
+    /// It was asked for past the source's cache.
+    pub(super) forced: bool,
 }
 
 /// What a token that came is worth.
@@ -111,11 +123,26 @@ impl TokenRegion {
 
     /// When the next request may be made.
     pub(super) fn next_ask_ms(&self, now_ms: u64) -> u64 {
-        self.rate.next_ms(now_ms).max(self.cooling_until_ms)
+        self.rate.0.next_ms(now_ms).max(self.cooling_until_ms)
     }
 
     pub(super) fn is_cooling(&self, now_ms: u64) -> bool {
         self.cooling_until_ms > now_ms
+    }
+
+    /// Whether the next request bypasses the cache. What a cache holds is not newer than the token in use.
+    pub(super) fn would_force(&self, why: TokenNeed) -> bool {
+        self.force || why == TokenNeed::Renewal
+    }
+
+    /// How long tokens from this source live, where that is known.
+    pub(super) fn life_ms(&self) -> Option<u64> {
+        self.longest_life_ms
+    }
+
+    /// What failed for the network may work now.
+    pub(super) fn network_is_back(&mut self) {
+        self.cooling_until_ms = 0;
     }
 
     pub(super) fn ask(
@@ -125,11 +152,10 @@ impl TokenRegion {
         config: &SessionConfig,
         plan: &mut Plan,
     ) {
+        let forced = self.would_force(why);
         let why = if self.force && why == TokenNeed::Login { TokenNeed::Replacement } else { why };
-        // What a cache holds is not newer than the token in use.
-        let forced = self.force || why == TokenNeed::Renewal;
         self.requests = self.requests.saturating_add(1);
-        self.rate.take(now_ms);
+        self.rate.0.take(now_ms);
         let deadline_ms = now_ms.saturating_add(config.token_timeout_ms);
         self.state = State::Asked { request: self.requests, deadline_ms, why, forced };
         plan.actions.push(Action::FetchToken {
@@ -173,7 +199,7 @@ impl TokenRegion {
         self.failures = 0;
         let expires_at_ms = life_ms.map(|life_ms| now_ms.saturating_add(life_ms));
         self.state =
-            State::Held(Held { token, received_at_ms: now_ms, expires_at_ms, fingerprint });
+            State::Held(Held { token, received_at_ms: now_ms, expires_at_ms, fingerprint, forced });
         Worth::Usable
     }
 
@@ -198,9 +224,24 @@ impl TokenRegion {
 
     /// The source has none for now, or did not answer in time: wait.
     pub(super) fn failed(&mut self, now_ms: u64, config: &SessionConfig, rng: &mut fastrand::Rng) {
+        self.cool(now_ms, config.backoff_base_ms, config, rng);
+    }
+
+    /// The source works, and has no newer token yet: a few more questions fit into the time before the end.
+    pub(super) fn not_newer(
+        &mut self,
+        now_ms: u64,
+        config: &SessionConfig,
+        rng: &mut fastrand::Rng,
+    ) {
+        let base_ms = config.backoff_base_ms.max(config.lead_ms / 10).min(config.backoff_max_ms);
+        self.cool(now_ms, base_ms, config, rng);
+    }
+
+    fn cool(&mut self, now_ms: u64, base_ms: u64, config: &SessionConfig, rng: &mut fastrand::Rng) {
         self.state = State::Empty;
         self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff { base_ms: config.backoff_base_ms, max_ms: config.backoff_max_ms };
+        let backoff = Backoff { base_ms, max_ms: config.backoff_max_ms, at_least_half: false };
         self.cooling_until_ms = now_ms.saturating_add(backoff.wait_ms(self.failures, 0, rng));
     }
 
@@ -301,6 +342,7 @@ mod tests {
             received_at_ms: 1_000,
             expires_at_ms: Some(1_000 + life_ms),
             fingerprint: 0,
+            forced: false,
         };
         for (life_ms, stale_ms) in [(50_000, 45_000), (100_000, 90_000), (3_600_000, 3_590_000)] {
             assert!(!held(life_ms).is_stale(1_000 + stale_ms - 1), "{life_ms}");

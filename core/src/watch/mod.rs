@@ -24,6 +24,7 @@
 //!    words but those of `BAD`, which is about the protocol (RFC 9051 section 7.1.3).
 
 mod aftermath;
+mod alone;
 mod framing;
 mod imap;
 mod pop3;
@@ -40,6 +41,8 @@ use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Verdict};
 
 use refusal::{Refusal, says_why};
+
+pub(crate) use alone::{Told, with_refusal};
 
 pub use imap::Mailbox;
 pub use smtp::Submission;

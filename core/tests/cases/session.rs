@@ -227,6 +227,7 @@ fn set(config: &mut SessionConfig, name: &str, value: &Value) -> Result<(), Stri
         "backoff_base_ms" => config.backoff_base_ms = number()?,
         "backoff_max_ms" => config.backoff_max_ms = number()?,
         "stable_after_ms" => config.stable_after_ms = number()?,
+        "login_interval_ms" => config.login_interval_ms = number()?,
         "login" if value == "host" => config.login = Login::Host,
         "renewal" if value == "at_end" => config.renewal = Renewal::AtEnd,
         "renewal" if value == "overlap" => config.renewal = Renewal::Overlap,

@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 from .errors import ConfigError
 
-_TIMES = ("lead", "token_life_least", "token_timeout", "backoff_base", "backoff_max", "stable_after")
+_TIMES = ("lead", "token_life_least", "token_timeout", "backoff_base", "backoff_max", "stable_after", "login_interval")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionPolicy:
     """What a session is told about time, in seconds. Where nothing is said, the provider's profile decides.
 
-    Whatever is set here, a session makes at most four logins at once, and one in each second after that.
+    Whatever server and token source do, a session makes at most 60 logins in a day in which no session lasts: see
+    ``docs/life-of-a-session.md``.
 
     Attributes:
         renewal: ``ahead``: let a session go before its end; ``at_end``: never, only what the server ends is replaced;
@@ -31,6 +32,8 @@ class SessionPolicy:
         backoff_base: greatest wait after a first failure; it doubles with each.
         backoff_max: greatest wait of all; eight times that where the server limits rate or connections.
         stable_after: when a session has lasted, and the failures before it are forgotten.
+        login_interval: least time between logins of which none lasts, after the first four. Only tests of short-lived
+            tokens should lower it: the budget of logins is in this unit.
 
     Raises:
         ConfigError: a value that cannot work.
@@ -48,6 +51,7 @@ class SessionPolicy:
     backoff_base: float = 1.0
     backoff_max: float = 300.0
     stable_after: float = 60.0
+    login_interval: float = 60.0
 
     def __post_init__(self) -> None:
         """Check every value."""

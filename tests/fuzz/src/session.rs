@@ -172,6 +172,7 @@ fn config(octets: &mut Octets<'_>) -> Option<SessionConfig> {
         config.backoff_base_ms = octets.one_of(&[1, 1_000]);
         config.backoff_max_ms = octets.one_of(&[1, 1_000, 300_000]);
         config.stable_after_ms = octets.one_of(&[1, 60_000, 86_400_000]);
+        config.login_interval_ms = [1, 60_000][usize::from(choice & 1)];
     }
     Some(config)
 }

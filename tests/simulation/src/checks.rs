@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
+use mailbearer::limits::{self, Allowance};
 use mailbearer::{Action, Plan};
 
 const MINUTE_MS: u64 = 60_000;
 
 /// Greatest number of one kind of order in a minute: a burst, and one each second.
-const ORDERS_PER_MINUTE: usize = 66;
+const ORDERS_PER_MINUTE: u64 = 66;
 
-/// Greatest number of one kind of order in an hour, for lives of tokens of at least a minute.
-const ORDERS_PER_HOUR: usize = 400;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Renewals and closings, of which each comes with a login.
+const OTHERS_PER_HOUR: u64 = 100;
 
 /// Actions of one plan: closing, telling, asking and connecting at once are fewer.
 const ACTIONS_MAX: usize = 8;
@@ -43,6 +47,8 @@ pub(crate) struct Checks {
     stopped: bool,
     open: BTreeSet<u64>,
     orders: BTreeMap<&'static str, VecDeque<u64>>,
+    /// When the host said Start, which is paid for by a person.
+    starts: VecDeque<u64>,
     not_before_ms: u64,
 }
 
@@ -53,7 +59,13 @@ impl Checks {
     }
 
     /// A login reached the server.
-    pub(crate) fn login(&mut self, token: &str, now_ms: u64) -> Result<(), &'static str> {
+    pub(crate) fn login(
+        &mut self,
+        token: &str,
+        now_ms: u64,
+        short_lives: bool,
+    ) -> Result<(), &'static str> {
+        self.count("Login", now_ms, short_lives)?;
         if self.refused.contains(token) {
             return Err("a refused token was sent again");
         }
@@ -66,6 +78,11 @@ impl Checks {
         }
     }
 
+    /// Logins in the last day.
+    pub(crate) fn logins(&self) -> usize {
+        self.orders.get("Login").map_or(0, VecDeque::len)
+    }
+
     pub(crate) fn refused(&mut self, token: &str) {
         self.refused.insert(token.to_owned());
         self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
@@ -75,7 +92,8 @@ impl Checks {
         self.refusals_in_a_row = 0;
     }
 
-    pub(crate) fn started(&mut self) {
+    pub(crate) fn started(&mut self, now_ms: u64) {
+        self.starts.push_back(now_ms);
         self.stopped = false;
         self.refused.clear();
         self.refusals_in_a_row = 0;
@@ -118,7 +136,12 @@ impl Checks {
         most_open: usize,
     ) -> Result<(), &'static str> {
         let name = match action {
-            Action::FetchToken { .. } => "FetchToken",
+            Action::FetchToken { force_refresh, .. } => {
+                if *force_refresh {
+                    self.count("Refresh", now_ms, short_lives)?;
+                }
+                "FetchToken"
+            }
             Action::Connect { ticket, .. } => {
                 if now_ms < self.not_before_ms {
                     return Err("it came back before the server's wait was over");
@@ -157,19 +180,34 @@ impl Checks {
     ) -> Result<(), &'static str> {
         let times = self.orders.entry(name).or_default();
         times.push_back(now_ms);
-        while times.front().is_some_and(|at_ms| at_ms.saturating_add(60 * MINUTE_MS) < now_ms) {
+        while times.front().is_some_and(|at_ms| at_ms.saturating_add(DAY_MS) < now_ms) {
             times.pop_front();
         }
-        let in_a_minute = times
-            .iter()
-            .rev()
-            .take_while(|at_ms| at_ms.saturating_add(MINUTE_MS) >= now_ms)
-            .count();
-        if in_a_minute > ORDERS_PER_MINUTE {
+        let within = |times: &VecDeque<u64>, window_ms: u64| {
+            let before = times.partition_point(|at_ms| at_ms.saturating_add(window_ms) < now_ms);
+            (times.len() - before) as u64
+        };
+        if within(times, MINUTE_MS) > ORDERS_PER_MINUTE {
             return Err("an order came too often in a minute");
         }
-        if !short_lives && times.len() > ORDERS_PER_HOUR {
+        // A budget in milliseconds binds nobody.
+        if short_lives {
+            return Ok(());
+        }
+        let allowance: Option<Allowance> = match name {
+            "Connect" => Some(limits::CONNECTIONS),
+            "Login" => Some(limits::LOGINS),
+            "FetchToken" => Some(limits::TOKENS),
+            "Refresh" => Some(limits::REFRESHES),
+            _ => None,
+        };
+        let per_hour = allowance.map_or(OTHERS_PER_HOUR, |allowance| allowance.most(60));
+        if within(times, HOUR_MS) > per_hour + within(&self.starts, HOUR_MS) {
             return Err("an order came too often in an hour");
+        }
+        let per_day = allowance.map_or(u64::MAX, |allowance| allowance.most(24 * 60));
+        if within(times, DAY_MS) > per_day.saturating_add(within(&self.starts, DAY_MS)) {
+            return Err("an order came too often in a day");
         }
         Ok(())
     }

@@ -51,11 +51,15 @@ pub enum Bug {
     NoClose,
     /// The time to wake is the time that it is.
     WakesAtOnce,
+    /// The login interval is a millisecond.
+    NoBudget,
+    /// Each session begins with what a new process knows: nothing.
+    NoMemory,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NoLoginDeadline,
         Self::NoTokenDeadline,
         Self::NoBackOff,
@@ -63,6 +67,8 @@ impl Bug {
         Self::NoStop,
         Self::NoClose,
         Self::WakesAtOnce,
+        Self::NoBudget,
+        Self::NoMemory,
     ];
 }
 
@@ -146,6 +152,36 @@ const TROUBLES: [Trouble; 12] = [
     Trouble::Suspended,
 ];
 
+/// What a hostile server does for a whole day, so that a session learns the wrong thing, or comes back too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hostile {
+    /// It ends each session for its time after so long.
+    Ends(u64),
+    /// The same after a different time in each session.
+    EndsAnyTime,
+    /// It states a limit after so long.
+    Limits(u64),
+    /// It names a wait of a millisecond.
+    NamesWait(u64),
+    /// It takes a token and refuses the next, in turn.
+    Alternates,
+    /// It cuts without a word.
+    Cuts(u64),
+}
+
+const HOSTILE: [Hostile; 10] = [
+    Hostile::Ends(SECOND_MS),
+    Hostile::Ends(5 * MINUTE_MS),
+    Hostile::Ends(11 * MINUTE_MS),
+    Hostile::EndsAnyTime,
+    Hostile::Limits(61 * SECOND_MS),
+    Hostile::Limits(6 * MINUTE_MS),
+    Hostile::NamesWait(SECOND_MS),
+    Hostile::Alternates,
+    Hostile::Cuts(0),
+    Hostile::Cuts(61 * SECOND_MS),
+];
+
 /// The connection that the host has, if any; an overlapping one besides.
 #[derive(Debug, Clone, Copy)]
 struct Socket {
@@ -181,6 +217,10 @@ pub struct World {
     report: Report,
     last_online_ms: u64,
     bug: Option<Bug>,
+    hostile: Option<Hostile>,
+    /// The budget is in milliseconds, so that tokens of seconds make many sessions.
+    quick: bool,
+    config: SessionConfig,
     traced: bool,
 }
 
@@ -213,10 +253,15 @@ impl World {
             cut: [Cut::Words, Cut::Words, Cut::Silent, Cut::Vanish, Cut::Never][rng.usize(0..5)],
             ..ServerConfig::default()
         };
-        let config = session_config(&mut rng, protocol, tls);
+        let mut config = session_config(&mut rng, protocol, tls);
+        let quick = token_life_ms < MINUTE_MS;
+        if quick || bug == Some(Bug::NoBudget) {
+            config.login_interval_ms = 1;
+        }
         let host_logs_in = config.login == Login::Host;
         let overlaps = config.renewal == Renewal::Overlap;
-        let session = Session::new(config, rng.u64(..)).expect("a configuration that works");
+        let session =
+            Session::new(config.clone(), rng.u64(..)).expect("a configuration that works");
         let server = Server::new(server_config, rng.u64(..));
         let says_life = rng.u8(0..4) > 0;
         let mut world = Self {
@@ -242,12 +287,29 @@ impl World {
             report: Report::default(),
             last_online_ms: 0,
             bug,
+            hostile: None,
+            quick,
+            config,
             traced: false,
         };
         world.at(1, Event::Start);
         world.at(FAULTS_END_MS, Event::FaultsEnd);
         let first_ms = world.rng.u64(MINUTE_MS..4 * HOUR_MS);
         world.at(first_ms, Event::Trouble);
+        world
+    }
+
+    /// The same with a server, or tokens, that lead to as many logins as they can: the budget holds all the same.
+    #[must_use]
+    pub fn hostile(seed: u64, bug: Option<Bug>) -> Self {
+        let mut world = Self::new(seed, bug);
+        let short_tokens = world.rng.u8(0..6) == 0;
+        if short_tokens {
+            world.token_life_ms = [SECOND_MS, 20 * SECOND_MS][world.rng.usize(0..2)];
+            world.server.config.token_lifetime_ms = world.token_life_ms;
+        } else {
+            world.hostile = Some(HOSTILE[world.rng.usize(0..HOSTILE.len())]);
+        }
         world
     }
 
@@ -350,7 +412,7 @@ impl World {
             plan.wake_at_ms = Some(self.now_ms + 1);
             self.checks_clock_back();
         }
-        let short_lives = self.token_life_ms < MINUTE_MS;
+        let short_lives = self.quick;
         let most_open = if self.overlaps { 2 } else { 1 };
         if self.bug == Some(Bug::NoClose) {
             plan.actions.retain(|action| !matches!(action, Action::Close { .. }));
@@ -432,6 +494,7 @@ impl World {
                 self.checks.accepted();
                 self.last_online_ms = self.now_ms;
                 self.after(SECOND_MS, 20 * MINUTE_MS, Event::Work { ticket });
+                self.be_hostile(ticket);
             }
             Action::Renew { ticket, .. } => {
                 // One host in ten is too busy, and is closed.
@@ -447,6 +510,40 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A session has begun with a server that is hostile until the faults end.
+    fn be_hostile(&mut self, ticket: u64) {
+        let Some(hostile) = self.hostile.filter(|_| self.now_ms < FAULTS_END_MS) else { return };
+        let (after_ms, words) = match hostile {
+            Hostile::Ends(after_ms) => (after_ms, "Session expired, please login again."),
+            Hostile::EndsAnyTime => {
+                (self.rng.u64(0..30 * MINUTE_MS), "Session expired, please login again.")
+            }
+            Hostile::Limits(after_ms) => (after_ms, "Too many simultaneous connections."),
+            Hostile::NamesWait(after_ms) => {
+                (after_ms, "Request is throttled. Suggested Backoff Time: 1 milliseconds")
+            }
+            Hostile::Alternates => (SECOND_MS, "Session expired, please login again."),
+            Hostile::Cuts(after_ms) => {
+                return self.after(after_ms, after_ms, Event::Ended { ticket });
+            }
+        };
+        let line = match self.protocol {
+            Protocol::Imap => format!("* BYE {words}\r\n"),
+            Protocol::Pop3 => format!("-ERR {words}\r\n"),
+            Protocol::Smtp => format!("421 4.7.0 {words}\r\n"),
+        };
+        self.after(after_ms, after_ms, Event::Deliver { ticket, bytes: line.into_bytes() });
+        let cut_ms = after_ms + SECOND_MS;
+        self.after(cut_ms, cut_ms, Event::Ended { ticket });
+    }
+
+    /// Whether this login is refused by a server that refuses every other one.
+    fn refuses_in_turn(&self) -> bool {
+        self.hostile == Some(Hostile::Alternates)
+            && self.now_ms < FAULTS_END_MS
+            && self.checks.logins().is_multiple_of(2)
     }
 
     fn fetch_token(&mut self, request: u64, force_refresh: bool) {
@@ -531,7 +628,7 @@ impl World {
     fn log_in_as_host(&mut self, ticket: u64) -> Result<(), &'static str> {
         let _ = self.server.take_events();
         let token = self.given.clone().unwrap_or_default();
-        self.checks.login(&token, self.now_ms)?;
+        self.checks.login(&token, self.now_ms, self.quick)?;
         let refused = match self.trouble {
             Trouble::Refuses(cause) => Some(cause),
             Trouble::None
@@ -542,7 +639,7 @@ impl World {
             | Trouble::TokensExpired
             | Trouble::SameToken
             | Trouble::Restart
-            | Trouble::Suspended => None,
+            | Trouble::Suspended => self.refuses_in_turn().then_some(Cause::TokenRejected),
         };
         match refused {
             None => self.input(Input::Authenticated { ticket }),
@@ -582,12 +679,19 @@ impl World {
                 return Err("the token left without TLS");
             }
             let token = self.given.clone().unwrap_or_default();
-            self.checks.login(&token, self.now_ms)?;
+            self.checks.login(&token, self.now_ms, self.quick)?;
         }
         if socket.dead || self.trouble == Trouble::BlackHole {
             return Ok(());
         }
+        let in_turn = sensitive && self.refuses_in_turn();
+        if in_turn && self.server.config.refuse.is_none() {
+            self.server.config.refuse = Some(Cause::TokenRejected);
+        }
         let output = self.server.receive(self.now_ms, socket.peer, bytes);
+        if in_turn && !matches!(self.trouble, Trouble::Refuses(_)) {
+            self.server.config.refuse = None;
+        }
         let refused = self.server.take_events().iter().any(|event| event.what == "refused");
         if refused {
             self.report.faults += 1;
@@ -647,12 +751,16 @@ impl World {
             Event::Ended { ticket } => {
                 self.close(ticket);
                 self.checks.ended(ticket);
-                self.input(Input::Ended { ticket, last_line: None, cause: None })
+                self.input(Input::Ended { ticket, last_line: None, cause: None })?;
+                self.forget()
             }
             Event::Deliver { ticket, bytes } => self.deliver(ticket, &bytes),
             Event::Drained { ticket } => self.input(Input::Drained { ticket }),
             Event::Start => {
-                self.checks.started();
+                // Nobody has acted where the planted host goes on by itself.
+                if self.bug != Some(Bug::NoStop) {
+                    self.checks.started(self.now_ms);
+                }
                 self.input(Input::Start)
             }
             Event::Work { ticket } => self.work(ticket),
@@ -661,8 +769,13 @@ impl World {
                 self.trouble = Trouble::None;
                 self.server.config.refuse = None;
                 self.server.set_fault(None);
+                // A token of a second is often over before the login.
+                if self.token_life_ms < MINUTE_MS && !self.quick {
+                    self.token_life_ms = HOUR_MS;
+                    self.server.config.token_lifetime_ms = HOUR_MS;
+                }
                 if matches!(self.session.phase(), SessionPhase::NeedsUser | SessionPhase::GaveUp) {
-                    self.checks.started();
+                    self.checks.started(self.now_ms);
                     return self.input(Input::Start);
                 }
                 Ok(())
@@ -684,6 +797,18 @@ impl World {
         };
         let _ = self.server.tls_established(socket.peer);
         self.input(Input::TlsEstablished { ticket })
+    }
+
+    /// The planted host keeps no session: each end is the end of its process, which had no time for a snapshot.
+    fn forget(&mut self) -> Result<(), &'static str> {
+        let offline = matches!(self.session.phase(), SessionPhase::Waiting);
+        if self.bug != Some(Bug::NoMemory) || !offline {
+            return Ok(());
+        }
+        let snapshot = Session::new(self.config.clone(), 1).expect("a configuration").snapshot();
+        let restored = Session::restore(self.config.clone(), &snapshot, self.now_ms, self.seed);
+        self.session = restored.expect("a snapshot");
+        self.input(Input::Start)
     }
 
     fn deliver(&mut self, ticket: u64, bytes: &[u8]) -> Result<(), &'static str> {

@@ -22,7 +22,10 @@ fn main() -> ExitCode {
         .and_then(|text| text.parse().ok())
         .unwrap_or(100_000);
     let mut failed = 0;
-    if !run_worlds(worlds) {
+    if !run_worlds("worlds", worlds, |seed| World::new(seed, None)) {
+        failed += 1;
+    }
+    if !run_worlds("hostile worlds", worlds / 8, |seed| World::hostile(seed, None)) {
         failed += 1;
     }
     for seed in 0..20 {
@@ -33,7 +36,8 @@ fn main() -> ExitCode {
         }
     }
     for bug in Bug::ALL {
-        match (0..BUG_SEEDS).find_map(|seed| World::new(seed, Some(bug)).run().err()) {
+        let worlds = |seed| [World::new(seed, Some(bug)), World::hostile(seed, Some(bug))];
+        match (0..BUG_SEEDS).flat_map(worlds).find_map(|world| world.run().err()) {
             Some(broken) => println!("planted {bug:?}: found, {broken}"),
             None => {
                 println!("FAIL planted {bug:?}: not found in {BUG_SEEDS} seeds");
@@ -41,11 +45,11 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("simulation: {} passed, {failed} failed", 2 + Bug::ALL.len() - failed);
+    println!("simulation: {} passed, {failed} failed", 3 + Bug::ALL.len() - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_worlds(worlds: u64) -> bool {
+fn run_worlds(name: &str, worlds: u64, world: impl Fn(u64) -> World + Sync) -> bool {
     let begun = Instant::now();
     let next = AtomicU64::new(0);
     let work = || {
@@ -55,7 +59,7 @@ fn run_worlds(worlds: u64) -> bool {
             if seed >= worlds || broken.len() >= 3 {
                 return (sum, phases, broken);
             }
-            match World::new(seed, None).run() {
+            match world(seed).run() {
                 Ok(report) => {
                     sum.inputs += report.inputs;
                     sum.sessions += report.sessions;
@@ -76,7 +80,7 @@ fn run_worlds(worlds: u64) -> bool {
     let faults: u64 = found.iter().map(|(report, _, _)| report.faults).sum();
     let seconds = begun.elapsed().as_secs_f64();
     println!(
-        "{worlds} worlds of 30 hours: {inputs} inputs, {sessions} sessions, {faults} faults, {seconds:.1} s"
+        "{worlds} {name} of 30 hours: {inputs} inputs, {sessions} sessions, {faults} faults, {seconds:.1} s"
     );
     let phases: BTreeSet<_> =
         found.iter().flat_map(|(_, phases, _)| phases.iter().copied()).collect();
@@ -84,7 +88,8 @@ fn run_worlds(worlds: u64) -> bool {
     let broken: Vec<&Broken> = found.iter().flat_map(|(_, _, broken)| broken).collect();
     for problem in &broken {
         println!("FAIL {problem}");
-        println!("     cargo run -p mailbearer-simulation -- {}", problem.seed);
+        let kind = if name.starts_with("hostile") { " hostile" } else { "" };
+        println!("     cargo run -p mailbearer-simulation -- {}{kind}", problem.seed);
     }
     broken.is_empty() && as_drawn
 }

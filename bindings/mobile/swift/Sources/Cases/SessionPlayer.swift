@@ -174,7 +174,8 @@ private func configure(_ one: JSON) throws -> SessionConfig {
         loginTimeoutMs: policy.numbers["login_timeout_ms"],
         backoffBaseMs: policy.numbers["backoff_base_ms"],
         backoffMaxMs: policy.numbers["backoff_max_ms"],
-        stableAfterMs: policy.numbers["stable_after_ms"]
+        stableAfterMs: policy.numbers["stable_after_ms"],
+        loginIntervalMs: policy.numbers["login_interval_ms"]
     )
 }
 
@@ -183,6 +184,7 @@ private struct Policy {
     private static let names = [
         "session_ms", "connections", "token_lifetime_ms", "lead_ms", "token_life_least_ms", "token_timeout_ms",
         "login_timeout_ms", "backoff_base_ms", "backoff_max_ms", "stable_after_ms",
+        "login_interval_ms",
     ]
 
     var numbers: [String: UInt64] = [:]

@@ -23,6 +23,9 @@ public struct SessionPolicy: Sendable {
     public var backoffMax = Duration.seconds(300)
     /// When a session has lasted, and the failures before it are forgotten.
     public var stableAfter = Duration.seconds(60)
+    /// Least time between logins of which none lasts, after the first four. Only tests of short-lived tokens should lower
+    /// it: the budget of logins is in this unit.
+    public var loginInterval = Duration.seconds(60)
 
     public init(renewal: Renewal = .ahead) {
         self.renewal = renewal
@@ -48,7 +51,8 @@ public struct SessionPolicy: Sendable {
             loginTimeoutMs: settings.timeout.milliseconds,
             backoffBaseMs: backoffBase.milliseconds,
             backoffMaxMs: backoffMax.milliseconds,
-            stableAfterMs: stableAfter.milliseconds
+            stableAfterMs: stableAfter.milliseconds,
+            loginIntervalMs: loginInterval.milliseconds
         )
     }
 }

@@ -19,6 +19,7 @@ struct SessionsTests {
         var policy = SessionPolicy(renewal: renewal)
         policy.backoffBase = .milliseconds(50)
         policy.backoffMax = .milliseconds(200)
+        policy.loginInterval = .milliseconds(1)
         var options = try server.options(mailProtocol)
         options.timeout = timeout
         return try sessions(

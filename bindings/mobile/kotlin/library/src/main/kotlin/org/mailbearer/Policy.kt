@@ -20,6 +20,8 @@ import kotlin.time.Duration.Companion.seconds
  * @property backoffBase greatest wait after a first failure; it doubles with each.
  * @property backoffMax greatest wait of all; eight times that where the server limits rate or connections.
  * @property stableAfter when a session has lasted, and the failures before it are forgotten.
+ * @property loginInterval least time between logins of which none lasts, after the first four. Only tests of short-lived
+ *   tokens should lower it: the budget of logins is in this unit.
  */
 data class SessionPolicy(
     val renewal: Renewal = Renewal.AHEAD,
@@ -33,6 +35,7 @@ data class SessionPolicy(
     val backoffBase: Duration = 1.seconds,
     val backoffMax: Duration = 5.minutes,
     val stableAfter: Duration = 1.minutes,
+    val loginInterval: Duration = 1.minutes,
 )
 
 /** What the machine takes, with what a provider's profile says where the policy says nothing. */
@@ -56,6 +59,7 @@ internal fun SessionPolicy.toConfig(settings: Settings): SessionConfig {
         backoffBaseMs = ms("backoffBase", backoffBase),
         backoffMaxMs = ms("backoffMax", backoffMax),
         stableAfterMs = ms("stableAfter", stableAfter),
+        loginIntervalMs = ms("loginInterval", loginInterval),
     )
 }
 

@@ -115,7 +115,12 @@ class RealServersTest {
     fun `Angus Mail works through 20 expiries`() = test {
         val subject = "mail ${UUID.randomUUID()}"
         val options = at(MailProtocol.IMAP)
-        val policy = SessionPolicy(endsWithToken = true, tokenLifeLeast = 0.seconds, backoffBase = 10.milliseconds)
+        val policy = SessionPolicy(
+            endsWithToken = true,
+            tokenLifeLeast = 0.seconds,
+            backoffBase = 10.milliseconds,
+            loginInterval = 1.milliseconds,
+        )
         var connections = 0
         sessions(MailProtocol.IMAP, user, { token(3.seconds) }, options, policy).take(21).collect { connection ->
             connection.use {

@@ -61,6 +61,7 @@ internal class SessionPlayer(private val case: JsonObject) : CasePlayer {
             "backoff_base_ms" -> copy(backoffBaseMs = number)
             "backoff_max_ms" -> copy(backoffMaxMs = number)
             "stable_after_ms" -> copy(stableAfterMs = number)
+            "login_interval_ms" -> copy(loginIntervalMs = number)
             else -> throw CaseFailed("policy has no setting $name")
         }
     }

@@ -47,7 +47,12 @@ class SessionsTest {
         Server(tokenLifetime = 3.seconds).use { server ->
             // The profile says that tokens live an hour: the server is what ends these sessions.
             val source = TokenSource { Token(server.issueToken(user)) }
-            val policy = SessionPolicy(renewal = Renewal.AT_END, backoffBase = 10.milliseconds, backoffMax = 50.milliseconds)
+            val policy = SessionPolicy(
+                renewal = Renewal.AT_END,
+                backoffBase = 10.milliseconds,
+                loginInterval = 1.milliseconds,
+                backoffMax = 50.milliseconds,
+            )
             sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy).takeWhile { connection ->
                 connection.use {
                     connection.writeLine("A1 SELECT INBOX")
@@ -83,7 +88,11 @@ class SessionsTest {
             for ((protocol, dialogue) in noop) launch {
                 Server(tokenLifetime = 4.seconds).use { server ->
                     val source = tokens(server, 4.seconds)
-                    val policy = SessionPolicy(tokenLifeLeast = 0.seconds, backoffBase = 10.milliseconds)
+                    val policy = SessionPolicy(
+                        tokenLifeLeast = 0.seconds,
+                        backoffBase = 10.milliseconds,
+                        loginInterval = 1.milliseconds,
+                    )
                     sessions(protocol, user, source, server.at(protocol), policy).take(21).collect { connection ->
                         connection.use {
                             connection.writeLine(dialogue.first)
@@ -106,7 +115,11 @@ class SessionsTest {
         for (cut in listOf(Cut.SILENT, Cut.VANISH)) {
             Server(tokenLifetime = 2.seconds, cut = cut).use { server ->
                 val options = server.at(MailProtocol.IMAP).copy(timeout = 2.seconds)
-                val policy = SessionPolicy(renewal = Renewal.AT_END, backoffBase = 10.milliseconds)
+                val policy = SessionPolicy(
+                    renewal = Renewal.AT_END,
+                    backoffBase = 10.milliseconds,
+                    loginInterval = 1.milliseconds,
+                )
                 val causes = mutableListOf<Cause>()
                 val source = TokenSource { Token(server.issueToken(user)) }
                 sessions(MailProtocol.IMAP, user, source, options, policy).take(3).collect { connection ->
@@ -194,7 +207,7 @@ class SessionsTest {
                 if (isGood) Token(server.issueToken(user)) else Token("ya29.never-issued-${calls.size}")
             }
             val events = Collections.synchronizedList(mutableListOf<EventKind>())
-            val policy = SessionPolicy(backoffBase = 10.milliseconds)
+            val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
             val all = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy) { events += it.kind }
             val error = assertFailsWith<NeedsUserException> { all.first() }
             assertEquals(Cause.TOKEN_REJECTED, error.failure.cause)
@@ -213,7 +226,7 @@ class SessionsTest {
             val flaky = TokenSource {
                 if (calls.incrementAndGet() < 3) throw java.io.IOException("no network") else Token(server.issueToken(user))
             }
-            val policy = SessionPolicy(backoffBase = 10.milliseconds)
+            val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
             sessions(MailProtocol.IMAP, user, flaky, server.at(MailProtocol.IMAP), policy).first()
             assertEquals(3, calls.get())
             val gone = TokenSource { throw TokenSourceException("invalid_grant", permanent = true) }
@@ -291,7 +304,7 @@ class SessionsTest {
     @Test
     fun `a submission that was cut is told`() = test {
         Server().use { server ->
-            val policy = SessionPolicy(backoffBase = 10.milliseconds)
+            val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
             val all = sessions(MailProtocol.SMTP, user, tokens(server), server.at(MailProtocol.SMTP), policy)
             all.take(2).collect { connection ->
                 if (connection.generation == 1UL) {

@@ -99,7 +99,11 @@ class TokensTest {
     @Test
     fun `sessions give up a source that blocks, and ask it again`() = test { server ->
         val source = HangsOnce(server, blocks = true)
-        val policy = SessionPolicy(tokenTimeout = 500.milliseconds, backoffBase = 10.milliseconds)
+        val policy = SessionPolicy(
+            tokenTimeout = 500.milliseconds,
+            backoffBase = 10.milliseconds,
+            loginInterval = 1.milliseconds,
+        )
         sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy).take(1).collect { it.close() }
         assertTrue(source.calls.get() >= 2)
         source.goOn.countDown()
@@ -218,7 +222,11 @@ class TokensTest {
     fun `how long a token lives may be anything`() = test { server ->
         suspend fun stay(lifetime: Duration) {
             val source = TokenSource { Token(server.issueToken(user), lifetime) }
-            val policy = SessionPolicy(backoffBase = 10.milliseconds, backoffMax = 10.milliseconds)
+            val policy = SessionPolicy(
+                backoffBase = 10.milliseconds,
+                loginInterval = 1.milliseconds,
+                backoffMax = 10.milliseconds,
+            )
             sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy).take(1).collect { it.close() }
         }
         stay(Duration.INFINITE)
@@ -230,7 +238,7 @@ class TokensTest {
     @Test
     fun `deletions that QUIT did not commit are told`() = test { server ->
         val source = TokenSource { Token(server.issueToken(user)) }
-        val policy = SessionPolicy(backoffBase = 10.milliseconds)
+        val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
         sessions(MailProtocol.POP3, user, source, server.at(MailProtocol.POP3), policy).take(2).collect { connection ->
             if (connection.generation == 1UL) {
                 connection.use {
