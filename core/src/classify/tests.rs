@@ -172,3 +172,31 @@ fn what_was_not_seen_is_not_claimed() {
         Some("535 5.7.8")
     );
 }
+
+/// Each of these took seconds once, with 512 KiB of it: a server can send as much before the login, and in the clear.
+#[test]
+fn a_reply_of_any_length_is_read_at_once() {
+    for piece in ["<", "[", "\u{201c}", "from x<", "a ", "a'", "a.", "=", "\u{1b}[", "a\n"] {
+        let text = piece.repeat((512 << 10) / piece.len());
+        let said = Said { status: Some("NO"), text: &text, ..Said::default() };
+        let begun = std::time::Instant::now();
+        let _ = explain(Imap, AuthFail, &said, &Names::default());
+        let taken = begun.elapsed();
+        assert!(taken.as_millis() < 800, "{piece:?}: {taken:?}");
+    }
+}
+
+#[test]
+fn only_the_server_says_how_long_to_wait() {
+    let wait = |text: &str| {
+        let line = ["* BYE Too many connections", text].concat();
+        let verdict = classify(Imap, Disconnect, &[&line]);
+        (verdict.cause, verdict.wait_ms)
+    };
+    for named in
+        [" for \"x 24 hours y\"", " (<24 hours>)", " for 'Back in 24 hours'", " [x 24 hours]"]
+    {
+        assert_eq!(wait(named), (Cause::TooManyConnections, None), "{named}");
+    }
+    assert_eq!(wait(", wait 5 minutes"), (Cause::TooManyConnections, Some(300_000)));
+}
