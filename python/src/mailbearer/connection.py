@@ -364,7 +364,8 @@ class Link:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
         # The address that took the first connection.
         try:
-            with socket.create_connection(self._open_socket().getpeername()[:2], PROBE_SECONDS) as probe:
+            seconds = min(PROBE_SECONDS, self._left())
+            with socket.create_connection(self._open_socket().getpeername()[:2], seconds) as probe:
                 probe.sendall(client_hello(self._settings))
                 return is_tls(probe.recv(1))
         except OSError:
