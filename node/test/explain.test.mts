@@ -350,7 +350,11 @@ describe("what was not seen is not claimed:", () => {
                 new Error("235 2.7.0 Accepted"),
                 Object.assign(new Error("Invalid login"), { code: "EAUTH", responseCode: 235 }),
             ]) {
-                assert.notEqual(explain(error, { protocol }).cause, "no_fault", `${String(protocol)}: ${error.message}`);
+                assert.notEqual(
+                    explain(error, { protocol }).cause,
+                    "no_fault",
+                    `${String(protocol)}: ${error.message}`,
+                );
             }
         }
     });
