@@ -141,7 +141,11 @@ def test_a_server_that_hangs_up_on_the_first_command_is_told() -> None:
 
 def test_an_answer_to_the_login_that_comes_late_is_shown_without_the_token() -> None:
     token = "ya29.A0late-Secret-0123456789"
-    login = [b"+OK hi\r\n", b"+OK\r\nSASL XOAUTH2\r\n.\r\n", b"+OK in\r\n-ERR unknown command: " + token.encode() + b"\r\n"]
+    login = [
+        b"+OK hi\r\n",
+        b"+OK\r\nSASL XOAUTH2\r\n.\r\n",
+        b"+OK in\r\n-ERR unknown command: " + token.encode() + b"\r\n",
+    ]
     with ScriptedServer(*login, tls=True) as server:
         place = f"--pop3=localhost:{server.port}"
         for form in ([], ["--json"], ["--trace"]):

@@ -186,12 +186,12 @@ def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Conne
 _CERTIFICATE_SECONDS = 3.0
 
 
-def certificate_refused(settings: Settings) -> LoginFailed | None:
+def certificate_refused(settings: Settings, seconds: float) -> LoginFailed | None:
     """Try TLS once more, to say which certificate it was: asyncio does not give the one that it refused.
 
     It verifies as before, and is closed at once; no token is there.
     """
-    settings = dataclasses.replace(settings, timeout=min(settings.timeout, _CERTIFICATE_SECONDS))
+    settings = dataclasses.replace(settings, timeout=min(seconds, _CERTIFICATE_SECONDS))
     try:
         _Login(settings, None).reach_tls()
     except LoginFailed as problem:
