@@ -41,7 +41,7 @@ const BEFORE_NAMES: [&str; 5] = ["user", "username", "for", "as", "name"];
 
 /// The words of a text.
 pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
-    let open = without_enclosed(text);
+    let open = without_enclosed(&without_user(text, names));
     let mut words: Vec<Word> = Vec::new();
     let mut clause = 0_usize;
     for raw in open.split_whitespace() {
@@ -166,6 +166,34 @@ fn is_user(piece: &str, names: &Names<'_>) -> bool {
     !local.is_empty() && local.eq_ignore_ascii_case(piece)
 }
 
+/// Without the user's name where that is more than one word, which the words around it cannot tell: `locked-idle`, `Joe Locked`.
+fn without_user(text: &str, names: &Names<'_>) -> String {
+    let local = names.user.split('@').next().unwrap_or_default();
+    let of_words = |name: &&str| {
+        name.contains(char::is_alphanumeric) && name.contains(|one: char| !one.is_alphanumeric())
+    };
+    let names = [names.user, local].into_iter().filter(of_words);
+    names.fold(text.to_string(), |text, name| without_name(&text, &name.to_ascii_lowercase()))
+}
+
+/// Without a name in lower case, where no other word goes on from it.
+fn without_name(text: &str, name: &str) -> String {
+    let mut open = String::with_capacity(text.len());
+    let mut at = 0;
+    for (start, found) in text.to_ascii_lowercase().match_indices(name) {
+        let end = start.saturating_add(found.len());
+        let before = text.get(..start).unwrap_or_default();
+        let behind = text.get(end..).unwrap_or_default();
+        if !before.ends_with(char::is_alphanumeric) && !behind.starts_with(char::is_alphanumeric) {
+            open.push_str(text.get(at..start).unwrap_or_default());
+            open.push(' ');
+            at = end;
+        }
+    }
+    open.push_str(text.get(at..).unwrap_or_default());
+    open
+}
+
 /// The words of a run of characters: `SmtpClientAuthentication` is three. Identifiers, which mix digits into letters, and
 /// numbers are none.
 fn pieces(raw: &str) -> Vec<String> {
@@ -269,6 +297,25 @@ mod tests {
             ("failed for locked\u{ff20}example.test", "failed for"),
         ] {
             assert_eq!(read(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_of_more_than_one_word_is_no_words() {
+        for (user, text, left) in [
+            ("locked-idle@x.test", "unknown user Locked-Idle.", "unknown user"),
+            ("locked_idle", "locked_idle: no", "no"),
+            ("locked+idle@x.test", "failed (locked+idle)", "failed"),
+            ("Joe Locked", "failed for joe locked, bye", "failed for bye"),
+            ("o'locked@x.test", "o'locked isn't known", "isn't known"),
+            ("locked-idle", "relocked-idle locked-idled", "relocked idle locked idled"),
+            ("\u{e9}-locked", "failed for \u{e9}-locked", "failed for"),
+            ("-", "app-specific", "app specific"),
+            ("@", "a@b c", "c"),
+        ] {
+            let words = words(text, &Names { user, host: "" });
+            let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            assert_eq!(words.join(" "), left, "{user}: {text}");
         }
     }
 
