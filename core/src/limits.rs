@@ -22,6 +22,10 @@ pub const CAPABILITIES_MAX: usize = 512;
 /// Untagged status lines kept for the verdict: Gmail's web address comes in one of its own.
 pub const NOTICES_MAX: usize = 4;
 
+/// Characters of a reply's text that are read for what it means: a server can send a mebibyte in 128 lines, and no sentence is
+/// as long. Gmail's longest has 600.
+pub const READ_CHARS_MAX: usize = 4 << 10;
+
 /// Characters of server text kept in a failure.
 pub const SERVER_TEXT_CHARS_MAX: usize = 512;
 

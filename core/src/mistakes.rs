@@ -117,6 +117,10 @@ fn check_host_name(host: &str) -> Result<(), ConfigError> {
     if let Some(offset) = control {
         return Err(ConfigError::ForbiddenOctet { field, offset });
     }
+    // An A-label has no fewer characters than the name that it stands for.
+    if host.chars().count() > HOST_OCTETS_MAX {
+        return Err(ConfigError::TooLong { field, max: HOST_OCTETS_MAX });
+    }
     if !host.is_ascii() {
         return match a_label(host) {
             Some(a_label) => Err(ConfigError::NotAscii { a_label }),
@@ -422,6 +426,12 @@ mod tests {
             check_host(&long),
             Err(ConfigError::TooLong { field: Field::Host, max: HOST_OCTETS_MAX })
         );
+        for name in ["\u{fc}".repeat(254), ('\u{4e00}'..='\u{9fff}').collect()] {
+            assert_eq!(
+                check_host(&name),
+                Err(ConfigError::TooLong { field: Field::Host, max: HOST_OCTETS_MAX })
+            );
+        }
         assert_eq!(check_host(""), Err(ConfigError::Empty { field: Field::Host }));
     }
 

@@ -828,6 +828,10 @@ fn a_login_that_the_server_cuts_is_told_by_its_state_or_by_the_host() {
         (Cause::ConnectionLost, "the server closed it without an answer to the token".into())
     );
     assert_eq!(cut(false, None), (Cause::ConnectionLost, "before the login was done".into()));
+    let (mut world, ticket) = World::connecting(config(Protocol::Imap));
+    let last_line = Some("* BYE [CONTACTADMIN] Account disabled".into());
+    let _ = world.handle(Input::Ended { ticket, last_line, cause: None });
+    assert_eq!(world.session.phase(), SessionPhase::Waiting, "of a connection that never opened");
     assert_eq!(cut(true, Some(Cause::TimedOut)), (Cause::TimedOut, String::new()));
 }
 

@@ -62,7 +62,10 @@ export interface Explanation {
  */
 export function explain(error: unknown, options: ExplainOptions = {}): Explanation {
     known(options, ["protocol", "phase", "user", "host"], "options");
-    const { sentence, ...failure } = failureOf(error, options, CAUSES_DEEP);
+    const found = failureOf(error, options, CAUSES_DEEP);
+    // An error is a fault, whatever its text begins with: `250 items were lost`.
+    const isClaim = found.cause === "no_fault" && error instanceof Error && !(error instanceof MailbearerError);
+    const { sentence, ...failure } = isClaim ? notKnown(error) : found;
     return { ...failure, message: sentence };
 }
 
@@ -304,11 +307,15 @@ function ofText(error: unknown, fields: Fields, options: ExplainOptions): Failur
     const code = imapCode(fields);
     const protocol = options.protocol ?? (code === undefined ? undefined : "imap");
     if (protocol === undefined) {
-        const sentence = `This is no error of a mail server or library that is known here: ${saidBy(error)}.`;
-        return { ...failureOfHost("unrecognized", ""), sentence };
+        return notKnown(error);
     }
     const text = textOf(fields, "responseText", "response", "message") ?? "";
     return told({ protocol, phase: phaseOf(fields), said: { code, text } }, options);
+}
+
+function notKnown(error: unknown): Failure {
+    const sentence = `This is no error of a mail server or library that is known here: ${saidBy(error)}.`;
+    return { ...failureOfHost("unrecognized", ""), sentence };
 }
 
 /** The first of these fields that is a text with something in it. */

@@ -10,7 +10,7 @@ import {
     tlsAtPort,
 } from "./core";
 import { ConfigError } from "./errors";
-import { kindOf } from "./foreign";
+import { kindOf, shown } from "./foreign";
 import { known, numeric, text } from "./native";
 
 /** Whom to trust, and how to encrypt: what `tls.createSecureContext` takes. Verification cannot be switched off. */
@@ -231,6 +231,12 @@ function verifying(options: TlsOptions | undefined): TlsOptions {
             `tlsOptions has no option ${stranger}: certificate and host name are always verified; ` +
                 "give your own authority as ca",
         );
+    }
+    try {
+        // What it cannot use it says now, and not in the middle of a login.
+        tls.createSecureContext(options);
+    } catch (error) {
+        throw new ConfigError(`tlsOptions cannot be used (${shown((error as Error).message)})`);
     }
     return options;
 }

@@ -137,6 +137,9 @@ describe("a wrong value", () => {
             { ...options, user: "joe@example.org" },
             { ...options, tlsOptions: wrong({ rejectUnauthorized: false }) },
             { ...options, tlsOptions: wrong({ checkServerIdentity: () => undefined }) },
+            { ...options, tlsOptions: { cert: "no PEM", key: "no PEM" } },
+            { ...options, tlsOptions: { minVersion: wrong("TLSv9") } },
+            { ...options, tlsOptions: { ciphers: "NONE" } },
             { ...options, token: wrong(5) },
             wrong({ ...options, rejectUnauthorized: false }),
         ];

@@ -343,6 +343,22 @@ describe("what was not seen is not claimed:", () => {
         }
     });
 
+    it("no error is no fault, whatever its text begins with", () => {
+        for (const protocol of ["imap", "smtp", undefined] as const) {
+            for (const error of [
+                new Error("250 items were lost"),
+                new Error("235 2.7.0 Accepted"),
+                Object.assign(new Error("Invalid login"), { code: "EAUTH", responseCode: 235 }),
+            ]) {
+                assert.notEqual(
+                    explain(error, { protocol }).cause,
+                    "no_fault",
+                    `${String(protocol)}: ${error.message}`,
+                );
+            }
+        }
+    });
+
     it("nonsense is unrecognized, and a circle of causes ends", () => {
         const circle = new Error("round");
         circle.cause = circle;

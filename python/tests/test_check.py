@@ -139,6 +139,22 @@ def test_a_server_that_hangs_up_on_the_first_command_is_told() -> None:
 # ---- What never gets there -------------------------------------------------------------------------------------------
 
 
+def test_an_answer_to_the_login_that_comes_late_is_shown_without_the_token() -> None:
+    token = "ya29.A0late-Secret-0123456789"
+    login = [
+        b"+OK hi\r\n",
+        b"+OK\r\nSASL XOAUTH2\r\n.\r\n",
+        b"+OK in\r\n-ERR unknown command: " + token.encode() + b"\r\n",
+    ]
+    with ScriptedServer(*login, tls=True) as server:
+        place = f"--pop3=localhost:{server.port}"
+        for form in ([], ["--json"], ["--trace"]):
+            done = run("check", USER, "--no-imap", "--no-smtp", place, "--ca-file", ca_file(), *form, token=token)
+            assert done.returncode == 1
+            assert "unknown command: <token>" in done.stdout
+            assert token not in done.stdout + done.stderr
+
+
 def test_no_connection_is_told_by_its_cause() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]

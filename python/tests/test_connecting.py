@@ -17,7 +17,7 @@ import pytest
 
 import mailbearer
 import mailbearer.aio
-from mailbearer.testing import Server, client_context
+from mailbearer.testing import Server, ca_file, client_context
 from scripted import ScriptedServer
 
 USER = "joe@example.test"
@@ -493,3 +493,20 @@ def nothing_is_left() -> Iterator[None]:
     while any(thread.name.startswith("mailbearer-") for thread in threading.enumerate()):
         assert time.monotonic() < deadline, [thread.name for thread in threading.enumerate()]
         time.sleep(0.01)
+
+
+def test_a_second_look_that_hangs_does_not_cost_the_reason() -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pathlib.Path(ca_file()).with_name("localhost.pem"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refused_once() -> None:
+            with contextlib.suppress(OSError):
+                context.wrap_socket(listener.accept()[0], server_side=True)
+
+        threading.Thread(target=refused_once, daemon=True).start()
+        place = {"host": "localhost", "port": listener.getsockname()[1], "tls": "implicit", "timeout": 2.0}
+        with pytest.raises(mailbearer.LoginFailed) as refused:
+            asyncio.run(mailbearer.aio.connect("imap", USER, TOKEN, **place))
+    assert refused.value.cause == "tls_failed"
+    assert "certificate" in refused.value.failure.sentence

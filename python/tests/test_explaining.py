@@ -383,6 +383,7 @@ TEXTS = [
     "a1 NO [AUTHENTICATIONFAILED] no",
     "BAD",
     "235 2.7.0 ok",
+    "AUTHENTICATE command error: OK all is well",
 ]
 SILENT: list[type[Exception]] = [imaplib.IMAP4.error, imaplib.IMAP4.abort, aioimaplib.Error, aioimaplib.Abort]
 SILENT += [poplib.error_proto, smtplib.SMTPException, smtplib.SMTPServerDisconnected, ValueError, OSError]

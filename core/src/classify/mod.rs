@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict, spelled_enum};
+use crate::limits::{READ_CHARS_MAX, REPLY_LINES_MAX};
 use crate::sasl::read_rejection;
 use crate::text::displayable;
 use concepts::{LEXICON, Meaning, Stem};
@@ -145,7 +146,7 @@ impl<'a> Said<'a> {
     fn lines(&self, protocol: Protocol) -> Vec<Line<'a>> {
         let text = self.text.trim();
         let lines = text.lines().chain(text.is_empty().then_some(""));
-        lines.map(|line| self.line(protocol, line.trim())).collect()
+        lines.take(REPLY_LINES_MAX).map(|line| self.line(protocol, line.trim())).collect()
     }
 
     fn line(&self, protocol: Protocol, text: &'a str) -> Line<'a> {
@@ -234,6 +235,7 @@ impl<'a> Facts<'a> {
         let phase = if phase == Phase::MidSession && ends { Phase::Disconnect } else { phase };
         let faults = lines.iter().filter(|line| line.status.is_fault());
         let text = faults.map(|line| line.text).collect::<Vec<_>>().join(" ");
+        let text: String = text.chars().take(READ_CHARS_MAX).collect();
         // After the login a 5yz is of one message (RFC 5321 section 4.2.1): its words are of addresses and contents.
         let of_a_message = protocol == Protocol::Smtp
             && phase == Phase::MidSession

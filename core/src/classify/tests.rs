@@ -215,3 +215,33 @@ fn a_server_that_has_no_auth_is_told_from_one_that_refuses_the_words() {
     assert_eq!(cause(Protocol::Pop3, "-ERR Unknown command"), Cause::MechanismUnavailable);
     assert_eq!(cause(Imap, "A1 BAD Unknown command"), Cause::ProtocolViolation);
 }
+
+/// 512 KiB of marks without partners took 16 seconds once: a server can send as much before the login, and in the clear.
+#[test]
+fn only_the_beginning_of_a_long_reply_is_read() {
+    let cause = |text: &str| {
+        let said = Said { status: Some("NO"), text, ..Said::default() };
+        explain(Imap, AuthFail, &said, &Names::default()).cause
+    };
+    for piece in ["<", "[", "\u{201c}", "from x<", "a ", "a'", "a.", "=", "\u{1b}["] {
+        let text = piece.repeat((512 << 10) / piece.len());
+        let long = [text.as_str(), " account suspended"].concat();
+        assert_eq!(cause(&long), cause(&text), "{piece:?}");
+    }
+    assert_eq!(cause("account suspended"), Cause::AccountDisabled);
+}
+
+#[test]
+fn only_the_server_says_how_long_to_wait() {
+    let wait = |text: &str| {
+        let line = ["* BYE Too many connections", text].concat();
+        let verdict = classify(Imap, Disconnect, &[&line]);
+        (verdict.cause, verdict.wait_ms)
+    };
+    for named in
+        [" for \"x 24 hours y\"", " (<24 hours>)", " for 'Back in 24 hours'", " [x 24 hours]"]
+    {
+        assert_eq!(wait(named), (Cause::TooManyConnections, None), "{named}");
+    }
+    assert_eq!(wait(", wait 5 minutes"), (Cause::TooManyConnections, Some(300_000)));
+}

@@ -23,12 +23,25 @@ const WORD_CHARS_MAX: usize = 24;
 /// Words that hold digits and mean something all the same.
 const WORDS_WITH_DIGITS: [&str; 6] = ["imap4", "pop3", "oauth2", "xoauth2", "base64", "rfc2821"];
 
+/// Marks of quotation, and what ends each. Old Unix programs end at an apostrophe what a grave accent begins; German's
+/// second mark is English's first.
+const QUOTES: [(char, &[char]); 8] = [
+    ('"', &['"']),
+    ('\u{201e}', &['\u{201c}']),
+    ('\u{201c}', &['\u{201d}']),
+    ('\u{2018}', &['\u{2019}']),
+    ('\u{ab}', &['\u{bb}']),
+    ('\u{300c}', &['\u{300d}']),
+    ('`', &['`', '\'']),
+    ('\'', &['\'']),
+];
+
 /// Words behind which the part of a mail address before the `@` is a name.
 const BEFORE_NAMES: [&str; 5] = ["user", "username", "for", "as", "name"];
 
 /// The words of a text.
 pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
-    let open = without_enclosed(text);
+    let open = without_enclosed(&without_user(text, names));
     let mut words: Vec<Word> = Vec::new();
     let mut clause = 0_usize;
     for raw in open.split_whitespace() {
@@ -67,24 +80,24 @@ fn without_escapes(text: &str) -> String {
 
 /// Without what stands in quotes or brackets; where nothing else says anything, with it.
 fn without_enclosed(text: &str) -> String {
-    let without_angles = cut_enclosed(&without_escapes(text), '<', '>');
-    let without_brackets = cut_enclosed(&without_angles, '[', ']');
+    let without_angles = cut_enclosed(&without_escapes(text), '<', &['>']);
+    let without_brackets = cut_enclosed(&without_angles, '[', &[']']);
     let mut open = without_brackets.clone();
-    for (start, end) in [('"', '"'), ('\u{201c}', '\u{201d}'), ('\u{ab}', '\u{bb}'), ('\'', '\'')] {
+    for (start, end) in QUOTES {
         open = cut_enclosed(&open, start, end);
     }
     if open.chars().any(char::is_alphabetic) { open } else { without_brackets }
 }
 
 /// Cuts what stands between two marks. One that has no partner, or an apostrophe inside a word, is no mark.
-fn cut_enclosed(text: &str, start: char, end: char) -> String {
+fn cut_enclosed(text: &str, start: char, ends: &[char]) -> String {
     let mut open = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(start) {
         let (before, marked) = rest.split_at(at);
         let inside = marked.get(start.len_utf8()..).unwrap_or_default();
         let inside_word = start == '\'' && before.ends_with(char::is_alphanumeric);
-        match inside.split_once(end) {
+        match inside.split_once(ends) {
             Some((_, behind))
                 if !(inside_word
                     || (start == '\'' && behind.starts_with(char::is_alphanumeric))) =>
@@ -119,7 +132,7 @@ fn is_name(raw: &str, names: &Names<'_>) -> bool {
     raw.contains("://")
         || raw.starts_with("www.")
         || raw.starts_with('/')
-        || raw.contains(['@', '=', '\\'])
+        || raw.contains(['@', '\u{ff20}', '=', '\\'])
         || is(names.host)
         || is_identifier(bare)
         || (names.user.contains('@') && is(names.user))
@@ -151,6 +164,34 @@ fn is_identifier(bare: &str) -> bool {
 fn is_user(piece: &str, names: &Names<'_>) -> bool {
     let local = names.user.split('@').next().unwrap_or_default();
     !local.is_empty() && local.eq_ignore_ascii_case(piece)
+}
+
+/// Without the user's name where that is more than one word, which the words around it cannot tell: `locked-idle`, `Joe Locked`.
+fn without_user(text: &str, names: &Names<'_>) -> String {
+    let local = names.user.split('@').next().unwrap_or_default();
+    let of_words = |name: &&str| {
+        name.contains(char::is_alphanumeric) && name.contains(|one: char| !one.is_alphanumeric())
+    };
+    let names = [names.user, local].into_iter().filter(of_words);
+    names.fold(text.to_string(), |text, name| without_name(&text, &name.to_ascii_lowercase()))
+}
+
+/// Without a name in lower case, where no other word goes on from it.
+fn without_name(text: &str, name: &str) -> String {
+    let mut open = String::with_capacity(text.len());
+    let mut at = 0;
+    for (start, found) in text.to_ascii_lowercase().match_indices(name) {
+        let end = start.saturating_add(found.len());
+        let before = text.get(..start).unwrap_or_default();
+        let behind = text.get(end..).unwrap_or_default();
+        if !before.ends_with(char::is_alphanumeric) && !behind.starts_with(char::is_alphanumeric) {
+            open.push_str(text.get(at..start).unwrap_or_default());
+            open.push(' ');
+            at = end;
+        }
+    }
+    open.push_str(text.get(at..).unwrap_or_default());
+    open
 }
 
 /// The words of a run of characters: `SmtpClientAuthentication` is three. Identifiers, which mix digits into letters, and
@@ -200,8 +241,9 @@ pub(super) const WAIT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// `Suggested Backoff Time: 92415 milliseconds` (Exchange), `at least 5 minutes apart` (Cyrus), `for a 15 minute period`.
 pub(super) fn wait_ms(text: &str) -> Option<u64> {
+    let open = without_enclosed(text);
     let mut before = "";
-    for word in text.split(|one: char| one.is_whitespace() || one == '-') {
+    for word in open.split(|one: char| one.is_whitespace() || one == '-') {
         let unit = word.trim_end_matches(|one: char| !one.is_ascii_alphabetic());
         let unit: u64 = match unit.to_ascii_lowercase().as_str() {
             "millisecond" | "milliseconds" | "ms" => 1,
@@ -247,8 +289,33 @@ mod tests {
             ("many from unknown[192.0.2.7]: no", "many from no"),
             ("failure[0] from idle[IPv6:2001:db8::1]", "failure from"),
             ("(ref: too-many-idle-7f3a)", "ref"),
+            ("user `locked' unknown, don't", "user unknown don't"),
+            ("user `locked` unknown, `idle' too", "user unknown too"),
+            ("user \u{2018}locked\u{2019} unknown, don\u{2019}t", "user unknown don't"),
+            ("Benutzer \u{201e}locked\u{201c} unknown", "benutzer unknown"),
+            ("user \u{300c}locked\u{300d} unknown", "user unknown"),
+            ("failed for locked\u{ff20}example.test", "failed for"),
         ] {
             assert_eq!(read(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_of_more_than_one_word_is_no_words() {
+        for (user, text, left) in [
+            ("locked-idle@x.test", "unknown user Locked-Idle.", "unknown user"),
+            ("locked_idle", "locked_idle: no", "no"),
+            ("locked+idle@x.test", "failed (locked+idle)", "failed"),
+            ("Joe Locked", "failed for joe locked, bye", "failed for bye"),
+            ("o'locked@x.test", "o'locked isn't known", "isn't known"),
+            ("locked-idle", "relocked-idle locked-idled", "relocked idle locked idled"),
+            ("\u{e9}-locked", "failed for \u{e9}-locked", "failed for"),
+            ("-", "app-specific", "app specific"),
+            ("@", "a@b c", "c"),
+        ] {
+            let words = words(text, &Names { user, host: "" });
+            let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            assert_eq!(words.join(" "), left, "{user}: {text}");
         }
     }
 

@@ -50,7 +50,7 @@ impl Negotiation {
             let failure = Failure { server_text: text, code, ..Failure::from_verdict(verdict) };
             without(failure, &self.secrets())
         } else {
-            let code = code.filter(|code| code.len() <= CODE_CHARS_MAX);
+            let code = code.filter(|code| is_code(code));
             Failure { code, ..Failure::from_verdict(in_the_clear(&verdict)) }
         };
         if failure.cause == Cause::ClientNameRefused {
@@ -314,6 +314,13 @@ fn in_the_clear(verdict: &Verdict) -> Verdict {
         | Cause::Unrecognized => Cause::Unavailable,
     };
     Verdict::new(cause, default_advice(cause), Certainty::Guessed, verdict.rule)
+}
+
+/// Whether a code from outside TLS is one: numbers of SMTP, or a name. A telephone number, an address or a sentence is none.
+fn is_code(code: &str) -> bool {
+    let of_numbers = |one: char| one.is_ascii_digit() || one == '.' || one == ' ';
+    let of_name = |one: char| one.is_ascii_alphabetic() || one == '/' || one == '-';
+    code.len() <= CODE_CHARS_MAX && (code.chars().all(of_numbers) || code.chars().all(of_name))
 }
 
 /// Whether the server says that it does not serve for now, and not for good.

@@ -64,7 +64,10 @@ impl Session {
         {
             return failure;
         }
-        match last_line {
+        // A line from before the connection was open came in the clear, or from nobody that is known.
+        let is_open =
+            self.attempt.as_ref().is_some_and(|one| !matches!(one.stage, Stage::Connecting));
+        match last_line.filter(|_| is_open) {
             Some(line) => self.failure_of(Phase::Disconnect, &[line]),
             None => Failure::of_host(Cause::ConnectionLost, "before the login was done"),
         }

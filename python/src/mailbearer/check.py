@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._core import AccessToken, Failure, failure_of_host
+from ._core import AccessToken, Failure, Transcript, failure_of_host
 from .connection import Connection, log_in
 from .dialogue import Dialogue
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
@@ -136,7 +136,7 @@ def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessTo
             result.seconds = connection.seconds
             dialogue = Dialogue(show)
             dialogue.begin(token)
-            result.failure = ask(connection, dialogue, arguments.user)
+            result.failure = ask(connection, dialogue, arguments.user, token)
             result.ok = result.failure is None
     except LoginFailed as error:
         result.failure = error.failure
@@ -156,7 +156,7 @@ _ANSWER_OCTETS_MAX = 4096
 _THEN = "after the login, when it was asked for the mailbox"
 
 
-def ask(connection: Connection, dialogue: Dialogue, user: str) -> Failure | None:
+def ask(connection: Connection, dialogue: Dialogue, user: str, token: AccessToken) -> Failure | None:
     """Send one harmless command: a login may work whose mailbox does not. Return why, or nothing where it does."""
     protocol = connection.endpoint.protocol
     said: list[bytes] = []
@@ -180,7 +180,9 @@ def ask(connection: Connection, dialogue: Dialogue, user: str) -> Failure | None
         return failure_of_host("connection_lost", _THEN)
     is_over = not said[-1] or said[-1].upper().startswith(b"* BYE")
     phase = "disconnect" if is_over else "mid_session"
-    text = b"".join(words).decode("utf-8", "replace")
+    # What comes late may still be an answer to the login, and repeat it.
+    masked = Transcript(token)
+    text = "\n".join(line for _, line in [*masked.received(b"".join(words)), *masked.flush()])
     return explain(text, protocol, phase=phase, user=user, host=connection.endpoint.host)
 
 

@@ -186,12 +186,12 @@ def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Conne
 _CERTIFICATE_SECONDS = 3.0
 
 
-def certificate_refused(settings: Settings) -> LoginFailed | None:
+def certificate_refused(settings: Settings, seconds: float) -> LoginFailed | None:
     """Try TLS once more, to say which certificate it was: asyncio does not give the one that it refused.
 
     It verifies as before, and is closed at once; no token is there.
     """
-    settings = dataclasses.replace(settings, timeout=min(settings.timeout, _CERTIFICATE_SECONDS))
+    settings = dataclasses.replace(settings, timeout=min(seconds, _CERTIFICATE_SECONDS))
     try:
         _Login(settings, None).reach_tls()
     except LoginFailed as problem:
@@ -364,7 +364,8 @@ class Link:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
         # The address that took the first connection.
         try:
-            with socket.create_connection(self._open_socket().getpeername()[:2], PROBE_SECONDS) as probe:
+            seconds = min(PROBE_SECONDS, self._left())
+            with socket.create_connection(self._open_socket().getpeername()[:2], seconds) as probe:
                 probe.sendall(client_hello(self._settings))
                 return is_tls(probe.recv(1))
         except OSError:

@@ -201,7 +201,8 @@ def _imap_error(error: Any) -> _Found:
 
 # The program's own fault, and nothing that a server said.
 _OWN_COMPLAINT = re.compile(r"illegal in state|^Unknown IMAP4 command|^unknown command")
-_IMAPLIB_BAD = re.compile(r"(?P<command>\w+) command error: (?P<status>[A-Z]+) (?P<data>.*)", re.DOTALL)
+# The text may be the server's own: it cannot say so that all is well.
+_IMAPLIB_BAD = re.compile(r"(?P<command>\w+) command error: (?P<status>NO|BAD) (?P<data>.*)", re.DOTALL)
 _IMAPCLIENT_NO = re.compile(r"(?P<command>[A-Za-z]+) failed: (?P<data>.*)", re.DOTALL)
 
 

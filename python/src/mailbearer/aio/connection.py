@@ -402,11 +402,14 @@ class Link:
 
     async def _tls_failed(self, error: OSError) -> LoginFailed:
         """Say why a handshake failed, and whose certificate it was."""
+        named: LoginFailed | None = None
         if isinstance(error, ssl.SSLCertVerificationError):
-            named = await asyncio.to_thread(certificate_refused, self._settings)
-            if named is not None:
-                return named
-        return tls_failed(error, None)
+            # Half of what is left: the reason is known already, and is not to be lost to the deadline.
+            seconds = (self._settings.timeout - self.seconds) / 2
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    named = await asyncio.to_thread(certificate_refused, self._settings, seconds)
+        return named or tls_failed(error, None)
 
     def take(self) -> bytes:
         """Return what has come and nobody has read: before the handshake, that must be nothing."""

@@ -98,7 +98,7 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
 
     /** What has come; `null` at the end. The buffer is good until the next read. */
     suspend fun read(): ByteBuffer? {
-        val isGreeting = isSilent && endpoint.tls == Tls.START_TLS
+        val isGreeting = isSilent && endpoint.tls == Tls.START_TLS && !settings.onlyLooks
         val count = if (isGreeting) awaitingGreeting(settings, ::isSilent, ::readChunk) else readChunk()
         return if (count < 0) null else heard(count)
     }
@@ -162,7 +162,7 @@ internal suspend fun Settings.failureOfTls(error: IOException): Failure {
         // It agreed to STARTTLS, and then did not speak TLS: the other way of TLS would not help.
         failure.cause == Cause.WRONG_TLS_MODE && endpoint.tls == Tls.START_TLS ->
             failureOfHost(Cause.TLS_FAILED, "the server agreed to STARTTLS, and went on in the clear")
-        failure.cause != Cause.TLS_FAILED || !isOfCertificate(error) -> failure
+        failure.cause != Cause.TLS_FAILED || onlyLooks || !isOfCertificate(error) -> failure
         else -> {
             val certificate = certificateIn(error) ?: certificateAt(this) ?: return failure
             failureOfCertificate(wordsOf(chainOf(error).last()), certificate.encoded)

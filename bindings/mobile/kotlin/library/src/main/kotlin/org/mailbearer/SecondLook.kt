@@ -61,7 +61,7 @@ internal suspend fun certificateAt(settings: Settings): X509Certificate? {
 }
 
 /** Thrown at every certificate, so that a second look is no login. */
-internal class NotTrusted : CertificateException("this connection only looks")
+private class NotTrusted : CertificateException("this connection only looks")
 
 /** Keeps the certificate that it is shown, and refuses it. */
 private class Onlooker : X509ExtendedTrustManager() {

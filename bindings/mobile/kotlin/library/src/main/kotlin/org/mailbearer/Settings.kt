@@ -49,6 +49,8 @@ internal class Settings(
     val limits: SessionLimits?,
     val tokenLifetimeMs: ULong?,
     val trace: ((TraceLine) -> Unit)?,
+    /** Of a second connection, which must not lead to a third. */
+    val onlyLooks: Boolean = false,
 ) {
     val endpoint: Endpoint get() = config.endpoint
     val user: String get() = config.identity.user
@@ -58,7 +60,7 @@ internal class Settings(
     /** For a connection that only looks: with this trust, and with this beginning of TLS. */
     fun looking(context: SSLContext, tls: Tls = endpoint.tls): Settings {
         val there = config.copy(endpoint = endpoint.copy(tls = tls))
-        return Settings(there, context, timeout, clock, limits, tokenLifetimeMs, trace = null)
+        return Settings(there, context, timeout, clock, limits, tokenLifetimeMs, trace = null, onlyLooks = true)
     }
 }
 

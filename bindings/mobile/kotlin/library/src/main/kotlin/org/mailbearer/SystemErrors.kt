@@ -64,9 +64,8 @@ internal fun failureOfHandshake(error: IOException): Failure {
     }
 }
 
-/** Whether a handshake failed because of the server's certificate, and not because this connection only looks at it. */
-internal fun isOfCertificate(error: Throwable): Boolean =
-    chainOf(error).any { it is CertificateException } && chainOf(error).none { it is NotTrusted }
+/** Whether a handshake failed because of the server's certificate: of one that cannot be read, too. */
+internal fun isOfCertificate(error: Throwable): Boolean = chainOf(error).any { it is CertificateException }
 
 /** The certificate that Java did not take, where its exception has it: of one that has expired, but not of a wrong name. */
 internal fun certificateIn(error: Throwable): X509Certificate? =

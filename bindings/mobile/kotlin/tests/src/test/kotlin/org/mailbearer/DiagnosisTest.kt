@@ -212,6 +212,30 @@ class DiagnosisTest {
     }
 
     @Test
+    fun `a certificate that cannot be read is looked at once more, and no more than that`() = test {
+        val peer = Peer { socket ->
+            val hello = socket.getInputStream()
+            hello.readNBytes(3)
+            hello.readNBytes((hello.read() shl 8) or hello.read())
+            // A ServerHello of TLS 1.2, and a certificate of four octets that are none (RFC 5246 section 7.4.2).
+            val random = "00".repeat(32)
+            for (record in listOf("16030300310200002d0303${random}00c02f000005ff01000100", "160303000e0b00000a000007000004deadbeef")) {
+                socket.getOutputStream().write(java.util.HexFormat.of().parseHex(record))
+            }
+            hello.read()
+        }
+        peer.use {
+            val options = LoginOptions(host = "localhost", port = peer.port)
+            for (door in listOf("connect", "Angus Mail")) {
+                val before = peer.accepted.get()
+                val told = doors.getValue(door)(MailProtocol.IMAP, options)
+                assertEquals(Cause.TLS_FAILED, told.cause, door)
+                assertEquals(before + 2, peer.accepted.get(), door)
+            }
+        }
+    }
+
+    @Test
     fun `under STARTTLS the certificate is named too, and nothing is sent beside the upgrade`() = test {
         val shield = ExampleShield("dns:mail.example.org")
         val heard = java.util.concurrent.ConcurrentLinkedQueue<String>()
