@@ -3,13 +3,14 @@
 //! 1. [`reply`]: a line is taken apart into status, codes and text.
 //! 2. [`words`]: from the text all is taken out that a stranger could choose (addresses, names, quotes) or that names one
 //!    occasion (identifiers, numbers). What is left are the server's own words.
-//! 3. [`concepts`]: each word stands for what is spoken of (an account, a protocol, connections) or for what is said of it
-//!    (off, too many, expired). Other words mean nothing.
+//! 3. [`concepts`] and [`lexicon`]: each word stands for what is spoken of (an account, a protocol, connections) or for
+//!    what is said of it (off, too many, expired). Other words mean nothing.
 //! 4. [`rules`]: a table over codes, status, phase and concepts. A code with one meaning decides before any word.
 //!
 //! Callers give the lines of one reply, never message content.
 
 mod concepts;
+mod lexicon;
 mod reply;
 mod rules;
 mod words;
@@ -21,7 +22,8 @@ use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict, spelled_enum};
 use crate::sasl::read_rejection;
 use crate::text::displayable;
-use concepts::{LEXICON, Meaning, Stem};
+use concepts::{Meaning, Stem};
+use lexicon::LEXICON;
 pub(crate) use reply::is_enhanced_code;
 use reply::{Line, Status};
 use rules::RULES;

@@ -101,7 +101,7 @@ impl Rule {
     pub(super) fn is_of_a_code(&self) -> bool {
         self.codes == PASSING || {
             let decisive = RULES.iter().take_while(|rule| rule.name != "greeting-unknown");
-            decisive.map(|rule| rule.name).any(|name| name == self.name)
+            self.says.is_empty() && decisive.map(|rule| rule.name).any(|name| name == self.name)
         }
     }
 
@@ -123,12 +123,12 @@ use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToke
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Idle,
-    Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
-    Malformed, Mechanism, Must, NotAllowed, NotConnected, NotValid, Off, Or, Plan, Policy, Rate,
-    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
-    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
-    WrongState,
+    Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Folder,
+    Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
+    Malformed, Mechanism, Message, Must, NotAllowed, NotConnected, NotValid, Off, Or, Person, Plan,
+    Policy, Rate, Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs,
+    TimedOut, Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported,
+    UserName, Verification, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -176,6 +176,19 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .codes(&["CLIENTBUG"]),
     Rule::new("client-bug", Cause::ProtocolViolation, Proceed, Stated).codes(&["CLIENTBUG"]),
+    // Bongo calls its shutdown and one message permanent, magma the want of TLS.
+    Rule::new("message-permanent", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Pop3])
+        .in_phases(&[MidSession])
+        .codes(&["SYS/PERM"])
+        .says(&[&[Message], &[Unknown, Blocked]]),
+    Rule::new("shutdown-permanent", Cause::Shutdown, Reconnect, Inferred)
+        .in_phases(&[Disconnect])
+        .codes(&["SYS/PERM"])
+        .says(&[&[Shutdown]]),
+    Rule::new("tls-permanent", Cause::TlsRefused, FixConfiguration, Inferred)
+        .codes(&["SYS/PERM"])
+        .says(&[&[Tls], &[Must]]),
     // RFC 3206: needs intervention. Gmail's POP3 says it to the first command after the welcome.
     Rule::new("permanent-code", Cause::ProtocolDisabled, AskUser, Inferred).codes(&["SYS/PERM"]),
     // Google: what an account may send in a day.
@@ -238,7 +251,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
         .in_phases(&[AuthFail])
         .says(&[&[Cancelled]])
-        .without(&[Connection, Malformed]),
+        .without(&[Blocked, Connection, Malformed]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -349,6 +362,13 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported, Off]])
         .without(&[Account]),
+    // RFC 4954 section 4: this server, or this port, has no AUTH.
+    Rule::new("auth-not-offered", Cause::MechanismUnavailable, FixConfiguration, Stated)
+        .on(&[Smtp])
+        .in_phases(&[AuthFail])
+        .codes(&["502", "503"])
+        .together(&[&[Auth], &[Unavailable, Off]])
+        .without(&[Account]),
     // RFC 1939 section 3: a server that has no AUTH.
     Rule::new("no-such-command", Cause::MechanismUnavailable, FixConfiguration, Inferred)
         .on(&[Pop3])
@@ -356,17 +376,19 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Command], &[Unknown]]),
     Rule::new("account-disabled", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]]),
+        .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]])
+        .without(&[Folder]),
     Rule::new("account-locked", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Account], &[Locked]])
+        .together(&[&[Account, Credential], &[Locked]])
         .without(&[Mailbox]),
     Rule::new("account-not-allowed", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Account], &[NotAllowed]]),
     Rule::new("scope", Cause::InsufficientScope, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .says(&[&[Scope]]),
+        .says(&[&[Scope]])
+        .without(&[Denied]),
     Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
         .codes(&["AUTHENTICATIONFAILED"])
         .says(&[&[LockedOut]]),
@@ -404,7 +426,8 @@ pub(super) const RULES: &[Rule] = &[
     // Yandex, Google, Stalwart: our message was malformed for this server.
     Rule::new("malformed", Cause::ProtocolViolation, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
-        .says(&[&[Malformed]]),
+        .says(&[&[Malformed]])
+        .without(&[Token]),
     // Google, Exchange, Postfix, Exim: of the EHLO name, whatever the code.
     Rule::new("client-name", Cause::ClientNameRefused, FixConfiguration, Inferred)
         .on(&[Smtp])
@@ -426,10 +449,19 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
         .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),
+    Rule::new("ask-a-person", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[Greeting])
+        .says(&[&[Person]]),
     Rule::new("many", Cause::RateLimited, BackOff, Guessed).in_phases(OF_THE_LOGIN).says(&[&[TooMany]]),
 
     // ---- Refused tokens ----
 
+    // RFC 5321 section 4.2.1: a first digit of 4 passes, and no token is told to be bad.
+    Rule::new("refused-for-now", Cause::Unavailable, BackOff, Inferred)
+        .in_phases(&[AuthFail])
+        .with_status(&[Temporary])
+        .together(&[&[Auth, Login], &[Invalid]])
+        .without(&[Credential, Token]),
     Rule::new("credentials", Cause::TokenRejected, RefreshToken, Stated)
         .in_phases(&[AuthFail, Disconnect])
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
