@@ -214,6 +214,12 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Disconnect])
         .says(&[&[Again]])
         .without(&[Busy, Expired, Idle, Later, Rate, TimedOut, TooMany]),
+    // Postfix, of one recipient.
+    Rule::new("relay-denied", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[MidSession])
+        .codes(&["454"])
+        .says(&[&[Denied]]),
     // RFC 5530, RFC 3206 and RFC 4954: a fault that passes.
     Rule::new("unavailable-code", Cause::Unavailable, BackOff, Stated)
         .codes(&["UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"]),
@@ -330,7 +336,7 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Concept::Protocol, Lookup], &[Off, NotAllowed, Denied, Plan, Lookup]]),
     Rule::new("service-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Service], &[Off, NotAllowed, Plan]])
+        .together(&[&[Service], &[Off, NotAllowed, Plan, Blocked]])
         .without(&[Later]),
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
@@ -339,7 +345,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Plan]])
-        .without(&[Tls]),
+        .without(&[Tls, Later]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
