@@ -349,6 +349,15 @@ pub enum Misuse {
         /// The input's name.
         answer: &'static str,
     },
+    /// A session that the account does not have, or has no more.
+    #[error("the account has no session {session}: use what add() gave, until it is removed")]
+    UnknownSession {
+        /// Its number.
+        session: u32,
+    },
+    /// Somebody waits for a connection of this session already.
+    #[error("a connection of this session is waited for already: one wait at a time")]
+    WantedAlready,
     /// A token that is no `b64token`.
     #[error("the token given is not valid, {0}")]
     Token(crate::config::ConfigError),
@@ -445,6 +454,9 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
         }
         (Cause::ClientNameRefused, Advice::FixConfiguration) => {
             "Set the client's name (ehlo_name) to this machine's full domain name, as in client.example.org."
+        }
+        (Cause::TokenUnavailable, Advice::FixConfiguration) => {
+            "Mend the function that gives the token."
         }
         (Cause::HostNotFound, _) => {
             "Check the host name, and whether this machine is online; then connect again."

@@ -8,6 +8,7 @@
 //! | a socket and TLS | [`Negotiation`]: from the greeting to authenticated |
 //! | a stream after the login | [`Watch`]: says when the server ends the session, and what was in flight |
 //! | a token source, a clock, and a connection to keep | [`Session`] |
+//! | a mailbox, and a program that wants connections to it | [`Account`] |
 //! | a dialogue to show | [`Transcript`] |
 //! | a program to test | [`testing`], with the feature of that name |
 //!
@@ -26,6 +27,7 @@ extern crate alloc;
 extern crate std;
 
 mod a_label;
+mod account;
 mod certificate;
 mod classify;
 mod config;
@@ -47,6 +49,11 @@ mod token;
 mod transcript;
 mod watch;
 
+pub use account::{
+    ACCOUNT_TRANSITIONS, Account, AccountConfig, AccountEvent, AccountPlan, AccountStatus,
+    Delivery, EventKind, Fact, Given, NoToken, Order, Problem, Raise, RaiseKind, SessionKey,
+    SessionStatus, Stage, Standing,
+};
 pub use classify::{Names, Phase, Said, classify, classify_named, explain};
 pub use config::{
     ConfigError, Endpoint, Field, Identity, InitialResponse, Mechanism, NegotiationConfig,

@@ -45,3 +45,27 @@ pub const DELETIONS_MAX: usize = 100_000;
 /// Words of an IMAP command that a [`Watch`](crate::Watch) knows again in its refusal: names of mailboxes have a few. Of
 /// one with more only the codes of the refusal count.
 pub const REPEATED_WORDS_MAX: usize = 64;
+
+/// Tokens that servers may refuse in a row, over all sessions of an account, before a person is asked: once more with a
+/// fresh one, and no more.
+pub const REFUSALS_IN_A_ROW_MAX: usize = 2;
+
+/// Tokens that servers may refuse in a day, whatever succeeded between them.
+pub const REFUSALS_IN_A_DAY_MAX: usize = 6;
+
+/// Connections that one session of an account may open at once, whatever server and token source do: short tokens in a
+/// test need some; a sound account needs 30 in a day. 180 in an hour, 1,560 in a day.
+pub const OPENS_BURST: u64 = 120;
+
+/// Milliseconds for one more.
+pub const OPENS_INTERVAL_MS: u64 = 60_000;
+
+/// Requests for tokens of one account, likewise.
+pub const ASKS_BURST: u64 = 120;
+
+/// Milliseconds for one more.
+pub const ASKS_INTERVAL_MS: u64 = 60_000;
+
+/// Milliseconds after which one connection more is tried than a server was seen to allow. It doubles each time that the
+/// server does not, up to a day.
+pub const LIMIT_RETRIAL_MS: u64 = 60 * 60_000;

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use mailbearer::{SESSION_TRANSITIONS, TRANSITIONS};
+use mailbearer::{ACCOUNT_TRANSITIONS, SESSION_TRANSITIONS, TRANSITIONS};
 
-fn page() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/life-of-a-session.md"))
+fn page(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(name)
 }
 
 /// One edge for each pair of states, with all that leads over it.
@@ -22,12 +22,22 @@ fn negotiation() -> String {
     let lines = edges
         .iter()
         .map(|((from, to), events)| format!("    {from} --> {to}: {}\n", events.join(", ")));
-    format!("```mermaid\nstateDiagram-v2\n    [*] --> greeting\n{}```\n", lines.collect::<String>())
+    diagram("greeting", lines)
 }
 
 fn session() -> String {
     let lines = SESSION_TRANSITIONS.iter().map(|(from, to)| format!("    {from} --> {to}\n"));
-    format!("```mermaid\nstateDiagram-v2\n    [*] --> stopped\n{}```\n", lines.collect::<String>())
+    diagram("stopped", lines)
+}
+
+fn account() -> String {
+    let lines = ACCOUNT_TRANSITIONS.iter().map(|(from, to)| format!("    {from} --> {to}\n"));
+    diagram("unwanted", lines)
+}
+
+fn diagram(first: &str, lines: impl Iterator<Item = String>) -> String {
+    let lines: String = lines.collect();
+    format!("```mermaid\nstateDiagram-v2\n    [*] --> {first}\n{lines}```\n")
 }
 
 /// Puts a diagram between its marks.
@@ -38,16 +48,19 @@ fn replaced(text: &str, name: &str, diagram: &str) -> String {
     format!("{before}{begin}{diagram}{end}{after}")
 }
 
+fn hold(name: &str, diagrams: &[(&str, String)]) {
+    let text = fs::read_to_string(page(name)).expect("the page");
+    let fresh =
+        diagrams.iter().fold(text.clone(), |text, (mark, diagram)| replaced(&text, mark, diagram));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(page(name), fresh).expect("the page can be written");
+    } else {
+        assert!(text == fresh, "docs/{name} is stale: UPDATE_DOCS=1 cargo test --test diagrams");
+    }
+}
+
 #[test]
 fn the_diagrams_are_those_of_the_tables() {
-    let text = fs::read_to_string(page()).expect("the page");
-    let fresh = replaced(&replaced(&text, "negotiation", &negotiation()), "session", &session());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(page(), fresh).expect("the page can be written");
-    } else {
-        assert!(
-            text == fresh,
-            "docs/life-of-a-session.md is stale: UPDATE_DOCS=1 cargo test --test diagrams"
-        );
-    }
+    hold("life-of-a-session.md", &[("negotiation", negotiation()), ("session", session())]);
+    hold("life-of-an-account.md", &[("account", account())]);
 }

@@ -214,6 +214,7 @@ pub(super) const LEXICON: &[Stem] = &[
     always(Invalid, "incorre~"),
     always(Invalid, "bad"),
     always(Invalid, "errors"),
+    always(Invalid, "erroneous"),
     always(Invalid, "auth~ error"),
     always(Invalid, "login error"),
     denied(NotValid, "valid"),

@@ -210,6 +210,7 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Disconnect])
         .codes(PASSING)
         .says(&[&[Idle]]),
+    // Dovecot, and servers that end a session which is too slow for them.
     Rule::new("reconnect-asked", Cause::SessionEnded, Reconnect, Stated)
         .in_phases(&[Disconnect])
         .says(&[&[Again]])
@@ -278,10 +279,8 @@ pub(super) const RULES: &[Rule] = &[
 
     // Dovecot: behind the sentence stands the mailbox's name.
     Rule::new("no-such-mailbox", Cause::Unrecognized, Proceed, Stated)
-        .on(&[Imap])
         .in_phases(&[MidSession])
-        .together(&[&[Mailbox], &[Unknown]])
-        .without(&[Internal]),
+        .together(&[&[Mailbox], &[Unknown]]),
 
     // ---- Limits ----
 
@@ -341,11 +340,13 @@ pub(super) const RULES: &[Rule] = &[
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
-        .says(&[&[Denied]]),
+        .says(&[&[Denied]])
+        .without(&[Later]),
+    // Mailtrap, Hiveminder: what the account is not paid for.
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Plan]])
-        .without(&[Tls, Later]),
+        .without(&[Later]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),

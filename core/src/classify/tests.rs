@@ -172,3 +172,46 @@ fn what_was_not_seen_is_not_claimed() {
         Some("535 5.7.8")
     );
 }
+
+#[test]
+fn a_wish_to_reconnect_decides_where_nothing_else_is_said() {
+    for (text, cause, advice) in [
+        ("Too slow, please reconnect", Cause::SessionEnded, Reconnect),
+        ("[UNAVAILABLE] Too slow, please reconnect", Cause::SessionEnded, Reconnect),
+        ("Idle for too long, please reconnect", Cause::IdleTimeout, Reconnect),
+        ("Timed out, please reconnect", Cause::IdleTimeout, Reconnect),
+        ("Session expired, please reconnect", Cause::SessionLimit, RefreshToken),
+        ("Too many connections, please reconnect", Cause::TooManyConnections, BackOff),
+        ("Throttled, please reconnect", Cause::RateLimited, BackOff),
+        ("Busy, please reconnect", Cause::Unavailable, BackOff),
+        ("Please reconnect later", Cause::Unavailable, BackOff),
+    ] {
+        let verdict = classify(Imap, Disconnect, &[&["* BYE ", text].concat()]);
+        assert_eq!((verdict.cause, verdict.advice), (cause, advice), "{text}");
+    }
+    let login = classify(Imap, AuthFail, &["A1 NO Login failed, please reconnect"]);
+    assert_eq!(login.cause, Cause::TokenRejected);
+}
+
+#[test]
+fn what_is_said_of_a_mailbox_ends_no_session() {
+    for text in [
+        "[NONEXISTENT] no Token expired",
+        "[TRYCREATE] no Token expired",
+        "[ALREADYEXISTS] Too many connections",
+        "[CANNOT] Account disabled: busy",
+        "[LIMIT] Too many flags",
+        "Mailbox does not exist: Busy",
+        "The IMAP extension is not enabled",
+    ] {
+        let verdict = classify(Imap, MidSession, &[&["A5 NO ", text].concat()]);
+        assert_eq!(verdict.advice, Proceed, "{text}");
+    }
+}
+
+#[test]
+fn a_server_that_has_no_auth_is_told_from_one_that_refuses_the_words() {
+    let cause = |protocol, line| classify(protocol, AuthFail, &[line]).cause;
+    assert_eq!(cause(Protocol::Pop3, "-ERR Unknown command"), Cause::MechanismUnavailable);
+    assert_eq!(cause(Imap, "A1 BAD Unknown command"), Cause::ProtocolViolation);
+}

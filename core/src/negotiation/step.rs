@@ -1,4 +1,4 @@
-//! What goes out of a [`Negotiation`](super::Negotiation), its states, and every legal edge between them.
+//! What goes out of a [`Negotiation`](super::Negotiation)(super::Negotiation), its states, and every legal edge between them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -34,9 +34,10 @@ impl fmt::Debug for Step {
 /// What the host does after writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Read from the socket, and give what came to [`Negotiation::receive`].
+    /// Read from the socket, and give what came to [`Negotiation::receive`](super::Negotiation::receive).
     Read,
-    /// Do the TLS handshake on this socket, with an empty read buffer, and call [`Negotiation::tls_established`].
+    /// Do the TLS handshake on this socket, with an empty read buffer, and call
+    /// [`Negotiation::tls_established`](super::Negotiation::tls_established).
     StartTls,
     /// The login worked.
     Done(Authenticated),
@@ -57,7 +58,7 @@ pub struct Authenticated {
 }
 
 spelled_enum! {
-    /// What a [`Negotiation`] waits for.
+    /// What a [`Negotiation`](super::Negotiation) waits for.
     State {
         /// The first reply.
         Greeting = "greeting",
@@ -81,7 +82,7 @@ spelled_enum! {
 }
 
 spelled_enum! {
-    /// What makes a [`Negotiation`] go from one state to another.
+    /// What makes a [`Negotiation`](super::Negotiation) go from one state to another.
     Event {
         /// A reply in the positive.
         Positive = "positive",

@@ -67,7 +67,8 @@ impl Session {
         self.connects.take(self.now_ms);
         let deadline_ms = self.now_ms.saturating_add(self.config.login_timeout_ms);
         let ticket = self.tickets;
-        self.attempt = Some(Attempt { ticket, stage: Stage::Connecting, deadline_ms, held });
+        self.attempt =
+            Some(Box::new(Attempt { ticket, stage: Stage::Connecting, deadline_ms, held }));
         plan.actions.push(Action::Connect { ticket, attempt: self.failures.saturating_add(1) });
     }
 
@@ -98,7 +99,7 @@ impl Session {
     }
 
     pub(super) fn tls_established(&mut self, ticket: u64, plan: &mut Plan) {
-        let attempt = self.attempt.as_mut().filter(|attempt| attempt.ticket == ticket);
+        let attempt = self.attempt.as_deref_mut().filter(|attempt| attempt.ticket == ticket);
         if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) = attempt
             && let Ok(step) = negotiation.tls_established()
         {
@@ -182,7 +183,7 @@ impl Session {
         self.generation = self.generation.saturating_add(1);
         let resumed = match self.live.take() {
             Some(predecessor) => Some(self.leave(predecessor, plan)),
-            None => self.resumed.take(),
+            None => self.resumed.take().map(|resumed| *resumed),
         };
         let mut watch = self.watch();
         let ending = watch.received(&leftover).ending;

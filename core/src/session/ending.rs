@@ -1,5 +1,6 @@
 //! The end of a session: why it came, what is learnt from it, and when the next one is expected.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,7 +8,7 @@ use super::{
     Action, Attempt, Ends, LATE_MS, LENGTHS_MAX, Live, NOT_CONNECTED_MAX, Plan, RenewWhy, Session,
     Stage,
 };
-use crate::classify::{Names, Phase};
+use crate::classify::{Names, Phase, text_and_code};
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict};
 use crate::negotiation::{Next, Step};
@@ -30,7 +31,7 @@ impl Session {
             self.attempt_failed(failure, plan);
         } else if let Some(live) = self.live.take_if(|live| live.ticket == ticket) {
             let verdict = self.verdict_at_end(live, last_line, cause, plan);
-            self.last_ending = Some(verdict);
+            self.last_ending = Some(Box::new(verdict));
         }
         // The connection is gone already: also where the machine slept, and this is how the host found out.
         plan.actions.retain(
@@ -58,7 +59,8 @@ impl Session {
         if let Some(cause) = cause {
             return Failure::of_host(cause, "");
         }
-        if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) = &mut self.attempt
+        if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) =
+            self.attempt.as_deref_mut()
             && let Ok(Step { next: Next::Failed(failure), .. }) = negotiation.closed()
         {
             return failure;
@@ -96,7 +98,7 @@ impl Session {
         let verdict = self.session_over(live, verdict, plan);
         // The socket is closed before anybody is told.
         plan.actions.insert(at, Action::Close { ticket, cause: verdict.cause });
-        self.last_ending = Some(verdict);
+        self.last_ending = Some(Box::new(verdict));
     }
 
     pub(super) fn line(&mut self, ticket: u64, line: &str, plan: &mut Plan) {
@@ -119,15 +121,19 @@ impl Session {
         }
         let Some(live) = self.live.take_if(|live| live.ticket == ticket) else { return };
         plan.actions.push(Action::Close { ticket, cause: Cause::NoFault });
-        self.resumed = Some(self.aftermath_of(&live.watch));
-        self.last_ending =
-            Some(Verdict::new(Cause::NoFault, Advice::Proceed, Certainty::Inferred, "drained"));
+        self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
+        self.last_ending = Some(Box::new(Verdict::new(
+            Cause::NoFault,
+            Advice::Proceed,
+            Certainty::Inferred,
+            "drained",
+        )));
         self.wait_until_ms = self.now_ms;
     }
 
     /// A session is over that nobody had let go: learn from it, and decide how soon to come back.
     fn session_over(&mut self, live: Live, verdict: Verdict, plan: &mut Plan) -> Verdict {
-        self.resumed = Some(self.aftermath_of(&live.watch));
+        self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
         let mut verdict = self.with_clock(&live, verdict);
         verdict.url = verdict.url.map(|url| self.redact(&url));
         let lived_ms = self.now_ms.saturating_sub(live.since_ms);
@@ -139,7 +145,10 @@ impl Session {
             self.not_connected = 0;
         }
         self.wait_until_ms = self.now_ms;
-        let failure = Failure::from_verdict(verdict.clone());
+        let words: Vec<&str> = live.watch.words().into_iter().collect();
+        let (server_text, code) = text_and_code(self.protocol(), &words);
+        let failure = Failure { server_text, code, ..Failure::from_verdict(verdict.clone()) };
+        let failure = self.redacted(failure);
         if verdict.cause == Cause::NotConnected {
             self.not_connected = self.not_connected.saturating_add(1);
             self.token.force();

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::sync::Arc;
 
 use super::backoff::Backoff;
 use super::{Action, Plan, SUSPICIOUS_WAIT_MS, Session, Stage};
@@ -17,12 +18,12 @@ impl Session {
         self.note_failure(failure.clone());
         match attempt.stage {
             Stage::Connecting => {
-                self.token.put_back(attempt.held);
+                self.put_back(attempt.held);
                 self.react(failure, plan);
             }
             // Before TLS anybody may have said it: it is waited out, and nothing else follows from it.
             Stage::LoggingIn(negotiation) if !negotiation.is_secure() => {
-                self.token.put_back(attempt.held);
+                self.put_back(attempt.held);
                 self.wait(&Failure::of_host(Cause::ConnectionLost, ""), 0);
             }
             Stage::LoggingIn(negotiation) => {
@@ -116,7 +117,7 @@ impl Session {
 
     /// For good: two steps work with every server.
     fn learn_two_steps(&mut self) {
-        self.config.negotiation.initial_response = InitialResponse::Never;
+        Arc::make_mut(&mut self.config).negotiation.initial_response = InitialResponse::Never;
     }
 
     /// Counts a failure and waits, at least for as long as the server asked.

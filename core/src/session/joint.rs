@@ -1,5 +1,7 @@
 //! The joint rules: what follows from the state of token and link together, and when something is due.
 
+use alloc::boxed::Box;
+
 use super::{Action, Live, Plan, Renewal, Run, SETTLE_ROUNDS_MAX, Session, TokenNeed, WakeReason};
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict};
 
@@ -80,13 +82,13 @@ impl Session {
             |live: &mut Live| live.renewing_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
         let Some(live) = self.live.take_if(late) else { return false };
         plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::SessionLimit });
-        self.resumed = Some(self.aftermath_of(&live.watch));
-        self.last_ending = Some(Verdict::new(
+        self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
+        self.last_ending = Some(Box::new(Verdict::new(
             Cause::SessionLimit,
             Advice::Reconnect,
             Certainty::Inferred,
             "renewal",
-        ));
+        )));
         self.wait_until_ms = now_ms;
         true
     }
@@ -120,7 +122,7 @@ impl Session {
             return true;
         }
         let renews = why == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
-        if self.token.held().is_some() && renews {
+        if (self.token.held().is_some() || self.renewable) && renews {
             return self.renew_at_ms() <= self.now_ms && self.renew(plan);
         }
         if self.token.held().is_some() {
@@ -130,7 +132,7 @@ impl Session {
             self.connect(plan);
             return true;
         }
-        if self.next_ask_ms() > self.now_ms {
+        if self.supplied || self.next_ask_ms() > self.now_ms {
             return false;
         }
         self.token.ask(self.now_ms, why, &self.config, plan);
@@ -138,7 +140,7 @@ impl Session {
     }
 
     /// What a token is needed for now.
-    fn need(&self) -> Option<TokenNeed> {
+    pub(super) fn need(&self) -> Option<TokenNeed> {
         let Some(live) = &self.live else { return Some(TokenNeed::Login) };
         let due = live.ends.is_some_and(|ends| self.now_ms >= ends.prepare_at_ms);
         let open = live.renewing_until_ms.is_none()
@@ -174,7 +176,7 @@ impl Session {
     }
 
     /// A connection waits for the back-off, and keeps the greatest rate.
-    fn next_connect_ms(&self) -> u64 {
+    pub(super) fn next_connect_ms(&self) -> u64 {
         self.connects.next_ms(self.now_ms).max(self.waits_until_ms())
     }
 
@@ -218,13 +220,16 @@ impl Session {
         }
         let need = self.need()?;
         let renews = need == TokenNeed::Renewal && self.config.renewal == Renewal::Ahead;
-        if renews && self.token.held().is_some() {
+        if renews && (self.token.held().is_some() || self.renewable) {
             return Some((self.renew_at_ms(), WakeReason::QuietMoment));
         }
         let waits = self.waits_until_ms() > self.now_ms;
         if self.token.held().is_some() {
             let reason = if waits { WakeReason::BackOff } else { WakeReason::Rate };
             return Some((self.next_connect_ms(), reason));
+        }
+        if self.supplied {
+            return None;
         }
         let reason = match (waits, self.token.is_cooling(self.now_ms)) {
             (true, _) => WakeReason::BackOff,

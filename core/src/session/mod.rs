@@ -34,11 +34,13 @@ mod ending;
 mod failures;
 mod joint;
 mod plan;
-mod snapshot;
+pub(crate) mod snapshot;
+mod supply;
 mod token;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use config::{Login, Renewal, SessionConfig};
@@ -46,6 +48,7 @@ pub use plan::{
     Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
     WakeReason,
 };
+pub(crate) use supply::{Supply, Wish, backoff_ms};
 
 use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
@@ -107,7 +110,8 @@ const LENGTHS_MAX: usize = 4;
 /// ```
 #[derive(Debug)]
 pub struct Session {
-    config: SessionConfig,
+    /// The sessions of an account share what is the same.
+    config: Arc<SessionConfig>,
     rng: fastrand::Rng,
     now_ms: u64,
     wake_at_ms: Option<u64>,
@@ -115,7 +119,8 @@ pub struct Session {
     token: TokenRegion,
     /// The token of the last login that failed, or that the host made: what is said of it may hold it.
     spent: Option<AccessToken>,
-    attempt: Option<Attempt>,
+    /// These three are rare, and sessions many: they are not kept room for.
+    attempt: Option<Box<Attempt>>,
     live: Option<Live>,
     /// A session that a successor has replaced, and that the host has not let go yet.
     leaving: Option<Leaving>,
@@ -132,16 +137,20 @@ pub struct Session {
     not_connected: u32,
     tickets: u64,
     generation: u64,
-    resumed: Option<Aftermath>,
+    resumed: Option<Box<Aftermath>>,
     /// Lengths at which the server ended sessions while their token was good, the last ones.
     lengths_ms: Vec<u64>,
     ends_with_token: Option<bool>,
     last_failure: Option<Box<Failure>>,
-    last_ending: Option<Verdict>,
+    last_ending: Option<Box<Verdict>>,
     /// What a person must mend, and need not while the session that is online lasts.
     stop_at_end: Option<Box<Failure>>,
     /// A stop from before a restart has to be told again.
     announce: bool,
+    /// It is one of an account, which gives the tokens: see `supply.rs`.
+    supplied: bool,
+    /// The account has a token for the next connection.
+    renewable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +218,7 @@ impl Session {
     pub fn new(config: SessionConfig, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            config,
+            config: Arc::new(config),
             rng: fastrand::Rng::with_seed(seed),
             now_ms: 0,
             wake_at_ms: None,
@@ -234,6 +243,8 @@ impl Session {
             last_ending: None,
             stop_at_end: None,
             announce: false,
+            supplied: false,
+            renewable: false,
         })
     }
 
@@ -307,7 +318,7 @@ impl Session {
                 return Ok(plan);
             }
         } else if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) =
-            self.attempt.as_mut().filter(|attempt| attempt.ticket == ticket)
+            self.attempt.as_deref_mut().filter(|attempt| attempt.ticket == ticket)
         {
             let step = negotiation.receive(bytes)?;
             self.on_step(ticket, step, &mut plan);
@@ -354,7 +365,7 @@ impl Session {
             failures: self.failures,
             learnt: self.learnt(),
             last_failure: self.last_failure.as_deref().cloned(),
-            last_ending: self.last_ending.clone(),
+            last_ending: self.last_ending.as_deref().cloned(),
         }
     }
 
@@ -364,7 +375,7 @@ impl Session {
         self.live
             .as_ref()
             .map(|live| self.aftermath_of(&live.watch))
-            .or_else(|| self.resumed.clone())
+            .or_else(|| self.resumed.as_deref().cloned())
     }
 
     /// Whether the mail client waits for no answer, and writes nothing: IDLE is quiet. True where nothing is online.
@@ -462,7 +473,11 @@ impl Session {
     /// Moves the clock, never backwards. True when the machine must have slept.
     fn clock(&mut self, now_ms: u64) -> bool {
         self.now_ms = self.now_ms.max(now_ms);
-        self.wake_at_ms.is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(LATE_MS))
+        // An account knows by itself whether the machine slept.
+        !self.supplied
+            && self
+                .wake_at_ms
+                .is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(LATE_MS))
     }
 
     /// The link is not to be trusted: begin anew, without counting it as a failure.
@@ -472,18 +487,25 @@ impl Session {
             plan.actions
                 .push(Action::Close { ticket: attempt.ticket, cause: Cause::ConnectionLost });
             if matches!(attempt.stage, Stage::Connecting) {
-                self.token.put_back(attempt.held);
+                self.put_back(attempt.held);
             }
         }
         if let Some(live) = self.live.take() {
             plan.actions.push(Action::Close { ticket: live.ticket, cause: Cause::ConnectionLost });
-            self.resumed = Some(self.aftermath_of(&live.watch));
-            self.last_ending = Some(Verdict::new(
+            self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
+            self.last_ending = Some(Box::new(Verdict::new(
                 Cause::ConnectionLost,
                 Advice::Reconnect,
                 Certainty::Inferred,
                 "woke",
-            ));
+            )));
+        }
+    }
+
+    /// A token that was not used is used for the next login; an account gives it anew.
+    fn put_back(&mut self, held: Held) {
+        if !self.supplied {
+            self.token.put_back(held);
         }
     }
 
@@ -491,7 +513,7 @@ impl Session {
     fn end_attempt(&mut self) -> Option<Attempt> {
         let attempt = self.attempt.take()?;
         self.spent = Some(attempt.held.token.clone());
-        Some(attempt)
+        Some(*attempt)
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
@@ -526,7 +548,7 @@ impl Session {
 
     fn close_all(&mut self, plan: &mut Plan) {
         if let Some(live) = &self.live {
-            self.resumed = Some(self.aftermath_of(&live.watch));
+            self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
         }
         let open = self.end_attempt().map(|attempt| attempt.ticket);
         let live = self.live.take().map(|live| live.ticket);

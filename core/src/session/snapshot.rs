@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
@@ -62,7 +63,7 @@ impl Session {
     ) -> Result<Self, ConfigError> {
         let owner = owner(&config);
         let mut session = Self::new(config, seed)?;
-        let content = Content::open(snapshot)?;
+        let content = Content::open(HEADER, SNAPSHOT_OCTETS_MAX, snapshot)?;
         if content.text("owner")? != owner {
             return Err(ConfigError::Snapshot { problem: "it is of another user or server" });
         }
@@ -75,9 +76,10 @@ impl Session {
         session.lengths_ms = content.numbers("lengths_ms")?;
         session.lengths_ms.truncate(super::LENGTHS_MAX);
         session.ends_with_token = content.optional("ends_with_token", Value::as_bool)?;
-        session.resumed = content.optional("aftermath", aftermath_from_json)?;
+        session.resumed = content.optional("aftermath", aftermath_from_json)?.map(Box::new);
         if content.flag("two_steps")? {
-            session.config.negotiation.initial_response = InitialResponse::Never;
+            let config = Arc::make_mut(&mut session.config);
+            config.negotiation.initial_response = InitialResponse::Never;
         }
         let failure = content.optional("failure", failure_from_json)?;
         session.run = match (content.text("run")?, &failure) {
@@ -93,17 +95,17 @@ impl Session {
     }
 }
 
-const DAMAGED: ConfigError = ConfigError::Snapshot { problem: "it is damaged" };
+pub(crate) const DAMAGED: ConfigError = ConfigError::Snapshot { problem: "it is damaged" };
 
 /// FNV-1a: it finds damage, not malice. A snapshot holds nothing that is worth forging.
-fn checksum(octets: &[u8]) -> u64 {
+pub(crate) fn checksum(octets: &[u8]) -> u64 {
     octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
         (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
 /// Whose session it is, without saying it.
-fn owner(config: &SessionConfig) -> String {
+pub(crate) fn owner(config: &SessionConfig) -> String {
     let endpoint = &config.negotiation.endpoint;
     let identity = &config.negotiation.identity;
     let parts =
@@ -112,15 +114,19 @@ fn owner(config: &SessionConfig) -> String {
 }
 
 /// The JSON object of a snapshot. Whatever is not as it was written is damage.
-struct Content(Map<String, Value>);
+pub(crate) struct Content(Map<String, Value>);
 
 impl Content {
-    fn open(snapshot: &[u8]) -> Result<Self, ConfigError> {
-        if snapshot.len() > SNAPSHOT_OCTETS_MAX {
+    pub(crate) fn open(
+        header: &str,
+        octets_max: usize,
+        snapshot: &[u8],
+    ) -> Result<Self, ConfigError> {
+        if snapshot.len() > octets_max {
             return Err(ConfigError::Snapshot { problem: "it is too long" });
         }
         let text = core::str::from_utf8(snapshot).map_err(|_| DAMAGED)?;
-        let Some(rest) = text.strip_prefix(HEADER) else {
+        let Some(rest) = text.strip_prefix(header) else {
             return Err(ConfigError::Snapshot { problem: "it is none, or of another version" });
         };
         let (sum, content) = rest.split_once('\n').ok_or(DAMAGED)?;
@@ -133,7 +139,7 @@ impl Content {
         }
     }
 
-    fn get(&self, key: &str) -> Result<&Value, ConfigError> {
+    pub(crate) fn get(&self, key: &str) -> Result<&Value, ConfigError> {
         self.0.get(key).ok_or(DAMAGED)
     }
 
@@ -141,7 +147,7 @@ impl Content {
         self.get(key)?.as_str().ok_or(DAMAGED)
     }
 
-    fn number(&self, key: &str) -> Result<u64, ConfigError> {
+    pub(crate) fn number(&self, key: &str) -> Result<u64, ConfigError> {
         self.get(key)?.as_u64().ok_or(DAMAGED)
     }
 
@@ -154,8 +160,16 @@ impl Content {
     }
 
     fn numbers(&self, key: &str) -> Result<Vec<u64>, ConfigError> {
+        self.list(key, Value::as_u64)
+    }
+
+    pub(crate) fn list<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<T>, ConfigError> {
         let list = self.get(key)?.as_array().ok_or(DAMAGED)?;
-        list.iter().map(|one| one.as_u64().ok_or(DAMAGED)).collect()
+        list.iter().map(|one| read(one).ok_or(DAMAGED)).collect()
     }
 
     fn optional<T>(
@@ -168,7 +182,7 @@ impl Content {
     }
 }
 
-fn failure_to_json(failure: &Failure) -> Value {
+pub(crate) fn failure_to_json(failure: &Failure) -> Value {
     json!({
         "cause": failure.cause.as_str(),
         "advice": failure.advice.as_str(),
@@ -180,7 +194,7 @@ fn failure_to_json(failure: &Failure) -> Value {
     })
 }
 
-fn failure_from_json(value: &Value) -> Option<Failure> {
+pub(crate) fn failure_from_json(value: &Value) -> Option<Failure> {
     let name = |key: &str| value.get(key).and_then(Value::as_str);
     let optional = |key: &str| name(key).map(ToString::to_string);
     Some(Failure {
@@ -369,7 +383,7 @@ mod tests {
     /// A snapshot with right checksum whose member is another, or left out.
     fn with_member(key: &str, value: Option<Value>) -> Vec<u8> {
         let snapshot = online().snapshot();
-        let Content(mut members) = Content::open(&snapshot).unwrap();
+        let Content(mut members) = Content::open(HEADER, SNAPSHOT_OCTETS_MAX, &snapshot).unwrap();
         match value {
             Some(value) => members.insert(key.into(), value),
             None => members.remove(key),

@@ -31,6 +31,7 @@ mod refusal;
 mod smtp;
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -38,7 +39,7 @@ use crate::classify::{Names, Phase, classify_named};
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Verdict};
 
-use refusal::says_why;
+use refusal::{Refusal, says_why};
 
 pub use imap::Mailbox;
 pub use smtp::Submission;
@@ -95,9 +96,17 @@ pub struct Watch {
     judge: Judge,
     side: Side,
     /// What was reported.
-    ending: Option<Verdict>,
+    ending: Option<Box<Ending>>,
     /// Rule 2.
     silent: bool,
+}
+
+/// Why the session ends.
+#[derive(Debug, Clone)]
+struct Ending {
+    verdict: Verdict,
+    /// The line that says so.
+    words: Option<Box<str>>,
 }
 
 /// Says what a line means.
@@ -167,8 +176,11 @@ impl Watch {
         };
         match sign {
             Ok(()) => Sighting { ending: None, skip: self.skip() },
-            Err(Sign::Ending(line)) => self.ends_with(self.verdict_of(&line)),
-            Err(Sign::Violation(rule)) => self.ends_with(violation(rule)),
+            Err(Sign::Ending(line)) => {
+                let (verdict, words) = self.verdict_of(&line);
+                self.ends_with(verdict, Some(words))
+            }
+            Err(Sign::Violation(rule)) => self.ends_with(violation(rule), None),
             Err(Sign::Doubt) => {
                 self.silent = true;
                 Sighting::default()
@@ -201,15 +213,23 @@ impl Watch {
     /// The connection reached its end: why, as far as the octets tell. Where they say nothing, and where the watch is
     /// silent, the cause is [`Cause::ConnectionLost`], and the clock may know better.
     pub fn closed(&mut self) -> Verdict {
-        let verdict = self.ending.clone().unwrap_or_else(|| self.verdict_at_end());
-        self.ending = Some(verdict.clone());
-        verdict
+        if self.ending.is_none() {
+            let (verdict, words) = self.verdict_at_end();
+            self.ending = Some(Box::new(Ending { verdict, words }));
+        }
+        self.ending().cloned().unwrap_or_else(closed)
     }
 
     /// Why the session ends, once that is known.
     #[must_use]
     pub fn ending(&self) -> Option<&Verdict> {
-        self.ending.as_ref()
+        self.ending.as_ref().map(|ending| &ending.verdict)
+    }
+
+    /// The line of the server that says why the session ends; `None` where none does.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        self.ending.as_ref().and_then(|ending| ending.words.as_deref())
     }
 
     /// What was in flight. Of a silent watch, what was in flight when it fell silent; and a message may have been sent
@@ -263,32 +283,38 @@ impl Watch {
         }
     }
 
-    fn ends_with(&mut self, verdict: Verdict) -> Sighting {
-        self.ending = Some(verdict.clone());
+    fn ends_with(&mut self, verdict: Verdict, words: Option<Box<str>>) -> Sighting {
+        self.ending = Some(Box::new(Ending { verdict: verdict.clone(), words }));
         Sighting { ending: Some(verdict), skip: 0 }
     }
 
     /// Of a line with which the server ends the session.
-    fn verdict_of(&self, line: &str) -> Verdict {
+    fn verdict_of(&self, line: &str) -> (Verdict, Box<str>) {
         let own = self.judge.verdict(line);
-        if says_why(&own) { own } else { self.verdict_of_refusal().unwrap_or(own) }
+        let of_refusal = if says_why(&own) { None } else { self.verdict_of_refusal() };
+        // Where only the codes of a refusal decide, its words are shown all the same.
+        let refusal = self.refusal().filter(|refusal| refusal.codes() == line);
+        let words = refusal.map_or(line, Refusal::words);
+        of_refusal.unwrap_or_else(|| (own, words.into()))
     }
 
-    fn verdict_of_refusal(&self) -> Option<Verdict> {
-        let refusal = match &self.side {
+    fn refusal(&self) -> Option<&Refusal> {
+        match &self.side {
             Side::Imap(side) => side.refusal(),
             Side::Pop3(side) => side.refusal(),
             Side::Smtp(side) => side.refusal(),
-        };
-        refusal.and_then(|refusal| refusal.verdict(|line| self.judge.verdict(line)))
+        }
     }
 
-    fn verdict_at_end(&self) -> Verdict {
-        let closed = || {
-            Verdict::new(Cause::ConnectionLost, Advice::Reconnect, Certainty::Inferred, "closed")
-        };
+    fn verdict_of_refusal(&self) -> Option<(Verdict, Box<str>)> {
+        let refusal = self.refusal()?;
+        let verdict = refusal.verdict(|line| self.judge.verdict(line))?;
+        Some((verdict, refusal.words().into()))
+    }
+
+    fn verdict_at_end(&self) -> (Verdict, Option<Box<str>>) {
         if self.silent {
-            return closed();
+            return (closed(), None);
         }
         let said_goodbye = match &self.side {
             Side::Imap(side) => side.said_goodbye(),
@@ -296,9 +322,11 @@ impl Watch {
             Side::Smtp(side) => side.said_goodbye(),
         };
         if said_goodbye {
-            return Verdict::new(Cause::NoFault, Advice::Proceed, Certainty::Inferred, "logout");
+            let (cause, advice) = (Cause::NoFault, Advice::Proceed);
+            return (Verdict::new(cause, advice, Certainty::Inferred, "logout"), None);
         }
-        self.verdict_of_refusal().unwrap_or_else(closed)
+        let of_refusal = self.verdict_of_refusal().map(|(verdict, words)| (verdict, Some(words)));
+        of_refusal.unwrap_or_else(|| (closed(), None))
     }
 }
 
@@ -315,6 +343,11 @@ impl Judge {
             Cause::IdleTimeout | Cause::Shutdown | Cause::SessionLimit | Cause::TokenExpired
         )
     }
+}
+
+/// An end without a word.
+fn closed() -> Verdict {
+    Verdict::new(Cause::ConnectionLost, Advice::Reconnect, Certainty::Inferred, "closed")
 }
 
 fn violation(rule: &'static str) -> Verdict {
@@ -336,6 +369,7 @@ mod tests {
         assert!(watch.is_quiet(), "what is sent after it counts no more");
         assert_eq!(watch.ending(), Some(&verdict));
         assert_eq!(watch.closed(), verdict);
+        assert_eq!(watch.words(), Some("* BYE Session expired"));
     }
 
     #[test]

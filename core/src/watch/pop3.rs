@@ -129,7 +129,9 @@ impl Pop3Watch {
         let refusal = Refusal::pop3(line, command != Command::Unknown);
         // Gmail welcomes the client, and then says that POP3 is off.
         if of_mailbox && !self.proven && refusal.codes().eq_ignore_ascii_case("-ERR [SYS/PERM]") {
-            return Err(Sign::Ending(refusal.codes().to_string()));
+            let codes = refusal.codes().to_string();
+            self.refusal = Some(refusal);
+            return Err(Sign::Ending(codes));
         }
         self.refusal = Some(refusal);
         Ok(())

@@ -57,6 +57,11 @@ impl Refusal {
         self.not_connected
     }
 
+    /// What of it is the server's own.
+    pub(super) fn words(&self) -> &str {
+        self.line.as_deref().unwrap_or(&self.codes)
+    }
+
     pub(super) fn codes(&self) -> &str {
         &self.codes
     }

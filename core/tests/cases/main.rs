@@ -12,6 +12,7 @@
     reason = "a test: a case file that is broken ends it"
 )]
 
+mod account;
 mod script;
 mod session;
 
@@ -61,6 +62,7 @@ fn run(case: &Value, kind: &str) -> Option<String> {
         "classify" => run_classify(case),
         "negotiation" | "watch" | "config" => script::run(case),
         "session" => session::run(case),
+        "account" => account::run(case),
         other => Some(format!("the kind {other} is not known")),
     }
 }
@@ -88,8 +90,12 @@ fn folder() -> PathBuf {
 
 /// All cases of all files, but for the list of exceptions.
 fn load() -> Vec<Value> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
-        .expect("the folder of the cases")
+    // Cases of the account stand apart until every language has it.
+    let folders = [folder(), folder().join("account")];
+    let mut files: Vec<PathBuf> = folders
+        .iter()
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).expect("the folder of the cases"))
         .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .filter(|path| path.file_name().is_some_and(|name| name != "exceptions.json"))

@@ -1,9 +1,11 @@
-//! Heap of one session that is online, with its watch, besides its token.
+//! Heap of one session that is online, with its watch, besides its token; alone, and as one of twenty of an account.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mailbearer::{AccessToken, Identity, Input, Protocol, Provider, Session, SessionConfig};
+#[cfg(test)]
+use mailbearer::{Account, AccountConfig, Fact};
 use serde_json::json;
 
 const SESSIONS: usize = 100_000;
@@ -66,7 +68,21 @@ fn online(protocol: Protocol, seed: usize) -> Session {
     for input in inputs {
         let _plan = session.handle(0, input).expect("an answer that fits");
     }
-    let (replies, work): (&[&[u8]], &[Exchange]) = match protocol {
+    let (replies, work) = dialogue(protocol);
+    for reply in replies {
+        let _plan = session.receive(0, 1, reply).expect("a read");
+    }
+    for (question, answer) in work {
+        session.sent(1, question);
+        let _plan = session.receive(0, 1, answer).expect("a read");
+    }
+    assert_eq!(session.status().generation, 1, "{protocol} is online");
+    session
+}
+
+/// What a server says for a login, and what is asked and answered then.
+fn dialogue(protocol: Protocol) -> (&'static [&'static [u8]], &'static [Exchange]) {
+    match protocol {
         Protocol::Imap => (
             &[b"* OK Gimap ready\r\n", b"A0001 OK in\r\n"],
             &[
@@ -87,16 +103,51 @@ fn online(protocol: Protocol, seed: usize) -> Session {
             ],
             &[(b"NOOP\r\n", b"250 OK\r\n")],
         ),
-    };
-    for reply in replies {
-        let _plan = session.receive(0, 1, reply).expect("a read");
     }
-    for (question, answer) in work {
-        session.sent(1, question);
-        let _plan = session.receive(0, 1, answer).expect("a read");
+}
+
+/// Octets of one session of an account with so many of them that are in the middle of their work, the account and its
+/// one token included.
+#[cfg(test)]
+fn of_account(protocol: Protocol, sessions: u32) -> usize {
+    const ACCOUNTS: usize = 500;
+    let before = IN_USE.load(Ordering::Relaxed);
+    let accounts: Vec<Account> =
+        (0..ACCOUNTS).map(|seed| account_online(protocol, sessions, seed)).collect();
+    let held = IN_USE.load(Ordering::Relaxed).saturating_sub(before);
+    held / accounts.len() / sessions as usize
+}
+
+#[cfg(test)]
+fn account_online(protocol: Protocol, sessions: u32, seed: usize) -> Account {
+    let gmail = Provider::gmail();
+    let mut account =
+        Account::new(AccountConfig::for_provider(&gmail), seed as u64).expect("an account");
+    for _ in 0..sessions {
+        let identity = Identity::new("joe@gmail.com");
+        let mut config =
+            SessionConfig::for_provider(&gmail, protocol, identity).expect("a configuration");
+        config.limits.connections = None;
+        let session = account.add(config).expect("a session");
+        let _plan = account.handle(0, Fact::Want { session }).expect("a fact that fits");
     }
-    assert_eq!(session.status().generation, 1, "{protocol} is online");
-    session
+    let token = AccessToken::new(&"t".repeat(TOKEN_OCTETS)).expect("a token");
+    let fact = Fact::Token { request: 1, token, lives_ms: Some(3_599_000) };
+    let _plan = account.handle(0, fact).expect("a fact that fits");
+    let (replies, work) = dialogue(protocol);
+    for ticket in 1..=u64::from(sessions) {
+        let _plan = account.handle(5_000, Fact::Opened { ticket }).expect("a fact that fits");
+        for reply in replies {
+            let _plan = account.receive(5_000, ticket, reply).expect("a read");
+        }
+        for (question, answer) in work {
+            account.sent(ticket, question);
+            let _plan = account.receive(5_000, ticket, answer).expect("a read");
+        }
+    }
+    let online = account.status().sessions.iter().filter(|one| one.given.is_some()).count();
+    assert_eq!(online, sessions as usize, "{protocol}: all are online");
+    account
 }
 
 #[cfg(test)]
@@ -108,6 +159,19 @@ mod tests {
         for protocol in Protocol::ALL {
             let octets = of_one(protocol, 1_000);
             assert!((500..2_048).contains(&octets), "{protocol}: {octets} octets");
+        }
+    }
+
+    #[test]
+    fn a_session_of_an_account_takes_no_more() {
+        for protocol in Protocol::ALL {
+            let (alone, shared) = (of_account(protocol, 1), of_account(protocol, 20));
+            println!(
+                "{protocol}: alone {alone}, one of twenty {shared}, bare {}",
+                of_one(protocol, 1_000)
+            );
+            assert!(shared < of_one(protocol, 1_000) + 64, "{protocol}: {shared} octets");
+            assert!(alone < 4_096, "{protocol}: an account of one takes {alone} octets");
         }
     }
 }

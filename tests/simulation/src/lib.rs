@@ -5,7 +5,11 @@
 #![allow(clippy::expect_used, reason = "a simulation ends when its own machinery is wrong")]
 
 mod checks;
+mod history;
+mod mailbox;
 mod world;
 
 pub use checks::Broken;
+pub use history::{Fault, History, Move, Opening, Setting, Word};
+pub use mailbox::{Limit, Mailbox, MailboxBug, MailboxReport};
 pub use world::{Bug, Report, World};

@@ -18,7 +18,7 @@ pub(super) struct Reference {
 }
 
 enum Side {
-    Imap(Imap),
+    Imap(Box<Imap>),
     Pop3(Pop3),
     Smtp(Smtp),
 }
@@ -37,7 +37,7 @@ type Seen = Option<Outcome>;
 impl Reference {
     pub(super) fn new(protocol: Protocol) -> Self {
         let side = match protocol {
-            Protocol::Imap => Side::Imap(Imap::default()),
+            Protocol::Imap => Side::Imap(Box::default()),
             Protocol::Pop3 => Side::Pop3(Pop3::default()),
             Protocol::Smtp => Side::Smtp(Smtp::default()),
         };
@@ -671,7 +671,7 @@ impl Pop3 {
             return ends(line);
         }
         let codes = format!("-ERR {}", code(line["-ERR".len()..].trim_start()));
-        if !self.worked && is_of_mailbox(verb) && codes.to_ascii_uppercase() == "-ERR [SYS/PERM]" {
+        if !self.worked && is_of_mailbox(verb) && codes.eq_ignore_ascii_case("-ERR [SYS/PERM]") {
             return ends(&codes);
         }
         let words = goes_on(command).map(|_| line.to_owned());
@@ -683,9 +683,9 @@ impl Pop3 {
         let line = take_line(&mut self.client, octet)?;
         let words: Vec<String> =
             line.split_ascii_whitespace().map(str::to_ascii_uppercase).collect();
-        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["DELE", number, ..] => self.deletions.extend(number.parse::<u32>().ok()),
-            _ => {}
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let ["DELE", number, ..] = words.as_slice() {
+            self.deletions.extend(number.parse::<u32>().ok());
         }
         self.commands.push_back(line);
         (self.commands.len() > PIPELINE_MAX || self.deletions.len() > DELETIONS_MAX)

@@ -1,0 +1,199 @@
+//! A session of an [`Account`](crate::Account): it is given a token each time that it may open a connection, and asks for
+//! none. Without one it does not go on, so that the account decides when, and whether at all.
+
+use alloc::sync::Arc;
+
+use super::backoff::Backoff;
+use super::token::Held;
+use super::{Input, Plan, RenewWhy, Run, Session, SessionConfig, Stage};
+use crate::config::{ConfigError, Protocol};
+use crate::failure::{Failure, Misuse, Verdict};
+use crate::token::AccessToken;
+
+/// What a session needs a token for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It has no connection, and may open one at this time.
+    Login { at_ms: u64 },
+    /// Its connection is to be renewed; a second one is opened first where `at_ms` says when.
+    Renewal { why: RenewWhy, at_ms: Option<u64> },
+}
+
+/// A token for one login.
+#[derive(Debug, Clone)]
+pub(crate) struct Supply {
+    pub(crate) token: AccessToken,
+    pub(crate) received_at_ms: u64,
+    pub(crate) expires_at_ms: Option<u64>,
+    /// The number of the connection that it is for: higher than any before.
+    pub(crate) ticket: u64,
+}
+
+impl Session {
+    /// A session that runs, and waits to be given a token.
+    pub(crate) fn supplied(config: SessionConfig, seed: u64) -> Result<Self, ConfigError> {
+        let session = Self::new(config, seed)?;
+        Ok(Self { supplied: true, run: Run::Running, ..session })
+    }
+
+    /// One that goes on where another process was; `dead_ms` have passed since its snapshot.
+    pub(crate) fn restore_supplied(
+        config: SessionConfig,
+        snapshot: &[u8],
+        now_ms: u64,
+        dead_ms: u64,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
+        let session = Self::restore(config, snapshot, now_ms, seed)?;
+        let run = match session.run {
+            Run::Stopped | Run::Running => Run::Running,
+            Run::NeedsUser | Run::GaveUp => session.run,
+        };
+        let wait_until_ms = session.wait_until_ms.saturating_sub(dead_ms).max(now_ms);
+        // The account tells what was told before.
+        Ok(Self { supplied: true, announce: false, run, wait_until_ms, ..session })
+    }
+
+    /// Moves the clock, and does nothing else.
+    pub(crate) fn advance(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// What it needs a token for now.
+    pub(crate) fn wish(&self) -> Option<Wish> {
+        if self.run != Run::Running || self.attempt.is_some() {
+            return None;
+        }
+        self.need()?;
+        let Some(live) = &self.live else {
+            return Some(Wish::Login { at_ms: self.next_connect_ms() });
+        };
+        let why = live.ends?.why;
+        let at_ms =
+            (self.config.renewal == super::Renewal::Overlap).then(|| self.next_connect_ms());
+        Some(Wish::Renewal { why, at_ms })
+    }
+
+    /// Opens a connection with this token: see [`Session::wish`].
+    pub(crate) fn supply(&mut self, now_ms: u64, supply: Supply) -> Plan {
+        self.advance(now_ms);
+        self.renewable = false;
+        self.tickets = supply.ticket.saturating_sub(1);
+        let fingerprint = supply.token.fingerprint();
+        self.token.put_back(Held {
+            token: supply.token,
+            received_at_ms: supply.received_at_ms,
+            expires_at_ms: supply.expires_at_ms,
+            fingerprint,
+        });
+        let plan = self.settle(Plan::default());
+        // One that could not be used at once is of no use later.
+        self.token.clear();
+        plan
+    }
+
+    /// A token for the next connection is at hand: the one that is online may be renewed.
+    pub(crate) fn may_be_renewed(&mut self, now_ms: u64) -> Plan {
+        self.advance(now_ms);
+        self.renewable = true;
+        self.settle(Plan::default())
+    }
+
+    /// Drops the connection that is on its way, and does not count that as a failure.
+    pub(crate) fn abandon(&mut self) {
+        self.attempt = None;
+    }
+
+    /// The wait after a failure of the network is over; one that the server asked for is not.
+    pub(crate) fn network_is_back(&mut self) {
+        self.wait_until_ms = self.wait_until_ms.min(self.now_ms);
+    }
+
+    /// Ends what is open. It stays as it was otherwise, with its waits, for a snapshot.
+    pub(crate) fn close(&mut self, now_ms: u64) -> Plan {
+        self.advance(now_ms);
+        let mut plan = Plan::default();
+        self.close_all(&mut plan);
+        plan
+    }
+
+    /// A person has acted: a stop is lifted.
+    pub(crate) fn begin_again(&mut self, now_ms: u64) -> Plan {
+        self.advance(now_ms);
+        self.start();
+        self.rejections = 0;
+        self.settle(Plan::default())
+    }
+
+    /// Shares the configuration with one that has the same.
+    pub(crate) fn share_config(&mut self, other: &Self) {
+        if self.config == other.config {
+            self.config = Arc::clone(&other.config);
+        }
+    }
+
+    /// It runs, whatever a snapshot said.
+    pub(crate) fn run_on(&mut self) {
+        self.run = Run::Running;
+    }
+
+    /// Whether this answers an order.
+    pub(crate) fn accepts(&self, input: &Input) -> Result<(), Misuse> {
+        self.check(input)
+    }
+
+    pub(crate) fn attempt_ticket(&self) -> Option<u64> {
+        self.attempt.as_ref().map(|attempt| attempt.ticket)
+    }
+
+    pub(crate) fn live_ticket(&self) -> Option<u64> {
+        self.live.as_ref().map(|live| live.ticket)
+    }
+
+    pub(crate) fn leaving_ticket(&self) -> Option<u64> {
+        self.leaving.as_ref().map(|leaving| leaving.ticket)
+    }
+
+    pub(crate) fn is_renewing(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.renewing_until_ms.is_some())
+    }
+
+    pub(crate) fn awaits_connection(&self) -> bool {
+        matches!(&self.attempt, Some(attempt) if matches!(attempt.stage, Stage::Connecting))
+    }
+
+    pub(crate) fn wake_at_ms(&self) -> Option<u64> {
+        self.wake_at_ms
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn service(&self) -> Protocol {
+        self.protocol()
+    }
+
+    pub(crate) fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<&Failure> {
+        self.last_failure.as_deref()
+    }
+
+    pub(crate) fn last_ending(&self) -> Option<&Verdict> {
+        self.last_ending.as_deref()
+    }
+}
+
+/// A wait at random, below a ceiling that doubles with each failure.
+pub(crate) fn backoff_ms(
+    base_ms: u64,
+    max_ms: u64,
+    failures: u32,
+    least_ms: u64,
+    rng: &mut fastrand::Rng,
+) -> u64 {
+    Backoff { base_ms, max_ms }.wait_ms(failures, least_ms, rng)
+}
