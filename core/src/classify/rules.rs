@@ -125,10 +125,10 @@ use Concept::{
     Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
     Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Folder,
     Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
-    Malformed, Mechanism, Message, Must, NotAllowed, NotConnected, NotValid, Off, Or, Person, Plan,
-    Policy, Rate, Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs,
-    TimedOut, Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported,
-    UserName, Verification, WrongState,
+    Malformed, Mechanism, Message, Must, NotAllowed, NotConnected, NotOpened, NotValid, Off, Or,
+    Person, Plan, Policy, Rate, Recipient, Scope, Security, Server, Service, Session, Shutdown,
+    SystemError, ThisIs, TimedOut, Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown,
+    Unsupported, UserName, Verification, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -229,6 +229,11 @@ pub(super) const RULES: &[Rule] = &[
         .on(&[Smtp])
         .in_phases(&[MidSession])
         .codes(&["x.1.y", "x.2.y", "4.5.3"]),
+    // Postfix, AEM: a recipient was refused for now.
+    Rule::new("recipient-refused", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[MidSession])
+        .says(&[&[Recipient]]),
     // RFC 5321 section 4.2.1: the command itself is not known.
     Rule::new("greeting-unknown", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Smtp])
@@ -453,6 +458,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
         .with_status(&[Bye])
         .says(&[&[SystemError]]),
+    // The login itself was fine. After it a folder may be meant.
+    Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[NotOpened]]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
         .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),
