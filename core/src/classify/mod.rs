@@ -12,6 +12,7 @@
 mod concepts;
 mod lexicon;
 mod reply;
+mod rule;
 mod rules;
 mod words;
 
@@ -254,7 +255,7 @@ impl<'a> Facts<'a> {
             return verdict;
         }
         let rule = RULES.iter().find(|rule| rule.fits(self));
-        let mut verdict = rule.map_or_else(|| self.default_verdict(), rules::Rule::verdict);
+        let mut verdict = rule.map_or_else(|| self.default_verdict(), rule::Rule::verdict);
         if verdict.advice == BackOff {
             verdict.wait_ms = words::wait_ms(&self.text);
         }

@@ -4,120 +4,12 @@
 //! general one; last what the class of a code says where no word is known. What servers were seen to say, with the
 //! sources, is in `docs/servers.md`.
 
-use super::Facts;
+use super::Phase;
 use super::concepts::Concept;
 use super::reply::Status;
-use super::{Phase, Verdict};
+use super::rule::Rule;
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty};
-
-/// Concepts in groups: one of each group.
-type Groups = &'static [&'static [Concept]];
-
-/// A row of the table. What is empty fits everything; all must fit.
-pub(super) struct Rule {
-    pub(super) name: &'static str,
-    protocols: &'static [Protocol],
-    phases: &'static [Phase],
-    /// One of these.
-    statuses: &'static [Status],
-    /// One of these: response codes of RFC 5530 or RFC 2449, reply codes, enhanced status codes, `#` and Exchange's number.
-    codes: &'static [&'static str],
-    /// One of each group, anywhere in the reply.
-    says: Groups,
-    /// One of each group, in one clause.
-    together: Groups,
-    /// None of these.
-    without: &'static [Concept],
-    /// Whether the server asked for the token before: in two steps, that is.
-    prompted: bool,
-    cause: Cause,
-    advice: Advice,
-    certainty: Certainty,
-}
-
-impl Rule {
-    pub(super) const fn new(
-        name: &'static str,
-        cause: Cause,
-        advice: Advice,
-        certainty: Certainty,
-    ) -> Self {
-        Self {
-            name,
-            protocols: &[],
-            phases: &[],
-            statuses: &[],
-            codes: &[],
-            says: &[],
-            together: &[],
-            without: &[],
-            prompted: false,
-            cause,
-            advice,
-            certainty,
-        }
-    }
-
-    pub(super) const fn on(self, protocols: &'static [Protocol]) -> Self {
-        Self { protocols, ..self }
-    }
-
-    pub(super) const fn in_phases(self, phases: &'static [Phase]) -> Self {
-        Self { phases, ..self }
-    }
-
-    pub(super) const fn with_status(self, statuses: &'static [Status]) -> Self {
-        Self { statuses, ..self }
-    }
-
-    pub(super) const fn codes(self, codes: &'static [&'static str]) -> Self {
-        Self { codes, ..self }
-    }
-
-    pub(super) const fn says(self, says: Groups) -> Self {
-        Self { says, ..self }
-    }
-
-    pub(super) const fn together(self, together: Groups) -> Self {
-        Self { together, ..self }
-    }
-
-    pub(super) const fn without(self, without: &'static [Concept]) -> Self {
-        Self { without, ..self }
-    }
-
-    /// Only where the server asked for the token before.
-    pub(super) const fn prompted(self) -> Self {
-        Self { prompted: true, ..self }
-    }
-
-    pub(super) const fn verdict(&self) -> Verdict {
-        Verdict::new(self.cause, self.advice, self.certainty, self.name)
-    }
-
-    /// Whether a code alone decides: it has one meaning, or stands for a limit or an outage whatever the words.
-    #[cfg(test)]
-    pub(super) fn is_of_a_code(&self) -> bool {
-        self.codes == PASSING || {
-            let decisive = RULES.iter().take_while(|rule| rule.name != "greeting-unknown");
-            self.says.is_empty() && decisive.map(|rule| rule.name).any(|name| name == self.name)
-        }
-    }
-
-    pub(super) fn fits(&self, facts: &Facts<'_>) -> bool {
-        (self.protocols.is_empty() || self.protocols.contains(&facts.protocol))
-            && (self.phases.is_empty() || self.phases.contains(&facts.phase))
-            && (self.statuses.is_empty()
-                || facts.faults().any(|line| self.statuses.contains(&line.status)))
-            && (self.codes.is_empty()
-                || facts.faults().any(|line| self.codes.iter().any(|code| line.has_code(code))))
-            && facts.meaning.says(self.says)
-            && (self.together.is_empty() || facts.meaning.says_together(self.together))
-            && !self.without.iter().any(|one| facts.meaning.has(*one))
-            && (facts.prompted || !self.prompted)
-    }
-}
 
 use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
@@ -135,7 +27,8 @@ use Protocol::{Imap, Pop3, Smtp};
 use Status::{Bad, Bye, Permanent, Temporary};
 
 /// The codes of a limit or an outage that passes: words tell them apart, and never make anything else of them.
-const PASSING: &[&str] = &["LIMIT", "LOGIN-DELAY", "UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"];
+pub(super) const PASSING: &[&str] =
+    &["LIMIT", "LOGIN-DELAY", "UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"];
 
 /// Where a refusal may be of the account. After the login it is of a message, a folder or a command.
 const OF_THE_LOGIN: &[Phase] = &[Greeting, Capability, AuthFail, Disconnect];
@@ -365,6 +258,12 @@ pub(super) const RULES: &[Rule] = &[
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, Unsupported]]),
+    // Dovecot, where its certificate or key is broken, and servers that have none.
+    Rule::new("tls-failed", Cause::TlsRefused, FixConfiguration, Inferred)
+        .on(&[Imap, Pop3])
+        .in_phases(&[Greeting, Capability])
+        .says(&[&[Tls], &[Invalid, Unavailable]])
+        .without(&[Later]),
     // Exchange, James, Google.
     Rule::new("mechanism", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -458,6 +357,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
         .with_status(&[Bye])
         .says(&[&[SystemError]]),
+    Rule::new("message-fault", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Pop3])
+        .in_phases(&[MidSession])
+        .says(&[&[Message], &[Internal, SystemError]]),
     // The login itself was fine. After it a folder may be meant.
     Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
