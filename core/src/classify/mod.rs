@@ -3,14 +3,16 @@
 //! 1. [`reply`]: a line is taken apart into status, codes and text.
 //! 2. [`words`]: from the text all is taken out that a stranger could choose (addresses, names, quotes) or that names one
 //!    occasion (identifiers, numbers). What is left are the server's own words.
-//! 3. [`concepts`]: each word stands for what is spoken of (an account, a protocol, connections) or for what is said of it
-//!    (off, too many, expired). Other words mean nothing.
+//! 3. [`concepts`] and [`lexicon`]: each word stands for what is spoken of (an account, a protocol, connections) or for
+//!    what is said of it (off, too many, expired). Other words mean nothing.
 //! 4. [`rules`]: a table over codes, status, phase and concepts. A code with one meaning decides before any word.
 //!
 //! Callers give the lines of one reply, never message content.
 
 mod concepts;
+mod lexicon;
 mod reply;
+mod rule;
 mod rules;
 mod words;
 
@@ -22,7 +24,8 @@ use crate::failure::{Advice, Cause, Certainty, Failure, Verdict, spelled_enum};
 use crate::limits::{READ_CHARS_MAX, REPLY_LINES_MAX};
 use crate::sasl::read_rejection;
 use crate::text::displayable;
-use concepts::{LEXICON, Meaning, Stem};
+use concepts::{Meaning, Stem};
+use lexicon::LEXICON;
 pub(crate) use reply::is_enhanced_code;
 use reply::{Line, Status};
 use rules::RULES;
@@ -254,7 +257,7 @@ impl<'a> Facts<'a> {
             return verdict;
         }
         let rule = RULES.iter().find(|rule| rule.fits(self));
-        let mut verdict = rule.map_or_else(|| self.default_verdict(), rules::Rule::verdict);
+        let mut verdict = rule.map_or_else(|| self.default_verdict(), rule::Rule::verdict);
         if verdict.advice == BackOff {
             verdict.wait_ms = words::wait_ms(&self.text);
         }

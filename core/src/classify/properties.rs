@@ -195,7 +195,7 @@ fn no_word_overrules_a_code_with_one_meaning() {
     for sample in samples().iter().filter(|sample| sample.phase == Phase::AuthFail) {
         let verdict = sample.verdict();
         let rule = RULES.iter().find(|rule| rule.name == verdict.rule);
-        if !rule.is_some_and(rules::Rule::is_of_a_code) {
+        if !rule.is_some_and(rule::Rule::is_of_a_code) {
             continue;
         }
         count += 1;

@@ -4,138 +4,31 @@
 //! general one; last what the class of a code says where no word is known. What servers were seen to say, with the
 //! sources, is in `docs/servers.md`.
 
-use super::Facts;
+use super::Phase;
 use super::concepts::Concept;
 use super::reply::Status;
-use super::{Phase, Verdict};
+use super::rule::Rule;
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty};
-
-/// Concepts in groups: one of each group.
-type Groups = &'static [&'static [Concept]];
-
-/// A row of the table. What is empty fits everything; all must fit.
-pub(super) struct Rule {
-    pub(super) name: &'static str,
-    protocols: &'static [Protocol],
-    phases: &'static [Phase],
-    /// One of these.
-    statuses: &'static [Status],
-    /// One of these: response codes of RFC 5530 or RFC 2449, reply codes, enhanced status codes, `#` and Exchange's number.
-    codes: &'static [&'static str],
-    /// One of each group, anywhere in the reply.
-    says: Groups,
-    /// One of each group, in one clause.
-    together: Groups,
-    /// None of these.
-    without: &'static [Concept],
-    /// Whether the server asked for the token before: in two steps, that is.
-    prompted: bool,
-    cause: Cause,
-    advice: Advice,
-    certainty: Certainty,
-}
-
-impl Rule {
-    pub(super) const fn new(
-        name: &'static str,
-        cause: Cause,
-        advice: Advice,
-        certainty: Certainty,
-    ) -> Self {
-        Self {
-            name,
-            protocols: &[],
-            phases: &[],
-            statuses: &[],
-            codes: &[],
-            says: &[],
-            together: &[],
-            without: &[],
-            prompted: false,
-            cause,
-            advice,
-            certainty,
-        }
-    }
-
-    pub(super) const fn on(self, protocols: &'static [Protocol]) -> Self {
-        Self { protocols, ..self }
-    }
-
-    pub(super) const fn in_phases(self, phases: &'static [Phase]) -> Self {
-        Self { phases, ..self }
-    }
-
-    pub(super) const fn with_status(self, statuses: &'static [Status]) -> Self {
-        Self { statuses, ..self }
-    }
-
-    pub(super) const fn codes(self, codes: &'static [&'static str]) -> Self {
-        Self { codes, ..self }
-    }
-
-    pub(super) const fn says(self, says: Groups) -> Self {
-        Self { says, ..self }
-    }
-
-    pub(super) const fn together(self, together: Groups) -> Self {
-        Self { together, ..self }
-    }
-
-    pub(super) const fn without(self, without: &'static [Concept]) -> Self {
-        Self { without, ..self }
-    }
-
-    /// Only where the server asked for the token before.
-    pub(super) const fn prompted(self) -> Self {
-        Self { prompted: true, ..self }
-    }
-
-    pub(super) const fn verdict(&self) -> Verdict {
-        Verdict::new(self.cause, self.advice, self.certainty, self.name)
-    }
-
-    /// Whether a code alone decides: it has one meaning, or stands for a limit or an outage whatever the words.
-    #[cfg(test)]
-    pub(super) fn is_of_a_code(&self) -> bool {
-        self.codes == PASSING || {
-            let decisive = RULES.iter().take_while(|rule| rule.name != "greeting-unknown");
-            decisive.map(|rule| rule.name).any(|name| name == self.name)
-        }
-    }
-
-    pub(super) fn fits(&self, facts: &Facts<'_>) -> bool {
-        (self.protocols.is_empty() || self.protocols.contains(&facts.protocol))
-            && (self.phases.is_empty() || self.phases.contains(&facts.phase))
-            && (self.statuses.is_empty()
-                || facts.faults().any(|line| self.statuses.contains(&line.status)))
-            && (self.codes.is_empty()
-                || facts.faults().any(|line| self.codes.iter().any(|code| line.has_code(code))))
-            && facts.meaning.says(self.says)
-            && (self.together.is_empty() || facts.meaning.says_together(self.together))
-            && !self.without.iter().any(|one| facts.meaning.has(*one))
-            && (facts.prompted || !self.prompted)
-    }
-}
 
 use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Idle,
-    Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
-    Malformed, Mechanism, Must, NotAllowed, NotConnected, NotValid, Off, Or, Plan, Policy, Rate,
-    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
-    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
-    WrongState,
+    Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Folder,
+    Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
+    Malformed, Mechanism, Message, Must, NotAllowed, NotConnected, NotOpened, NotValid, Off, Or,
+    Person, Plan, Policy, Rate, Recipient, Scope, Security, Server, Service, Session, Shutdown,
+    SystemError, ThisIs, TimedOut, Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown,
+    Unsupported, UserName, Verification, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
 use Status::{Bad, Bye, Permanent, Temporary};
 
 /// The codes of a limit or an outage that passes: words tell them apart, and never make anything else of them.
-const PASSING: &[&str] = &["LIMIT", "LOGIN-DELAY", "UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"];
+pub(super) const PASSING: &[&str] =
+    &["LIMIT", "LOGIN-DELAY", "UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"];
 
 /// Where a refusal may be of the account. After the login it is of a message, a folder or a command.
 const OF_THE_LOGIN: &[Phase] = &[Greeting, Capability, AuthFail, Disconnect];
@@ -176,6 +69,19 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .codes(&["CLIENTBUG"]),
     Rule::new("client-bug", Cause::ProtocolViolation, Proceed, Stated).codes(&["CLIENTBUG"]),
+    // Bongo calls its shutdown and one message permanent, magma the want of TLS.
+    Rule::new("message-permanent", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Pop3])
+        .in_phases(&[MidSession])
+        .codes(&["SYS/PERM"])
+        .says(&[&[Message], &[Unknown, Blocked]]),
+    Rule::new("shutdown-permanent", Cause::Shutdown, Reconnect, Inferred)
+        .in_phases(&[Disconnect])
+        .codes(&["SYS/PERM"])
+        .says(&[&[Shutdown]]),
+    Rule::new("tls-permanent", Cause::TlsRefused, FixConfiguration, Inferred)
+        .codes(&["SYS/PERM"])
+        .says(&[&[Tls], &[Must]]),
     // RFC 3206: needs intervention. Gmail's POP3 says it to the first command after the welcome.
     Rule::new("permanent-code", Cause::ProtocolDisabled, AskUser, Inferred).codes(&["SYS/PERM"]),
     // Google: what an account may send in a day.
@@ -202,6 +108,12 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Disconnect])
         .says(&[&[Again]])
         .without(&[Busy, Expired, Idle, Later, Rate, TimedOut, TooMany]),
+    // Postfix, of one recipient.
+    Rule::new("relay-denied", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[MidSession])
+        .codes(&["454"])
+        .says(&[&[Denied]]),
     // RFC 5530, RFC 3206 and RFC 4954: a fault that passes.
     Rule::new("unavailable-code", Cause::Unavailable, BackOff, Stated)
         .codes(&["UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"]),
@@ -210,6 +122,11 @@ pub(super) const RULES: &[Rule] = &[
         .on(&[Smtp])
         .in_phases(&[MidSession])
         .codes(&["x.1.y", "x.2.y", "4.5.3"]),
+    // Postfix, AEM: a recipient was refused for now.
+    Rule::new("recipient-refused", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[MidSession])
+        .says(&[&[Recipient]]),
     // RFC 5321 section 4.2.1: the command itself is not known.
     Rule::new("greeting-unknown", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Smtp])
@@ -239,7 +156,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
         .in_phases(&[AuthFail])
         .says(&[&[Cancelled]])
-        .without(&[Connection, Malformed]),
+        .without(&[Blocked, Connection, Malformed]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -316,7 +233,7 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Concept::Protocol, Lookup], &[Off, NotAllowed, Denied, Plan, Lookup]]),
     Rule::new("service-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Service], &[Off, NotAllowed, Plan]])
+        .together(&[&[Service], &[Off, NotAllowed, Plan, Blocked]])
         .without(&[Later]),
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
@@ -326,7 +243,8 @@ pub(super) const RULES: &[Rule] = &[
     // Mailtrap, Hiveminder: what the account is not paid for.
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .says(&[&[Plan]]),
+        .says(&[&[Plan]])
+        .without(&[Later]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
@@ -336,10 +254,16 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Concept::Protocol], &[Off], &[Service]]),
     // mox, and servers that want a certificate of the client.
     Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
-        .together(&[&[Certificate], &[Expired, Must]]),
+        .together(&[&[Certificate], &[Expired, Must, NotValid]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, Unsupported]]),
+    // Dovecot, where its certificate or key is broken, and servers that have none.
+    Rule::new("tls-failed", Cause::TlsRefused, FixConfiguration, Inferred)
+        .on(&[Imap, Pop3])
+        .in_phases(&[Greeting, Capability])
+        .says(&[&[Tls], &[Invalid, Unavailable]])
+        .without(&[Later]),
     // Exchange, James, Google.
     Rule::new("mechanism", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -349,6 +273,13 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported, Off]])
         .without(&[Account]),
+    // RFC 4954 section 4: this server, or this port, has no AUTH.
+    Rule::new("auth-not-offered", Cause::MechanismUnavailable, FixConfiguration, Stated)
+        .on(&[Smtp])
+        .in_phases(&[AuthFail])
+        .codes(&["502", "503"])
+        .together(&[&[Auth], &[Unavailable, Off]])
+        .without(&[Account]),
     // RFC 1939 section 3: a server that has no AUTH.
     Rule::new("no-such-command", Cause::MechanismUnavailable, FixConfiguration, Inferred)
         .on(&[Pop3])
@@ -356,17 +287,19 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Command], &[Unknown]]),
     Rule::new("account-disabled", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]]),
+        .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]])
+        .without(&[Folder]),
     Rule::new("account-locked", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Account], &[Locked]])
+        .together(&[&[Account, Credential], &[Locked]])
         .without(&[Mailbox]),
     Rule::new("account-not-allowed", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Account], &[NotAllowed]]),
     Rule::new("scope", Cause::InsufficientScope, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .says(&[&[Scope]]),
+        .says(&[&[Scope]])
+        .without(&[Denied]),
     Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
         .codes(&["AUTHENTICATIONFAILED"])
         .says(&[&[LockedOut]]),
@@ -404,7 +337,8 @@ pub(super) const RULES: &[Rule] = &[
     // Yandex, Google, Stalwart: our message was malformed for this server.
     Rule::new("malformed", Cause::ProtocolViolation, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
-        .says(&[&[Malformed]]),
+        .says(&[&[Malformed]])
+        .without(&[Token]),
     // Google, Exchange, Postfix, Exim: of the EHLO name, whatever the code.
     Rule::new("client-name", Cause::ClientNameRefused, FixConfiguration, Inferred)
         .on(&[Smtp])
@@ -423,13 +357,30 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
         .with_status(&[Bye])
         .says(&[&[SystemError]]),
+    Rule::new("message-fault", Cause::Unrecognized, Proceed, Inferred)
+        .on(&[Pop3])
+        .in_phases(&[MidSession])
+        .says(&[&[Message], &[Internal, SystemError]]),
+    // The login itself was fine. After it a folder may be meant.
+    Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[NotOpened]]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
         .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),
+    Rule::new("ask-a-person", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[Greeting])
+        .says(&[&[Person]]),
     Rule::new("many", Cause::RateLimited, BackOff, Guessed).in_phases(OF_THE_LOGIN).says(&[&[TooMany]]),
 
     // ---- Refused tokens ----
 
+    // RFC 5321 section 4.2.1: a first digit of 4 passes, and no token is told to be bad.
+    Rule::new("refused-for-now", Cause::Unavailable, BackOff, Inferred)
+        .in_phases(&[AuthFail])
+        .with_status(&[Temporary])
+        .together(&[&[Auth, Login], &[Invalid]])
+        .without(&[Credential, Token]),
     Rule::new("credentials", Cause::TokenRejected, RefreshToken, Stated)
         .in_phases(&[AuthFail, Disconnect])
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),

@@ -151,13 +151,14 @@ fn is_host(bare: &str) -> bool {
     rest.peek().is_some() && !first.is_empty() && rest.all(|label| !sentence(label))
 }
 
-/// `too-many-connections-7f3a`: three parts or more, and one mixes digits into letters.
+/// `too-many-connections-7f3a`: three parts or more, and one mixes digits into letters. `locked_user_77`: no server says that.
 fn is_identifier(bare: &str) -> bool {
     let mixed = |part: &str| {
         part.contains(|one: char| one.is_ascii_digit())
             && part.contains(|one: char| one.is_ascii_alphabetic())
     };
     bare.split('-').count() > 2 && bare.split('-').any(mixed)
+        || bare.contains('_') && bare.contains(|one: char| one.is_ascii_digit())
 }
 
 /// The user's name without its domain, or a user name that is no address.
@@ -205,8 +206,8 @@ fn pieces(raw: &str) -> Vec<String> {
             continue;
         }
         // Chinese has no spaces, not even around `POP3`.
-        let script = part
-            .find(|one: char| one.is_ascii() != part.starts_with(|first: char| first.is_ascii()));
+        let ideograph = |one: char| one >= '\u{2e80}';
+        let script = part.find(|one| ideograph(one) != part.starts_with(ideograph));
         let (start, rest) = part.split_at(script.unwrap_or(part.len()));
         for part in [start, rest].into_iter().filter(|part| !part.is_empty()) {
             if part.contains(|one: char| one.is_ascii_digit()) {
@@ -295,6 +296,7 @@ mod tests {
             ("Benutzer \u{201e}locked\u{201c} unknown", "benutzer unknown"),
             ("user \u{300c}locked\u{300d} unknown", "user unknown"),
             ("failed for locked\u{ff20}example.test", "failed for"),
+            ("failed for locked_user_77", "failed for"),
         ] {
             assert_eq!(read(text), left, "{text}");
         }
@@ -331,6 +333,7 @@ mod tests {
             ("App-specific locked-2fa", "app specific locked"),
             ("user+IP <unclosed", "user ip unclosed"),
             ("POP3\u{670d}\u{52a1}", "pop3 \u{670d}\u{52a1}"),
+            ("Sp\u{e4}ter", "sp\u{e4}ter"),
             (
                 "\u{41d}\u{415}\u{422} \u{6388}\u{6743}\u{7801}",
                 "\u{43d}\u{435}\u{442} \u{6388}\u{6743}\u{7801}",
