@@ -156,7 +156,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
         .in_phases(&[AuthFail])
         .says(&[&[Cancelled]])
-        .without(&[Blocked, Connection, Malformed]),
+        .without(&[Blocked, Connection, Malformed, Off]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
