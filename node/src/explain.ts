@@ -19,6 +19,9 @@ import { saidBy, shown, withoutTokens } from "./foreign";
 import { known } from "./native";
 import { codeOf, connectFailure, handshakeFailure, isOfTls } from "./system";
 
+/** As in the core: no server makes anybody wait for longer than a day. */
+const LONGEST_WAIT_MS = 24 * 60 * 60 * 1000;
+
 /** What is known besides the error itself. */
 export interface ExplainOptions extends Names {
     /** Which protocol was spoken; left out: as the error tells. */
@@ -137,8 +140,8 @@ function ofReply(fields: Fields, options: ExplainOptions): Failure | undefined {
         ...failure,
         // ImapFlow has read the error challenge.
         ...(typeof challenge === "object" &&
-            challenge !== null && { rejection: readRejection(JSON.stringify(challenge)) }),
-        ...(typeof wait === "number" && { waitMs: wait }),
+            challenge !== null && { rejection: readRejection(withoutTokens(JSON.stringify(challenge))) }),
+        ...(typeof wait === "number" && { waitMs: Math.min(wait, LONGEST_WAIT_MS) }),
     };
 }
 

@@ -36,7 +36,9 @@ export function secured(
  * handshake's. Whom it would speak to does not matter: nothing is said.
  */
 export function speaksTls(options: TlsOptions, host: string, address: string, port: number): Probe {
-    const { socket } = secured(options, { host: address, port }, host);
+    // Nor is a client's certificate shown to a port that nobody has verified yet.
+    const { cert: _cert, key: _key, pfx: _pfx, ...anonymous } = options;
+    const { socket } = secured(anonymous, { host: address, port }, host);
     const answer = new Promise<boolean>((resolve) => {
         // Also where the certificate is refused after it: the peer has done its part of the handshake.
         socket.prependOnceListener("secure", () => resolve(true));

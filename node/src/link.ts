@@ -127,7 +127,7 @@ export class Link {
                 this.abort(failed("wrong_tls_mode", "the server says nothing before TLS has begun"));
             }
         };
-        const timer = setTimeout(() => void look(), Math.min(GREETING_MS, timeout / 2));
+        const timer = setTimeout(() => void look().catch(() => undefined), Math.min(GREETING_MS, timeout / 2));
         return () => leave();
     }
 

@@ -25,7 +25,8 @@
 //! 3. `wake_at_ms` is in the future, time never runs backwards, an early tick is harmless.
 //! 4. Every order has a greatest rate, and a greatest number in an hour and in a day (`budget.rs`).
 //! 5. The same inputs and the same seed give the same plans.
-//! 6. What fails before TLS is waited out as a lost connection is: no stop, no refresh, no wait that the server asked for.
+//! 6. What fails before the TLS of STARTTLS is waited out as a lost connection is: no stop, no refresh, no wait that the server
+//!    asked for.
 //! 7. A limit or an outage that the server stated is not forgotten for a session that lasted a minute (`limited.rs`).
 //! 8. One ending teaches nothing (`learning.rs`).
 

@@ -96,7 +96,8 @@ def _is_line(text: str, protocol: str) -> bool:
 def _unseen(failure: Failure) -> Failure:
     """Claim nothing that was not seen: an exception is a fault, and its words alone state nothing."""
     if failure.cause == "no_fault":
-        return failure_of_host("unrecognized", failure.server_text)
+        failure = failure_of_host("unrecognized", failure.server_text)
+        return failure_of_fields(**(failure.to_dict() | {"certainty": "guessed"}))
     if failure.certainty != "stated":
         return failure
     return failure_of_fields(**(failure.to_dict() | {"certainty": "guessed"}))
