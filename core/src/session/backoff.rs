@@ -25,38 +25,45 @@ impl Backoff {
 /// Holds an order back: at most so many at once, and one more in each interval (the generic cell rate algorithm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rate {
-    at_once: u64,
-    interval_ms: u64,
+    /// Half a word each: a session has seven rates, and a fleet a million sessions.
+    at_once: u32,
+    interval_ms: u32,
     /// When all that was taken out of the bucket is back in it.
     full_at_ms: u64,
 }
 
 impl Rate {
-    pub(super) const fn new(at_once: u64, interval_ms: u64) -> Self {
-        Self { at_once, interval_ms, full_at_ms: 0 }
+    /// An interval of more than seven weeks is one of seven weeks.
+    pub(super) fn new(at_once: u64, interval_ms: u64) -> Self {
+        let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { at_once: short(at_once), interval_ms: short(interval_ms), full_at_ms: 0 }
+    }
+
+    fn interval_ms(&self) -> u64 {
+        u64::from(self.interval_ms)
     }
 
     /// The pace of every order: a few at once, and then one in each second.
-    pub(super) const fn pace() -> Self {
+    pub(super) fn pace() -> Self {
         Self::new(4, 1_000)
     }
 
     /// When the next order may be given: now, or later.
     pub(super) fn next_ms(&self, now_ms: u64) -> u64 {
-        let room = self.interval_ms.saturating_mul(self.at_once.saturating_sub(1));
+        let room = self.interval_ms().saturating_mul(u64::from(self.at_once.saturating_sub(1)));
         self.full_at_ms.saturating_sub(room).max(now_ms)
     }
 
     /// An order was given.
     pub(super) fn take(&mut self, now_ms: u64) {
-        self.full_at_ms = self.full_at_ms.max(now_ms).saturating_add(self.interval_ms);
+        self.full_at_ms = self.full_at_ms.max(now_ms).saturating_add(self.interval_ms());
     }
 
     /// An order has paid for itself: of so many parts, so many.
     pub(super) fn give_back(&mut self, parts: u64, of: u64) {
         let worth =
             u128::from(self.interval_ms) * u128::from(parts.min(of)) / u128::from(of.max(1));
-        let worth_ms = u64::try_from(worth).unwrap_or(self.interval_ms);
+        let worth_ms = u64::try_from(worth).unwrap_or_else(|_| self.interval_ms());
         self.full_at_ms = self.full_at_ms.saturating_sub(worth_ms);
     }
 
@@ -67,7 +74,7 @@ impl Rate {
 
     /// What was owed, and never more than an empty bucket owes.
     pub(super) fn owe(&mut self, now_ms: u64, owed_ms: u64) {
-        let most_ms = self.interval_ms.saturating_mul(self.at_once);
+        let most_ms = self.interval_ms().saturating_mul(u64::from(self.at_once));
         self.full_at_ms = now_ms.saturating_add(owed_ms.min(most_ms));
     }
 }

@@ -84,14 +84,14 @@ impl Session {
         let told = last_line.map(|line| live.watch.line_alone(line, true));
         let verdict = match (told, cause) {
             _ if seen.cause != Cause::ConnectionLost => seen,
-            (Some(Told::Ending(own)), _) => with_refusal(own, live.refused.take()),
+            (Some(Told::Ending(own)), _) => with_refusal(own, live.refused.take().map(|one| *one)),
             (Some(Told::Refusal(Some(reason))), _) => reason,
             (_, Some(cause)) if cause != Cause::ConnectionLost => {
                 Verdict::new(cause, Advice::Reconnect, Certainty::Inferred, "host")
             }
             (Some(Told::Positive), _) => seen,
             (Some(Told::Refusal(None) | Told::Nothing) | None, _) => {
-                live.refused.take().unwrap_or(seen)
+                live.refused.take().map_or(seen, |one| *one)
             }
         };
         self.session_over(live, verdict, plan)
@@ -112,10 +112,10 @@ impl Session {
         let Some(live) = self.live.as_mut().filter(|live| live.ticket == ticket) else { return };
         match live.watch.line_alone(line, false) {
             Told::Ending(own) => {
-                let verdict = with_refusal(own, live.refused.take());
+                let verdict = with_refusal(own, live.refused.take().map(|one| *one));
                 self.close_live(verdict, plan);
             }
-            Told::Refusal(reason) => live.refused = reason,
+            Told::Refusal(reason) => live.refused = reason.map(Box::new),
             Told::Positive => live.refused = None,
             Told::Nothing => {}
         }

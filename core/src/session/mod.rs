@@ -204,7 +204,7 @@ struct Live {
     forced: bool,
     ends: Option<Ends>,
     /// Why, as far as lines told that the host showed: the last refusal before which nothing has worked since.
-    refused: Option<Verdict>,
+    refused: Option<Box<Verdict>>,
     /// When it is closed, if the host has not let it go.
     renewing_until_ms: Option<u64>,
     /// It has lasted: what fails from now on is its successor's failure, and is not forgotten for its sake.
