@@ -27,8 +27,8 @@ from mailbearer.testing import Server
 USER = "joe@gmail.com"
 TOKEN_SECONDS = float(os.environ.get("MAILBEARER_TOKEN_SECONDS", "1.0"))
 EXPIRIES = int(os.environ.get("MAILBEARER_EXPIRIES", "50"))
-# A connection that is cut on purpose counts as a failure: without a limit the waits would grow. And sessions of a second are
-# held back, but for this interval.
+# A connection that is cut on purpose counts as a failure: without a limit the waits would grow. And sessions of a
+# second are held back, but for this interval.
 AT_END = SessionPolicy(renewal="at_end", backoff_base=0.05, backoff_max=0.1, login_interval=0.001)
 
 
