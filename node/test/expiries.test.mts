@@ -67,7 +67,12 @@ describe(`${EXPIRIES} token expiries`, { concurrency: true }, () => {
         it(`that the server never sees: ${client} is renewed ahead`, () =>
             withServer(RENEWED_LIFE_MS, async (server, token) => {
                 const counted = new Counted(server);
-                const options = { user: USER, token, policy: { backoffBase: 20, loginInterval: 1 }, ...server.at("imap") };
+                const options = {
+                    user: USER,
+                    token,
+                    policy: { backoffBase: 20, loginInterval: 1 },
+                    ...server.at("imap"),
+                };
                 const made =
                     client === "ImapFlow" ? imapflow.sessions(options) : sessions({ ...options, protocol: "imap" });
                 for await (const connection of made) {
