@@ -210,6 +210,8 @@ pub struct World {
     given: Option<String>,
     trouble: Trouble,
     sockets: Vec<Socket>,
+    /// Connections on their way that the session has given up since.
+    given_up: Vec<u64>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     numbered: u64,
     wake: Option<(u64, Option<WakeReason>)>,
@@ -280,6 +282,7 @@ impl World {
             given: None,
             trouble: Trouble::None,
             sockets: Vec::new(),
+            given_up: Vec::new(),
             events: BinaryHeap::new(),
             numbered: 0,
             wake: None,
@@ -484,7 +487,11 @@ impl World {
             Action::FetchToken { request, force_refresh, .. } => {
                 self.fetch_token(request, force_refresh)
             }
-            Action::Connect { ticket, .. } => self.connect(ticket),
+            Action::Connect { ticket, .. } => {
+                // After a restart tickets begin anew.
+                self.given_up.retain(|one| *one != ticket);
+                self.connect(ticket);
+            }
             Action::Send { ticket, bytes, sensitive } => {
                 return self.send(ticket, &bytes, sensitive);
             }
@@ -502,7 +509,12 @@ impl World {
                     self.after(0, 20 * SECOND_MS, Event::Drained { ticket });
                 }
             }
-            Action::Close { ticket, .. } => self.close(ticket),
+            Action::Close { ticket, .. } => {
+                if !self.sockets.iter().any(|socket| socket.ticket == ticket) {
+                    self.given_up.push(ticket);
+                }
+                self.close(ticket);
+            }
             Action::NeedsUser(_) | Action::GiveUp(_) => {
                 self.sockets.clear();
                 let most_ms = if self.now_ms < FAULTS_END_MS { 3 * HOUR_MS } else { 2 * MINUTE_MS };
@@ -785,9 +797,9 @@ impl World {
 
     /// A connection that opens after the session has given it up is closed by the host.
     fn session_wants(&self, ticket: u64) -> bool {
-        self.session.phase() == SessionPhase::Connecting
-            && !self.sockets.iter().any(|one| one.ticket == ticket)
-            || self.overlaps && !self.sockets.iter().any(|one| one.ticket == ticket)
+        let is_new = !self.sockets.iter().any(|one| one.ticket == ticket)
+            && !self.given_up.contains(&ticket);
+        is_new && (self.overlaps || self.session.phase() == SessionPhase::Connecting)
     }
 
     fn tls_established(&mut self, ticket: u64) -> Result<(), &'static str> {

@@ -1,0 +1,128 @@
+//! An account by its public face: it shows no token, says how it stands, and takes no call that does not fit.
+#![allow(clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test")]
+
+use mailbearer::{
+    AccessToken, Account, AccountConfig, Fact, Identity, Login, Misuse, Order, Protocol, Provider,
+    SessionConfig, SessionKey,
+};
+
+const TOKEN: &str = "ya29.CanaryTokenThatMustNotBeSeen";
+
+fn session_config() -> SessionConfig {
+    let identity = Identity::new("joe@gmail.com");
+    SessionConfig::for_provider(&Provider::gmail(), Protocol::Imap, identity)
+        .expect("a configuration")
+}
+
+fn account() -> (Account, SessionKey) {
+    let config = AccountConfig::for_provider(&Provider::gmail());
+    let mut account = Account::new(config, 7).expect("an account");
+    let session = account.add(session_config()).expect("a session");
+    (account, session)
+}
+
+fn token() -> AccessToken {
+    AccessToken::new(TOKEN).expect("a token")
+}
+
+/// A session on its way: the token is given and the connection is open.
+fn logging_in() -> (Account, SessionKey) {
+    let (mut account, session) = account();
+    let _plan = account.handle(0, Fact::Want { session }).expect("a want");
+    let fact = Fact::Token { request: 1, token: token(), lives_ms: Some(3_599_000) };
+    let _plan = account.handle(0, fact).expect("a token");
+    let _plan = account.handle(0, Fact::Opened { ticket: 1 }).expect("an open connection");
+    (account, session)
+}
+
+fn online() -> (Account, SessionKey) {
+    let (mut account, session) = logging_in();
+    let _plan = account.receive(0, 1, b"* OK Gimap ready\r\n").expect("a read");
+    let _plan = account.receive(0, 1, b"A0001 OK in\r\n").expect("a read");
+    (account, session)
+}
+
+#[test]
+fn no_order_shows_a_token() {
+    let (mut account, _) = logging_in();
+    let plan = account.receive(0, 1, b"* OK Gimap ready\r\n").expect("a read");
+    assert!(matches!(plan.orders[..], [Order::Send { sensitive: true, .. }]), "{plan:?}");
+    let orders = [
+        Order::FetchToken { request: 2, force: true, refused: Some(token()) },
+        Order::StartTls { ticket: 3 },
+        Order::Send { ticket: 3, bytes: b"A1 CAPABILITY\r\n".into(), sensitive: false },
+        Order::Pause { ticket: 3 },
+        Order::KeepAlive { ticket: 3, by_ms: 4 },
+        Order::Probe { ticket: 3, by_ms: 4 },
+        Order::Close { ticket: 3 },
+    ];
+    let shown = format!("{plan:?} {orders:?} {account:?}");
+    assert!(!shown.contains("Canary") && !shown.contains("eWEyOS5DYW5hcnk"), "{shown}");
+    for part in ["octets with the token>", "force: true", "CAPABILITY", "StartTls { ticket: 3 }"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    for part in ["Pause { ticket: 3 }", "KeepAlive { ticket: 3, by_ms: 4 }", "Probe { ticket: 3"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn what_is_to_be_logged_is_masked() {
+    let (account, _) = logging_in();
+    let masked = account.redact(&format!("the server said {TOKEN} twice"));
+    assert_eq!(masked, "the server said <token> twice");
+}
+
+#[test]
+fn says_how_it_stands() {
+    let (account, session) = online();
+    let status = account.status();
+    assert_eq!(status.sessions.len(), 1);
+    assert!(status.sessions.iter().all(|one| one.session == session && one.given == Some(1)));
+    assert!(!status.asks_for_token && status.token_failure.is_none());
+    assert!(status.stops.is_empty() && status.token_retry_at_ms.is_none());
+    assert_eq!(account.standing(session), status.sessions.first().map(|one| one.standing));
+    assert!(account.is_quiet(1) && account.is_quiet(99), "nothing is unanswered");
+}
+
+#[test]
+fn a_command_without_its_answer_is_not_quiet() {
+    let (mut account, _) = online();
+    account.sent(1, b"T1 NOOP\r\n");
+    assert!(!account.is_quiet(1));
+    account.skipped(1, 0);
+    let _plan = account.receive(10, 1, b"T1 OK done\r\n").expect("a read");
+    assert!(account.is_quiet(1));
+    // What comes for a connection that nobody knows any more does no harm.
+    account.sent(99, b"T2 NOOP\r\n");
+    account.skipped(99, 5);
+}
+
+#[test]
+fn takes_no_call_that_does_not_fit() {
+    let (mut account, session) = account();
+    let wrong = [
+        Fact::Token { request: 9, token: token(), lives_ms: None },
+        Fact::Opened { ticket: 9 },
+        Fact::Secured { ticket: 9 },
+        Fact::Answered { ticket: 9 },
+        Fact::Ended { ticket: 9, problem: None },
+    ];
+    for fact in wrong {
+        let shown = format!("{fact:?}");
+        let misuse = account.handle(0, fact).expect_err(&shown);
+        assert!(matches!(misuse, Misuse::UnexpectedAnswer { .. }), "{shown}: {misuse}");
+    }
+    assert!(account.receive(0, 9, b"* OK\r\n").is_err());
+    let _plan = account.handle(0, Fact::Want { session }).expect("a want");
+    let again = account.handle(0, Fact::Want { session }).expect_err("it is wanted already");
+    assert_eq!(again, Misuse::WantedAlready);
+}
+
+#[test]
+fn a_host_cannot_log_in_by_itself_in_an_account() {
+    let (mut account, _) = account();
+    let config = SessionConfig { login: Login::Host, ..session_config() };
+    let error = account.add(config).expect_err("a conflict");
+    assert!(error.to_string().contains("leave it out"), "{error}");
+}
