@@ -111,7 +111,8 @@ describe(`${EXPIRIES} token expiries`, { concurrency: true }, () => {
     it("that the server never sees: Nodemailer's connection is renewed between messages", () =>
         withServer(RENEWED_LIFE_MS, async (server, token) => {
             const counted = new Counted(server);
-            const transporter = nodemailer.createTransport(transport({ user: USER, token, ...server.at("smtp") }));
+            const options = { user: USER, token, policy: { loginInterval: 1 }, ...server.at("smtp") };
+            const transporter = nodemailer.createTransport(transport(options));
             const sent: string[] = [];
             while (counted.of("logged_in") < EXPIRIES) {
                 sent.push(`message ${sent.length + 1}`);
