@@ -18,6 +18,9 @@ ADVICE = re.compile(r"^FAIL \w+ ([^:\s]+): expected (\w+), came (\w+) \(", re.MU
 _AT_ONCE = {"refresh_token", "reconnect"}
 _NOT_AT_ONCE = {"ask_user", "back_off", "fix_configuration", "give_up"}
 
+# Kinds that only the core runs, and why. A kind that another language begins to run is compared like all others.
+_CORE_ALONE = {"account": "no host runs an Account yet (issue 12)"}
+
 
 def is_dangerous(expected: str, came: str) -> bool:
     """Whether an advice does harm: a login too many at a server that counts them, or a person called for nothing."""
@@ -42,6 +45,11 @@ def main() -> int:
     for case, expected, came in sorted({one for ones in dangerous.values() for one in ones}):
         print(f"DANGEROUS {case}: {came} where {expected} is right")
     differing = [kind for kind in kinds if len({of_language.get(kind) for of_language in counts.values()}) > 1]
+    for kind, reason in _CORE_ALONE.items():
+        others = [language for language, of_language in counts.items() if language != "rust" and kind in of_language]
+        if kind in differing and not others:
+            print(f"NOT COMPARED {kind}: {reason}")
+            differing.remove(kind)
     for kind in differing:
         print(f"DIFFERENT {kind}: not all languages have the same count")
     for case in sorted(set().union(*failures.values())):
