@@ -234,4 +234,7 @@ private func asJSON(_ aftermath: Aftermath) -> JSON {
 }
 
 /// Those that a host may give.
-private let causes: [Cause] = [.tlsFailed, .timedOut, .connectionLost, .cancelled, .plaintextInjected, .sessionEnded]
+private let causes: [Cause] = [
+    .tlsFailed, .wrongTlsMode, .timedOut, .connectionLost, .hostNotFound, .connectionRefused, .unreachable, .cancelled,
+    .plaintextInjected, .sessionEnded,
+]
