@@ -616,3 +616,43 @@ fn a_server_that_says_nothing_before_tls_may_want_it_at_once() {
     assert_eq!(failure.cause, Cause::ConnectionLost);
     assert!(failure.to_string().contains("tls: implicit"), "{failure}");
 }
+
+#[test]
+fn a_token_that_is_ordered_in_the_clear_does_not_leave() {
+    for protocol in Protocol::ALL {
+        for order in [Order::Login { inline: true }, Order::Respond] {
+            let mut machine = negotiation(protocol, Tls::StartTls, InitialResponse::Always);
+            machine.order = Some((Event::Positive, order));
+            let step = machine.perform();
+            assert!(step.send.is_empty() && !step.sensitive, "{protocol}: {step:?}");
+            assert!(matches!(step.next, Next::Failed(_)), "{protocol}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_is_refused_after_both_ways_were_tried_is_for_a_person() {
+    let is_for_a_person = |step: Step| {
+        let Next::Failed(failure) = step.next else { panic!("{step:?}") };
+        assert_eq!((failure.cause, failure.advice), (Cause::LineTooLong, Advice::AskUser));
+        assert!(failure.detail.contains("neither"), "{failure}");
+    };
+    // Longer than the line may be, so that the bare command is the first way.
+    let endpoint = Endpoint::new(Protocol::Smtp, Tls::Implicit, "mail.example.test");
+    let config = NegotiationConfig::new(endpoint, Identity::new("user@example.test"));
+    let long = AccessToken::new(&"t".repeat(600)).unwrap();
+    let mut machine = Negotiation::new(config, long).unwrap();
+    let _ = machine.receive(b"220 hi\r\n").unwrap();
+    let bare = machine.receive(b"250-hi\r\n250 AUTH XOAUTH2\r\n").unwrap();
+    assert_eq!(bare.send, b"AUTH XOAUTH2\r\n");
+    let inline = machine.receive(b"501 5.5.4 missing argument\r\n").unwrap();
+    assert!(inline.sensitive && inline.send.starts_with(b"AUTH XOAUTH2 "), "{inline:?}");
+    is_for_a_person(machine.receive(b"535 5.5.4 Optional argument not permitted\r\n").unwrap());
+    // Short, at a server without SASL-IR.
+    let mut machine = negotiation(Protocol::Imap, Tls::Implicit, InitialResponse::Auto);
+    let bare = machine.receive(b"* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi\r\n").unwrap();
+    assert_eq!(bare.send, b"A0001 AUTHENTICATE XOAUTH2\r\n");
+    let inline = machine.receive(b"A0001 BAD missing argument\r\n").unwrap();
+    assert!(inline.sensitive, "{inline:?}");
+    is_for_a_person(machine.receive(b"A0002 BAD Command line too long\r\n").unwrap());
+}
