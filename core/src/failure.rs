@@ -273,11 +273,13 @@ impl Failure {
     }
 
     /// A TLS handshake that failed. `error` is the TLS library's name or text for it, `words` is what is told: the reason,
-    /// and the issuer and names of the certificate where there was one.
+    /// and the issuer and names of the certificate where there was one. A handshake that the other side ended or reset is
+    /// [`Cause::ConnectionLost`]: it says nothing of certificates.
     ///
     /// ```
     /// use mailbearer::{Cause, Failure};
     /// assert_eq!(Failure::of_tls("WRONG_VERSION_NUMBER", "").cause, Cause::WrongTlsMode);
+    /// assert_eq!(Failure::of_tls("ECONNRESET", "Connection reset by peer").cause, Cause::ConnectionLost);
     /// assert_eq!(Failure::of_tls("CERTIFICATE_VERIFY_FAILED", "issued by Example Shield").cause, Cause::TlsFailed);
     /// ```
     #[must_use]
@@ -292,8 +294,11 @@ impl Failure {
             "unrecognized ssl message",
             "unsupported or unrecognized",
         ];
+        let ends = ["econnreset", "epipe", "econnaborted", "eof", "reset", "closed", "abort"];
         let cause = if plain.iter().any(|text| error.contains(text)) {
             Cause::WrongTlsMode
+        } else if ends.iter().any(|text| error.contains(text)) {
+            Cause::ConnectionLost
         } else {
             Cause::TlsFailed
         };

@@ -51,8 +51,8 @@ mod watch;
 
 pub use account::{
     ACCOUNT_TRANSITIONS, Account, AccountConfig, AccountEvent, AccountPlan, AccountStatus,
-    Delivery, EventKind, Fact, Given, NoToken, Order, Problem, Raise, RaiseKind, SessionKey,
-    SessionStatus, Stage, Standing,
+    Delivery, EventKind, Fact, Given, NoToken, Order, Raise, RaiseKind, SessionKey, SessionStatus,
+    Standing,
 };
 pub use classify::{Names, Phase, Said, classify, classify_named, explain};
 pub use config::{

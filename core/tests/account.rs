@@ -106,7 +106,7 @@ fn takes_no_call_that_does_not_fit() {
         Fact::Opened { ticket: 9 },
         Fact::Secured { ticket: 9 },
         Fact::Answered { ticket: 9 },
-        Fact::Ended { ticket: 9, problem: None },
+        Fact::Ended { ticket: 9, failure: None },
     ];
     for fact in wrong {
         let shown = format!("{fact:?}");

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use super::SessionKey;
-use crate::failure::{Cause, Failure, spelled_enum};
+use crate::failure::{Failure, spelled_enum};
 use crate::token::AccessToken;
 
 /// A fact that the program or its host reports. See the tables in [`Account`](super::Account).
@@ -58,8 +58,9 @@ pub enum Fact {
     Ended {
         /// The connection.
         ticket: u64,
-        /// What the system or TLS said; `None` at a plain end of the stream.
-        problem: Option<Problem>,
+        /// What the system or TLS said, as [`Failure::of_connect`] and its siblings tell it; `None` at a plain end
+        /// of the stream.
+        failure: Option<Failure>,
     },
     /// A probe or a keep-alive was answered. Only for hosts that do not show octets: see
     /// [`Account::receive`](super::Account::receive).
@@ -120,84 +121,5 @@ spelled_enum! {
         Permanent = "permanent",
         /// The program's code is wrong: it raised what it should not, or gave what is no token.
         Mistake = "mistake",
-    }
-}
-
-spelled_enum! {
-    /// Where in the life of a connection a problem came.
-    Stage {
-        /// The host name was looked up.
-        Name = "name",
-        /// TCP was opened.
-        Connect = "connect",
-        /// The TLS handshake.
-        Tls = "tls",
-        /// Octets were read.
-        Read = "read",
-        /// Octets were written.
-        Write = "write",
-        /// A deadline of the host's passed.
-        Late = "late",
-    }
-}
-
-/// What the system or the TLS library said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Where it came.
-    pub stage: Stage,
-    /// Its name for the error, as [`Failure::of_connect`] and [`Failure::of_tls`] take it.
-    pub error: String,
-    /// Its words.
-    pub words: String,
-}
-
-impl Problem {
-    /// The failure that it stands for.
-    pub(super) fn failure(&self) -> Failure {
-        match self.stage {
-            Stage::Name | Stage::Connect => Failure::of_connect(&self.error, &self.words),
-            Stage::Tls if is_end(&self.error) => self.of_host(Cause::ConnectionLost),
-            Stage::Tls => Failure::of_tls(&self.error, &self.words),
-            Stage::Read | Stage::Write => self.of_host(Cause::ConnectionLost),
-            Stage::Late => self.of_host(Cause::TimedOut),
-        }
-    }
-
-    fn of_host(&self, cause: Cause) -> Failure {
-        Failure::of_host(cause, crate::text::displayable(self.words.as_bytes()))
-    }
-}
-
-/// A handshake that the other side ended says nothing of certificates.
-fn is_end(error: &str) -> bool {
-    let error = error.to_ascii_lowercase().replace('_', " ");
-    ["econnreset", "epipe", "econnaborted", "eof", "reset", "closed"]
-        .iter()
-        .any(|end| error.contains(end))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_is_named_by_its_stage_and_keeps_its_words() {
-        let cause = |stage, error: &str| {
-            let problem = Problem { stage, error: error.into(), words: "so it is\u{7}".into() };
-            let failure = problem.failure();
-            assert_eq!(failure.detail, "so it is ", "{stage} {error}");
-            failure.cause
-        };
-        assert_eq!(cause(Stage::Name, "EAI_NONAME"), Cause::HostNotFound);
-        assert_eq!(cause(Stage::Connect, "ECONNREFUSED"), Cause::ConnectionRefused);
-        assert_eq!(cause(Stage::Connect, "EHOSTUNREACH"), Cause::Unreachable);
-        assert_eq!(cause(Stage::Tls, "CERTIFICATE_VERIFY_FAILED"), Cause::TlsFailed);
-        assert_eq!(cause(Stage::Tls, "WRONG_VERSION_NUMBER"), Cause::WrongTlsMode);
-        assert_eq!(cause(Stage::Tls, "UNEXPECTED_EOF_WHILE_READING"), Cause::ConnectionLost);
-        assert_eq!(cause(Stage::Tls, "ECONNRESET"), Cause::ConnectionLost);
-        assert_eq!(cause(Stage::Read, "ECONNRESET"), Cause::ConnectionLost);
-        assert_eq!(cause(Stage::Write, "EPIPE"), Cause::ConnectionLost);
-        assert_eq!(cause(Stage::Late, ""), Cause::TimedOut);
     }
 }

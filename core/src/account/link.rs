@@ -3,10 +3,10 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
+use super::Account;
 use super::member::{Attempt, Failed, Ready};
 use super::plan::{AccountEvent, AccountPlan, Delivery, EventKind, Given, Order, Raise, RaiseKind};
 use super::stops::{Stop, is_hopeless, is_of_account, is_of_network};
-use super::{Account, Problem, Stage};
 use crate::config::Protocol;
 use crate::failure::{Advice, Cause, Certainty, Failure, Verdict};
 use crate::session::{Action, Input, Plan};
@@ -27,15 +27,10 @@ impl Account {
         }
     }
 
-    pub(super) fn ended(&mut self, ticket: u64, problem: Option<Problem>, plan: &mut AccountPlan) {
-        let failure = problem.as_ref().map(Problem::failure);
-        // What was read before the end says more than that it ended.
-        let cause = match problem.as_ref().map(|problem| problem.stage) {
-            None | Some(Stage::Read | Stage::Write) => None,
-            Some(Stage::Name | Stage::Connect | Stage::Tls | Stage::Late) => {
-                failure.as_ref().map(|failure| failure.cause)
-            }
-        };
+    pub(super) fn ended(&mut self, ticket: u64, failure: Option<Failure>, plan: &mut AccountPlan) {
+        // What was read before an end says more than that it ended.
+        let told = failure.as_ref().map(|failure| failure.cause);
+        let cause = told.filter(|cause| *cause != Cause::ConnectionLost);
         self.problem = failure.map(Box::new);
         self.told(ticket, Input::Ended { ticket, last_line: None, cause }, plan);
         self.problem = None;

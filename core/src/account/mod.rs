@@ -35,7 +35,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use config::{AccountConfig, SessionKey};
-pub use facts::{Fact, NoToken, Problem, Stage};
+pub use facts::{Fact, NoToken};
 pub use plan::{
     ACCOUNT_TRANSITIONS, AccountEvent, AccountPlan, Delivery, EventKind, Given, Order, Raise,
     RaiseKind, Standing,
@@ -248,7 +248,7 @@ impl Account {
             Fact::Secured { ticket } => {
                 self.told(ticket, Input::TlsEstablished { ticket }, &mut plan);
             }
-            Fact::Ended { ticket, problem } => self.ended(ticket, problem, &mut plan),
+            Fact::Ended { ticket, failure } => self.ended(ticket, failure, &mut plan),
             Fact::Answered { ticket } => {
                 if let Some(at) = self.place_of(ticket)
                     && let Some(member) = self.members.get_mut(at)

@@ -1,9 +1,9 @@
 //! Holds an `Account` against the script of a case: facts and time in, orders and deliveries out.
 
 use mailbearer::{
-    AccessToken, Account, AccountConfig, AccountPlan, Delivery, Endpoint, Fact, Identity,
-    NegotiationConfig, NoToken, Order, Problem, Protocol, Provider, Renewal, SessionConfig,
-    SessionKey, Stage, Tls,
+    AccessToken, Account, AccountConfig, AccountPlan, Cause, Delivery, Endpoint, Fact, Failure,
+    Identity, NegotiationConfig, NoToken, Order, Protocol, Provider, Renewal, SessionConfig,
+    SessionKey, Tls,
 };
 use serde_json::Value;
 
@@ -170,7 +170,7 @@ impl<'a> Player<'a> {
         } else if says("secured") {
             Fact::Secured { ticket }
         } else if says("ended") {
-            Fact::Ended { ticket, problem: problem(&step["problem"]) }
+            Fact::Ended { ticket, failure: failure(&step["problem"]) }
         } else if says("answered") {
             Fact::Answered { ticket: given }
         } else if let Some(token) = text("token") {
@@ -351,10 +351,17 @@ fn configure_session(session: &Value) -> Result<SessionConfig, String> {
     Ok(config)
 }
 
-fn problem(value: &Value) -> Option<Problem> {
+/// What a host makes of what its system says.
+fn failure(value: &Value) -> Option<Failure> {
     let text = |key: &str| value[key].as_str().unwrap_or_default();
-    let stage = Stage::ALL.iter().find(|stage| stage.as_str() == text("stage"))?;
-    Some(Problem { stage: *stage, error: text("error").into(), words: text("words").into() })
+    let (error, words) = (text("error"), text("words"));
+    Some(match text("stage") {
+        "name" | "connect" => Failure::of_connect(error, words),
+        "tls" => Failure::of_tls(error, words),
+        "read" | "write" => Failure::of_host(Cause::ConnectionLost, words.to_owned()),
+        "late" => Failure::of_host(Cause::TimedOut, words.to_owned()),
+        _ => return None,
+    })
 }
 
 /// An order in the words of the case files.

@@ -9,9 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mailbearer::{
-    AccessToken, Account, AccountConfig, AccountPlan, Delivery, Endpoint, Fact, Identity,
-    NegotiationConfig, NoToken, Order, Problem, Protocol, RaiseKind, Renewal, SessionConfig,
-    SessionKey, SessionLimits, Stage, Standing, Tls,
+    AccessToken, Account, AccountConfig, AccountPlan, Delivery, Endpoint, Fact, Failure, Identity,
+    NegotiationConfig, NoToken, Order, Protocol, RaiseKind, Renewal, SessionConfig, SessionKey,
+    SessionLimits, Standing, Tls,
 };
 
 const MINUTE_MS: u64 = 60_000;
@@ -368,7 +368,7 @@ impl History {
             }
             Move::Failed(ticket, fault) => {
                 self.links.remove(&ticket);
-                self.tell(Fact::Ended { ticket, problem: problem(fault) })
+                self.tell(Fact::Ended { ticket, failure: failure(fault) })
             }
             Move::Says(ticket, word) => self.say(ticket, word),
         }
@@ -689,14 +689,13 @@ fn from_base64(line: &[u8]) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-fn problem(fault: Fault) -> Option<Problem> {
-    let (stage, error) = match fault {
-        Fault::Refused => (Stage::Connect, "ECONNREFUSED"),
-        Fault::Unreachable => (Stage::Connect, "ENETUNREACH"),
-        Fault::Certificate => (Stage::Tls, "CERTIFICATE_VERIFY_FAILED"),
-        Fault::End => return None,
-    };
-    Some(Problem { stage, error: error.into(), words: String::new() })
+fn failure(fault: Fault) -> Option<Failure> {
+    match fault {
+        Fault::Refused => Some(Failure::of_connect("ECONNREFUSED", "")),
+        Fault::Unreachable => Some(Failure::of_connect("ENETUNREACH", "")),
+        Fault::Certificate => Some(Failure::of_tls("CERTIFICATE_VERIFY_FAILED", "")),
+        Fault::End => None,
+    }
 }
 
 fn spoken(protocol: Protocol, word: Word) -> &'static [&'static str] {

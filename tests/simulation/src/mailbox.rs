@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use mailbearer::testing::{Cut, Output, Server, ServerConfig, Then, TokenRequest};
 use mailbearer::{
-    AccessToken, Account, AccountConfig, AccountPlan, Cause, Delivery, Endpoint, Fact, Identity,
-    NegotiationConfig, NoToken, Order, Problem, Protocol, RaiseKind, SessionConfig, SessionKey,
-    SessionLimits, Stage, Tls,
+    AccessToken, Account, AccountConfig, AccountPlan, Cause, Delivery, Endpoint, Fact, Failure,
+    Identity, NegotiationConfig, NoToken, Order, Protocol, RaiseKind, SessionConfig, SessionKey,
+    SessionLimits, Tls,
 };
 
 use crate::checks::Broken;
@@ -643,15 +643,10 @@ impl Mailbox {
                 let known = self.sockets.get(&(account, ticket)).copied();
                 self.hang_up(account, ticket);
                 let Some(socket) = known else { return Ok(()) };
-                let words = "Network is unreachable".into();
-                let error = "ENETUNREACH".into();
                 let is_new = socket.logged_in_at_ms.is_none() && !socket.given;
-                let problem = (self.is_network_down() && is_new).then_some(Problem {
-                    stage: Stage::Connect,
-                    error,
-                    words,
-                });
-                self.tell(account, Fact::Ended { ticket, problem })
+                let failure = (self.is_network_down() && is_new)
+                    .then(|| Failure::of_connect("ENETUNREACH", "Network is unreachable"));
+                self.tell(account, Fact::Ended { ticket, failure })
             }
             Event::Deliver(number, bytes) => self.came(number, &bytes),
             Event::Token(account, request) => self.give_token(account, request),
