@@ -61,7 +61,7 @@ pub use config::{
 };
 pub use failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRANSITIONS};
-pub use provider::{OAuth, Provider, Service, SessionLimits};
+pub use provider::{OAuth, OAuthParameter, Provider, Service, SessionLimits};
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};
 pub use session::{
     Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, SESSION_TRANSITIONS, Session,

@@ -153,7 +153,7 @@ pub(crate) struct PyProvider(pub(crate) Provider);
 #[pymethods]
 impl PyProvider {
     #[classattr]
-    const NAMES: [&'static str; 8] = Provider::NAMES;
+    const NAMES: [&'static str; 16] = Provider::NAMES;
 
     #[new]
     #[pyo3(signature = (name, services, *, domains=None, token_lifetime_ms=None))]
@@ -175,6 +175,8 @@ impl PyProvider {
                 domains: texts(domains, "domains")?.unwrap_or_default(),
                 token_lifetime_ms,
                 services: services.collect::<PyResult<Vec<_>>>()?,
+                oauth: None,
+                instead: None,
             }))
         })
     }
@@ -218,6 +220,33 @@ impl PyProvider {
     #[getter]
     fn token_lifetime_ms(&self) -> Option<u64> {
         self.0.token_lifetime_ms
+    }
+
+    /// Where its tokens come from, as a dict, or `None`.
+    #[getter]
+    fn oauth<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(oauth) = &self.0.oauth else { return Ok(None) };
+        let dict = PyDict::new(py);
+        dict.set_item("issuer", &oauth.issuer)?;
+        dict.set_item("authorization_endpoint", &oauth.authorization_endpoint)?;
+        dict.set_item("token_endpoint", &oauth.token_endpoint)?;
+        dict.set_item("device_authorization_endpoint", &oauth.device_authorization_endpoint)?;
+        dict.set_item("revocation_endpoint", &oauth.revocation_endpoint)?;
+        dict.set_item("registration_endpoint", &oauth.registration_endpoint)?;
+        dict.set_item("needs_client_secret", oauth.needs_client_secret)?;
+        let parameters = PyDict::new(py);
+        for one in &oauth.parameters {
+            parameters.set_item(&one.name, &one.value)?;
+        }
+        dict.set_item("parameters", parameters)?;
+        dict.set_item("takes_login_hint", oauth.takes_login_hint)?;
+        Ok(Some(dict))
+    }
+
+    /// What its users do instead, where it takes no tokens.
+    #[getter]
+    fn instead(&self) -> Option<&str> {
+        self.0.instead.as_deref()
     }
 
     /// What it has of a protocol, as a dict, or `None`.

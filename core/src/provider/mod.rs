@@ -16,7 +16,7 @@ mod without;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-pub use oauth::OAuth;
+pub use oauth::{OAuth, OAuthParameter};
 use profiles::PROFILES;
 use without::WITHOUT;
 

@@ -29,10 +29,19 @@ pub struct OAuth {
     pub registration_endpoint: Option<String>,
     /// Whether the token endpoint asks for a client secret, also from programs on people's machines.
     pub needs_client_secret: bool,
-    /// What the authorization request carries beyond the standard's parameters, by name and value.
-    pub parameters: Vec<(String, String)>,
+    /// What the authorization request carries beyond the standard's parameters, such as `access_type=offline`.
+    pub parameters: Vec<OAuthParameter>,
     /// Whether it takes the mail address as `login_hint`.
     pub takes_login_hint: bool,
+}
+
+/// A parameter of the authorization request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthParameter {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// An authorization server as it is written down here.
@@ -52,7 +61,10 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn to_oauth(&self) -> OAuth {
         let owned = |text: Option<&str>| text.map(ToString::to_string);
-        let parameters = self.parameters.iter();
+        let parameter = |(name, value): &(&str, &str)| OAuthParameter {
+            name: name.to_string(),
+            value: value.to_string(),
+        };
         OAuth {
             issuer: owned(self.issuer),
             authorization_endpoint: self.authorization_endpoint.to_string(),
@@ -61,9 +73,7 @@ impl Server {
             revocation_endpoint: owned(self.revocation_endpoint),
             registration_endpoint: owned(self.registration_endpoint),
             needs_client_secret: self.needs_client_secret,
-            parameters: parameters
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect(),
+            parameters: self.parameters.iter().map(parameter).collect(),
             takes_login_hint: self.takes_login_hint,
         }
     }
