@@ -159,3 +159,9 @@ pub const REFUSALS_PER_DAY: usize = 6;
 /// A plan that comes this much later than it asked for was slept through for so long that the server, or a router on the
 /// way, has forgotten the connection: NAT of mobile networks drops idle ones after 4 minutes and more.
 pub const NAP_MS: u64 = 5 * 60_000;
+
+/// Octets of a server's line that a [`Follow`](crate::Follow) reads: a search over some hundred thousand messages.
+pub const FOLLOWED_LINE_OCTETS_MAX: usize = 4 << 20;
+
+/// Messages that a [`Follow`](crate::Follow) tells at a time; a search names no more.
+pub const UIDS_MAX: usize = 400_000;
