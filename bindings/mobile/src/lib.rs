@@ -4,6 +4,7 @@
 //! result, and a panic, which would be a bug of ours, becomes an ordinary error.
 
 pub mod errors;
+pub mod follow;
 pub mod machines;
 pub mod names;
 pub mod pure;

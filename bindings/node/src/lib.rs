@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(dead_code, reason = "napi registers nothing in a test build"))]
 
 mod convert;
+mod follow;
 mod machines;
 #[cfg(feature = "probe")]
 mod probe;
