@@ -202,11 +202,9 @@ impl Account {
             return Err(ConfigError::Conflict { field: Field::Session("login"), reason });
         }
         let seed = self.rng.u64(..);
-        let mut session = match self.recall(&session)? {
+        let mut session = match self.recall(&session, seed)? {
             None => Session::supplied(session, seed)?,
-            Some(snapshot) => {
-                Session::restore_supplied(session, &snapshot, self.now_ms, self.dead_ms, seed)?
-            }
+            Some(known) => known,
         };
         if self.stops.of(session.service()).is_none() {
             session.run_on();

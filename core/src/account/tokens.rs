@@ -430,6 +430,13 @@ impl Tokens {
         self.longest_life_ms = memory.longest_life_ms;
         self.force = memory.force;
     }
+
+    /// Goes on with what a bare session had counted. What it was refused is not named: no cache is believed first.
+    pub(super) fn inherit(&mut self, in_a_row: u32, of_day: &[u64]) {
+        self.in_a_row = self.in_a_row.max(in_a_row as usize);
+        self.of_day.extend_from_slice(of_day);
+        self.force |= in_a_row > 0;
+    }
 }
 
 /// What outlives the process. Refused tokens are not named: the next request bypasses every cache.

@@ -196,6 +196,11 @@ impl Session {
         &self.config
     }
 
+    /// Tokens that its server refused: in a row, and when in the last day.
+    pub(crate) fn refusals(&self) -> (u32, &[u64]) {
+        (self.rejections, self.refusals.times_ms())
+    }
+
     pub(crate) fn last_failure(&self) -> Option<&Failure> {
         self.last_failure.as_deref()
     }
