@@ -62,6 +62,7 @@ pub use config::{
 pub use failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRANSITIONS};
 pub use provider::{Provider, Service, SessionLimits};
+pub use redact::redact_source;
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};
 pub use session::{
     Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, SESSION_TRANSITIONS, Session,

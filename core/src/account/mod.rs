@@ -314,7 +314,11 @@ impl Account {
         }
     }
 
-    /// Masks every token that the account holds, and those of the last logins, in text that is to be logged.
+    /// Masks tokens in text that is to be logged: as they are, in base64, and in base64 of the SASL message, whole or in part.
+    ///
+    /// These are the current token, from when it came until a newer one comes, whatever connections live on it; the one that
+    /// a server refused last; and those of logins under way and of the last one that failed. After
+    /// [`Fact::Close`] nothing is held, and nothing masked: redact before.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let text = self.tokens.redact(text.into());

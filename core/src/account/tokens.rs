@@ -8,9 +8,8 @@ use super::budget::Budget;
 use super::{AccountConfig, NoToken};
 use crate::failure::{Advice, Cause, Failure};
 use crate::limits::{ASKS_BURST, ASKS_INTERVAL_MS, REFUSALS_IN_A_DAY_MAX, REFUSALS_IN_A_ROW_MAX};
-use crate::redact::Secrets;
+use crate::redact::{Secrets, redact_source};
 use crate::session::backoff_ms;
-use crate::text::displayable;
 use crate::token::AccessToken;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -293,9 +292,9 @@ impl Tokens {
         }
     }
 
-    /// What the source said, without a token that it may have put into it.
+    /// What the source said, without a token and without what may be another secret.
     fn of_source(&self, text: &str) -> Failure {
-        let text = self.redact(displayable(text.as_bytes()));
+        let text = redact_source(&self.redact(text.into()));
         let failure = Failure::of_host(Cause::TokenUnavailable, text);
         Failure { advice: Advice::BackOff, ..failure }
     }
@@ -601,11 +600,11 @@ mod tests {
         let mut tokens = Tokens::default();
         let _ = give(&mut tokens, 0, "CANARYCANARYCANARY", Some(HOUR_MS));
         let Ask { request, .. } = ask(&mut tokens, 0);
-        let text = "the cache holds CANARYCANARYCANARY\u{7}";
+        let text = "CANARYCANARYCANARY\u{7} was cached, POST refresh_token=1//0gAb";
         let word = Word { request, why: NoToken::Permanent, text, works: false };
         let Answer::Stop(failure) = tokens.none(0, &word, &config(), &mut rng()) else { panic!() };
         assert_eq!(failure.advice, Advice::AskUser);
-        assert!(failure.detail.starts_with("the cache holds <token>"), "{failure}");
+        assert_eq!(failure.detail, "<token> was cached, POST refresh_token=<secret>");
     }
 
     #[test]

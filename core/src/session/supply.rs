@@ -1,6 +1,8 @@
 //! A session of an [`Account`](crate::Account): it is given a token each time that it may open a connection, and asks for
 //! none. Without one it does not go on, so that the account decides when, and whether at all.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -132,6 +134,7 @@ impl Session {
         self.advance(now_ms);
         let mut plan = Plan::default();
         self.close_all(&mut plan);
+        self.spent = None;
         plan
     }
 
@@ -141,6 +144,18 @@ impl Session {
         self.start();
         self.rejections = 0;
         self.settle(Plan::default())
+    }
+
+    /// Masks what the server said with the end of a connection: a session forgets its token after the login, and the account
+    /// does not.
+    pub(crate) fn mask_ending(&mut self, redact: impl Fn(String) -> String) {
+        if let Some(failure) = &mut self.last_failure {
+            failure.mask(&redact);
+        }
+        if let Some(verdict) = &mut self.last_ending {
+            verdict.url = verdict.url.take().map(&redact);
+        }
+        self.resumed = self.resumed.take().map(|one| Box::new(one.map_texts(&redact)));
     }
 
     /// Shares the configuration with one that has the same.
