@@ -158,7 +158,7 @@ impl Account {
         if let Some(attempt) = member.attempt.take() {
             member.login = attempt.login;
         }
-        self.tokens.accepted();
+        self.tokens.accepted(now_ms, member.login.fingerprint);
         member.failed = None;
         member.waits_for_network = false;
         if let Some(predecessor) = member.given.take() {
@@ -250,7 +250,7 @@ impl Account {
         }
         if verdict.cause == Cause::TokenExpired {
             // Also where only the clock says so: a cache may think otherwise.
-            self.tokens.retire(login.fingerprint);
+            self.tokens.retire(now_ms, login.fingerprint);
         }
         if verdict.cause == Cause::TooManyConnections {
             self.limit_met(service, plan);

@@ -2,11 +2,9 @@
 
 use alloc::boxed::Box;
 
-use super::budget::Budget;
 use super::plan::{Given, Standing};
 use super::{AccountConfig, SessionKey};
 use crate::failure::Failure;
-use crate::limits::{OPENS_BURST, OPENS_INTERVAL_MS};
 use crate::session::Session;
 
 /// Keep-alives come after so many milliseconds of silence, at random: below the idle limits of mail servers and of NAT.
@@ -36,7 +34,6 @@ pub(super) struct Member {
     /// The wait that was told last.
     pub(super) told_ms: u64,
     pub(super) doubt: Doubt,
-    pub(super) opens: Budget<OPENS_BURST, OPENS_INTERVAL_MS>,
 }
 
 /// Somebody waits.
@@ -107,7 +104,6 @@ impl Member {
             waits_for_network: false,
             told_ms: 0,
             doubt: Doubt::default(),
-            opens: Budget::default(),
         }
     }
 

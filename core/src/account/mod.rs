@@ -17,7 +17,6 @@
 //! The rules are those of `docs/life-of-an-account.md`; each is a case in `tests/cases/account.json` or held in every state
 //! by `tests/simulation/tests/histories.rs`.
 
-mod budget;
 mod config;
 mod doubt;
 mod facts;
@@ -217,6 +216,10 @@ impl Account {
         // Accounts are many and sessions few: no room is kept for more.
         self.members.reserve_exact(1);
         self.members.push(Member::new(key, session));
+        let intervals = self.members.iter().map(|one| one.session.config().login_interval_ms);
+        if let Some(interval_ms) = intervals.min() {
+            self.tokens.keep_interval(interval_ms);
+        }
         Ok(key)
     }
 

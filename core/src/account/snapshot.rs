@@ -206,18 +206,24 @@ fn tokens_to_json(memory: &tokens::Memory) -> Value {
         "of_day_ms": memory.of_day_ms,
         "longest_life_ms": memory.longest_life_ms,
         "force": memory.force,
+        "owed_ms": memory.owed_ms,
     })
 }
 
 fn tokens_from_json(value: &Value) -> Option<tokens::Memory> {
-    let of_day = value.get("of_day_ms")?.as_array()?;
+    let numbers = |key: &str| {
+        let list = value.get(key)?.as_array()?;
+        list.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>()
+    };
+    let owed = numbers("owed_ms")?;
     Some(tokens::Memory {
         failures: value.get("failures")?.as_u64()?.try_into().ok()?,
         cooling_ms: value.get("cooling_ms")?.as_u64()?,
         in_a_row: value.get("in_a_row")?.as_u64()?,
-        of_day_ms: of_day.iter().map(Value::as_u64).collect::<Option<_>>()?,
+        of_day_ms: numbers("of_day_ms")?,
         longest_life_ms: optional(value.get("longest_life_ms")?)?,
         force: value.get("force")?.as_bool()?,
+        owed_ms: owed.try_into().ok()?,
     })
 }
 
@@ -313,7 +319,7 @@ mod tests {
             assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "{key} of another kind");
         }
         let numbers = ["failures", "cooling_ms", "in_a_row", "of_day_ms", "longest_life_ms"];
-        for key in numbers.into_iter().chain(["force"]) {
+        for key in numbers.into_iter().chain(["force", "owed_ms"]) {
             let another = with(|content| content["tokens"][key] = json!("x"));
             assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "tokens.{key}");
         }

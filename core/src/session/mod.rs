@@ -48,6 +48,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 
+pub(crate) use backoff::Rate;
 pub use config::{Login, Renewal, SessionConfig};
 pub use plan::{
     Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
@@ -62,7 +63,6 @@ use crate::negotiation::Negotiation;
 use crate::redact::Secrets;
 use crate::token::AccessToken;
 use crate::watch::{Aftermath, Watch};
-use backoff::Rate;
 use budget::Budget;
 use learning::Learning;
 use limited::{Limited, Refusals};

@@ -19,8 +19,8 @@ use crate::token::AccessToken;
 pub(crate) enum Wish {
     /// It has no connection, and may open one at this time.
     Login { at_ms: u64 },
-    /// Its connection is to be renewed; a second one is opened first where `at_ms` says when.
-    Renewal { why: RenewWhy, at_ms: Option<u64> },
+    /// Its connection is to be renewed at this time. `overlaps`: a second one is opened first.
+    Renewal { why: RenewWhy, at_ms: u64, overlaps: bool },
 }
 
 /// A token for one login.
@@ -87,9 +87,13 @@ impl Session {
             return Some(Wish::Login { at_ms: self.next_connect_ms() });
         };
         let why = live.ends?.why;
-        let at_ms =
-            (self.config.renewal == super::Renewal::Overlap).then(|| self.next_connect_ms());
-        Some(Wish::Renewal { why, at_ms })
+        let overlaps = self.config.renewal == super::Renewal::Overlap;
+        Some(Wish::Renewal { why, at_ms: self.next_connect_ms(), overlaps })
+    }
+
+    /// Whether it is the budget that holds the next login back.
+    pub(crate) fn is_held_by_budget(&self) -> bool {
+        self.budget.next_login_ms(self.now_ms) > self.now_ms
     }
 
     /// Opens a connection with this token: see [`Session::wish`].
