@@ -144,7 +144,3 @@ pub const LIMIT_FORGIVEN_AFTER_MS: u64 = 60 * 60_000;
 
 /// Refused tokens in a day after which a person is asked, although logins succeeded between them.
 pub const REFUSALS_PER_DAY: usize = 6;
-
-/// A plan that comes this much later than it asked for was slept through for so long that the server, or a router on the
-/// way, has forgotten the connection: NAT of mobile networks drops idle ones after 4 minutes and more.
-pub const NAP_MS: u64 = 5 * 60_000;

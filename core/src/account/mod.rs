@@ -311,8 +311,12 @@ impl Account {
     pub fn sent(&mut self, ticket: u64, bytes: &[u8]) {
         if let Some(member) = self.place_of(ticket).and_then(|at| self.members.get_mut(at)) {
             member.session.sent(ticket, bytes);
-            if let Some(asked) = &mut member.doubt.asked {
-                asked.wrote |= !bytes.is_empty();
+            if let Some(asked) = &mut member.doubt.asked
+                && !asked.wrote
+                && member.session.owes_prompt_answer()
+            {
+                asked.wrote = true;
+                asked.by_ms = asked.by_ms.max(self.now_ms.saturating_add(self.config.answer_ms));
             }
         }
     }

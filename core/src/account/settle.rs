@@ -177,7 +177,7 @@ impl Account {
         let Some(ready) = member.ready.take() else { return false };
         member.want = None;
         member.given = Some(ready.given.ticket);
-        let idle_ms = member.session.config().limits.idle_ms;
+        let idle_ms = member.idle_ms();
         member.doubt = Doubt::begin(now_ms, idle_ms, &self.config, &mut self.rng);
         plan.deliveries.push(Delivery::Give(ready.given.into()));
         true

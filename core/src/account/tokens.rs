@@ -395,6 +395,13 @@ impl Tokens {
         self.cooling_until_ms = now_ms.saturating_add(wait_ms);
     }
 
+    /// What failed for want of a network may work now.
+    pub(super) fn network_is_back(&mut self) {
+        if self.problem.is_some() && self.permanent == 0 {
+            self.cooling_until_ms = 0;
+        }
+    }
+
     /// Why there is no token, and the request that says so.
     pub(super) fn problem(&self) -> Option<&(u64, Box<Failure>)> {
         self.problem.as_ref()

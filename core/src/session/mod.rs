@@ -58,7 +58,6 @@ pub(crate) use supply::{Supply, Wish, backoff_ms};
 
 use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
-use crate::limits::NAP_MS;
 use crate::negotiation::Negotiation;
 use crate::redact::Secrets;
 use crate::token::AccessToken;
@@ -487,9 +486,9 @@ impl Session {
         self.now_ms = self.now_ms.max(now_ms);
         // An account knows by itself whether the machine slept.
         !self.supplied
-            && self
-                .wake_at_ms
-                .is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(NAP_MS))
+            && self.wake_at_ms.is_some_and(|wake_at_ms| {
+                self.now_ms > wake_at_ms.saturating_add(self.config.nap_ms)
+            })
     }
 
     /// The link is not to be trusted, and what was wrong with the network may be over: begin anew, without counting it as a

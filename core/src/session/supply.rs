@@ -195,6 +195,11 @@ impl Session {
         self.live.as_ref().is_some_and(|live| live.renewing_until_ms.is_some())
     }
 
+    /// Whether the server owes an answer that takes no time.
+    pub(crate) fn owes_prompt_answer(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.watch.owes_prompt_answer())
+    }
+
     pub(crate) fn awaits_connection(&self) -> bool {
         matches!(&self.attempt, Some(attempt) if matches!(attempt.stage, Stage::Connecting))
     }
