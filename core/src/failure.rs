@@ -234,6 +234,13 @@ impl Failure {
         }
     }
 
+    /// Alters what came from the server.
+    pub(crate) fn mask(&mut self, redact: impl Fn(String) -> String) {
+        self.server_text = redact(core::mem::take(&mut self.server_text));
+        self.code = self.code.take().map(&redact);
+        self.url = self.url.take().map(&redact);
+    }
+
     pub(crate) fn new(cause: Cause, advice: Advice, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
         Self { detail, ..Self::from_verdict(Verdict::new(cause, advice, Certainty::Inferred, "")) }

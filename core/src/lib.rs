@@ -65,6 +65,7 @@ pub use failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 pub use follow::{Cursor, Follow, FollowConfig, FollowEvent, FollowPlan, FollowState};
 pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRANSITIONS};
 pub use provider::{OAuth, OAuthParameter, Provider, Service, SessionLimits};
+pub use redact::redact_source;
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};
 pub use session::{
     Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, SESSION_TRANSITIONS, Session,
