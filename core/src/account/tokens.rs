@@ -296,7 +296,7 @@ impl Tokens {
             self.force = true;
             return Answer::GoOn;
         }
-        let detail = "the token source gave back the token that the server had refused";
+        let detail = "the token source gave back the token that the server had refused: give a function that gets a new one";
         Answer::Stop(asks_user(Cause::TokenRejected, detail))
     }
 
