@@ -56,20 +56,6 @@ class Sessions internal constructor(private val driver: Driver, flow: Flow<Sessi
     override fun toString(): String = "Sessions(${status().phase.name.lowercase()} ${driver.settings.endpoint.host})"
 }
 
-/** What happened to a session. */
-enum class EventKind {
-    FETCHING_TOKEN,
-    TOKEN_FAILED,
-    CONNECTING,
-    LOGIN_FAILED,
-    ONLINE,
-    RENEWING,
-    ENDED,
-    WAITING,
-    NEEDS_USER,
-    GAVE_UP,
-}
-
 /**
  * Something that happened to a session, for logs and metrics. It never carries a token.
  *
