@@ -56,6 +56,8 @@ test-rust:
 	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
 	cargo test --locked -p mailbearer
 	cargo test --locked -p mailbearer --features testing --lib --test session
+	$(SAY) "Rust: what crosses the border to Kotlin and Swift"
+	cargo test --locked -q -p mailbearer-mobile
 	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
 	cargo test --locked -q -p mailbearer-simulation -p mailbearer-bench --profile simulation
 	$(SAY) "Rust: the core builds without the standard library"

@@ -224,12 +224,16 @@ pub struct Failure {
     pub url: Option<String>,
     /// All of it as a sentence that a person can act on.
     pub sentence: String,
+    /// What exactly was wrong, in words of this library or of the host: a part of the sentence.
+    #[uniffi(default = "")]
+    pub detail: String,
 }
 
 impl From<mailbearer::Failure> for Failure {
     fn from(failure: mailbearer::Failure) -> Self {
         Self {
             sentence: spelled(failure.to_string()),
+            detail: failure.detail.into_owned(),
             cause: failure.cause,
             advice: failure.advice,
             certainty: failure.certainty,
@@ -238,6 +242,23 @@ impl From<mailbearer::Failure> for Failure {
             rejection: failure.rejection,
             wait_ms: failure.wait_ms,
             url: failure.url,
+        }
+    }
+}
+
+/// A host's own failure goes in as it came out of `failureOfConnect` and its siblings; the core makes the sentence anew.
+impl From<Failure> for mailbearer::Failure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            cause: failure.cause,
+            advice: failure.advice,
+            certainty: failure.certainty,
+            server_text: failure.server_text,
+            code: failure.code,
+            rejection: failure.rejection,
+            wait_ms: failure.wait_ms,
+            url: failure.url,
+            detail: failure.detail.into(),
         }
     }
 }
