@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mailbearer::{Aftermath, Cause, EventKind, Mechanism, RaiseKind, RenewWhy, SessionKey};
 
+use crate::errors::spelled;
 use crate::pure::AccessToken;
 use crate::records::{Failure, Verdict};
 
@@ -241,7 +242,7 @@ impl From<mailbearer::AccountEvent> for AccountEvent {
             ticket: event.ticket,
             generation: event.generation,
             cause: event.cause,
-            text: event.text,
+            text: spelled(event.text),
             wait_ms: event.wait_ms,
         }
     }
