@@ -4,7 +4,7 @@
 use super::AccountConfig;
 use crate::config::Protocol;
 use crate::limits::LIMIT_RETRIAL_MS;
-use crate::session::backoff_ms;
+use crate::session::Backoff;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -146,9 +146,10 @@ impl Places {
         service.struck_at_ms = now_ms;
         let base_ms = config.backoff_base_ms.saturating_mul(LIMIT_FACTOR);
         let max_ms = config.backoff_max_ms.saturating_mul(LIMIT_FACTOR);
-        let own_ms = backoff_ms(base_ms, max_ms, service.strikes, 0, rng);
-        let asked_ms = wait_ms.map_or(0, |least_ms| backoff_ms(base_ms, max_ms, 1, least_ms, rng));
-        let until_ms = now_ms.saturating_add(own_ms.max(asked_ms));
+        // The server has said that it is too much.
+        let backoff = Backoff { base_ms, max_ms, at_least_half: true };
+        let wait_ms = backoff.wait_ms(service.strikes, wait_ms.unwrap_or(0), rng);
+        let until_ms = now_ms.saturating_add(wait_ms);
         service.throttled_until_ms = service.throttled_until_ms.max(until_ms);
     }
 

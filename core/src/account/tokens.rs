@@ -8,7 +8,7 @@ use super::{AccountConfig, NoToken};
 use crate::failure::{Advice, Cause, Failure};
 use crate::limits::{REFRESHES, REFUSALS_IN_A_DAY_MAX, REFUSALS_IN_A_ROW_MAX, TOKENS};
 use crate::redact::{Secrets, redact_source};
-use crate::session::{Rate, backoff_ms};
+use crate::session::{Backoff, Rate};
 use crate::token::AccessToken;
 
 const MINUTE_MS: u64 = 60 * 1_000;
@@ -390,8 +390,8 @@ impl Tokens {
     fn cool(&mut self, now_ms: u64, base_ms: u64, config: &AccountConfig, rng: &mut fastrand::Rng) {
         self.tried = Tried::Nothing;
         self.failures = self.failures.saturating_add(1);
-        let max_ms = config.backoff_max_ms;
-        let wait_ms = backoff_ms(base_ms, max_ms, self.failures, 0, rng);
+        let backoff = Backoff { base_ms, max_ms: config.backoff_max_ms, at_least_half: false };
+        let wait_ms = backoff.wait_ms(self.failures, 0, rng);
         self.cooling_until_ms = now_ms.saturating_add(wait_ms);
     }
 

@@ -48,13 +48,13 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 
-pub(crate) use backoff::Rate;
+pub(crate) use backoff::{Backoff, Rate};
 pub use config::{Login, Renewal, SessionConfig};
 pub use plan::{
     Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
     WakeReason,
 };
-pub(crate) use supply::{Supply, Wish, backoff_ms};
+pub(crate) use supply::{Supply, Wish};
 
 use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
