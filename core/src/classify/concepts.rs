@@ -12,6 +12,7 @@ pub(super) enum Concept {
     AppPassword,
     Argument,
     Auth,
+    Backend,
     Certificate,
     Change,
     ClientHost,
@@ -231,6 +232,11 @@ impl Stems {
 
 /// How many words a stem takes, where the words begin with it.
 fn begins(stem: &str, words: &[Word]) -> Option<usize> {
+    // Nearly all stems end here, and there are a thousand of them for each word.
+    let initial = stem.bytes().next();
+    if initial != Some(b'~') && initial != words.first()?.text.bytes().next() {
+        return None;
+    }
     let mut count = 0_usize;
     let fits = stem.split(' ').all(|pattern| {
         let word = words.get(count);

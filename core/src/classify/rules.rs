@@ -14,14 +14,14 @@ use crate::failure::{Advice, Cause, Certainty};
 use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
-    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, Change, ClientHost, ClientName, Command, Connection, Credential, Denied,
-    Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login,
-    Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must, NotAllowed,
-    NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Rate, Reason, Recipient,
-    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
-    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
-    WrongState,
+    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Backend, Blocked, Busy,
+    Cancelled, Certificate, Change, ClientHost, ClientName, Command, Connection, Credential,
+    Denied, Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked,
+    LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must,
+    NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Rate, Reason,
+    Recipient, Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut,
+    Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName,
+    Verification, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -68,6 +68,11 @@ pub(super) const RULES: &[Rule] = &[
         .codes(&["REFERRAL"]),
     // RFC 5530 section 3: a credential whose time is over, and a token is one.
     Rule::new("expired-code", Cause::TokenRejected, RefreshToken, Inferred).codes(&["EXPIRED"]),
+    // Sora says it also before the end of a session.
+    Rule::new("ended-in-use", Cause::SessionEnded, Reconnect, Stated)
+        .in_phases(&[Disconnect])
+        .codes(&["INUSE", "IN-USE"])
+        .says(&[&[Again, Idle]]),
     // RFC 5530 INUSE, RFC 2449 IN-USE: the login itself was fine.
     Rule::new("locked-code", Cause::MailboxLocked, BackOff, Stated).codes(&["INUSE", "IN-USE"]),
     // RFC 5530 section 3: the server says that the client is at fault.
@@ -196,6 +201,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("commands", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Imap, Pop3])
         .together(&[&[TooMany, ThisIs], &[Command, Server], &[Invalid, Unknown, Server]]),
+    Rule::new("last-command", Cause::ProtocolViolation, FixConfiguration, Inferred)
+        .on(&[Imap, Pop3])
+        .in_phases(&[Disconnect])
+        .together(&[&[Command], &[Unknown]]),
     Rule::new("commands-smtp", Cause::ProtocolViolation, Reconnect, Stated)
         .on(&[Smtp])
         .together(&[&[TooMany], &[Command], &[Invalid, Unknown]]),
@@ -211,7 +220,8 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[TooLong]]),
     Rule::new("line-too-long", Cause::LineTooLong, Reconnect, Stated)
         .in_phases(&[AuthFail])
-        .says(&[&[TooLong]]),
+        .says(&[&[TooLong]])
+        .without(&[Backend, Internal]),
     // Gmail, Dovecot, Cyrus, Exchange.
     Rule::new("connections", Cause::TooManyConnections, BackOff, Stated)
         .together(&[&[Connection], &[TooMany]])
@@ -265,7 +275,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Concept::Protocol], &[Off], &[Service]]),
     // mox, and servers that want a certificate of the client.
     Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
-        .together(&[&[Certificate], &[Expired, Must, NotValid]]),
+        .together(&[&[Certificate], &[Expired, Invalid, Must, NotValid]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, NotAllowed, Off, Unsupported]]),
@@ -410,6 +420,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
         .says(&[&[NotOpened]]),
+    // A refused login that speaks of TLS, and of nothing else that is known.
+    Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Tls]])
+        .without(&[Busy, Internal, Invalid, Later, TooMany]),
     // RFC 5321 section 3.1: there is no service here. Exim says so to whom it does not let in.
     Rule::new("no-service", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
@@ -437,11 +452,6 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
     // Exchange: a policy of the tenant, whose name is not known. A login that failed without a reason is none.
     Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
-    // A refused login that speaks of TLS, and of nothing else that is known.
-    Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
-        .in_phases(&[AuthFail])
-        .says(&[&[Tls]])
-        .without(&[Invalid]),
     Rule::new("off", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Blocked, NotAllowed, Off]])
@@ -450,6 +460,15 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("ask-a-person-login", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Person]]),
+    // A reason that speaks of mechanisms, or of what stands behind the server.
+    Rule::new("reason-mechanism", Cause::MechanismUnavailable, FixConfiguration, Guessed)
+        .in_phases(&[AuthFail])
+        .says(&[&[Mechanism], &[Reason]])
+        .without(&[Invalid, Token]),
+    Rule::new("reason-backend", Cause::Unavailable, BackOff, Guessed)
+        .in_phases(&[Greeting, AuthFail])
+        .says(&[&[Backend], &[Invalid, Reason]])
+        .without(&[Credential, Token]),
     // A reason in words that are not known: a refused token has none.
     Rule::new("reason", Cause::Unrecognized, AskUser, Guessed)
         .in_phases(&[AuthFail])

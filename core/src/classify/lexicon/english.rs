@@ -2,14 +2,14 @@
 
 use super::{always, denied, plain};
 use crate::classify::concepts::Concept::{
-    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, Change, ClientHost, ClientName, Command, Connection, Credential, Denied,
-    Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login,
-    Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must, NotAllowed,
-    NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Protocol, Rate, Recipient,
-    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
-    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
-    WrongState,
+    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Backend, Blocked, Busy,
+    Cancelled, Certificate, Change, ClientHost, ClientName, Command, Connection, Credential,
+    Denied, Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked,
+    LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must,
+    NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Protocol, Rate,
+    Recipient, Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut,
+    Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName,
+    Verification, WrongState,
 };
 use crate::classify::concepts::Stems;
 
@@ -25,6 +25,10 @@ pub(super) const SUBJECTS: &[Stems] = &[
     ]),
     always(Argument, &["argument~", "parameter~", "initial response"]),
     always(Auth, &["auth~"]),
+    always(Backend, &[
+        "cluster", "upstream", "indexed", "indexing", "node", "replica~", "hardware", "raid", "nfs", "mount~",
+        "machine", "pipe", "child", "cache", "lookup", "data center", "datacenter", "storage",
+    ]),
     always(Certificate, &["certificate~"]),
     always(Change, &["chang~", "reset", "update", "choose", "temporary password"]),
     always(ClientHost, &[
@@ -51,7 +55,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Plan, &[
         "premium", "subscri~", "licen~", "paid", "your plan", "package", "invoice", "payment", "sign up", "unpaid",
         "overdue", "past due", "billing", "free accounts", "free users", "free plan", "credits", "balance", "upgrad~",
-        "renew~", "pro users", "trial",
+        "renew~", "pro users", "trial", "buy", "purchase", "contract", "pay", "settle~",
     ]),
     always(Policy, &[
         "policy", "policies", "conditional access", "criteria", "filter~", "whitelist", "third party", "your organi~",
@@ -60,13 +64,14 @@ pub(super) const SUBJECTS: &[Stems] = &[
         "dynamic", "dialup", "residential", "unsolicited", "trusted", "approved", "less secure", "unregistered",
         "risk~", "threat", "office hours", "working hours", "time of day", "managed device~", "device",
         "unknown location", "new location", "unusual location", "administratively prohibited", "by your admin~",
-        "by the admin~", "by admin~", "is listed", "violated", "violating", "r dns", "dnsbl", "firewall",
+        "by the admin~", "by admin~", "is listed", "violated", "violating", "r dns", "dnsbl", "firewall", "parental",
+        "complaints",
     ]),
     always(Protocol, &["imap", "imap4", "pop", "pop3", "smtp", "protocol", "jmap", "legacy"]),
     always(Rate, &[
         "throttl~", "rate", "bandwidth", "attempts", "requests", "too fast", "too often", "too frequent~",
         "every minutes", "rapid~", "quickly", "flood~", "brute~", "backoff", "back off", "cooldown", "per hour",
-        "per minute", "per day", "ratelimit~", "failures", "penalt~", "tarpit~",
+        "per minute", "per day", "ratelimit~", "failures", "penalt~", "tarpit~", "hourly", "daily", "allowance",
     ]),
     always(Recipient, &["recipient"]),
     always(Scope, &["scope~", "insufficient", "permission", "privileg~", "lacks"]),
@@ -93,7 +98,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         "identity verification", "phone number", "mobile number", "phone verif~", "sms", "sign in attempt",
         "privacy notice", "privacy policy", "acceptance", "accept the", "activat~ your", "unusual sign",
         "unusual login", "finish the", "registration", "re enable", "reactivat~", "interaction required", "interactive",
-        "confirm your", "confirmation required", "to webmail", "via webmail", "in webmail",
+        "confirm your", "confirmation required", "to webmail", "via webmail", "in webmail", "invalid grant",
     ]),
 ];
 
@@ -106,9 +111,10 @@ pub(super) const STATES: &[Stems] = &[
     always(Blocked, &[
         "block~", "suspend~", "banned", "barred", "pending", "awaiting", "account has been cancel~", "black~", "frozen",
         "closed", "deleted", "abnormal", "migrated", "quarantin~", "terminated", "erased", "purged", "archived",
-        "unconfirmed", "unverified", "unapproved", "ceased", "ended", "flagged", "dormant", "hold", "decommission~",
+        "unconfirmed", "unverified", "unapproved", "ceased", "flagged", "dormant", "hold", "decommission~",
         "unprovisioned", "unlicensed", "has left", "no longer with",
     ]),
+    plain(Blocked, &["ended"]),
     denied(Blocked, &["verified", "confirmed"]),
     always(Busy, &[
         "out of memory", "congest~", "heavy", "high traffic", "resources", "resource", "capacity", "saturated",
@@ -126,7 +132,10 @@ pub(super) const STATES: &[Stems] = &[
     ]),
     always(Expired, &["invalidated", "lapsed", "revoked"]),
     always(Folder, &["selected mailbox"]),
-    always(Idle, &["idle", "inactivity", "lost input", "autologout", "inactive for", "autologoff", "auto logout"]),
+    always(Idle, &[
+        "idle", "inactivity", "lost input", "autologout", "inactive for", "autologoff", "auto logout", "nothing heard",
+        "heard nothing",
+    ]),
     denied(Idle, &["activity", "input", "command~"]),
     always(Inactive, &["inactive"]),
     denied(Inactive, &["activ~"]),
@@ -136,28 +145,30 @@ pub(super) const STATES: &[Stems] = &[
         "went wrong", "negotiation", "technical", "unhandled", "redis", "dns", "socket", "fork", "malloc", "allocat~",
         "panic", "bug", "daemon", "bad happened", "local error", "local problem", "misconfigur~", "failed to connect",
         "failed to access", "cannot connect", "can't connect", "cannot contact", "unexpected", "~sql~", "i o error",
-        "db", "dbase", "operating system", "general failure", "general error", "undefined", "unspecified",
+        "db", "dbase", "operating system", "general failure", "general error", "undefined", "unspecified", "io failure",
+        "internet connection", "took too long",
     ]),
     always(Invalid, &["fail~", "invalid", "incorre~", "bad", "errors", "erroneous", "auth~ error", "login error"]),
     denied(Invalid, &["accepted"]),
     always(Later, &[
         "later", "temporar~", "maintenance", "for a while", "come back", "soon", "being migrated", "being moved",
-        "being rebuilt", "being upgraded", "try again in", "tempfail", "transient", "momentar~", "a few minutes",
-        "some minutes", "few moments", "some time", "shortly", "postponed", "greylist~", "graylist~", "wait a",
-        "please wait", "at this time", "right now", "for now", "at the moment", "at present", "tomorrow", "starting up",
-        "being created", "being restored", "being repaired", "syncing", "synchroni~", "not yet", "standby", "stand by",
+        "being rebuilt", "being upgraded", "tempfail", "transient", "momentar~", "a few minutes", "some minutes",
+        "few moments", "some time", "shortly", "postponed", "greylist~", "graylist~", "wait a", "please wait",
+        "at this time", "right now", "for now", "at the moment", "at present", "tomorrow", "starting up",
+        "being created", "being restored", "being repaired", "syncing", "synchroni~", "standby", "stand by",
         "migrating", "one moment", "backup in progress", "migration in progress", "update in progress",
-        "upgrade in progress", "sometime", "retry operation",
+        "upgrade in progress", "sometime", "retry operation", "yet", "an hour", "next hour", "be patient", "hang on",
+        "hold on", "having a bad", "updates", "again in",
     ]),
     always(Locked, &[
         "lock~", "in use", "exclusive", "already open", "other session", "concurrent session", "opened by",
-        "being used", "another process", "exclusively",
+        "being used", "another process", "exclusively", "previous session", "old session",
     ]),
     always(LockedOut, &["incorrect username"]),
     always(Malformed, &[
         "syntax", "decode", "format", "malformed", "challenge", "base64", "bad protocol", "authentication string",
         "auth string", "parse", "parsing", "decoding", "encod~", "utf~", "illegal char~", "invalid char~", "nul char~",
-        "bad sequence", "out of sequence", "invalid sasl", "corrupt~",
+        "bad sequence", "out of sequence", "invalid sasl", "corrupt~", "payload", "garbled",
     ]),
     denied(Malformed, &["provided", "specified", "supplied"]),
     always(Mismatch, &["mismatch~", "differ~", "normali~"]),
@@ -196,9 +207,9 @@ pub(super) const STATES: &[Stems] = &[
     always(TimedOut, &["timed out", "timeout", "time out", "timer", "timing out", "time limit"]),
     always(TooLong, &["too long", "too large", "longer than", "response limit"]),
     always(TooMany, &[
-        "too many", "only one", "slow down", "no more connections", "no more sessions", "used up", "frequency limited",
-        "exceed~", "limit", "maximum", "too much", "excessive~", "surpass~", "exhausted", "overuse", "limits",
-        "reached", "repeated", "max", "quota", "threshold",
+        "too many", "only one", "slow down", "used up", "frequency limited", "exceed~", "limit", "maximum", "too much",
+        "excessive~", "surpass~", "exhausted", "overuse", "limits", "reached", "repeated", "max", "quota", "threshold",
+        "more than", "more sessions", "more connections",
     ]),
     always(Unavailable, &[
         "unavailable", "is down", "system down", "offline", "unable to reach", "out of service", "unreach~",
@@ -220,6 +231,7 @@ pub(super) const STATES: &[Stems] = &[
     ]),
     always(Unsupported, &[
         "unsupported", "invalid auth~ mechanism", "stronger", "not implemented", "no mechanism", "no worthy", "weak",
+        "no auth",
     ]),
     denied(Unsupported, &[
         "support~", "offer~", "sasl", "advertised", "handle~", "defined", "understood", "understand", "possible",
