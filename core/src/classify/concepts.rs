@@ -145,7 +145,7 @@ const STOCK: &[&str] = &[
     "complete", "completed", "process", "processing", "command", "request", "response", "reply", "server", "imap", "imap4", "pop",
     "pop3", "smtp", "esmtp", "service", "system", "here", "code", "reason", "status", "ref", "session", "remote", "attempt", "gsmtp",
     "nsmtp", "right", "enter", "entered", "re", "provided", "supplied", "given", "presented", "specified", "used", "using", "successful",
-    "succeed", "so", "there", "something", "that's", "i", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
+    "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
     "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
     "were", "when", "while", "during", "aborted", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
 ];

@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
     // RFC 5530 section 3, RFC 4954 section 6, RFC 7817; Exchange for 4.7.66.
     Rule::new("tls-required-code", Cause::TlsRefused, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
-        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66", "x.7.10", "x.7.11"]),
+        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66", "5.7.10", "5.7.11"]),
     // RFC 5530 section 3, RFC 9051 section 7.1: of one mailbox, whose name the text may hold. Gmail's OVERQUOTA is a rate.
     Rule::new("mailbox-code", Cause::Unrecognized, Proceed, Stated)
         .in_phases(&[MidSession])
@@ -174,6 +174,9 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[AppPassword]]),
     // RFC 4954 section 6 calls 534 5.7.9 a mechanism that is too weak; Gmail means the app password.
     Rule::new("too-weak", Cause::AppPasswordRequired, AskUser, Inferred).codes(&["534"]),
+    Rule::new("too-weak-code", Cause::AppPasswordRequired, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .codes(&["5.7.9"]),
     // Gmail, Outlook, Yandex, Yahoo.
     Rule::new("web-login", Cause::InteractionRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -207,6 +210,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Command], &[Unknown]]),
     Rule::new("commands-smtp", Cause::ProtocolViolation, Reconnect, Stated)
         .on(&[Smtp])
+        .in_phases(&[AuthFail, MidSession, Disconnect])
         .together(&[&[TooMany], &[Command], &[Invalid, Unknown]]),
     // Exchange POP3 and Postfix: the token is too long in two steps as well.
     Rule::new("response-too-long", Cause::LineTooLong, AskUser, Stated)
@@ -456,6 +460,12 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .says(&[&[Blocked, NotAllowed, Off]])
         .without(&[Credential, Invalid, Token]),
+    // A refusal that speaks of a protocol, and of no login that failed.
+    Rule::new("protocol-spoken-of", Cause::ProtocolDisabled, AskUser, Guessed)
+        .in_phases(&[AuthFail])
+        .with_status(&[No, Err, Permanent])
+        .says(&[&[Concept::Protocol]])
+        .without(&[Auth, Credential, Invalid, Login, Token]),
     // A person is asked for, and no credential is told to be bad.
     Rule::new("ask-a-person-login", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
@@ -500,6 +510,19 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Greeting, Capability, AuthFail])
         .codes(&["530"]),
     Rule::new("login-forgotten", Cause::SessionEnded, Reconnect, Inferred).codes(&["530"]),
+    // RFC 4954 section 6: a line of the exchange is too long.
+    Rule::new("line-too-long-code", Cause::LineTooLong, Reconnect, Inferred)
+        .in_phases(&[AuthFail])
+        .codes(&["5.5.6"])
+        .without(&[Invalid, Malformed]),
+    // RFC 7372, RFC 3463: too much at once; and an address that is not known here.
+    Rule::new("flood-code", Cause::RateLimited, BackOff, Inferred)
+        .in_phases(&[Greeting, Capability, AuthFail])
+        .codes(&["5.7.28", "4.7.28"]),
+    Rule::new("address-code", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[AuthFail])
+        .codes(&["5.1.0", "5.1.1", "5.1.2", "5.1.3"]),
     // RFC 4954 section 4, RFC 5321 section 4.2.1: syntax, and no such command.
     Rule::new("syntax-login", Cause::ProtocolViolation, FixConfiguration, Inferred)
         .on(&[Smtp])

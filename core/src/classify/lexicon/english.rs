@@ -54,8 +54,8 @@ pub(super) const SUBJECTS: &[Stems] = &[
     plain(Person, &["support"]),
     always(Plan, &[
         "premium", "subscri~", "licen~", "paid", "your plan", "package", "invoice", "payment", "sign up", "unpaid",
-        "overdue", "past due", "billing", "free accounts", "free users", "free plan", "credits", "balance", "upgrad~",
-        "renew~", "pro users", "trial", "buy", "purchase", "contract", "pay", "settle~",
+        "overdue", "past due", "billing", "free accounts", "free plan", "credits", "balance", "upgrad~", "renew~",
+        "pro users", "trial", "buy", "purchase", "contract", "pay", "settle~",
     ]),
     always(Policy, &[
         "policy", "policies", "conditional access", "criteria", "filter~", "whitelist", "third party", "your organi~",
@@ -89,7 +89,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         "unsecured", "cipher~",
     ]),
     always(Token, &["token~", "jwt", "bearer", "assertion", "api key", "grant"]),
-    always(UserName, &["username", "userid", "login name", "email address", "full email"]),
+    always(UserName, &["username", "userid", "login name", "email address", "full email", "full address"]),
     always(Verification, &[
         "browser", "web login", "web for", "robot", "captcha", "consent", "suspicious", "unusual activity", "unlock",
         "terms", "agree~", "web ui", "web interface", "multi factor", "change your password", "reset your password",
@@ -117,8 +117,8 @@ pub(super) const STATES: &[Stems] = &[
     plain(Blocked, &["ended"]),
     denied(Blocked, &["verified", "confirmed"]),
     always(Busy, &[
-        "out of memory", "congest~", "heavy", "high traffic", "resources", "resource", "capacity", "saturated",
-        "swamped", "overwhelmed", "queue", "are full", "system full", "memory exhausted", "enough memory",
+        "out of memory", "congest~", "heavy", "high traffic", "resources", "capacity", "saturated", "swamped",
+        "overwhelmed", "queue", "are full", "system full", "memory exhausted", "enough memory",
     ]),
     plain(Busy, &[
         "busy", "load~", "overload~", "another session", "another client", "another program", "currently used",
@@ -128,7 +128,8 @@ pub(super) const STATES: &[Stems] = &[
     always(Denied, &["denied", "forbidden", "unauthorized"]),
     always(Elsewhere, &[
         "wrong host", "wrong server", "wrong port", "different server", "another server", "incorrect server",
-        "use port", "connect to port", "submission port", "server name", "obsolete server",
+        "use port", "connect to port", "submission port", "server name", "obsolete server", "lives on", "moved to",
+        "located on", "hosted on", "hosted elsewhere", "this port",
     ]),
     always(Expired, &["invalidated", "lapsed", "revoked"]),
     always(Folder, &["selected mailbox"]),
@@ -148,17 +149,20 @@ pub(super) const STATES: &[Stems] = &[
         "db", "dbase", "operating system", "general failure", "general error", "undefined", "unspecified", "io failure",
         "internet connection", "took too long",
     ]),
-    always(Invalid, &["fail~", "invalid", "incorre~", "bad", "errors", "erroneous", "auth~ error", "login error"]),
+    always(Invalid, &[
+        "fail~", "invalid", "incorre~", "bad", "errors", "erroneous", "auth~ error", "login error", "token~ reject~",
+        "credential~ reject~",
+    ]),
     denied(Invalid, &["accepted"]),
     always(Later, &[
-        "later", "temporar~", "maintenance", "for a while", "come back", "soon", "being migrated", "being moved",
-        "being rebuilt", "being upgraded", "tempfail", "transient", "momentar~", "a few minutes", "some minutes",
-        "few moments", "some time", "shortly", "postponed", "greylist~", "graylist~", "wait a", "please wait",
-        "at this time", "right now", "for now", "at the moment", "at present", "tomorrow", "starting up",
-        "being created", "being restored", "being repaired", "syncing", "synchroni~", "standby", "stand by",
-        "migrating", "one moment", "backup in progress", "migration in progress", "update in progress",
-        "upgrade in progress", "sometime", "retry operation", "yet", "an hour", "next hour", "be patient", "hang on",
-        "hold on", "having a bad", "updates", "again in",
+        "later", "temporar~", "maintenance", "come back", "soon", "being migrated", "being moved", "being rebuilt",
+        "being upgraded", "tempfail", "transient", "momentar~", "a few minutes", "some minutes", "few moments",
+        "some time", "shortly", "postponed", "greylist~", "graylist~", "wait a", "please wait", "at this time",
+        "right now", "for now", "at the moment", "at present", "tomorrow", "starting up", "being created",
+        "being restored", "being repaired", "syncing", "synchroni~", "standby", "stand by", "migrating", "one moment",
+        "backup in progress", "migration in progress", "update in progress", "upgrade in progress", "sometime",
+        "retry operation", "yet", "an hour", "next hour", "be patient", "hang on", "hold on", "having a bad", "updates",
+        "again in", "a while",
     ]),
     always(Locked, &[
         "lock~", "in use", "exclusive", "already open", "other session", "concurrent session", "opened by",
@@ -175,7 +179,7 @@ pub(super) const STATES: &[Stems] = &[
     denied(Mismatch, &["match", "same"]),
     always(Must, &[
         "unencrypted", "mandatory", "enforced", "obligatory", "necessary", "secure connection", "encrypted connection",
-        "no required",
+        "no required", "full address",
     ]),
     plain(Must, &["must", "need~", "before you", "use tls", "use ssl", "first", "requir~"]),
     denied(Must, &["present", "active", "established", "started"]),
@@ -184,7 +188,7 @@ pub(super) const STATES: &[Stems] = &[
         "no right~",
     ]),
     denied(NotAllowed, &[
-        "allowed", "permitted", "list", "authorized", "authorised", "eligible", "entitled", "welcome",
+        "allowed", "permitted", "list", "authorized", "authorised", "eligible", "entitled", "welcome", "use",
     ]),
     denied(NotConnected, &["connected"]),
     always(NotOpened, &[
