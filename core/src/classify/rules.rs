@@ -230,6 +230,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("connections", Cause::TooManyConnections, BackOff, Stated)
         .together(&[&[Connection], &[TooMany]])
         .without(&[Aged]),
+    // What a person has to lift, whatever led to it.
+    Rule::new("blocked-until-asked", Cause::AccountDisabled, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Account], &[Blocked, Locked], &[Person]])
+        .without(&[Later]),
     // Exchange, Gmail, Yahoo, Stalwart.
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)

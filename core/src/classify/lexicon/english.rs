@@ -27,7 +27,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Auth, &["auth~"]),
     always(Backend, &[
         "cluster", "upstream", "indexed", "indexing", "node", "replica~", "hardware", "raid", "nfs", "mount~",
-        "machine", "pipe", "child", "cache", "lookup", "data center", "datacenter", "storage",
+        "machine", "pipe", "child", "cache", "lookup", "data center", "datacenter", "storage", "corrupt~",
     ]),
     always(Certificate, &["certificate~"]),
     always(Change, &["chang~", "reset", "update", "choose", "temporary password"]),
@@ -162,17 +162,18 @@ pub(super) const STATES: &[Stems] = &[
         "being restored", "being repaired", "syncing", "synchroni~", "standby", "stand by", "migrating", "one moment",
         "backup in progress", "migration in progress", "update in progress", "upgrade in progress", "sometime",
         "retry operation", "yet", "an hour", "next hour", "be patient", "hang on", "hold on", "having a bad", "updates",
-        "again in", "a while",
+        "again in", "a while", "for minutes", "for hours", "for seconds",
     ]),
     always(Locked, &[
         "lock~", "in use", "exclusive", "already open", "other session", "concurrent session", "opened by",
         "being used", "another process", "exclusively", "previous session", "old session",
     ]),
+    // Yahoo says it to good credentials after many logins.
     always(LockedOut, &["incorrect username"]),
     always(Malformed, &[
         "syntax", "decode", "format", "malformed", "challenge", "base64", "bad protocol", "authentication string",
         "auth string", "parse", "parsing", "decoding", "encod~", "utf~", "illegal char~", "invalid char~", "nul char~",
-        "bad sequence", "out of sequence", "invalid sasl", "corrupt~", "payload", "garbled",
+        "bad sequence", "out of sequence", "invalid sasl", "payload", "garbled",
     ]),
     denied(Malformed, &["provided", "specified", "supplied"]),
     always(Mismatch, &["mismatch~", "differ~", "normali~"]),
@@ -181,7 +182,7 @@ pub(super) const STATES: &[Stems] = &[
         "unencrypted", "mandatory", "enforced", "obligatory", "necessary", "secure connection", "encrypted connection",
         "no required", "full address",
     ]),
-    plain(Must, &["must", "need~", "before you", "use tls", "use ssl", "first", "requir~"]),
+    plain(Must, &["must", "need~", "before you", "use tls", "use ssl", "first", "requir~", "only"]),
     denied(Must, &["present", "active", "established", "started"]),
     always(NotAllowed, &[
         "are refused", "may not", "host rejected", "allows only", "restricted", "disallowed", "prohibit~", "ineligible",
@@ -195,7 +196,7 @@ pub(super) const STATES: &[Stems] = &[
         "unable to open", "unable to access", "unable to scan", "can't open", "cannot open", "cannot access",
         "unable to read", "unable to get", "unable to create", "unable to process", "cannot read", "cannot load",
         "can't read", "can't get", "failed to read", "could not load", "could not read", "error opening",
-        "error reading", "error accessing",
+        "error reading", "error accessing", "read fail~", "open fail~",
     ]),
     always(NotValid, &["certificate error"]),
     denied(NotValid, &["valid"]),
@@ -223,6 +224,7 @@ pub(super) const STATES: &[Stems] = &[
         "available", "ready", "answer~", "respond~", "running", "operational", "reachable", "online", "working",
         "determine",
     ]),
+    // Postfix, where its authentication server gives no reason.
     always(Unexplained, &["reason unavailable"]),
     always(Unknown, &[
         "unknown", "unrecognized", "no account", "invalid user", "no mailbox", "no such", "is incorrect", "nonexist~",
