@@ -50,7 +50,7 @@ class Driver:
         self.is_telling = False
         self.crash: BaseException | None = None
         self._facts: deque[tuple[Callable[..., AccountPlan], tuple[Any, ...]]] = deque()
-        self._request = 0
+        self._told = 0
         self._of_request: dict[int, BaseException] = {}
         self._of_session: dict[int, tuple[int, LoginFailed]] = {}
 
@@ -109,6 +109,7 @@ class Driver:
 
     def _tell_next(self) -> int:
         fact, said = self._facts.popleft()
+        self._told = 0
         plan = fact(self.now_ms(), *said)
         if plan.orders or plan.deliveries or plan.wake_at_ms != self.wake_at_ms:
             self.carry_out(plan.orders)
@@ -159,7 +160,12 @@ class Driver:
         """Tell that the source has none, and why, in its own words."""
         self._of_request = {**dict([*self._of_request.items()][-1:]), request: error}
         text = self.machine.redact(without_secrets(str(error)))
-        self.tell(self.machine.no_token, request, _why(error), text)
+
+        def fact(now_ms: int) -> AccountPlan:
+            self._told = request
+            return self.machine.no_token(now_ms, request, _why(error), text)
+
+        self.tell(fact)
 
     def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:
         """Tell that a connection has ended, or could not be opened, and what the system said of it."""
@@ -190,8 +196,7 @@ class Driver:
 
     def fetch_token(self, order: Order) -> None:
         """Ask the source; a newer request takes the place of an older one."""
-        self._request = order.request or 0
-        self.ask(self._request, bool(order.force), order.refused)
+        self.ask(order.request or 0, bool(order.force), order.refused)
 
     def open(self, order: Order) -> None:
         """Open a connection, and read from it."""
@@ -307,7 +312,7 @@ class Driver:
         if one.ticket is not None:
             of_ticket = [problem for ticket, problem in self._of_session.values() if ticket == one.ticket]
             return of_ticket[0].__cause__ if of_ticket else None
-        error = self._of_request.get(self._request if one.kind == "event" else one.request or 0)
+        error = self._of_request.get(self._told if one.kind == "event" else one.request or 0)
         return error.__cause__ or error if isinstance(error, TokenSourceMistake) else error
 
 
