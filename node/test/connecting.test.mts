@@ -359,8 +359,8 @@ describe("what a server does not take is told by its name:", () => {
             ];
             const way = await scripted("220 strict ESMTP", hello);
             const options = { protocol: "smtp", user: USER, token: "abc", ...way } as const;
-            for (const work of [connect(options), sessions(options).next()]) {
-                const error = await rejection(LoginFailed, work);
+            for (const work of [() => connect(options), () => sessions(options).next()]) {
+                const error = await rejection(LoginFailed, work());
                 assert.equal(error.failure.cause, "client_name_refused", error.message);
                 assert.equal(error.advice, "fix_configuration");
                 assert.match(error.message, /ehlo_name/);
