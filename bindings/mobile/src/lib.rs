@@ -3,9 +3,12 @@
 //! Octets that come in are borrowed; what goes out is owned; times are milliseconds. Every function and method returns a
 //! result, and a panic, which would be a bug of ours, becomes an ordinary error.
 
+pub mod account;
 pub mod errors;
+pub mod follow;
 pub mod machines;
 pub mod names;
+pub mod plan;
 pub mod pure;
 pub mod records;
 pub mod session;

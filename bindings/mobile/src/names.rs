@@ -1,8 +1,9 @@
 //! The core's names as UniFFI's enums. A name that the core gains and that is missing here does not compile.
 
 use mailbearer::{
-    Advice, Cause, Certainty, InitialResponse, Login, Mechanism, Phase, Protocol as MailProtocol,
-    RenewWhy, Renewal, SessionPhase, Side, Submission, Tls, TokenNeed, WakeReason,
+    Advice, Cause, Certainty, EventKind, InitialResponse, Login, Mechanism, NoToken, Phase,
+    Protocol as MailProtocol, RaiseKind, RenewWhy, Renewal, SessionPhase, Side, Standing,
+    Submission, Tls, TokenNeed, WakeReason,
 };
 
 /// A mail protocol.
@@ -286,4 +287,74 @@ pub enum SessionPhase {
     NeedsUser,
     /// It waits for the program's configuration to be mended.
     GaveUp,
+}
+
+/// Why a token source has no token.
+#[uniffi::remote(Enum)]
+pub enum NoToken {
+    /// It cannot be reached, or has none for now: it is asked again.
+    Outage,
+    /// A person must act, as with OAuth's `invalid_grant`: asking again is in vain.
+    Permanent,
+    /// The program's code is wrong: it raised what it should not, or gave what is no token.
+    Mistake,
+}
+
+/// What a program can do about a failure.
+#[uniffi::remote(Enum)]
+pub enum RaiseKind {
+    /// A person must act; then say `retry`. Nothing is tried before.
+    NeedsUser,
+    /// It cannot work as it is configured (then `retry` is needed too), or did not in the time that it had.
+    GaveUp,
+    /// The program's token source is wrong.
+    Mistake,
+}
+
+/// What happened to an account.
+#[uniffi::remote(Enum)]
+pub enum EventKind {
+    /// The token source is asked.
+    FetchingToken,
+    /// It had none.
+    TokenFailed,
+    /// A connection is opened.
+    Connecting,
+    /// It did not open, or the login failed.
+    LoginFailed,
+    /// A connection is logged in.
+    Online,
+    /// A connection is to be let go soon.
+    Renewing,
+    /// A connection has ended, or was let go.
+    Ended,
+    /// Somebody waits for a connection, and for this long nothing is tried.
+    Waiting,
+    /// Fewer connections are opened at a time from now on, or one more.
+    Limited,
+    /// A person is needed.
+    NeedsUser,
+    /// It cannot work, or did not in the time that it had.
+    GaveUp,
+    /// The program's token source is wrong.
+    Mistake,
+}
+
+/// How one session of an account stands, as the program sees it.
+#[uniffi::remote(Enum)]
+pub enum Standing {
+    /// Nobody waits for a connection of it, and there is none.
+    Unwanted,
+    /// Somebody waits: for a token, a place, or the end of a wait.
+    Waiting,
+    /// A connection is opened and logged in.
+    Connecting,
+    /// A connection is logged in, and nobody wants it any more.
+    Parked,
+    /// The program has a connection.
+    Given,
+    /// The program has a connection, and is to let it go.
+    Renewing,
+    /// A person must act, or the program be mended.
+    Stopped,
 }

@@ -8,6 +8,7 @@
 
 mod account;
 mod convert;
+mod follow;
 mod machines;
 mod plan;
 #[cfg(feature = "probe")]

@@ -2,7 +2,8 @@
 //
 //     notifier USER TOKEN-FILE [HOST PORT CA-FILE]
 //
-// Another program keeps a fresh access token in the file; it is read at each login.
+// Another program keeps what an OAuth endpoint answers in the file: JSON with access_token and expires_at. It is read when a
+// token is needed.
 import Foundation
 import Mailbearer
 
@@ -15,9 +16,7 @@ struct Notifier {
             exit(2)
         }
         let (user, file) = (arguments[1], arguments[2])
-        let source = TokenSource { _ in
-            try Token(String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines))
-        }
+        let source = TokenSource { _ in try Token(response: Data(contentsOf: URL(fileURLWithPath: file))) }
         do {
             for try await connection in try sessions(.imap, user: user, token: source, options: options(arguments)) {
                 say("session \(connection.generation)")

@@ -54,7 +54,9 @@ func play() async throws -> Bool {
 
 /// All cases of all files, but for the list of exceptions.
 func load() throws -> [JSON] {
-    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+    let files = [folder, folder.appendingPathComponent("account")].flatMap { folder in
+        (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+    }
     return
         try files
         .filter { $0.pathExtension == "json" && $0.lastPathComponent != "exceptions.json" }
@@ -78,14 +80,14 @@ func read(_ file: URL) throws -> [JSON] {
 func problems(of cases: [JSON]) async -> [(JSON, String?)] {
     await withTaskGroup(of: (Int, String?).self) { group in
         for (index, one) in cases.enumerated() {
-            group.addTask { (index, run(one)) }
+            group.addTask { (index, await run(one)) }
         }
         let found = await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         return cases.enumerated().map { ($1, found[$0] ?? nil) }
     }
 }
 
-func run(_ one: JSON) -> String? {
+func run(_ one: JSON) async -> String? {
     do {
         switch one["kind"].text {
         case "classify": try runClassify(one)
@@ -93,6 +95,9 @@ func run(_ one: JSON) -> String? {
             try atEveryCut(one) { script, cut in try LoginPlayer(script, cut).play() }
         case "session":
             try atEveryCut(one) { script, cut in try SessionPlayer(script, cut).play() }
+        case "account":
+            try atEveryCut(one) { script, cut in try AccountPlayer(script, cut).play() }
+            try await DriverPlayer(Script(one)).play()
         case let kind: throw CaseFailed("the kind \(kind) is not known")
         }
         return nil

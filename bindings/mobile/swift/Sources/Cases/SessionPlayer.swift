@@ -17,7 +17,7 @@ final class SessionPlayer {
         self.script = script
         self.cut = cut
         seed = script.one["seed"].number ?? 1
-        session = try Session(config: configure(script.one), seed: seed)
+        session = try Session(config: sessionConfig(script.one), seed: seed)
     }
 
     func play() throws {
@@ -75,7 +75,7 @@ final class SessionPlayer {
         if step["restart"].bool == true {
             seed += 1
             let snapshot = try session.snapshot()
-            session = try .restore(config: configure(script.one), snapshot: snapshot, nowMs: nowMs, seed: seed)
+            session = try .restore(config: sessionConfig(script.one), snapshot: snapshot, nowMs: nowMs, seed: seed)
             return [try session.handle(nowMs: nowMs, input: .tick)]
         }
         return [try session.handle(nowMs: nowMs, input: input(step, ticket, step["request"].number ?? request))]
@@ -141,7 +141,8 @@ final class SessionPlayer {
     }
 }
 
-private func configure(_ one: JSON) throws -> SessionConfig {
+/// Of a case of a session, or of one session of an account.
+func sessionConfig(_ one: JSON) throws -> SessionConfig {
     let mailProtocol: MailProtocol = try named(one["protocol"].text, [.imap, .pop3, .smtp])
     let provider = try one["provider"].string.map { try Provider.named($0) }
     let service = provider?.services.first { $0.endpoint.protocol == mailProtocol }
@@ -162,7 +163,7 @@ private func configure(_ one: JSON) throws -> SessionConfig {
         limits: SessionLimits(
             sessionMs: policy.numbers["session_ms"] ?? service?.limits.sessionMs,
             endsWithToken: policy.endsWithToken ?? service?.limits.endsWithToken ?? false,
-            idleMs: service?.limits.idleMs,
+            idleMs: policy.numbers["idle_ms"] ?? service?.limits.idleMs,
             connections: policy.numbers["connections"].map(UInt32.init) ?? service?.limits.connections
         ),
         tokenLifetimeMs: policy.numbers["token_lifetime_ms"] ?? provider?.tokenLifetimeMs,
@@ -182,7 +183,7 @@ private func configure(_ one: JSON) throws -> SessionConfig {
 /// The settings that a case names. A name that is not known is an error, not a wish.
 private struct Policy {
     private static let names = [
-        "session_ms", "connections", "token_lifetime_ms", "lead_ms", "token_life_least_ms", "token_timeout_ms",
+        "session_ms", "idle_ms", "connections", "token_lifetime_ms", "lead_ms", "token_life_least_ms", "token_timeout_ms",
         "login_timeout_ms", "backoff_base_ms", "backoff_max_ms", "stable_after_ms",
         "login_interval_ms",
     ]

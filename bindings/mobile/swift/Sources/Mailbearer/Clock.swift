@@ -23,13 +23,14 @@ struct SleepDetector {
     private var lastWall = ContinuousClock.now
     private var lastAwake = SuspendingClock.now
 
-    /// Whether the device slept since the last look.
+    /// How long the device slept, or the program was stopped, since the last look; `nil`: it was not.
     mutating func happened(
         wall: ContinuousClock.Instant = .now, awake: SuspendingClock.Instant = .now
-    ) -> Bool {
+    ) -> Duration? {
         let (passed, passedAwake) = (wall - lastWall, awake - lastAwake)
         (lastWall, lastAwake) = (wall, awake)
-        return passed - passedAwake > Self.slept || passedAwake > Self.look + Self.stopped
+        let isSlept = passed - passedAwake > Self.slept || passedAwake > Self.look + Self.stopped
+        return isSlept ? max(passed - passedAwake, passedAwake - Self.look) : nil
     }
 }
 

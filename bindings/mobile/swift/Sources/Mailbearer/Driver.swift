@@ -1,486 +1,232 @@
 import Foundation
 
-/// What comes with the order that says that a connection is logged in.
-struct OnlineOrder: Sendable {
-    let generation: UInt64
-    let mechanism: Mechanism?
-    let capabilities: [String]
-    let leftover: Data
-    let resumed: Aftermath?
-}
+/// Turns what it sees into facts for an ``AccountMachine``, carries out what that orders, and shows what it delivers.
+///
+/// It holds connections by ticket, waiters by session, and the last own errors of the system and the token source; it decides
+/// nothing. What the machine plans for one fact is done before it is told the next.
+package actor Driver {
+    private typealias Fact = (AccountMachine, _ nowMs: UInt64) throws -> AccountPlan
 
-/// Carries out the orders of a ``Session``: with sockets, a timer, and a task for the token.
-actor Driver {
-    nonisolated let session: Session
-    private let settings: Settings
+    package nonisolated let machine: AccountMachine
+    nonisolated let world: any World
     private let source: TokenSource
-    private let onEvent: (@Sendable (SessionEvent) -> Void)?
+    private let onEvent: @Sendable (AccountEvent, _ cause: (any Error)?) -> Void
 
-    private var attempts: [UInt64: Attempt] = [:]
-    private var online: [UInt64: Online] = [:]
-    private var ready: [SessionConnection] = []
-    /// What the program has let go: the machine learns of it when the program waits for another.
-    private var released: [UInt64] = []
-    /// The last one that the program got.
-    private var given: SessionConnection?
-    private var isRunning = false
-    private var isClosed = false
-    /// What the iteration throws.
-    private var failure: (any Error)?
-    private var tokenProblem: (any Error)?
-    /// Of the next login.
+    private var facts: [Fact] = []
+    private var settings: [UInt32: Settings] = [:]
+    private var waiters: [UInt32: Pending<SessionConnection?>] = [:]
+    private var lines: [UInt64: any Line] = [:]
+    private var connections: [UInt64: SessionConnection] = [:]
+    private var problems = Latest<any Error>()
+    private var sourceProblems = Latest<any Error>()
+    private var request: UInt64 = 0
+    private var asking: Task<Void, Never>?
+    /// Of the next login, for its trace.
     private var token: AccessToken?
-    private var hostProblem: LoginFailed?
-    private var wakeAtMs: UInt64?
-    private var tokenTask: Task<Void, Never>?
-    private var timer: Task<Void, Never>?
-    private var sleep = SleepDetector()
-    /// Comes, and is replaced, whenever something has changed for who waits for a connection.
-    private var changed = Pending<Void>()
 
-    init(
-        _ session: Session, _ settings: Settings, _ source: TokenSource, _ onEvent: (@Sendable (SessionEvent) -> Void)?
+    package init(
+        _ machine: AccountMachine, _ source: TokenSource, _ world: any World,
+        onEvent: @escaping @Sendable (AccountEvent, _ cause: (any Error)?) -> Void
     ) {
-        self.session = session
-        self.settings = settings
-        self.source = source
-        self.onEvent = onEvent
+        (self.machine, self.source, self.world, self.onEvent) = (machine, source, world, onEvent)
     }
 
-    // MARK: - For the program
+    // MARK: - Facts from the program
 
-    /// Closes the last connection, if it is there still, and waits for the next; `nil` when all is closed.
-    func next() async throws -> SessionConnection? {
-        await given?.close()
-        given = nil
-        if !isRunning, !isClosed {
-            isRunning = true
-            failure = nil
-            tell(.start)
+    /// Lets the connection before go, and waits for the next; `nil` when there will be no other.
+    package func next(_ session: UInt32, _ settings: Settings) async throws -> SessionConnection? {
+        try refuseSecond(session)
+        for connection in connections.values where connection.session == session {
+            await letGo(connection.ticket)
         }
-        while !released.isEmpty, !isClosed {
-            tell(.drained(ticket: released.removeFirst()))
-            setTimer()
-        }
-        while !isClosed {
-            if let failure {
-                isRunning = false
-                throw failure
-            }
-            if let connection = nextReady() {
-                given = connection
-                return connection
-            }
-            try await changed.value()
-        }
-        return nil
-    }
-
-    private func nextReady() -> SessionConnection? {
-        ready.removeAll { $0.verdict != nil }
-        return ready.isEmpty ? nil : ready.removeFirst()
-    }
-
-    func woke() {
-        if isRunning, !isClosed {
-            tell(.woke)
-        }
-    }
-
-    func close() async {
-        guard !isClosed else { return }
-        let tasks = [tokenTask, timer] + attempts.values.map(\.task) + online.values.map(\.pump)
-        tell(.stop)
-        isClosed = true
-        for task in tasks {
-            task?.cancel()
-        }
-        // They refer to this.
-        (ready, given) = ([], nil)
-        wake()
-        for task in tasks {
-            await task?.value
-        }
-    }
-
-    // MARK: - What connections report
-
-    /// The program is about to write.
-    func sent(_ transport: WatchedTransport, _ data: Data) throws {
-        let ticket = transport.ticket
-        guard online[ticket] != nil else {
-            throw transport.state.verdict.map(SessionEnded.init)
-                ?? CoreError.Misuse(message: "the connection was closed: ask the sessions for the next one")
-        }
-        try session.sent(ticket: ticket, bytes: data)
-        online[ticket]?.heardAt = .now
-        if online[ticket]?.answerTimer == nil {
-            online[ticket]?.answerTimer = Task { await self.expectAnswer(ticket) }
-        }
-    }
-
-    /// An answer must come in time, unless none is due.
-    private func expectAnswer(_ ticket: UInt64) async {
-        while let heardAt = online[ticket]?.heardAt, (try? session.isQuiet()) == false {
-            let deadline = heardAt + settings.timeout
-            if ContinuousClock.now >= deadline {
-                lost(ticket, .timedOut)
-                return
-            }
-            try? await Task.sleep(until: deadline, clock: .continuous)
-        }
-        online[ticket]?.answerTimer = nil
-    }
-
-    /// Reads for the session, and for the program after it.
-    private func pump(_ transport: WatchedTransport) async {
+        guard try machine.standing(session: session) != nil else { return nil }
+        let waiter = try want(session, settings)
         do {
-            while true {
-                let data = try await transport.inner.read()
-                if data.isEmpty {
-                    break
-                }
-                received(transport, data)
-                try await transport.inbox.room()
-            }
+            return try await waiter.value()
         } catch is CancellationError {
-            return
-        } catch {
-            // It broke: that is an end as well.
-        }
-        lost(transport.ticket, nil)
-    }
-
-    private func received(_ transport: WatchedTransport, _ data: Data) {
-        let ticket = transport.ticket
-        guard online[ticket] != nil else { return }
-        online[ticket]?.heardAt = .now
-        let plan = attempt { try show(ticket, data) } ?? nil
-        // The program must not see an answer before the session does, and not the end before what came with it.
-        transport.inbox.put(data)
-        if let plan {
-            carryOut(plan)
+            await noLonger(session, waiter)
+            throw CancellationError()
         }
     }
 
-    /// Shows to the session what has come, but for message content that it does not want to see.
-    private func show(_ ticket: UInt64, _ data: Data) throws -> Plan? {
-        guard var content = online[ticket]?.content else { return nil }
-        let shown = content.pass(data)
-        defer { online[ticket]?.content = content }
-        guard !shown.isEmpty else { return nil }
-        if content.passed > 0 {
-            try session.skipped(ticket: ticket, octets: content.passed)
-            content.passed = 0
-        }
-        let plan = try session.receive(nowMs: Clock.nowMs, ticket: ticket, bytes: shown)
-        content.next = plan.skip
-        return plan
+    package func want(_ session: UInt32, _ settings: Settings) throws -> Pending<SessionConnection?> {
+        try refuseSecond(session)
+        let waiter = Pending<SessionConnection?>()
+        (waiters[session], self.settings[session]) = (waiter, settings)
+        tell { try $0.want(nowMs: $1, session: session) }
+        return waiter
     }
 
-    /// The connection was found to be at its end.
-    func lost(_ ticket: UInt64, _ cause: Cause?) {
-        guard online[ticket] != nil, !isClosed else { return }
-        let plan = attempt {
-            try session.handle(nowMs: Clock.nowMs, input: .ended(ticket: ticket, lastLine: nil, cause: cause))
-        }
-        endOnline(ticket, nil)
-        if let plan {
-            carryOut(plan)
-        }
+    private func refuseSecond(_ session: UInt32) throws {
+        guard waiters[session] != nil else { return }
+        throw CoreError.Misuse(message: "somebody waits for the next connection already: wait in one task at a time")
     }
 
-    /// The program closes a connection. One that goes no further needs no other login: see ``next()``.
-    func letGo(_ transport: WatchedTransport) async {
-        guard let closing = online.removeValue(forKey: transport.ticket) else { return }
-        closing.stop()
-        transport.inbox.finish(nil)
-        await transport.inner.close()
-        note(.ended, ticket: transport.ticket, cause: .noFault)
-        released.append(transport.ticket)
-    }
-
-    // MARK: - Facts in, orders out
-
-    private func tell(_ input: Input) {
-        guard !isClosed else { return }
-        if let plan = attempt({ try session.handle(nowMs: Clock.nowMs, input: input) }) {
-            carryOut(plan)
-        }
-    }
-
-    /// A call of the machine that fails is a bug of ours: whoever waits for a connection gets to know it.
-    private func attempt<Value>(_ call: () throws -> Value) -> Value? {
-        do {
-            return try call()
-        } catch {
-            failure = error
-            wake()
-            return nil
-        }
-    }
-
-    private func carryOut(_ plan: Plan) {
-        let isMoved = plan.wakeAtMs != wakeAtMs
-        wakeAtMs = plan.wakeAtMs
-        for action in plan.actions {
-            carryOut(action)
-        }
-        if isMoved, let wakeAtMs, plan.wakeReason == .backOff || plan.wakeReason == .tokenBackOff {
-            note(.waiting, text: plan.wakeReason.map { "\($0)" }, duration: Clock.instant(wakeAtMs) - .now)
-        }
-        if isMoved || timer == nil {
-            setTimer()
-        }
-        if !plan.actions.isEmpty {
-            wake()
-        }
-    }
-
-    private func carryOut(_ action: Action) {
-        switch action {
-        case .fetchToken(let request, let why, let forceRefresh):
-            note(.fetchingToken, text: "\(why)")
-            // If one is under way still, the machine has given it up.
-            tokenTask?.cancel()
-            tokenTask = Task { await self.fetchToken(request, forceRefresh) }
-        case .connect(let ticket, _):
-            hostProblem = nil
-            note(.connecting, ticket: ticket)
-            let attempt = Attempt(ticket, Link(settings, token))
-            attempts[ticket] = attempt
-            attempt.task = Task { await self.logIn(ticket) }
-        case .send(let ticket, let bytes, let sensitive):
-            attempts[ticket]?.orders.append(.send(bytes, sensitive: sensitive))
-        case .startTls(let ticket):
-            attempts[ticket]?.orders.append(.startTls)
-        case .online(let ticket, let generation, let mechanism, let capabilities, let leftover, let resumed):
-            note(.online, ticket: ticket, generation: generation)
-            let online = OnlineOrder(
-                generation: generation, mechanism: mechanism, capabilities: capabilities, leftover: leftover, resumed: resumed)
-            attempts[ticket]?.orders.append(.online(online))
-        case .renew(let ticket, let byMs, let why):
-            let instant = Clock.instant(byMs)
-            note(.renewing, ticket: ticket, text: "\(why)", duration: instant - .now)
-            online[ticket]?.transport.state.renew(by: instant)
-        case .close(let ticket, let cause):
-            close(ticket, cause)
-        case .needsUser(let failure):
-            let found = known(failure)
-            stop(.needsUser, found, NeedsUser(failure: found, underlying: underlying(failure)))
-        case .giveUp(let failure):
-            let found = known(failure)
-            stop(.gaveUp, found, GaveUp(failure: found, underlying: underlying(failure)))
-        }
-    }
-
-    private func close(_ ticket: UInt64, _ cause: Cause) {
-        if let attempt = attempts[ticket] {
-            attempt.interrupt()
-            noteLoginFailed(ticket)
+    package func noLonger(_ session: UInt32, _ waiter: Pending<SessionConnection?>) async {
+        if waiters[session] === waiter {
+            waiters[session] = nil
+            tell { try $0.noLonger(nowMs: $1, session: session) }
         } else {
-            endOnline(ticket, cause)
+            // It was given in the same moment.
+            await waiter.now??.close()
         }
     }
 
-    /// Takes a connection out that was online, and tells it why.
-    private func endOnline(_ ticket: UInt64, _ cause: Cause?) {
-        guard let ended = online.removeValue(forKey: ticket) else { return }
-        ended.stop()
-        let state = ended.transport.state
-        // It was not let go in time, while its successor is online already.
-        let reason = cause == .noFault && state.renewBy != nil ? .sessionLimit : cause
-        let seen = attempt { try session.status() }?.lastEnding
-        let verdict =
-            if let seen, reason == nil || reason == seen.cause { seen } else {
-                attempt { try verdictOfHost(cause: reason ?? .sessionEnded) }
+    /// Of a connection that is over, nothing is said.
+    package func letGo(_ ticket: UInt64) async {
+        guard let connection = connections.removeValue(forKey: ticket) else { return }
+        connection.isLetGo()
+        await lines.removeValue(forKey: ticket)?.leave()
+        tell { try $0.letGo(nowMs: $1, ticket: ticket) }
+    }
+
+    package func remove(_ session: UInt32) async {
+        guard (try? machine.standing(session: session)) != nil else { return }
+        await ending { tell { try $0.remove(nowMs: $1, session: session) } }
+        settings[session] = nil
+    }
+
+    /// Ends all of it: no task is left.
+    package func close() async {
+        await ending { tell { try $0.closeAll(nowMs: $1) } }
+        asking?.cancel()
+        await asking?.value
+        await world.stop()
+    }
+
+    private func ending(_ tell: () -> Void) async {
+        let before = lines
+        tell()
+        for (ticket, line) in before where lines[ticket] == nil {
+            await line.ended()
+        }
+    }
+
+    package func retry() { tell { try $0.retry(nowMs: $1) } }
+    package func networkLost() { tell { try $0.networkLost(nowMs: $1) } }
+    package func networkBack() { tell { try $0.networkBack(nowMs: $1) } }
+
+    package nonisolated func snapshot() throws -> Data { try machine.snapshot(wallMs: world.wallMs) }
+
+    // MARK: - Facts from the world
+
+    package func tick() { tell { try $0.tick(nowMs: $1) } }
+    package func slept(ms: UInt64) { tell { try $0.slept(nowMs: $1, ms: ms) } }
+    package func opened(_ ticket: UInt64) { report(ticket) { try $0.opened(nowMs: $1, ticket: ticket) } }
+    package func secured(_ ticket: UInt64) { report(ticket) { try $0.secured(nowMs: $1, ticket: ticket) } }
+
+    /// With what the system or TLS said, and its own error; without them, it is the plain end of the stream.
+    package func ended(_ ticket: UInt64, _ failure: Failure?, _ cause: (any Error)?) {
+        problems.keep(cause, of: ticket)
+        report(ticket) { try $0.ended(nowMs: $1, ticket: ticket, failure: failure) }
+        close(ticket)
+    }
+
+    /// Shows what one read brought, but for content that was passed by. The program must not see an answer before the machine
+    /// does, and not the end before what came with it.
+    package func receive(_ line: any Line, shown: Data, passed: UInt64, of data: Data) {
+        report(line.ticket) { machine, nowMs in
+            if passed > 0 {
+                try machine.skipped(ticket: line.ticket, octets: passed)
             }
-        guard let verdict else { return }
-        note(.ended, ticket: ticket, cause: verdict.cause)
-        state.end(verdict)
-        ended.transport.inbox.finish(SessionEnded(verdict: verdict))
-        ended.transport.inner.abort()
-    }
-
-    private func stop(_ kind: SessionEvent.Kind, _ failure: Failure, _ error: any Error) {
-        self.failure = error
-        note(kind, cause: failure.cause, text: failure.sentence)
-    }
-
-    /// What the host itself saw says more: which certificate, which address, what the token source threw.
-    private func known(_ failure: Failure) -> Failure {
-        if failure.cause == .tokenUnavailable, let tokenProblem {
-            return (try? failureOfHost(cause: .tokenUnavailable, detail: words(of: tokenProblem))) ?? failure
-        }
-        return ofHost(failure)?.failure ?? source.hinted(failure)
-    }
-
-    private func underlying(_ failure: Failure) -> (any Error)? {
-        failure.cause == .tokenUnavailable ? tokenProblem : ofHost(failure)?.underlying
-    }
-
-    private func ofHost(_ failure: Failure) -> LoginFailed? {
-        hostProblem.flatMap { $0.failure.cause == failure.cause ? $0 : nil }
-    }
-
-    private func noteLoginFailed(_ ticket: UInt64) {
-        if let failure = attempt({ try session.status() })?.lastFailure {
-            note(.loginFailed, ticket: ticket, cause: failure.cause, text: failure.sentence)
+            let plan = try machine.receive(nowMs: nowMs, ticket: line.ticket, bytes: shown)
+            line.received(data, skip: plan.skip)
+            return plan
         }
     }
 
-    private func note(
-        _ kind: SessionEvent.Kind, ticket: UInt64? = nil, generation: UInt64? = nil, cause: Cause? = nil,
-        text: String? = nil, duration: Duration? = nil
-    ) {
-        onEvent?(
-            SessionEvent(
-                kind: kind, mailProtocol: settings.endpoint.protocol, user: settings.user, ticket: ticket,
-                generation: generation, cause: cause, text: text, duration: duration))
-    }
-
-    private func wake() {
-        changed.resolve(.success(()))
-        changed = Pending()
-    }
-
-    // MARK: - Tokens
-
-    private func fetchToken(_ request: UInt64, _ forceRefresh: Bool) async {
-        do {
-            let token = try await source.token(forceRefresh: forceRefresh)
-            (self.token, tokenProblem) = (token.accessToken, nil)
-            let expiresInMs = token.expiresIn?.milliseconds
-            tell(.token(request: request, token: token.accessToken, expiresInMs: expiresInMs))
-        } catch is CancellationError where Task.isCancelled {
-        } catch {
-            tokenProblem = error
-            let failed = error as? TokenSourceFailed
-            note(.tokenFailed, text: words(of: error))
-            // What is no token does not get better.
-            tell(.tokenFailed(request: request, permanent: failed?.isPermanent ?? (error is CoreError)))
+    private func answered(_ request: UInt64, _ answer: Result<Token, any Error>) {
+        switch answer {
+        case .success(let token):
+            self.token = token.accessToken
+            let livesMs = token.expiresIn?.milliseconds
+            tell { try $0.token(nowMs: $1, request: request, token: token.accessToken, livesMs: livesMs) }
+        case .failure(let error):
+            sourceProblems.keep(error, of: request)
+            tell { try $0.noToken(nowMs: $1, request: request, why: NoToken(error), text: words(of: error)) }
         }
     }
 
-    // MARK: - Logins
+    // MARK: - Facts in, orders and deliveries out
 
-    private func logIn(_ ticket: UInt64) async {
-        guard let attempt = attempts[ticket] else { return }
-        do {
-            try await attempt.link.open()
-            report(attempt, .connected(ticket: ticket))
-            while try await perform(attempt) {
-                let data = try await attempt.link.read()
-                receive(attempt, data)
+    /// What comes of a connection that is closed is not told.
+    private func report(_ ticket: UInt64, _ fact: @escaping Fact) {
+        if lines[ticket] != nil {
+            tell(fact)
+        }
+    }
+
+    /// Facts that arise while orders are carried out are told after them.
+    private func tell(_ fact: @escaping Fact) {
+        facts.append(fact)
+        guard facts.count == 1 else { return }
+        while let fact = facts.first {
+            do {
+                let plan = try fact(machine, world.nowMs)
+                for order in plan.orders { carryOut(order) }
+                for delivery in plan.deliveries { deliver(delivery) }
+                world.wake(at: plan.wakeAtMs, hasConnections: !connections.isEmpty, self)
+            } catch {
+                // A bug of ours: nobody waits for ever.
+                waiters.keys.forEach { answer($0, .failure(error)) }
             }
-        } catch let problem as LoginFailed {
-            failed(attempt, problem)
-        } catch is CancellationError {
-            // The machine has closed it.
-        } catch {
-            failure = error
-            wake()
-        }
-        attempts[ticket] = nil
-        await attempt.link.abort()
-    }
-
-    /// Carries out the orders for this attempt; false when its login is over, in one way or the other.
-    private func perform(_ attempt: Attempt) async throws -> Bool {
-        while !attempt.isOver, !attempt.orders.isEmpty {
-            switch attempt.orders.removeFirst() {
-            case .send(let bytes, let sensitive):
-                try await attempt.link.write(bytes, sensitive: sensitive)
-            case .startTls:
-                try await attempt.link.startTls()
-                report(attempt, .tlsEstablished(ticket: attempt.ticket))
-            case .online(let order):
-                try await handOver(attempt, order)
-            }
-        }
-        return !attempt.isOver
-    }
-
-    private func handOver(_ attempt: Attempt, _ order: OnlineOrder) async throws {
-        guard let mechanism = order.mechanism else {
-            throw CoreError.Misuse(message: "the session says that somebody else has logged in")
-        }
-        let login = LoginFacts(
-            endpoint: settings.endpoint,
-            mechanism: mechanism,
-            capabilities: order.capabilities,
-            roundTrips: await attempt.link.roundTrips,
-            duration: await attempt.link.duration
-        )
-        let transport = WatchedTransport(self, attempt.ticket, try await attempt.link.loggedIn())
-        // The machine may have closed it meanwhile.
-        guard !attempt.isOver else {
-            transport.abort()
-            return
-        }
-        attempt.isOver = true
-        attempts[attempt.ticket] = nil
-        online[attempt.ticket] = Online(transport, pump: Task { await self.pump(transport) })
-        ready.append(SessionConnection(transport, login, order))
-        wake()
-    }
-
-    private func report(_ attempt: Attempt, _ input: Input) {
-        if !attempt.isOver {
-            tell(input)
+            facts.removeFirst()
         }
     }
 
-    private func receive(_ attempt: Attempt, _ data: Data) {
-        guard !attempt.isOver else { return }
-        if data.isEmpty {
-            attempt.isOver = true
-            let ended = Input.ended(ticket: attempt.ticket, lastLine: nil, cause: nil)
-            let plan = self.attempt { try session.handle(nowMs: Clock.nowMs, input: ended) }
-            noteLoginFailed(attempt.ticket)
-            if let plan {
-                carryOut(plan)
-            }
-        } else if let plan = self.attempt({
-            try session.receive(nowMs: Clock.nowMs, ticket: attempt.ticket, bytes: data)
-        }) {
-            carryOut(plan)
+    private func carryOut(_ order: Order) {
+        switch order {
+        case .fetchToken(let request, let force, let refused): fetchToken(request, force, refused)
+        case .open(let ticket, let session, _): open(ticket, session)
+        case .startTls(let ticket): lines[ticket]?.startTls()
+        case .send(let ticket, let bytes, let sensitive): lines[ticket]?.send(bytes, sensitive: sensitive)
+        case .pause(let ticket): lines[ticket]?.pause()
+        case .keepAlive(let ticket, _), .probe(let ticket, _): connections[ticket]?.keepAlive()
+        case .close(let ticket): close(ticket)
         }
     }
 
-    private func failed(_ attempt: Attempt, _ problem: LoginFailed) {
-        guard !attempt.isOver else { return }
-        attempt.isOver = true
-        hostProblem = problem
-        note(.loginFailed, ticket: attempt.ticket, cause: problem.failure.cause, text: problem.failure.sentence)
-        tell(.ended(ticket: attempt.ticket, lastLine: nil, cause: problem.failure.cause))
+    private func fetchToken(_ request: UInt64, _ force: Bool, _ refused: AccessToken?) {
+        // One that runs still was given up by the machine.
+        asking?.cancel()
+        self.request = request
+        asking = world.ask(source, force, refused) { answer in await self.answered(request, answer) }
     }
 
-    // MARK: - Time
+    private func open(_ ticket: UInt64, _ session: UInt32) {
+        lines[ticket] = settings[session].map { world.open(ticket, $0, token, for: self) }
+    }
 
-    private func setTimer() {
-        timer?.cancel()
-        let look = ContinuousClock.now + SleepDetector.look
-        // With a connection that was let go nothing is due until the program waits for another.
-        let wakeAt = released.isEmpty ? wakeAtMs.map { min(look, Clock.instant($0)) } ?? look : look
-        timer = Task {
-            try? await Task.sleep(until: wakeAt, clock: .continuous)
-            if !Task.isCancelled {
-                self.tick()
-            }
+    private func close(_ ticket: UInt64) {
+        lines.removeValue(forKey: ticket)?.close()
+    }
+
+    private func deliver(_ delivery: Delivery) {
+        switch delivery {
+        case .give(let session, let ticket, let generation, let mechanism?, let capabilities, let leftover, let resumed):
+            give(Given(session, ticket, generation, mechanism, capabilities, leftover, resumed))
+        // Only who is logged in by a program of its own says none.
+        case .give(_, _, _, nil, _, _, _): break
+        case .raise(let session, let kind, let failure, let request, let ticket):
+            let cause = sourceProblems[request] ?? problems[ticket]
+            answer(session, .failure(kind.error(source.hinted(failure), cause)))
+        case .end(let session): answer(session, .success(nil))
+        case .renew(_, let ticket, let byMs, let why): connections[ticket]?.renew(by: Clock.instant(byMs), why)
+        case .over(_, let ticket, let verdict, let aftermath):
+            connections.removeValue(forKey: ticket)?.end(verdict, aftermath, problems[ticket])
+        case .event(let event): onEvent(event, event.ticket == nil ? sourceProblems[request] : problems[event.ticket])
         }
     }
 
-    private func tick() {
-        timer = nil
-        let slept = sleep.happened()
-        if slept, released.isEmpty {
-            tell(.woke)
-        } else if let wakeAtMs, Clock.nowMs >= wakeAtMs, released.isEmpty {
-            tell(.tick)
-        }
-        if timer == nil, !isClosed {
-            setTimer()
-        }
+    private func give(_ given: Given) {
+        guard let line = lines[given.ticket] else { return }
+        let connection = SessionConnection(given, line, self)
+        connections[given.ticket] = connection
+        line.give(to: connection)
+        answer(given.session, .success(connection))
+    }
+
+    private func answer(_ session: UInt32, _ result: Result<SessionConnection?, any Error>) {
+        waiters.removeValue(forKey: session)?.resolve(result)
     }
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the errors have in common that tell why a login does not work: ``LoginFailed``, ``NeedsUser``, ``GaveUp``.
+/// What the errors have in common that tell why a login does not work: ``LoginFailed``, ``NeedsUser``, ``GaveUp``, ``Misuse``.
 ///
 /// Their description is a sentence that a person can act on. As `NSError` they have the underlying error under
 /// `NSUnderlyingErrorKey`.
@@ -48,27 +48,57 @@ public struct LoginFailed: FailedLogin {
     }
 }
 
-/// A person must act before it makes sense to go on. To go on then, ask the sessions for the next connection.
+/// A person must act before it makes sense to go on. Then say ``Sessions/retry()``, and ask for the next connection: before that,
+/// each request is answered by this error at once, also after a restart.
 public struct NeedsUser: FailedLogin {
     public let failure: Failure
     public let underlying: (any Error)?
 }
 
-/// The program's own settings cannot work, or nothing helps.
+/// The program's own settings cannot work (then ``Sessions/retry()`` is needed, too), or it did not work in the time that it
+/// had.
 public struct GaveUp: FailedLogin {
     public let failure: Failure
     public let underlying: (any Error)?
 }
 
+/// The program's code is wrong: its token source gave what is no token. ``underlying`` is what it threw.
+public struct Misuse: FailedLogin {
+    public let failure: Failure
+    public let underlying: (any Error)?
+}
+
+extension RaiseKind {
+    func error(_ failure: Failure, _ underlying: (any Error)?) -> any FailedLogin {
+        switch self {
+        case .needsUser: NeedsUser(failure: failure, underlying: underlying)
+        case .gaveUp: GaveUp(failure: failure, underlying: underlying)
+        case .mistake: Misuse(failure: failure, underlying: underlying)
+        }
+    }
+}
+
 /// The session is over, in the middle of what the program did with it. The next one follows.
-public struct SessionEnded: LocalizedError, CustomStringConvertible, Sendable {
+public struct SessionEnded: LocalizedError, CustomNSError, CustomStringConvertible, CustomReflectable, Sendable {
     /// Why.
     public let verdict: Verdict
+    /// What the system threw, as a `POSIXError`; `nil` where the server ended it.
+    public let underlying: (any Error)?
+
+    init(verdict: Verdict, underlying: (any Error)? = nil) {
+        (self.verdict, self.underlying) = (verdict, underlying)
+    }
 
     public var description: String { errorDescription ?? "\(verdict.cause)" }
     public var errorDescription: String? {
         try? failureOfHost(cause: verdict.cause, detail: "").sentence
     }
+    public var errorUserInfo: [String: Any] {
+        underlying.map { [NSUnderlyingErrorKey: $0] } ?? [:]
+    }
+
+    /// What the program's own error holds is not shown.
+    public var customMirror: Mirror { Mirror(self, children: ["verdict": verdict], displayStyle: .struct) }
 }
 
 /// A token source throws it where it has no token: `isPermanent` says that asking again is in vain until the user acts.
@@ -78,7 +108,9 @@ public struct SessionEnded: LocalizedError, CustomStringConvertible, Sendable {
 ///         return try await grant.token(forceRefresh: forceRefresh)
 ///     }
 ///
-/// Whatever else a source throws is taken for an outage, and it is asked again later.
+/// Where a source throws a ``CoreError``, as ``Token/init(_:expiresIn:)`` does for what is no token, its code is wrong: that is
+/// thrown to the program at once, as a ``Misuse``. Whatever else a source throws is taken for an outage, and it is asked again
+/// later.
 public struct TokenSourceFailed: LocalizedError, CustomStringConvertible, Sendable {
     /// What went wrong. It must not hold a secret.
     public let reason: String
@@ -128,6 +160,6 @@ extension Failure {
     func adding(_ more: String) -> Failure {
         Failure(
             cause: cause, advice: advice, certainty: certainty, serverText: serverText, code: code, rejection: rejection,
-            waitMs: waitMs, url: url, sentence: "\(sentence) \(more)")
+            waitMs: waitMs, url: url, sentence: "\(sentence) \(more)", detail: detail)
     }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// What has come and was not read yet. Reads can be cancelled, and lose nothing.
-final class Inbox: @unchecked Sendable {
+package final class Inbox: @unchecked Sendable {
     /// When it holds so many octets, no more is read from the network.
     private static let octetsMax = 65_536
 
@@ -14,7 +14,7 @@ final class Inbox: @unchecked Sendable {
     var isEmpty: Bool { lock.withLock { data.isEmpty } }
     var isFull: Bool { lock.withLock { data.count > Self.octetsMax } }
 
-    func put(_ more: Data) {
+    package func put(_ more: Data) {
         lock.withLock {
             data += more
             arrived.resolve(.success(()))

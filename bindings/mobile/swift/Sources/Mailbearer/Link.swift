@@ -11,6 +11,7 @@ actor Link {
 
     private let settings: Settings
     private let transcript: Transcript?
+    private let redact: @Sendable (String) throws -> String
     private let begun = ContinuousClock.now
     private var transport: (any Transport)?
     /// Whether the server has said something.
@@ -19,9 +20,11 @@ actor Link {
     /// What was thrown where it broke.
     private(set) var broke: (any Error)?
 
-    /// - Parameter token: that of the login, for its trace.
-    init(_ settings: Settings, _ token: AccessToken?) {
-        self.settings = settings
+    /// - Parameters:
+    ///   - token: that of the login, for its trace.
+    ///   - redact: masks what else is secret.
+    init(_ settings: Settings, _ token: AccessToken?, redact: @escaping @Sendable (String) throws -> String = { $0 }) {
+        (self.settings, self.redact) = (settings, redact)
         transcript = settings.trace == nil ? nil : token.flatMap { try? Transcript(token: $0) }
     }
 
@@ -119,8 +122,11 @@ actor Link {
     }
 
     private func trace(_ lines: (Transcript) throws -> [TraceLine]) {
-        if let transcript, let trace = settings.trace, let lines = try? lines(transcript) {
-            lines.forEach(trace)
+        guard let transcript, let trace = settings.trace, let lines = try? lines(transcript) else { return }
+        for line in lines {
+            if let text = try? redact(line.text) {
+                trace(TraceLine(side: line.side, text: text))
+            }
         }
     }
 

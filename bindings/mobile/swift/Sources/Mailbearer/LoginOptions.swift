@@ -81,7 +81,7 @@ extension Provider {
 }
 
 /// A login, but for its token.
-struct Settings: Sendable {
+package struct Settings: Sendable {
     let negotiation: NegotiationConfig
     let service: Service?
     let tokenLifetimeMs: UInt64?
@@ -89,11 +89,11 @@ struct Settings: Sendable {
     let timeout: Duration
     let trace: (@Sendable (TraceLine) -> Void)?
 
-    var endpoint: Endpoint { negotiation.endpoint }
+    package var endpoint: Endpoint { negotiation.endpoint }
     var user: String { negotiation.identity.user }
 
     /// Gathers the settings and checks them, before any I/O.
-    init(_ mailProtocol: MailProtocol, _ user: String, _ options: LoginOptions) throws {
+    package init(_ mailProtocol: MailProtocol, _ user: String, _ options: LoginOptions) throws {
         let provider = try Self.provider(user, options)
         service = provider?.service(mailProtocol)
         if let provider, service == nil, options.host == nil {

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A value that comes once. Any number of tasks may wait for it, and each of them can be cancelled.
-final class Pending<Value: Sendable>: @unchecked Sendable {
+package final class Pending<Value: Sendable>: @unchecked Sendable {
     private enum Waiter {
         case waiting(CheckedContinuation<Value, any Error>)
         /// It was cancelled before it began to wait.
@@ -13,10 +13,18 @@ final class Pending<Value: Sendable>: @unchecked Sendable {
     private var waiters: [Int: Waiter] = [:]
     private var lastNumber = 0
 
+    package init() {}
+
     var isResolved: Bool { lock.withLock { result != nil } }
 
+    /// What has come; `nil` where nothing has, or an error.
+    package var now: Value? { lock.withLock { try? result?.get() } }
+
+    /// What has come, or the error.
+    package var outcome: Result<Value, any Error>? { lock.withLock { result } }
+
     /// Brings the value. Only the first one counts.
-    func resolve(_ result: Result<Value, any Error>) {
+    package func resolve(_ result: Result<Value, any Error>) {
         let waiters = lock.withLock {
             guard self.result == nil else { return [Int: Waiter]() }
             self.result = result
@@ -29,7 +37,7 @@ final class Pending<Value: Sendable>: @unchecked Sendable {
     }
 
     /// Waits for the value.
-    func value() async throws -> Value {
+    package func value() async throws -> Value {
         let number = lock.withLock {
             lastNumber += 1
             return lastNumber

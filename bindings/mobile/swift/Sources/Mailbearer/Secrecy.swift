@@ -35,6 +35,25 @@ extension Action: CustomReflectable {
     }
 }
 
+extension Order: CustomReflectable {
+    public var customMirror: Mirror {
+        let values: KeyValuePairs<String, Any> =
+            switch self {
+            case .fetchToken(let request, let force, let refused):
+                ["fetchToken": (request: request, force: force, isRefused: refused != nil)]
+            case .open(let ticket, let session, let attempt): ["open": (ticket: ticket, session: session, attempt: attempt)]
+            case .startTls(let ticket): ["startTls": ticket]
+            case .send(let ticket, let bytes, let sensitive):
+                ["send": (ticket: ticket, bytes: shown(bytes, sensitive), sensitive: sensitive)]
+            case .pause(let ticket): ["pause": ticket]
+            case .keepAlive(let ticket, let byMs): ["keepAlive": (ticket: ticket, byMs: byMs)]
+            case .probe(let ticket, let byMs): ["probe": (ticket: ticket, byMs: byMs)]
+            case .close(let ticket): ["close": ticket]
+            }
+        return Mirror(self, children: values, displayStyle: .enum)
+    }
+}
+
 private func shown(_ octets: Data, _ sensitive: Bool) -> Any {
     sensitive ? "\(octets.count) octets, with the token" : octets
 }
@@ -54,6 +73,13 @@ extension TokenSource: CustomReflectable {
 extension Connection: CustomReflectable {
     public var customMirror: Mirror {
         Mirror(self, children: ["login": login], displayStyle: .class, ancestorRepresentation: .suppressed)
+    }
+}
+
+extension Account: CustomReflectable {
+    public var customMirror: Mirror {
+        let status = try? status()
+        return Mirror(self, children: ["status": status as Any], displayStyle: .class)
     }
 }
 

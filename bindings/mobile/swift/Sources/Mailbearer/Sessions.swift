@@ -1,6 +1,6 @@
 import Foundation
 
-/// Stays logged in: iterate, and get a connection each time that one is due.
+/// Stays logged in: iterate, and get a connection each time that one is due. It is an ``Account`` of one session.
 ///
 ///     let source = TokenSource { forceRefresh in try await myAuth.token(forceRefresh: forceRefresh) }
 ///     for try await connection in try sessions(.imap, user: "joe@gmail.com", token: source) {
@@ -10,11 +10,12 @@ import Foundation
 ///         }
 ///     }
 ///
-/// The iteration throws ``NeedsUser`` or ``GaveUp`` where nothing goes on by itself; to go on after that, iterate again.
-/// It ends when the sessions are closed, which also happens when nobody refers to them any more.
+/// The iteration throws ``NeedsUser`` or ``GaveUp`` where nothing goes on by itself, and ``Misuse`` where the token source is
+/// wrong. After ``NeedsUser`` each iteration throws it again, at once and without I/O, until ``Sessions/retry()`` is called. It
+/// ends when the sessions are closed, which also happens when nobody refers to them any more.
 ///
 /// - Parameters:
-///   - snapshot: of the sessions before, as ``Sessions/snapshot()`` gave it.
+///   - snapshot: of the sessions before, as ``Sessions/snapshot()`` gave it. A stop of it holds until ``Sessions/retry()``.
 ///   - onEvent: told what happens, for logs and metrics.
 /// - Throws: ``CoreError`` for settings that cannot work, before any I/O.
 public func sessions(
@@ -27,81 +28,103 @@ public func sessions(
     onEvent: (@Sendable (SessionEvent) -> Void)? = nil
 ) throws -> Sessions {
     let settings = try Settings(mailProtocol, user, options)
-    let config = policy.config(settings)
-    let seed = UInt64.random(in: .min ... .max)
-    let session = try snapshot.map {
-        try Session.restore(config: config, snapshot: $0, nowMs: Clock.nowMs, seed: seed)
-    } ?? Session(config: config, seed: seed)
-    return Sessions(Driver(session, settings, source, onEvent))
+    let account = try Account(user, source, policy, settings.tokenLifetimeMs, snapshot, onEvent)
+    return try account.sessions(settings, nil, isAlone: true)
 }
 
-/// The connections of ``sessions(_:user:token:options:policy:snapshot:onEvent:)``, one after the other.
+/// The connections of one session, one after the other.
+///
+/// One iterator at a time: a second one throws ``CoreError`` while the first is there. When an iteration is over, by an error or
+/// by leaving its loop, another may begin.
 public final class Sessions: AsyncSequence, Sendable {
     public typealias Element = SessionConnection
 
-    let driver: Driver
+    /// Whose they are.
+    public let account: Account
+    let key: UInt32
+    private let settings: Settings
+    private let isAlone: Bool
+    private let place = Place()
 
-    init(_ driver: Driver) {
-        self.driver = driver
+    init(_ account: Account, _ key: UInt32, _ settings: Settings, isAlone: Bool) {
+        (self.account, self.key, self.settings, self.isAlone) = (account, key, settings, isAlone)
     }
 
     deinit {
-        Task { [driver] in await driver.close() }
+        Task { [account, key] in await account.driver.remove(key) }
     }
 
     public func makeAsyncIterator() -> Iterator {
-        Iterator(sessions: self)
+        Iterator(self)
     }
 
     public struct Iterator: AsyncIteratorProtocol {
-        let sessions: Sessions
+        private let sessions: Sessions
+        private let mark = Mark()
 
-        /// Closes the last connection, if it is there still, and waits for the next.
+        fileprivate init(_ sessions: Sessions) {
+            self.sessions = sessions
+        }
+
+        /// Lets the last connection go, if it is there still, and waits for the next; `nil` when all is closed.
         public func next() async throws -> SessionConnection? {
-            try await sessions.driver.next()
+            try sessions.place.take(mark)
+            return try await sessions.account.driver.next(sessions.key, sessions.settings)
         }
     }
 
-    /// How the session stands: phase, generation, failures, what was learnt, the last failure and ending.
-    public func status() throws -> Status {
-        try driver.session.status()
+    /// How the session stands: whether somebody waits, what it has, and what was learnt of the server.
+    ///
+    /// - Throws: ``CoreError`` when it was closed.
+    public func status() throws -> SessionStatus {
+        let all = try account.status().sessions
+        guard let own = all.first(where: { $0.session == key }) else {
+            throw CoreError.Misuse(message: "the sessions were closed")
+        }
+        return own
     }
 
-    /// What must outlive the process: generation, learnt limits, back-off, a stop, what was in flight. It holds no secret.
+    /// What must outlive the process: that of the whole account. It holds no secret.
     public func snapshot() throws -> Data {
-        try driver.session.snapshot()
+        try account.snapshot()
     }
 
-    /// Says that the network has changed: the connection is not trusted, and made anew.
-    public func woke() async {
-        await driver.woke()
+    /// A person, or the program, has acted: every stop of the account is lifted.
+    public func retry() async {
+        await account.retry()
     }
 
-    /// Ends it: connections are closed, and no task is left.
+    /// The system says that there is no network: see ``Account/networkLost()``.
+    public func networkLost() async {
+        await account.networkLost()
+    }
+
+    /// The system says that there is a network again, or another one: see ``Account/networkBack()``.
+    public func networkBack() async {
+        await account.networkBack()
+    }
+
+    /// Ends this session: its connection is closed, its iteration is over, and no task and no timer of it is left. Others of its
+    /// account go on.
     public func close() async {
-        await driver.close()
+        await isAlone ? account.close() : account.driver.remove(key)
     }
 }
 
-/// Something that happened to a session, for logs and metrics. It never carries a token.
-public struct SessionEvent: Sendable {
-    public enum Kind: Sendable {
-        case fetchingToken, tokenFailed, connecting, loginFailed, online, renewing, ended, waiting, needsUser, gaveUp
-    }
+/// Of an iterator.
+private final class Mark: Sendable {}
 
-    /// What happened.
-    public let kind: Kind
-    /// Whose session.
-    public let mailProtocol: MailProtocol
-    public let user: String
-    /// The number of the connection attempt.
-    public var ticket: UInt64?
-    /// The number of the session that is online.
-    public var generation: UInt64?
-    /// Why something failed or ended.
-    public var cause: Cause?
-    /// More, in words: why a token is asked for, or a sentence about the failure.
-    public var text: String?
-    /// How long it waits, or until when it is to be let go.
-    public var duration: Duration?
+/// Who iterates.
+private final class Place: @unchecked Sendable {
+    private let lock = NSLock()
+    private weak var holder: Mark?
+
+    func take(_ mark: Mark) throws {
+        try lock.withLock {
+            guard holder == nil || holder === mark else {
+                throw CoreError.Misuse(message: "another iterator has these sessions: ask the account for sessions of its own")
+            }
+            holder = mark
+        }
+    }
 }

@@ -2,11 +2,13 @@
 public struct Token: Sendable {
     let accessToken: AccessToken
     let expiresIn: Duration?
+    /// For a source that must be told which of its tokens was refused.
+    fileprivate let text: String
 
     /// - Throws: ``CoreError`` where it is no token; the error names the place, never the value.
     public init(_ token: String, expiresIn: Duration? = nil) throws {
         accessToken = try AccessToken(token: token)
-        self.expiresIn = expiresIn
+        (text, self.expiresIn) = (token, expiresIn)
     }
 }
 
@@ -29,18 +31,31 @@ public actor TokenSource {
     }
 
     nonisolated let canRefresh: Bool
-    private let fetch: @Sendable (_ forceRefresh: Bool) async throws -> Token
+    private let fetch: @Sendable (_ forceRefresh: Bool, _ refused: String?) async throws -> Token
     private var call: Call?
+    /// What the function gave last.
+    private var last: Token?
 
     /// A function of the program. It bypasses its cache where `forceRefresh` says so: the server has refused the last token.
     /// Where there will be no token before the user acts, it throws a ``TokenSourceFailed`` that is permanent.
     public init(_ fetch: @escaping @Sendable (_ forceRefresh: Bool) async throws -> Token) {
+        self.fetch = { forceRefresh, _ in try await fetch(forceRefresh) }
+        canRefresh = true
+    }
+
+    /// The same, for a cache that must be told which token to drop: `refused` is the last one, where a server has refused it.
+    ///
+    ///     let source = TokenSource { forceRefresh, refused in
+    ///         if let refused { await cache.drop(refused) }
+    ///         return try Token(await cache.token(forceRefresh))
+    ///     }
+    public init(_ fetch: @escaping @Sendable (_ forceRefresh: Bool, _ refused: String?) async throws -> Token) {
         self.fetch = fetch
         canRefresh = true
     }
 
     private init(fixed token: Token) {
-        fetch = { _ in token }
+        fetch = { _, _ in token }
         canRefresh = false
     }
 
@@ -60,8 +75,8 @@ public actor TokenSource {
     }
 
     /// Gets a token, by the call that is under way or by another one.
-    func token(forceRefresh: Bool) async throws -> Token {
-        let joined = join(forceRefresh)
+    func token(forceRefresh: Bool, refused: AccessToken? = nil) async throws -> Token {
+        let joined = join(forceRefresh, refused)
         defer { leave(joined) }
         return try await joined.token.value()
     }
@@ -73,27 +88,34 @@ public actor TokenSource {
         return token
     }
 
-    private func join(_ forceRefresh: Bool) -> Call {
-        let joined = call.flatMap { forceRefresh && !$0.forceRefresh ? nil : $0 } ?? begin(forceRefresh, after: call)
+    private func join(_ forceRefresh: Bool, _ refused: AccessToken?) -> Call {
+        let joined = call.flatMap { forceRefresh && !$0.forceRefresh ? nil : $0 } ?? begin(forceRefresh, refused, after: call)
         joined.waiting += 1
         call = joined
         return joined
     }
 
-    private func begin(_ forceRefresh: Bool, after before: Call?) -> Call {
+    private func begin(_ forceRefresh: Bool, _ refused: AccessToken?, after before: Call?) -> Call {
         let call = Call(forceRefresh)
         let (token, before) = (call.token, before?.token)
         call.task = Task { [fetch] in
             _ = try? await before?.value()
             do {
                 try Task.checkCancellation()
-                token.resolve(.success(try await fetch(forceRefresh)))
+                let came = try await fetch(forceRefresh, try text(of: refused))
+                last = came
+                token.resolve(.success(came))
             } catch {
                 token.resolve(.failure(error))
             }
             ended(token)
         }
         return call
+    }
+
+    private func text(of refused: AccessToken?) throws -> String? {
+        guard let refused, let last, try last.accessToken.isSame(other: refused) else { return nil }
+        return last.text
     }
 
     private func ended(_ token: Pending<Token>) {
@@ -112,6 +134,17 @@ public actor TokenSource {
             left.task?.cancel()
             // Also where the function does not mind: a call that was to come after it goes on.
             left.token.resolve(.failure(CancellationError()))
+        }
+    }
+}
+
+extension NoToken {
+    /// What a source means by an error: what is no token does not get better by asking again.
+    init(_ error: any Error) {
+        switch error {
+        case let error as TokenSourceFailed: self = error.isPermanent ? .permanent : .outage
+        case is CoreError: self = .mistake
+        default: self = .outage
         }
     }
 }

@@ -77,7 +77,7 @@ struct HostileTests {
                         }
                     }
                 }
-                let cause = try all.status().lastEnding?.cause
+                let cause = try all.status().status.lastEnding?.cause
                 await all.close()
                 return cause.map { "\($0)" } ?? "open"
             } catch {

@@ -14,7 +14,9 @@ struct NotifierTests {
         let (tokenFile, output) = (folder.appendingPathComponent("token"), folder.appendingPathComponent("output"))
         let refreshing = Task {
             while !Task.isCancelled {
-                try await Data(server.issueToken().utf8).write(to: tokenFile, options: .atomic)
+                let expiresAt = Date().timeIntervalSince1970 + 3
+                let response: [String: Any] = ["access_token": try await server.issueToken(), "expires_at": expiresAt]
+                try JSONSerialization.data(withJSONObject: response).write(to: tokenFile, options: .atomic)
                 try await Task.sleep(for: .milliseconds(200))
             }
         }

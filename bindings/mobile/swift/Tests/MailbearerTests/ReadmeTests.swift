@@ -58,6 +58,20 @@ struct ReadmeTests {
         }
     }
 
+    private func ofAnAccount(source: TokenSource, file: URL) async throws {
+        let account = try Account(user: "joe@gmail.com", token: source, snapshot: try? Data(contentsOf: file))
+        let inbox = try account.sessions(.imap)
+        let outbox = try account.sessions(.smtp)
+        for try await connection in inbox {
+            try await connection.use { connection in
+                // … and a message goes out by the next connection of `outbox`.
+            }
+            // Stops, waits and what was in flight outlive the process; no secret is in it.
+            try account.snapshot().write(to: file)
+        }
+        await outbox.close()
+    }
+
     private struct Mail {
         func send(_ message: String) async throws {}
     }

@@ -28,15 +28,19 @@ actor TestingServer {
 
     /// Starts one, in a thread of its own: the server has many tests to serve, and others count their milliseconds. The
     /// arguments are those of Python's `mailbearer.testing.Server`.
-    init(tokenLifetime: Double = 3600, cut: String = "words", flavour: String = "gmail") async throws {
+    init(
+        tokenLifetime: Double = 3600, cut: String = "words", flavour: String = "gmail", connectionsMax: Int? = nil
+    ) async throws {
         let started = Pending<Wire>()
         Thread.detachNewThread {
-            started.resolve(Result { try Self.start(tokenLifetime, cut, flavour) })
+            started.resolve(Result { try Self.start(tokenLifetime, cut, flavour, connectionsMax) })
         }
         wire = try await started.value()
     }
 
-    private static func start(_ tokenLifetime: Double, _ cut: String, _ flavour: String) throws -> Wire {
+    private static func start(
+        _ tokenLifetime: Double, _ cut: String, _ flavour: String, _ connectionsMax: Int?
+    ) throws -> Wire {
         guard let port = ProcessInfo.processInfo.environment["MAILBEARER_TESTING_PORT"].flatMap(UInt16.init) else {
             throw Failed(reason: "run the tests by make test-swift: it starts the testing server")
         }
@@ -46,7 +50,9 @@ actor TestingServer {
         else {
             throw Failed(reason: "the testing server is not there")
         }
-        let arguments: [String: Any] = ["token_lifetime": tokenLifetime, "cut": cut, "flavour": flavour]
+        let arguments: [String: Any] = [
+            "token_lifetime": tokenLifetime, "cut": cut, "flavour": flavour, "connections_max": connectionsMax ?? NSNull(),
+        ]
         let about = try exchange(calls, answers, arguments)
         return Wire(
             answers: answers, calls: calls, ports: about["ports"] as? [String: [String: UInt16]] ?? [:],

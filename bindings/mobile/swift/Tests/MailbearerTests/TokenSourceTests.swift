@@ -171,4 +171,41 @@ struct TokenSourceTests {
             #expect(shown.contains(Data(secret.utf8.prefix(12)).base64EncodedString()) == false)
         }
     }
+
+    // MARK: - What an OAuth endpoint answers
+
+    private func token(_ json: String) throws -> Token {
+        try Token(response: Data(json.utf8), now: Date(timeIntervalSince1970: 1000))
+    }
+
+    @Test func aResponseIsUnderstood() throws {
+        #expect(try token(#"{"access_token": "ya29.x", "expires_in": 3599, "token_type": "Bearer"}"#).expiresIn == .seconds(3599))
+        #expect(try token(#"{"access_token": "ya29.x", "expires_in": "3599"}"#).expiresIn == .seconds(3599))
+        #expect(try token(#"{"access_token": "ya29.x", "expires_at": 1060.0}"#).expiresIn == .seconds(60))
+        #expect(try token(#"{"access_token": "ya29.x", "expires_at": 900}"#).expiresIn == .zero)
+        #expect(try token(#"{"access_token": "ya29.x", "expires_in": null}"#).expiresIn == nil)
+    }
+
+    @Test(arguments: [
+        (#"{"accessToken": "Canary"}"#, "access_token"), (#"{"access_token": "x", "expiresIn": 1}"#, "expires_in"),
+        (#"{"token": "Canary"}"#, "access_token"), (#"{"access_token": 7}"#, "access_token"),
+        (#"{"access_token": "x", "expires_in": "soon"}"#, "expires_in"), (#"{"access_token": "Bearer Canary"}"#, "token"),
+    ])
+    func aMisspeltResponseIsAMistake(_ json: String, _ word: String) async throws {
+        let error = try await thrown(CoreError.self) { try token(json) }
+        #expect(error.description.contains(word))
+        #expect(error.description.contains("Canary") == false)
+    }
+
+    @Test func anErrorOfTheEndpointIsToldInItsWords() async throws {
+        let revoked = try await thrown(TokenSourceFailed.self) {
+            try token(#"{"error": "invalid_grant", "error_description": "Token has been expired or revoked."}"#)
+        }
+        #expect(revoked.isPermanent)
+        #expect(revoked.reason == "invalid_grant: Token has been expired or revoked.")
+        let busy = try await thrown(TokenSourceFailed.self) { try token(#"{"error": "temporarily_unavailable"}"#) }
+        #expect(!busy.isPermanent)
+        let portal = try await thrown(TokenSourceFailed.self) { try token("<html>Welcome to the hotel</html>") }
+        #expect(!portal.isPermanent)
+    }
 }

@@ -15,6 +15,7 @@ internal fun Failure.without(token: AccessToken): Failure =
         code = code?.let(token::masked),
         url = url?.let(token::masked),
         sentence = token.masked(sentence),
+        detail = token.masked(detail),
     )
 
 /** Whether a token was masked. */
