@@ -198,8 +198,8 @@ describe("the sessions of an account", () => {
         await kept.sendMail({ from: USER, to: "ann@example.test", subject: "hello", text: "hello" });
         assert.deepEqual([server.submitted().length, asked], [1, 1]);
         kept.close();
-        await until("SMTP is closed", () => server.sessions === 1);
-        assert.equal(account.status().sessions.length, 1, "the account goes on");
+        await until("SMTP is closed, and the account goes on", () => account.status().sessions.length === 1);
+        assert.equal(server.sessions, 1);
         assert.throws(() => imapflow.sessions({ account: {} as Account }), /account must be an Account/);
         assert.throws(() => imapflow.sessions({ account, user: USER } as never), /no option user/);
     });
