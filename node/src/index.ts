@@ -44,6 +44,7 @@ export type {
     MailProtocol,
     Mechanism,
     Names,
+    OAuth,
     Order,
     Phase,
     Plan,

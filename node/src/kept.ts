@@ -7,7 +7,7 @@ import { SessionEnded } from "./errors";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
-import type { Given, Held } from "./world";
+import type { Given } from "./world";
 
 /**
  * A mail client over a connection, for the adapters: how it is made, how it says goodbye, and whether an error of its own
@@ -26,7 +26,7 @@ export interface Adapter<Client> {
 const GOODBYE_MS = 5_000;
 
 /** A connection that a session keeps an eye on. */
-export class SessionConnection<Client> extends Connection implements Held {
+export class SessionConnection<Client> extends Connection {
     /** The mail client, logged in, with the adapters; else `undefined`. */
     client!: Client;
     /** The number of the connection attempt. */
