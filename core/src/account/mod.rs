@@ -43,6 +43,7 @@ pub use plan::{
 use crate::config::{ConfigError, Field, Protocol};
 use crate::failure::{Cause, Failure, Misuse, Verdict};
 use crate::session::{Input, Login, Session, SessionConfig, Status};
+use crate::watch::{Aftermath, Submission};
 use member::{Member, Want};
 use places::Places;
 use stops::Stops;
@@ -365,6 +366,15 @@ impl Account {
     pub fn is_quiet(&self, ticket: u64) -> bool {
         let member = self.place_of(ticket).and_then(|at| self.members.get(at));
         member.is_none_or(|member| member.session.is_quiet())
+    }
+
+    /// Whether the end of a message was written on this connection, and the server has not said yet whether it takes it: a
+    /// host waits 10 minutes for that (RFC 5321 section 4.5.3.2.6), however soon it wants other answers.
+    #[must_use]
+    pub fn is_delivering(&self, ticket: u64) -> bool {
+        let member = self.place_of(ticket).and_then(|at| self.members.get(at));
+        let aftermath = member.and_then(|member| member.session.aftermath());
+        matches!(aftermath, Some(Aftermath::Smtp { submission: Submission::Unknown }))
     }
 
     fn standing_of(&self, member: &Member) -> Standing {
