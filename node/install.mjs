@@ -49,7 +49,8 @@ function answer(request, response) {
         return;
     }
     const name = path.slice(1);
-    const description = join(packed, `${name.replace(`${manifest.napi.packageName}-`, "")}.json`);
+    const platform = name.replace(`${manifest.napi.packageName}-`, "");
+    const description = join(import.meta.dirname, "npm", platform, "package.json");
     if (!existsSync(description)) {
         response.writeHead(404).end();
         return;

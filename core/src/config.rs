@@ -446,6 +446,14 @@ pub enum ConfigError {
         /// The protocol asked for.
         protocol: Protocol,
     },
+    /// The provider takes no tokens from programs.
+    #[error("{provider} cannot be logged in to with OAuth. {instead}")]
+    NoOAuth {
+        /// The provider's name.
+        provider: String,
+        /// What its users do instead.
+        instead: String,
+    },
     /// A snapshot that cannot be restored.
     #[error("snapshot cannot be restored, {problem}: start a new session instead")]
     Snapshot {

@@ -234,6 +234,13 @@ impl Failure {
         }
     }
 
+    /// Alters what came from the server.
+    pub(crate) fn mask(&mut self, redact: impl Fn(String) -> String) {
+        self.server_text = redact(core::mem::take(&mut self.server_text));
+        self.code = self.code.take().map(&redact);
+        self.url = self.url.take().map(&redact);
+    }
+
     pub(crate) fn new(cause: Cause, advice: Advice, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
         Self { detail, ..Self::from_verdict(Verdict::new(cause, advice, Certainty::Inferred, "")) }
@@ -280,6 +287,7 @@ impl Failure {
     /// use mailbearer::{Cause, Failure};
     /// assert_eq!(Failure::of_tls("WRONG_VERSION_NUMBER", "").cause, Cause::WrongTlsMode);
     /// assert_eq!(Failure::of_tls("ECONNRESET", "Connection reset by peer").cause, Cause::ConnectionLost);
+    /// assert_eq!(Failure::of_tls("Remote host terminated the handshake", "").cause, Cause::ConnectionLost);
     /// assert_eq!(Failure::of_tls("CERTIFICATE_VERIFY_FAILED", "issued by Example Shield").cause, Cause::TlsFailed);
     /// ```
     #[must_use]
@@ -294,7 +302,18 @@ impl Failure {
             "unrecognized ssl message",
             "unsupported or unrecognized",
         ];
-        let ends = ["econnreset", "epipe", "econnaborted", "eof", "reset", "closed", "abort"];
+        // What systems, OpenSSL and the JDK call an end.
+        let ends = [
+            "econnreset",
+            "epipe",
+            "econnaborted",
+            "eof",
+            "reset",
+            "closed",
+            "abort",
+            "terminated the handshake",
+            "shut down incorrectly",
+        ];
         let cause = if plain.iter().any(|text| error.contains(text)) {
             Cause::WrongTlsMode
         } else if ends.iter().any(|text| error.contains(text)) {

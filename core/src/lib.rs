@@ -9,6 +9,7 @@
 //! | a stream after the login | [`Watch`]: says when the server ends the session, and what was in flight |
 //! | a token source, a clock, and a connection to keep | [`Session`] |
 //! | a mailbox, and a program that wants connections to it | [`Account`] |
+//! | an IMAP connection, and a mailbox to follow | [`Follow`] |
 //! | a dialogue to show | [`Transcript`] |
 //! | a program to test | [`testing`], with the feature of that name |
 //!
@@ -33,6 +34,7 @@ mod classify;
 mod config;
 mod dialect;
 mod failure;
+mod follow;
 pub mod limits;
 mod line;
 mod mistakes;
@@ -60,8 +62,10 @@ pub use config::{
     Protocol, Tls,
 };
 pub use failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
+pub use follow::{Cursor, Follow, FollowConfig, FollowEvent, FollowPlan, FollowState};
 pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRANSITIONS};
-pub use provider::{Provider, Service, SessionLimits};
+pub use provider::{OAuth, OAuthParameter, Provider, Service, SessionLimits};
+pub use redact::redact_source;
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};
 pub use session::{
     Action, Input, Learnt, Login, Plan, RenewWhy, Renewal, SESSION_TRANSITIONS, Session,

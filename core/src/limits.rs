@@ -57,22 +57,10 @@ pub const REFUSALS_IN_A_ROW_MAX: usize = 2;
 /// Tokens that servers may refuse in a day, whatever succeeded between them.
 pub const REFUSALS_IN_A_DAY_MAX: usize = 6;
 
-/// Connections that one session of an account may open at once, whatever server and token source do: short tokens in a
-/// test need some; a sound account needs 30 in a day. 180 in an hour, 1,560 in a day.
-pub const OPENS_BURST: u64 = 120;
-
-/// Milliseconds for one more.
-pub const OPENS_INTERVAL_MS: u64 = 60_000;
-
-/// Requests for tokens of one account, likewise.
-pub const ASKS_BURST: u64 = 120;
-
-/// Milliseconds for one more.
-pub const ASKS_INTERVAL_MS: u64 = 60_000;
-
 /// Milliseconds after which one connection more is tried than a server was seen to allow. It doubles each time that the
 /// server does not, up to a day.
 pub const LIMIT_RETRIAL_MS: u64 = 60 * 60_000;
+
 // ---- What a session asks of others, whatever a server and a token source do ------------------------------------------
 
 /// How often an order may be given: so many at once, and one more in each interval. The unit of time is
@@ -114,7 +102,8 @@ pub const PAID_BACK_FROM: u64 = 2;
 /// otherwise.
 pub const PAID_BACK_AFTER: u64 = 5;
 
-/// Tokens of any kind that are asked for: a source that fails is asked again at most so often.
+/// Tokens that are asked for: a source that fails is asked again at most so often. Of a bare session these are all, of an account
+/// those that a cache may answer.
 pub const TOKENS: Allowance =
     Allowance { order: "FetchToken", at_once: 24, every: 2, paid_back: false };
 
@@ -133,7 +122,7 @@ pub const LOGINS: Allowance = Allowance { order: "login", at_once: 20, every: 36
 /// in two steps, and one after a cut.
 pub const LOGINS_BEFORE_INTERVAL: u64 = 4;
 
-/// All that a session keeps to.
+/// All that a session keeps to, and an account: connections and logins are of each of its sessions, tokens of the account.
 pub const BUDGET: [Allowance; 4] = [CONNECTIONS, LOGINS, TOKENS, REFRESHES];
 
 /// Endings in a row that must agree before a length of sessions is learnt from them.
@@ -156,6 +145,8 @@ pub const LIMIT_FORGIVEN_AFTER_MS: u64 = 60 * 60_000;
 /// Refused tokens in a day after which a person is asked, although logins succeeded between them.
 pub const REFUSALS_PER_DAY: usize = 6;
 
-/// A plan that comes this much later than it asked for was slept through for so long that the server, or a router on the
-/// way, has forgotten the connection: NAT of mobile networks drops idle ones after 4 minutes and more.
-pub const NAP_MS: u64 = 5 * 60_000;
+/// Octets of a server's line that a [`Follow`](crate::Follow) reads: a search over some hundred thousand messages.
+pub const FOLLOWED_LINE_OCTETS_MAX: usize = 4 << 20;
+
+/// Messages that a [`Follow`](crate::Follow) tells at a time; a search names no more.
+pub const UIDS_MAX: usize = 400_000;

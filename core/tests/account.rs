@@ -1,5 +1,11 @@
 //! An account by its public face: it shows no token, says how it stands, and takes no call that does not fit.
-#![allow(clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use mailbearer::{
     AccessToken, Account, AccountConfig, Fact, Identity, Login, Misuse, Order, Protocol, Provider,
@@ -71,6 +77,74 @@ fn what_is_to_be_logged_is_masked() {
     let (account, _) = logging_in();
     let masked = account.redact(&format!("the server said {TOKEN} twice"));
     assert_eq!(masked, "the server said <token> twice");
+}
+
+/// Base64 as in RFC 4648 section 4, written apart from the crate's own.
+fn base64(octets: &[u8]) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in octets.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, octet| bits << 8 | u32::from(*octet));
+        let bits = bits << (8 * (3 - three.len()));
+        for at in 0..=three.len() {
+            text.push(char::from(alphabet[(bits >> (18 - 6 * at) & 63) as usize]));
+        }
+        text.push_str(&"=".repeat(3 - three.len()));
+    }
+    text
+}
+
+#[test]
+fn the_token_is_masked_after_the_login_too_however_it_is_written() {
+    assert_eq!(base64(b"ab"), "YWI=");
+    let (mut account, session) = online();
+    let masks = |account: &Account| {
+        let message = format!("user=joe@gmail.com\x01auth=Bearer {TOKEN}\x01\x01");
+        let long =
+            format!("n,a=joe@gmail.com,\x01host=h\x01port=993\x01auth=Bearer {TOKEN}\x01\x01");
+        let written = [
+            TOKEN.to_owned(),
+            base64(TOKEN.as_bytes()),
+            base64(message.as_bytes()),
+            base64(long.as_bytes()),
+        ];
+        written.iter().filter(|written| account.redact(written).contains("<token>")).count()
+    };
+    assert_eq!(masks(&account), 4);
+    assert_eq!(account.redact(&base64(TOKEN.as_bytes())), "<token>");
+    // While it is the account's, and not because a connection lives on it.
+    let _plan = account.handle(1_000, Fact::LetGo { ticket: 1 }).expect("a connection");
+    assert_eq!(masks(&account), 4);
+    let _plan = account.handle(2_000, Fact::Want { session }).expect("a want");
+    let _plan = account.handle(2_000, Fact::Close).expect("an end");
+    assert_eq!(masks(&account), 0, "nothing is held");
+}
+
+#[test]
+fn the_words_of_a_stop_hold_no_token() {
+    let (mut account, session) = online();
+    let bye =
+        format!("* BYE [ALERT] Web login required: https://example.test/?{TOKEN} {TOKEN}\r\n");
+    let plan = account.receive(10, 1, bye.as_bytes()).expect("a read");
+    let shown = format!("{plan:?} {:?}", account.status());
+    assert!(!shown.contains("Canary"), "{shown}");
+    let snapshot = String::from_utf8(account.snapshot(0)).expect("text");
+    assert!(!snapshot.contains("Canary") && snapshot.contains("Web login"), "{snapshot}");
+    let plan = account.handle(20, Fact::Want { session }).expect("a want");
+    let shown = format!("{plan:?}");
+    assert!(shown.contains("Web login required: https://example.test/?<token> <token>"), "{shown}");
+    assert!(!shown.contains("Canary"), "{shown}");
+}
+
+#[test]
+fn a_refused_token_is_masked_until_the_account_is_closed() {
+    let (mut account, _) = logging_in();
+    let _plan = account.receive(0, 1, b"* OK Gimap ready\r\n").expect("a read");
+    let no = b"A0001 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n";
+    let _plan = account.receive(0, 1, no).expect("a read");
+    assert_eq!(account.redact(TOKEN), "<token>");
+    let _plan = account.handle(0, Fact::Close).expect("an end");
+    assert_eq!(account.redact(TOKEN), TOKEN);
 }
 
 #[test]

@@ -1015,6 +1015,21 @@ fn five_minutes_late_is_a_nap_and_a_millisecond_more_is_sleep() {
 }
 
 #[test]
+fn how_long_a_nap_may_be_is_a_setting() {
+    for (late_ms, slept) in [(20_000, false), (20_001, true)] {
+        let mut world = World::new(SessionConfig { nap_ms: 20_000, ..config(Protocol::Imap) });
+        let plan = world.handle(Input::Start);
+        let (_, plan) = world.log_in(&plan);
+        world.now_ms = plan.wake_at_ms.expect("a time") + late_ms;
+        let plan = world.handle(Input::Tick);
+        let closed = matches!(plan.actions.first(), Some(Action::Close { .. }));
+        assert_eq!(closed, slept, "{plan:?}");
+    }
+    let wrong = SessionConfig { nap_ms: 0, ..config(Protocol::Imap) };
+    assert!(Session::new(wrong, 1).is_err());
+}
+
+#[test]
 fn each_failure_of_a_token_comes_with_its_advice() {
     let mut world = World::new(config(Protocol::Imap));
     let plan = world.handle(Input::Start);

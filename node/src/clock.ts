@@ -22,8 +22,8 @@ export class Sleep {
     #awakeMs = performance.now();
     #sleptMs = sleptMs;
 
-    /** Whether the machine slept since the last look. */
-    happened(): boolean {
+    /** Milliseconds that the machine slept since the last look. */
+    look(): number {
         const [bootMs, awakeMs] = [os.uptime() * 1000, performance.now()];
         const awake = awakeMs - this.#awakeMs;
         const asleep = bootMs - this.#bootMs - awake;
@@ -33,6 +33,7 @@ export class Sleep {
             sleptMs += asleep - noticed;
         }
         [this.#bootMs, this.#awakeMs, this.#sleptMs] = [bootMs, awakeMs, sleptMs];
-        return asleep > SLEPT_MS || awake > LOOK_MS + STOPPED_MS;
+        const stopped = awake > LOOK_MS + STOPPED_MS ? awake - LOOK_MS : 0;
+        return Math.floor(Math.max(asleep > SLEPT_MS ? asleep : 0, stopped));
     }
 }

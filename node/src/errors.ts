@@ -1,6 +1,6 @@
 /** The errors of mailbearer: all of them are {@link MailbearerError}, and tell what happened in `code`. */
 import { inspect } from "node:util";
-import type { Advice, Cause, Failure, Verdict } from "./core";
+import type { Advice, Cause, Failure, Verdict } from "./core/verdict";
 import { saidBy } from "./foreign";
 
 /** Root of all errors of mailbearer. What another library threw is in `cause`, as everywhere in JavaScript. */

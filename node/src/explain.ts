@@ -68,7 +68,7 @@ export function explain(error: unknown, options: ExplainOptions = {}): Explanati
     const found = failureOf(error, options, CAUSES_DEEP);
     // An error is a fault, whatever its text begins with: `250 items were lost`.
     const isClaim = found.cause === "no_fault" && error instanceof Error && !(error instanceof MailbearerError);
-    const { sentence, ...failure } = isClaim ? notKnown(error) : found;
+    const { sentence, detail: _, ...failure } = isClaim ? notKnown(error) : found;
     return { ...failure, message: sentence };
 }
 
@@ -106,7 +106,7 @@ function ofMailbearer(fields: Fields): Failure | undefined {
     }
     if (fields instanceof SessionEnded) {
         const { rule: _, ...verdict } = fields.verdict;
-        return { ...verdict, serverText: "", sentence };
+        return { ...verdict, serverText: "", detail: "", sentence };
     }
     if (fields instanceof TokenSourceFailed) {
         const failure = failureOfHost("token_unavailable", sentence);

@@ -14,7 +14,9 @@ import { ImapFlow, type ImapFlowOptions } from "imapflow";
 import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
 import { SessionEnded } from "./errors";
 import { known } from "./native";
-import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
+import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
+import type { Adapter, SessionConnection } from "./kept";
+import type { Sessions } from "./sessions";
 import { LOGIN_OPTIONS } from "./settings";
 
 /** What ImapFlow may be told: where it connects to and how it logs in is mailbearer's business. */
@@ -36,7 +38,9 @@ export type ClientOptions = Omit<
 export type ImapConnectOptions = Omit<ConnectOptions, "protocol"> & { imapflow?: ClientOptions | undefined };
 
 /** The options of {@link sessions}. */
-export type ImapSessionOptions = SessionOptions & { imapflow?: ClientOptions | undefined };
+export type ImapSessionOptions = (SessionOptions | (AccountSessionOptions & { account: Account })) & {
+    imapflow?: ClientOptions | undefined;
+};
 
 /** Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. */
 export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
@@ -51,14 +55,20 @@ export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
     }
 }
 
-/** Stays logged in, as `sessions` of mailbearer does; each connection has an ImapFlow `client` that is ready for work. */
+/**
+ * Stays logged in, as `sessions` of mailbearer does; each connection has an ImapFlow `client` that is ready for work. With an
+ * `account` it is a session of that.
+ *
+ *     const account = new Account({ user: "joe@gmail.com", token: getAccessToken });
+ *     const inbox = sessions({ account });
+ */
 export function sessions(options: ImapSessionOptions): Sessions<ImapFlow> {
     const { imapflow, ...session } = options;
-    known(session, SESSION_OPTIONS, "options");
-    return new Sessions("imap", session, new ImapFlowAdapter(imapflow));
+    return sessionsOf("imap", session, new ImapFlowAdapter(imapflow));
 }
 
-export { SessionConnection, Sessions } from "./sessions";
+export { SessionConnection } from "./kept";
+export { Sessions } from "./sessions";
 
 /** The codes with which ImapFlow says that its connection is gone. */
 const GONE: readonly unknown[] = ["NoConnection", "EConnectionClosed", "StateLogout"];
@@ -79,6 +89,11 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
 
     async goodbye(client: ImapFlow): Promise<void> {
         await client.logout();
+    }
+
+    ask(client: ImapFlow): void {
+        // It ends an IDLE of ImapFlow's, which begins it anew by itself.
+        void client.noop().catch(() => undefined);
     }
 
     isLost(error: unknown): boolean {

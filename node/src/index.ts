@@ -9,6 +9,7 @@
  */
 export {
     AccessToken,
+    AccountMachine,
     acknowledgement,
     ADVICES,
     CAUSES,
@@ -24,12 +25,18 @@ export {
     Watch,
 } from "./core";
 export type {
+    AccountMachineOptions,
+    AccountPlan,
+    AccountSettings,
+    AccountStatus,
     Action,
     Advice,
     Aftermath,
     Authenticated,
     Cause,
     Certainty,
+    Delivery,
+    EventKind,
     Failure,
     InitialResponse,
     LoginSettings,
@@ -37,20 +44,25 @@ export type {
     MailProtocol,
     Mechanism,
     Names,
+    Order,
     Phase,
     Plan,
     Rejection,
     Service,
     SessionSettings,
+    SessionStatus,
+    Standing,
     Status,
     Step,
     Tls,
     TraceLine,
     Verdict,
 } from "./core";
+export { Account, sessions } from "./account";
+export type { AccountOptions, AccountSessionOptions, SessionOptions } from "./account";
 export { connect, Connection } from "./connection";
 export type { ConnectOptions } from "./connection";
-export type { OnEvent, SessionEvent } from "./driver";
+export type { OnEvent, SessionEvent } from "./events";
 export {
     ConfigError,
     GaveUp,
@@ -65,8 +77,9 @@ export {
 export { explain } from "./explain";
 export type { Explanation, ExplainOptions } from "./explain";
 export type { SessionPolicy } from "./policy";
-export { SessionConnection, Sessions, sessions } from "./sessions";
-export type { SessionOptions } from "./sessions";
+export { SessionConnection } from "./kept";
+export { Sessions } from "./sessions";
+export type { NextOptions } from "./sessions";
 export { Endpoint } from "./settings";
 export type { LoginOptions, TlsOptions } from "./settings";
 export type {

@@ -135,7 +135,22 @@ export class Link {
     write(data: Uint8Array, sensitive: boolean): void {
         this.roundTrips += 1;
         this.tracer?.sent(data, sensitive);
-        this.#open().write(data);
+        if (this.#problem === undefined) {
+            this.#socket?.write(data);
+        }
+    }
+
+    /** It is logged in: no deadline is over it any more, and nobody reads from it until it is given away. */
+    pause(): void {
+        clearTimeout(this.#deadline);
+    }
+
+    /** True once the connection is gone; false when it was given away before. */
+    async gone(): Promise<boolean> {
+        while (this.#socket !== undefined && !this.#socket.destroyed) {
+            await this.#woken();
+        }
+        return this.#socket !== undefined;
     }
 
     /** What it is called that the deadline passed: where nothing answers at all, there was no connection. */
@@ -151,6 +166,7 @@ export class Link {
         const socket = this.#take();
         clearTimeout(this.#deadline);
         this.#socket = undefined;
+        this.#wake?.();
         return socket as tls.TLSSocket;
     }
 
@@ -197,9 +213,13 @@ export class Link {
             if (problem !== undefined) {
                 throw problem;
             }
-            await new Promise<void>((resolve) => (this.#wake = resolve));
-            this.#wake = undefined;
+            await this.#woken();
         }
+    }
+
+    async #woken(): Promise<void> {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        this.#wake = undefined;
     }
 
     #is(isSo: () => boolean): boolean {

@@ -9,11 +9,13 @@
  */
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { secureSocket } from "./connection";
-import { type AccessToken, type Aftermath, type Failure, Negotiation } from "./core";
-import type { SessionEvent } from "./driver";
+import { type AccessToken, type Aftermath, type Failure, Negotiation, type SessionStatus } from "./core";
+import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
 import { LoginFailed, Misuse, SessionEnded } from "./errors";
+import type { SessionEvent } from "./events";
+import type { Adapter, SessionConnection } from "./kept";
 import { known } from "./native";
-import { type Adapter, SESSION_OPTIONS, type SessionConnection, type SessionOptions, Sessions } from "./sessions";
+import type { Sessions } from "./sessions";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { ended } from "./tap";
 import { hinted, type Source, sourceOf, type TokenSource } from "./tokens";
@@ -154,7 +156,7 @@ function offersXOAuth2(context: AuthContext, { login }: Settings): boolean {
 // ---- One connection, which a session keeps --------------------------------------------------------------------------
 
 /** The options of {@link transport}. */
-export type TransportOptions = SessionOptions;
+export type TransportOptions = SessionOptions | (AccountSessionOptions & { account: Account });
 
 /** A mail as Nodemailer gives it to a transport. */
 export interface MailMessage {
@@ -185,7 +187,6 @@ type Callback<T> = (error: Error | null, result?: T) => void;
  * the server took it, sending fails with {@link SessionEnded}, and nothing is sent twice.
  */
 export function transport(options: TransportOptions): SessionTransport {
-    known(options, SESSION_OPTIONS, "options");
     return new SessionTransport(options);
 }
 
@@ -199,16 +200,41 @@ export class SessionTransport {
     #work: Promise<unknown> = Promise.resolve();
     #current: SessionConnection<SMTPConnection> | undefined;
     #isClosing = false;
+    #waitsInVain = false;
 
     /** @internal */
     constructor(options: TransportOptions) {
         const onEvent = (event: SessionEvent): void => {
-            if (event.kind === "waiting") {
-                queueMicrotask(() => this.#closeInVain());
-            }
+            this.#waitsInVain = event.kind === "waiting" || (this.#waitsInVain && event.kind !== "connecting");
+            queueMicrotask(() => this.#closeInVain());
             options.onEvent?.(event);
         };
-        this.#sessions = new Sessions("smtp", { ...options, onEvent }, new SmtpAdapter());
+        this.#sessions = sessionsOf("smtp", { ...options, onEvent }, new SmtpAdapter((work) => this.#next(work)));
+    }
+
+    /** A person, or the program, has acted: what failed with {@link NeedsUser} or {@link GaveUp} is tried again. */
+    retry(): void {
+        this.#sessions.retry();
+    }
+
+    /** The system says that there is no network. */
+    networkLost(): void {
+        this.#sessions.networkLost();
+    }
+
+    /** The system says that there is a network again, or another one. */
+    networkBack(): void {
+        this.#sessions.networkBack();
+    }
+
+    /** How the session stands. */
+    status(): SessionStatus {
+        return this.#sessions.status();
+    }
+
+    /** What must outlive the process. It holds no secret. */
+    snapshot(): Buffer {
+        return this.#sessions.snapshot();
     }
 
     /** Sends a message; Nodemailer calls it. */
@@ -238,7 +264,7 @@ export class SessionTransport {
 
     /** Does not wait for a login that has failed, and is tried again later. */
     #closeInVain(): void {
-        if (this.#isClosing && this.#sessions.status().retryAtMs !== undefined) {
+        if (this.#isClosing && this.#waitsInVain) {
             void this.#sessions.close();
         }
     }
@@ -346,6 +372,13 @@ function reset(client: SMTPConnection): Promise<void> {
 }
 
 class SmtpAdapter implements Adapter<SMTPConnection> {
+    readonly #next: (work: () => Promise<void>) => Promise<void>;
+
+    /** `next` does some work after what is under way. */
+    constructor(next: (work: () => Promise<void>) => Promise<void>) {
+        this.#next = next;
+    }
+
     make(connection: SessionConnection<SMTPConnection>): Promise<SMTPConnection> {
         const { host, port } = connection.endpoint;
         // To Nodemailer, the server greets now; what EHLO says it asks again.
@@ -369,6 +402,11 @@ class SmtpAdapter implements Adapter<SMTPConnection> {
             client.once("end", () => resolve());
             client.quit();
         });
+    }
+
+    ask(client: SMTPConnection): void {
+        // Nodemailer has no NOOP; between messages RSET is none the less.
+        void this.#next(() => reset(client));
     }
 
     isLost(): boolean {

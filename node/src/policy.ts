@@ -1,64 +1,118 @@
-/** How long sessions live, and what is done before their end. */
-import type { SessionSettings } from "./core";
+/** How long connections live, what is done before their end, and how long is waited for them. */
+import type { AccountSettings, SessionSettings } from "./core";
 import { ConfigError } from "./errors";
 import { known } from "./native";
 import type { Settings } from "./settings";
 
-/** What a session is told about time, in milliseconds. Where nothing is said, the provider's profile decides. */
+/**
+ * What an account is told about time, in milliseconds. Where nothing is said, the provider's profile decides. What is given
+ * to an account holds for all its sessions; those of them that are marked `account` are of all of it, and cannot be given
+ * to one session.
+ */
 export interface SessionPolicy {
     /**
-     * `ahead` (the default): let a session go before its end; `at_end`: never, only what the server ends is replaced;
+     * `ahead` (the default): let a connection go before its end; `at_end`: never, only what the server ends is replaced;
      * `overlap`: as `ahead`, and the successor is logged in first (IMAP, where two connections are allowed).
      */
     renewal?: "ahead" | "at_end" | "overlap";
-    /** How long the server lets a session live. */
+    /** How long the server lets a connection live. */
     sessionLimit?: number;
-    /** Whether the server ends a session when the token that opened it expires. */
+    /** Whether the server ends a connection when the token that opened it expires. */
     endsWithToken?: boolean;
     /** How many connections the server allows for one user. */
     connections?: number;
-    /** How long a token lives whose source does not say. */
+    /** How long a token lives whose source does not say (`account`). */
     tokenLifetime?: number;
     /**
-     * How long before the end a fresh token is asked for, and the session renewed; at most a quarter of what the session
-     * lives, and by half less or more at random. Default: 300,000.
+     * How long before the end a fresh token is asked for, and the connection renewed; at most a quarter of what it lives, and
+     * by half less or more at random. Default: 300,000.
      */
     lead?: number;
-    /** How long a token from a cache must still live to be used. Default: 60,000. */
+    /** How long a token from a cache must still live to be used (`account`). Default: 60,000. */
     tokenLifeLeast?: number;
-    /** How long a token may take to come. Default: 60,000. */
+    /** How long a token may take to come (`account`). Default: 60,000. */
     tokenTimeout?: number;
     /** Greatest wait after a first failure; it doubles with each. Default: 1,000. */
     backoffBase?: number;
     /** Greatest wait of all; eight times that where the server limits rate or connections. Default: 300,000. */
     backoffMax?: number;
-    /** When a session has lasted, and the failures before it are forgotten. Default: 60,000. */
+    /** When a connection has lasted, and the failures before it are forgotten. Default: 60,000. */
     stableAfter?: number;
     /**
      * Least time between logins of which none lasts, after the first four. Only tests of short-lived tokens should lower it:
      * the budget of logins is in this unit. Default: 60,000.
      */
     loginInterval?: number;
+    /**
+     * How long failures are waited out before a session's first connection; then they are told as `GaveUp` (`account`).
+     * What cannot get better, as an unknown host, is told at once. `Infinity`: for ever. Default: 60,000.
+     */
+    first?: number;
+    /** The same, once a session has been connected (`account`). Default: `Infinity`. */
+    later?: number;
+    /**
+     * Whether mail clients are let say something harmless while nothing else is said (`account`): every 4 to 9 minutes, and
+     * before the provider's idle limit. Default: true.
+     */
+    keepAlive?: boolean;
+    /** How long the answer to that may take, and to a question whether the connection lives (`account`). Default: 20,000. */
+    answer?: number;
+    /** A sleep of the machine from which its connections are not even asked whether they live (`account`). Default: 1,800,000. */
+    unprobedNap?: number;
 }
 
-const NAMES = [
+/** What is of the whole account. */
+const OF_ACCOUNT = [
+    "tokenLifetime",
+    "tokenLifeLeast",
+    "tokenTimeout",
+    "first",
+    "later",
+    "keepAlive",
+    "answer",
+    "unprobedNap",
+] as const satisfies ReadonlyArray<keyof SessionPolicy>;
+
+const OF_SESSION = [
     "renewal",
     "sessionLimit",
     "endsWithToken",
     "connections",
-    "tokenLifetime",
     "lead",
-    "tokenLifeLeast",
-    "tokenTimeout",
     "backoffBase",
     "backoffMax",
     "stableAfter",
     "loginInterval",
-];
+] as const satisfies ReadonlyArray<keyof SessionPolicy>;
 
-/** What the machine takes, with what a provider's profile says where the policy says nothing. */
-export function sessionSettings(policy: SessionPolicy, settings: Settings): SessionSettings {
-    known(policy, NAMES, "policy");
+/** Checks the policy of an account. */
+export function accountSettings(policy: SessionPolicy, tokenLifetimeMs: number | undefined): AccountSettings {
+    known(policy, [...OF_SESSION, ...OF_ACCOUNT], "policy");
+    return {
+        firstMs: endless("first", policy.first),
+        laterMs: endless("later", policy.later),
+        tokenLifetimeMs: time("tokenLifetime", policy.tokenLifetime) ?? tokenLifetimeMs,
+        tokenLifeLeastMs: time("tokenLifeLeast", policy.tokenLifeLeast),
+        tokenTimeoutMs: time("tokenTimeout", policy.tokenTimeout),
+        backoffBaseMs: time("backoffBase", policy.backoffBase),
+        backoffMaxMs: time("backoffMax", policy.backoffMax),
+        keepAlive: policy.keepAlive,
+        answerMs: time("answer", policy.answer),
+        unprobedNapMs: time("unprobedNap", policy.unprobedNap),
+    };
+}
+
+/** The host's own deadline comes first: it knows whether there was a connection at all. */
+const BEHIND_MS = 500;
+
+/** What a session is told: its own policy before its account's, and a provider's profile where neither says anything. */
+export function sessionSettings(ofAccount: SessionPolicy, own: SessionPolicy, settings: Settings): SessionSettings {
+    const misplaced = Object.keys(own).find((name) => (OF_ACCOUNT as readonly string[]).includes(name));
+    if (misplaced !== undefined) {
+        throw new ConfigError(`policy.${misplaced} is of the whole account: give it to the Account`);
+    }
+    known(own, OF_SESSION, "policy");
+    const policy = { ...ofAccount, ...own };
     const { service } = settings;
     return {
         renewal: policy.renewal,
@@ -67,7 +121,7 @@ export function sessionSettings(policy: SessionPolicy, settings: Settings): Sess
         idleMs: service.idleMs,
         connections: policy.connections ?? service.connections,
         tokenLifetimeMs: time("tokenLifetime", policy.tokenLifetime) ?? settings.tokenLifetimeMs,
-        loginTimeoutMs: settings.timeout,
+        loginTimeoutMs: settings.timeout + BEHIND_MS,
         leadMs: time("lead", policy.lead),
         tokenLifeLeastMs: time("tokenLifeLeast", policy.tokenLifeLeast),
         tokenTimeoutMs: time("tokenTimeout", policy.tokenTimeout),
@@ -86,4 +140,8 @@ function time(name: string, value: unknown): number | undefined {
         throw new ConfigError(`${name} must be a number of milliseconds, from zero on`);
     }
     return Math.round(value);
+}
+
+function endless(name: string, value: unknown): number | undefined {
+    return value === Infinity ? Infinity : time(name, value);
 }

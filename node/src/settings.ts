@@ -188,6 +188,14 @@ function profileOf(options: LoginOptions): Provider | undefined {
     return profile;
 }
 
+/** What is known of an account's provider, without a host: perhaps nothing. */
+export function providerOf(user: string, provider: string | Provider | undefined): Provider | undefined {
+    if (provider !== undefined) {
+        return profileOf({ user, provider });
+    }
+    return remembered(user.slice(user.lastIndexOf("@")), () => Provider.ofAddress(user));
+}
+
 function endpointOf(protocol: MailProtocol, options: LoginOptions, service: Partial<Service>, host: string): Endpoint {
     const unusual: unknown = options.unusualPort ?? false;
     if (typeof unusual !== "boolean") {

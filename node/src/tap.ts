@@ -7,7 +7,7 @@
 import type { TLSSocket } from "node:tls";
 import type { Verdict } from "./core";
 import { failureOfHost } from "./core";
-import { SessionEnded } from "./errors";
+import { LoginFailed, SessionEnded } from "./errors";
 
 /** Whom the tap tells. */
 export interface Listener {
@@ -15,8 +15,8 @@ export interface Listener {
     received(data: Uint8Array): number;
     skipped(octets: number): void;
     sent(data: Uint8Array): void;
-    /** The connection is gone, or does not answer. */
-    lost(cause?: "timed_out"): void;
+    /** The connection is gone, or does not answer; with what the host saw of it. */
+    lost(problem?: LoginFailed): void;
     /** Whoever uses the socket has closed it. */
     closed(): void;
     /** Whether an answer is due. */
@@ -216,7 +216,7 @@ export class Tap {
         if (left > 0) {
             this.#timer = setTimeout(() => this.#checkAnswer(), left);
         } else {
-            this.#listener.lost("timed_out");
+            this.#listener.lost(new LoginFailed(failureOfHost("timed_out", "")));
         }
     }
 }

@@ -5,21 +5,33 @@
  * and sessions. Only a call that somebody gave up is not joined any more: it may never answer.
  */
 import { once } from "node:events";
+import { NoToken, noTokenOf, offered, readAnswer, type Token } from "./answers";
 import { AccessToken, type Failure } from "./core";
-import { ConfigError, MailbearerError, TokenSourceFailed } from "./errors";
-import { kindOf, saidBy } from "./foreign";
+import { ConfigError, TokenSourceFailed } from "./errors";
 
 /** What a token function is told. */
 export interface TokenRequest {
     /** The server refused the last token: bypass your cache. */
     readonly forceRefresh: boolean;
+    /** The token that the server would not take, where there is one: compare it with `equals`. */
+    readonly refused?: AccessToken | undefined;
     /** Aborted when nobody waits for this token any more. */
     readonly signal: AbortSignal;
 }
 
-/** What a token function gives: a token, or a token and the milliseconds that it still lives. */
+/**
+ * What a token function gives: a token, a token and the milliseconds that it still lives, or the answer of a token endpoint
+ * as it came (RFC 6749 section 5.1). `expires_in` is seconds, `expires_at` seconds since 1970, or a Date.
+ */
 export type TokenAnswer =
-    string | AccessToken | { token: string | AccessToken; expiresInMs?: number | null | undefined };
+    | string
+    | AccessToken
+    | { token: string | AccessToken; expiresInMs?: number | null | undefined }
+    | {
+          access_token: string;
+          expires_in?: number | string | null | undefined;
+          expires_at?: number | string | Date | null | undefined;
+      };
 
 /** A function of the program, asked at every login. */
 export type TokenFunction = (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
@@ -53,22 +65,18 @@ interface MsalAnswer {
  * Where tokens come from: a text (the same for ever, which ends with its hour), a function, a client of
  * google-auth-library, or an application of @azure/msal-node.
  *
- * A source that will not have a token before the user acts throws {@link TokenSourceFailed} with `permanent: true`;
- * whatever else it throws is taken for an outage, and it is asked again later.
+ * A source that will not have a token before the user acts throws {@link TokenSourceFailed} with `permanent: true`; errors of
+ * a token endpoint (`invalid_grant` and its like, as openid-client, google-auth-library, axios and simple-oauth2 throw them)
+ * mean the same. A TypeError or a ReferenceError, and what is no token, are mistakes of the program, and told to it at once
+ * as {@link Misuse}. Whatever else it throws is taken for an outage, and it is asked again later.
  */
 export type TokenSource = string | AccessToken | TokenFunction | GoogleAuthClient | GoogleAuth | MsalApplication;
-
-/** A token, and the milliseconds that it still lives, where that is known. */
-export interface Token {
-    readonly token: AccessToken;
-    readonly expiresInMs: number | undefined;
-}
 
 /** What the kinds of sources have in common. */
 export interface Source {
     readonly canRefresh: boolean;
-    /** Gets a token, past every cache where that is asked for. */
-    get(forceRefresh: boolean, signal?: AbortSignal): Promise<Token>;
+    /** Gets a token, past every cache where that is asked for. It rejects with {@link NoToken}, or the signal's reason. */
+    get(forceRefresh: boolean, signal?: AbortSignal, refused?: AccessToken): Promise<Token>;
 }
 
 /** Makes a source of what the program has; the same one for the same thing. */
@@ -101,13 +109,16 @@ export async function tokenInTime(
     forceRefresh: boolean,
     timeout: number,
     signal: AbortSignal | undefined,
+    refused?: AccessToken,
 ): Promise<AccessToken> {
     const deadline = new AbortController();
     const late = new TokenSourceFailed("the token source did not answer in time");
     const timer = setTimeout(() => deadline.abort(late), timeout);
     try {
         const signals = signal === undefined ? [deadline.signal] : [signal, deadline.signal];
-        return (await source.get(forceRefresh, AbortSignal.any(signals))).token;
+        return (await source.get(forceRefresh, AbortSignal.any(signals), refused)).token;
+    } catch (error) {
+        throw error instanceof NoToken ? error.thrown : error;
     } finally {
         clearTimeout(timer);
     }
@@ -120,7 +131,7 @@ type Fetch = (request: TokenRequest) => Promise<Token>;
 
 function fetcher(value: TokenSource, user: string, scopes: readonly string[]): Fetch {
     if (typeof value === "function") {
-        return async (request) => read(await value(request));
+        return async (request) => readAnswer(await value(request));
     }
     if (typeof value === "object" && value !== null) {
         if ("acquireTokenSilent" in value) {
@@ -133,10 +144,27 @@ function fetcher(value: TokenSource, user: string, scopes: readonly string[]): F
             return (request) => google(value, request);
         }
     }
-    throw new ConfigError(
+    throw wrongSource(value);
+}
+
+function wrongSource(value: unknown): ConfigError {
+    return new ConfigError(
         "token must be a string, a function, a client of google-auth-library or an application of @azure/msal-node, " +
             `not ${offered(value)}`,
     );
+}
+
+/** Checks what a source is, before anybody asks it. */
+export function checkedSource(value: TokenSource): TokenSource {
+    if (typeof value === "string") {
+        return new AccessToken(value);
+    }
+    const isObject = typeof value === "object" && value !== null && !("then" in value);
+    const isSource = isObject && ["acquireTokenSilent", "getClient", "getAccessToken"].some((name) => name in value);
+    if (typeof value !== "function" && !(value instanceof AccessToken) && !isSource) {
+        throw wrongSource(value);
+    }
+    return value;
 }
 
 class FixedToken implements Source {
@@ -172,11 +200,11 @@ class JoinedSource implements Source {
         this.#fetch = fetch;
     }
 
-    async get(forceRefresh: boolean, signal?: AbortSignal): Promise<Token> {
+    async get(forceRefresh: boolean, signal?: AbortSignal, refused?: AccessToken): Promise<Token> {
         signal?.throwIfAborted();
         const running = this.#flight;
         const flight =
-            running === undefined || (forceRefresh && !running.bypasses) ? this.#start(forceRefresh) : running;
+            running === undefined || (forceRefresh && !running.bypasses) ? this.#start(forceRefresh, refused) : running;
         flight.waiting += 1;
         let isWaiting = true;
         const leave = () => {
@@ -201,9 +229,9 @@ class JoinedSource implements Source {
         }
     }
 
-    #start(bypasses: boolean): Flight {
+    #start(bypasses: boolean, refused: AccessToken | undefined): Flight {
         const controller = new AbortController();
-        const token = this.#call({ forceRefresh: bypasses, signal: controller.signal }, this.#flight);
+        const token = this.#call({ forceRefresh: bypasses, refused, signal: controller.signal }, this.#flight);
         // Whoever waits hears of a failure; when nobody does, it is nobody's.
         const over = Promise.race([token.catch(() => undefined), once(controller.signal, "abort")]);
         this.#flight = { token, over, bypasses, controller, waiting: 0 };
@@ -221,10 +249,7 @@ class JoinedSource implements Source {
         try {
             return await this.#fetch(request);
         } catch (error) {
-            if (error instanceof MailbearerError) {
-                throw error;
-            }
-            throw new TokenSourceFailed(`the token source threw ${saidBy(error)}`, { cause: error });
+            throw noTokenOf(error);
         }
     }
 }
@@ -245,52 +270,6 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
     }
 }
 
-function nameOf(error: unknown): string {
-    return error instanceof Error ? error.name : kindOf(error);
-}
-
-/** Reads a token, or a token and its milliseconds. */
-function read(answer: unknown): Token {
-    if (typeof answer === "object" && answer !== null && "token" in answer && !(answer instanceof AccessToken)) {
-        const { token, expiresInMs } = answer as { token: unknown; expiresInMs?: unknown };
-        return { token: checked(token), expiresInMs: lifetime(expiresInMs) };
-    }
-    return { token: checked(answer), expiresInMs: undefined };
-}
-
-function checked(value: unknown): AccessToken {
-    if (value instanceof AccessToken) {
-        return value;
-    }
-    if (typeof value !== "string") {
-        throw new TokenSourceFailed(`the token source gave ${offered(value)} in place of a token`, { permanent: true });
-    }
-    return new AccessToken(value);
-}
-
-/** What was given in place of a token, by its kind, and how the token is had from it. */
-function offered(value: unknown): string {
-    if (typeof value !== "object" || value === null) {
-        return kindOf(value);
-    }
-    if ("then" in value) {
-        return "a Promise: await it, or give a function that does";
-    }
-    const names = ["access_token", "accessToken", "token"];
-    const name = names.find((one) => typeof (value as Record<string, unknown>)[one] === "string");
-    return name === undefined ? kindOf(value) : `${kindOf(value)}: give its ${name}`;
-}
-
-function lifetime(value: unknown): number | undefined {
-    if (value === undefined || value === null) {
-        return undefined;
-    }
-    if (typeof value !== "number" || !Number.isFinite(value)) {
-        throw new TokenSourceFailed(`the token source gave ${kindOf(value)} as expiresInMs`, { permanent: true });
-    }
-    return Math.max(0, Math.floor(value));
-}
-
 /** A client of google-auth-library refreshes by itself where its token is past its time. */
 async function google(client: GoogleAuthClient, request: TokenRequest): Promise<Token> {
     if (request.forceRefresh) {
@@ -300,21 +279,10 @@ async function google(client: GoogleAuthClient, request: TokenRequest): Promise<
     try {
         answer = await client.getAccessToken();
     } catch (error) {
-        // As with invalid_grant: the user has revoked the consent, or changed the password.
-        const permanent = oauthError(error) === "invalid_grant";
-        throw new TokenSourceFailed(`google-auth-library could not refresh: ${saidBy(error)}`, {
-            cause: error,
-            permanent,
-        });
+        throw noTokenOf(error, "google-auth-library could not refresh:");
     }
-    const token = checked(typeof answer === "object" && answer !== null ? answer.token : answer);
-    const expiry = client.credentials.expiry_date;
-    return { token, expiresInMs: typeof expiry === "number" ? lifetime(expiry - Date.now()) : undefined };
-}
-
-/** The error that an OAuth server names in its answer, as google-auth-library keeps it. */
-function oauthError(error: unknown): unknown {
-    return (error as { response?: { data?: { error?: unknown } } }).response?.data?.error;
+    const token = typeof answer === "object" && answer !== null ? answer.token : answer;
+    return readAnswer({ access_token: token ?? null, expiry_date: client.credentials.expiry_date });
 }
 
 /** An MSAL application: silently for an account, or for the client itself where it is confidential. */
@@ -329,15 +297,13 @@ function msal(application: MsalApplication, user: string, scopes: readonly strin
         try {
             answer = await acquire(application, user, asked, forceRefresh);
         } catch (error) {
-            const permanent = nameOf(error) === "InteractionRequiredAuthError";
-            throw new TokenSourceFailed(`MSAL has no token: ${saidBy(error)}`, { cause: error, permanent });
+            throw noTokenOf(error, "MSAL has no token:");
         }
         if (answer === null) {
             const text = "MSAL has no token: the user has not logged in with this application";
-            throw new TokenSourceFailed(text, { permanent: true });
+            throw new NoToken("permanent", text);
         }
-        const lives = answer.expiresOn === null ? undefined : answer.expiresOn.getTime() - Date.now();
-        return { token: checked(answer.accessToken), expiresInMs: lifetime(lives) };
+        return readAnswer(answer);
     };
 }
 

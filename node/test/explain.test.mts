@@ -285,7 +285,7 @@ describe("mailbearer's own errors", () => {
         const options = { protocol: "imap", user: USER, token: server.issueToken(USER), ...server.at("imap") } as const;
         const own = await rejection(LoginFailed, connect(options));
         const { message, ...others } = explain(own);
-        assert.deepEqual({ ...others, sentence: message }, own.failure);
+        assert.deepEqual({ ...others, detail: "", sentence: message }, own.failure);
         server.refuse();
         const made = sessions({ ...options, token: () => server.issueToken(USER) });
         closing.push(() => made.close());

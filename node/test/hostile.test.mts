@@ -133,7 +133,9 @@ async function flooded(one: Attack): Promise<Outcome & { octets: number }> {
     } catch (error) {
         assert.ok(error instanceof SessionEnded || quitting.signal.aborted, String(error));
     }
-    const thrown = made.status().lastEnding?.cause ?? "open";
+    // `no_fault`: what was let go here, and not what the session saw.
+    const { lastEnding } = made.status();
+    const thrown = lastEnding === undefined || lastEnding.cause === "no_fault" ? "open" : lastEnding.cause;
     await made.close();
     return { attack: one, thrown, ms: performance.now() - begun, growthKiB: memory.growthKiB(), octets };
 }

@@ -9,6 +9,7 @@ import {
     GaveUp,
     LoginFailed,
     type MailProtocol,
+    Misuse,
     NeedsUser,
     type SessionConnection,
     SessionEnded,
@@ -254,12 +255,16 @@ describe("a token", () => {
         assert.equal(counted.of("refused"), 1);
     });
 
-    it("that comes again once the user has acted is tried: to iterate again is to try again", async () => {
+    it("that is wanted again behind a stop leads to nothing, until the user has acted", async () => {
+        const counted = new Counted(server);
         let good = false;
         const token = () => server.issueToken(USER, { lifetime: good ? 60_000 : 0 });
         const made = stay("imap", { token, policy: QUICK });
         await rejection(NeedsUser, made.next());
         good = true;
+        assert.equal((await rejection(NeedsUser, made.next())).code, "token_rejected");
+        assert.deepEqual([counted.of("refused"), counted.of("logged_in")], [2, 0]);
+        made.retry();
         assert.equal((await next(made)).generation, 1);
     });
 
@@ -270,12 +275,25 @@ describe("a token", () => {
         assert.ok(error.cause instanceof TokenSourceFailed && error.cause.message === "the consent is gone");
     });
 
-    it("source that gives no token asks the user", async () => {
-        for (const bad of ["two words", 5 as never, { token: null } as never]) {
-            assert.equal(
-                (await rejection(NeedsUser, stay("imap", { token: () => bad }).next())).code,
-                "token_unavailable",
-            );
+    it("source that is wrong is told to the program at once, with its error, and stops nothing", async () => {
+        const wrong: Array<[() => unknown, RegExp]> = [
+            [() => "two words", /what is no token/],
+            [() => 5, /gave a number/],
+            [() => undefined, /gave undefined/],
+            [() => ({ token: null }), /gave null/],
+            [() => ({ token: "abc", expiresIn: 3_600 }), /a member expiresIn: the members are token and expiresInMs/],
+            [() => ({ access_token: "abc", expires: 3_600 }), /a member expires, which is not known/],
+            [() => (undefined as never as { token: string }).token, /TypeError: Cannot read properties of undefined/],
+        ];
+        for (const [bad, words] of wrong) {
+            let calls = 0;
+            const token = () => ((calls += 1) === 1 ? bad() : server.issueToken(USER)) as never;
+            const made = stay("imap", { token });
+            const error = await rejection(Misuse, made.next());
+            assert.match(error.message, words);
+            assert.match(error.message, /Mend the function that gives the token/);
+            assert.equal(error.cause instanceof TypeError, /TypeError/.test(error.message));
+            assert.equal((await next(made)).generation, 1);
         }
     });
 
@@ -339,10 +357,10 @@ describe("a refusal that is no matter of the token", () => {
     it("backs off, and goes on when it is over", async () => {
         const log = new Log();
         server.refuse("unavailable");
-        const waiting = next(stay("imap", { policy: QUICK, onEvent: log.onEvent }));
+        const waiting = next(stay("imap", { policy: QUICK, token: source(600_000), onEvent: log.onEvent }));
         await until("it has failed three times", () => log.of("login_failed").length >= 3);
         assert.ok(log.of("login_failed").every((event) => event.cause === "unavailable"));
-        assert.ok(log.of("fetching_token").every((event) => event.text === "login" || event.text === "replacement"));
+        assert.equal(log.of("fetching_token").length, 1, "no token is asked for where none was refused");
         server.refuse();
         assert.equal((await waiting).generation, 1);
     });
@@ -475,13 +493,51 @@ describe("sessions", () => {
         assert.throws(() => stay("imap", { snapshot: snapshot.subarray(0, -1) }), ConfigError);
     });
 
-    it("make a new connection when the network has changed", async () => {
-        const made = stay("imap", { token: source(60_000) });
-        const first = await next(made);
-        made.woke();
-        assert.equal(first.verdict?.cause, "connection_lost");
-        assert.equal((await next(made)).generation, 2);
-        assert.equal(made.status().phase, "online");
+    it("keep a connection that works when the network is back", async () => {
+        const made = stay("imap", { token: source(600_000) });
+        const connection = await next(made);
+        made.networkLost();
+        made.networkBack();
+        assert.match(await ask(connection, "A1 NOOP\r\n"), /^A1 OK/);
+        assert.equal(connection.verdict, undefined);
+        assert.equal(made.status().standing, "given");
+    });
+
+    it("try at once what waited for the network when it is back", async () => {
+        const log = new Log();
+        const policy = { backoffBase: 300_000, backoffMax: 300_000 };
+        const made = stay("imap", { token: source(600_000), policy, onEvent: log.onEvent });
+        await next(made);
+        await server.stop();
+        const ended = made.next();
+        await until("it has failed", () => log.of("login_failed").length === 1);
+        const tried = performance.now();
+        made.networkBack();
+        await until("it is tried again", () => log.of("login_failed").length === 2);
+        assert.ok(performance.now() - tried < 2_000);
+        await made.close();
+        assert.deepEqual(await ended, { done: true, value: undefined });
+    });
+
+    it("end a wait by its own signal, and go on", async () => {
+        server.refuse("unavailable");
+        const made = stay("imap", { policy: QUICK, token: source(600_000) });
+        const leaving = new AbortController();
+        const waiting = assert.rejects(made.next({ signal: leaving.signal }), /enough/);
+        leaving.abort(new Error("enough"));
+        await waiting;
+        assert.equal(made.status().isWanted, false);
+        server.refuse();
+        assert.equal((await next(made)).generation, 1);
+    });
+
+    it("are waited for once at a time", async () => {
+        server.refuse("unavailable");
+        const made = stay("imap", { policy: QUICK, token: source(600_000) });
+        const first = made.next();
+        await assert.rejects(made.next(), Misuse);
+        server.refuse();
+        assert.equal((await first).value?.generation, 1);
     });
 
     it("do not end by an observer that throws", async () => {

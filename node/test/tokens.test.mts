@@ -11,6 +11,8 @@ import {
     ConfigError,
     connect,
     LoginFailed,
+    MailbearerError,
+    Misuse,
     NeedsUser,
     Provider,
     sessions,
@@ -48,6 +50,10 @@ afterEach(async () => {
     endpoint.closeAllConnections();
     await server.stop();
 });
+
+function fail(error: Error): never {
+    throw error;
+}
 
 function logIn(token: TokenSource): Promise<unknown> {
     return connect({ protocol: "imap", user: USER, token, ...server.at("imap") }).then((connection) =>
@@ -111,14 +117,12 @@ describe("what is no token", () => {
             assert.match(error.message, words);
             assert.ok(!error.message.includes("secret"));
         }
-        for (const given of [answer, { token: Promise.resolve("ya29.secret") }, { token: answer }]) {
-            const error = await rejection(
-                TokenSourceFailed,
-                logIn(() => given as never),
-            );
-            assert.match(error.message, /Promise: await it|give its access_token/);
-            assert.ok(!error.message.includes("secret"));
-        }
+        const error = await rejection(
+            Misuse,
+            logIn(() => ({ token: Promise.resolve("ya29.secret") }) as never),
+        );
+        assert.match(error.message, /Promise: await it/);
+        assert.ok(!error.message.includes("secret"));
     });
 });
 
@@ -178,13 +182,46 @@ describe("what a token source throws", () => {
         for (const [thrown, words] of [
             ["a text", /threw a text$/],
             [undefined, /threw undefined$/],
-            [new TypeError(), /threw TypeError$/],
+            [new Error(), /threw Error$/],
         ] as const) {
             const error = await rejection(
                 TokenSourceFailed,
                 logIn(() => Promise.reject(thrown as Error)),
             );
             assert.match(error.message, words);
+        }
+    });
+
+    it("is an outage, a person's business, or a mistake of the program", async () => {
+        const unreachable = () => fetch("http://127.0.0.1:1/token") as never;
+        const words = "Token has been expired or revoked.";
+        const refusal = { error: "invalid_grant", error_description: words };
+        const thrown: Array<[() => unknown, "outage" | "permanent" | "mistake", RegExp]> = [
+            [unreachable, "outage", /TypeError: fetch failed/],
+            [() => fail(new SyntaxError("Unexpected token < in JSON")), "outage", /SyntaxError/],
+            [() => fail(Object.assign(new Error("x"), { error: "temporarily_unavailable" })), "outage", /temporarily/],
+            [() => fail(Object.assign(new Error("x"), refusal)), "permanent", /invalid_grant: Token has been expired/],
+            [
+                () => fail(Object.assign(new Error("x"), { response: { data: refusal } })),
+                "permanent",
+                /invalid_grant: T/,
+            ],
+            [
+                () => fail(Object.assign(new Error("x"), { data: { payload: refusal } })),
+                "permanent",
+                /invalid_grant: T/,
+            ],
+            [() => refusal, "permanent", /invalid_grant: Token has been expired or revoked/],
+            [() => ({ error: "slow_down" }), "outage", /slow_down/],
+            [() => fail(new TypeError("x is not a function")), "mistake", /TypeError: x is not a function/],
+            [() => fail(new ReferenceError("y is not defined")), "mistake", /ReferenceError: y/],
+            [() => new AccessToken("two words"), "mistake", /ConfigError/],
+        ];
+        for (const [source, why, said] of thrown) {
+            const error = await rejection(MailbearerError, logIn(source as never));
+            const came = error instanceof TokenSourceFailed ? (error.permanent ? "permanent" : "outage") : error.name;
+            assert.equal(came, why === "mistake" ? "Misuse" : why, error.message);
+            assert.match(error.message, said);
         }
     });
 });
@@ -214,10 +251,10 @@ describe("a function", () => {
             { token: server.issueToken(USER), expiresInMs: "soon" },
         ]) {
             const error = await rejection(
-                TokenSourceFailed,
+                Misuse,
                 logIn(() => answer as never),
             );
-            assert.equal(error.permanent, true);
+            assert.match(error.message, /^the token source gave/);
         }
     });
 });
@@ -267,6 +304,45 @@ describe("a function that hangs", () => {
     });
 });
 
+describe("the answer of a token endpoint", () => {
+    it("is taken as it came, with what it says of its end", async () => {
+        const token = server.issueToken(USER);
+        const at = (ms: number) => new Date(Date.now() + ms);
+        const hour = 3_600_000;
+        const forms: object[] = [
+            { access_token: token, expires_in: 3_600, token_type: "Bearer", scope: "mail", refresh_token: "1//x" },
+            { access_token: token, expires_in: "3600", ext_expires_in: "9999" },
+            { access_token: token, expires_at: Math.floor(at(hour).getTime() / 1_000) },
+            { access_token: token, expires_at: at(hour) },
+            { access_token: token, expires_at: at(hour).toISOString() },
+            { access_token: token, expires_on: String(Math.floor(at(hour).getTime() / 1_000)) },
+            { access_token: token, expiry_date: at(hour).getTime() },
+            { accessToken: token, expiresOn: at(hour), extExpiresOn: at(2 * hour) },
+            { token, expiresOnTimestamp: at(hour).getTime() },
+            { token, res: null, expiresInMs: hour },
+            { token: { access_token: token, expires_at: at(hour) } },
+            new (class TokenSet {
+                access_token = token;
+                get expires_in() {
+                    return 3_600;
+                }
+            })(),
+        ];
+        for (const form of forms) {
+            const made = sessions({ protocol: "imap", user: USER, token: () => form as never, ...server.at("imap") });
+            assert.ok((await made.next()).value);
+            const { endsAtMs = 0, onlineSinceMs = 0 } = made.status();
+            assert.ok(Math.abs(endsAtMs - onlineSinceMs - hour) < 5_000, JSON.stringify(Object.keys(form)));
+            await made.close();
+        }
+        const unknown = await rejection(
+            Misuse,
+            logIn(() => ({ access_token: token, expires_in: "soon" })),
+        );
+        assert.match(unknown.message, /gave a string as expires_in/);
+    });
+});
+
 describe("google-auth-library", () => {
     function client(): OAuth2Client {
         const { port } = endpoint.address() as AddressInfo;
@@ -303,7 +379,8 @@ describe("google-auth-library", () => {
         const made = sessions({ protocol: "imap", user: USER, token: client(), ...server.at("imap") });
         const error = await rejection(NeedsUser, made.next());
         assert.equal(error.code, "token_unavailable");
-        assert.ok(error.cause instanceof TokenSourceFailed && error.cause.permanent);
+        assert.match(error.message, /could not refresh: invalid_grant/);
+        assert.equal((error.cause as { response?: { status?: number } }).response?.status, 400, "its own error");
         await made.close();
     });
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import account_cases
 import mailbearer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -33,7 +34,8 @@ class CaseFailed(Exception):
 
 def load() -> list[dict[str, Any]]:
     folder = pathlib.Path(os.environ.get("MAILBEARER_CASES") or OURS)
-    files = sorted(file for file in folder.glob("*.json") if file.name != "exceptions.json")
+    found = [*folder.glob("*.json"), *folder.glob("account/*.json")]
+    files = sorted(file for file in found if file.name != "exceptions.json")
     return [case for file in files for case in json.loads(file.read_text())]
 
 
@@ -72,6 +74,8 @@ def run(case: dict[str, Any]) -> str | None:
         if verdict.advice != case["advice"]:
             return f"expected {case['advice']}, came {verdict.advice} ({verdict.cause}, rule {verdict.rule})"
         return None
+    if case["kind"] == "account":
+        return account_cases.run(case, deal, cuts)
     players: dict[str, type[Player | SessionPlayer]] = {"session": SessionPlayer}
     players |= dict.fromkeys(("negotiation", "watch", "config"), Player)
     if case["kind"] not in players:

@@ -11,7 +11,7 @@ import cases_runner
 ARGUED = cases_runner.exceptions()
 
 
-@pytest.mark.parametrize("kind", ["classify", "config", "negotiation", "watch"])
+@pytest.mark.parametrize("kind", ["account", "classify", "config", "negotiation", "session", "watch"])
 def test_every_case_holds(kind: str) -> None:
     cases = [case for case in cases_runner.load() if case["kind"] == kind and case["id"] not in ARGUED]
     assert cases

@@ -56,7 +56,7 @@ def of_async_session(protocol: str) -> Door:
             def tell(event: mailbearer.SessionEvent) -> None:
                 if event.kind == "login_failed":
                     told.append(event)
-                    sessions._driver.close()
+                    sessions.close()
 
             sessions = mailbearer.aio.sessions(protocol, user, token, on_event=tell, **settings)  # type: ignore[call-overload]
             async with sessions:
@@ -364,7 +364,7 @@ def test_a_registered_port_is_refused_for_the_other_way(protocol: Any, port: int
 )
 def test_without_tls_the_port_decides(protocol: Any, port: int, tls: str) -> None:
     sessions = mailbearer.sessions(protocol, USER, TOKEN, host="127.0.0.1", port=port)
-    assert sessions._driver.settings.endpoint.tls == tls
+    assert sessions._driver.sessions[1].endpoint.tls == tls
     sessions.close()
 
 
@@ -373,7 +373,10 @@ def test_the_profile_says_how_tls_begins_at_its_own_port() -> None:
     provider = mailbearer.Provider("ours", {"imap": facts})
     for settings in ({}, {"port": 10_143}):
         sessions = mailbearer.sessions("imap", USER, TOKEN, provider=provider, **settings)  # type: ignore[arg-type]
-        assert (sessions._driver.settings.endpoint.port, sessions._driver.settings.endpoint.tls) == (10_143, "starttls")
+        assert (sessions._driver.sessions[1].endpoint.port, sessions._driver.sessions[1].endpoint.tls) == (
+            10_143,
+            "starttls",
+        )
         sessions.close()
 
 

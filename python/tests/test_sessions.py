@@ -306,10 +306,6 @@ def test_a_source_that_fails_for_good_asks_the_user(needs_user: Any) -> None:
     assert isinstance(error.__cause__, mailbearer.TokenSourceFailed)
 
 
-def test_a_source_that_gives_no_token_asks_the_user(needs_user: Any) -> None:
-    assert needs_user(lambda: "two words", Log()).cause == "token_unavailable"
-
-
 def test_a_source_whose_tokens_have_expired_asks_the_user(server: Server, needs_user: Any) -> None:
     log = Log()
     assert needs_user(lambda: (server.issue_token(USER), 0.0), log).cause == "token_expired"
@@ -340,7 +336,8 @@ def test_a_source_that_raises_is_asked_again_later(server: Server, blocking: boo
         asyncio.run(main())
     assert len(log.of("token_failed")) == 3
     waits = [event.seconds for event in log.of("waiting")]
-    assert all(wait is not None and wait <= 0.25 for wait in waits)
+    # Orders are at most one in a second after the first four.
+    assert all(wait is not None and wait <= 1.05 for wait in waits)
 
 
 def test_a_source_that_hangs_is_given_up_and_asked_again_and_leaves_few_threads(server: Server) -> None:
@@ -393,15 +390,6 @@ def test_an_exit_reaches_the_program_from_any_thread(server: Server, place: str)
         next(sessions)
 
 
-@pytest.mark.parametrize("seconds", ["never", float("inf"), 1e300])
-def test_a_lifetime_that_is_no_number_of_seconds_asks_the_user(server: Server, seconds: Any) -> None:
-    token = server.issue_token(USER)
-    sessions = mailbearer.sessions("imap", USER, lambda: (token, seconds), **server.at("imap"))
-    with sessions, pytest.raises(mailbearer.NeedsUser) as caught:
-        next(sessions)
-    assert "lifetime" in str(caught.value.__cause__)
-
-
 def test_a_token_that_somebody_else_no_longer_waits_for_comes_all_the_same(server: Server) -> None:
     async def slow() -> tuple[str, float]:
         try:
@@ -442,16 +430,21 @@ def test_an_async_source_that_hangs_is_cancelled_and_asked_again(server: Server)
     assert len(calls) == 3
 
 
-def test_to_go_on_after_the_user_has_acted_is_to_iterate_again(server: Server) -> None:
+def test_a_stop_is_raised_again_without_a_login_until_somebody_has_acted(server: Server) -> None:
     good = False
 
     def token() -> str:
         return server.issue_token(USER, lifetime=60.0 if good else 0.0)
 
     with mailbearer.sessions("imap", USER, token, **server.at("imap")) as sessions:
+        for _ in range(3):
+            with pytest.raises(mailbearer.NeedsUser):
+                next(sessions)
+        assert [event.what for event in server.events()].count("refused") == 2
+        good = True
         with pytest.raises(mailbearer.NeedsUser):
             next(sessions)
-        good = True
+        sessions.retry()
         assert next(sessions).client.noop()[0] == "OK"
 
 
@@ -661,8 +654,7 @@ def test_a_child_that_ends_takes_no_connection_along(server: Server) -> None:
 def test_a_goodbye_that_is_never_answered_is_not_waited_for_for_ever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["mailbearer.sessions"]
-    monkeypatch.setattr(module, "_GOODBYE_SECONDS", 0.3)
+    monkeypatch.setattr(sys.modules["mailbearer.session_connection"], "_GOODBYE_SECONDS", 0.3)
     with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
         begun = time.monotonic()
         with next(sessions) as connection:
@@ -741,13 +733,13 @@ def test_a_snapshot_goes_on_where_it_was(server: Server) -> None:
         mailbearer.sessions("imap", USER, source(server), snapshot=snapshot[:-1], **options)
 
 
-def test_woke_makes_a_new_connection(server: Server) -> None:
+def test_a_network_that_comes_back_ends_a_wait_and_no_connection_that_works(server: Server) -> None:
     with mailbearer.sessions("imap", USER, source(server, 60), **server.at("imap")) as sessions:
         first = next(sessions)
-        sessions.woke()
-        assert first.verdict is not None
-        assert first.verdict.cause == "connection_lost"
-        assert next(sessions).generation == 2
+        sessions.network_lost()
+        sessions.network_back()
+        assert first.client.noop()[0] == "OK"
+        assert sessions.status()["standing"] == "given"
         assert sessions.status()["phase"] == "online"
 
 

@@ -76,6 +76,19 @@ class Connection:
     def start_tls(self) -> None:
         self._sock = self._context.wrap_socket(self._sock, server_side=True)
 
+    def begin_handshake(self) -> None:
+        """Answer the ClientHello with the first half of what is due."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        handshake = self._context.wrap_bio(incoming, outgoing, server_side=True)
+        while not outgoing.pending:
+            incoming.write(self._sock.recv(BLOCK_OCTETS))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                handshake.do_handshake()
+        answer = outgoing.read()
+        self.say(answer[: len(answer) // 2])
+        # It is on its way before a reset throws away what is not.
+        time.sleep(DRIP_SECONDS)
+
     def say(self, data: bytes) -> None:
         self._sock.sendall(data)
         self._record.octets += len(data)
@@ -294,9 +307,29 @@ def garbage_in_place_of_tls(one: Dialogue) -> None:
     one.connection.flood(garbage())
 
 
-@attack("server", "connection_lost", "tls_failed", plain=True, protocols=("imap",))
+# What ends a handshake says nothing of certificates: it is no reason to give up for good (issue 13).
+
+
+@attack("server", "connection_lost", plain=True, protocols=("imap",))
 def close_in_place_of_tls(one: Dialogue) -> None:
     one.connection.say_goodbye()
+
+
+@attack("server", "connection_lost", plain=True, protocols=("imap", "smtp"))
+def reset_in_place_of_tls(one: Dialogue) -> None:
+    one.connection.reset()
+
+
+@attack("server", "connection_lost", plain=True, protocols=("imap", "pop3"))
+def close_in_handshake(one: Dialogue) -> None:
+    one.connection.begin_handshake()
+    one.connection.say_goodbye()
+
+
+@attack("server", "connection_lost", plain=True, protocols=("imap", "pop3"))
+def reset_in_handshake(one: Dialogue) -> None:
+    one.connection.begin_handshake()
+    one.connection.reset()
 
 
 @attack("deadline", "timed_out")

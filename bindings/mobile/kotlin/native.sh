@@ -1,19 +1,13 @@
 #!/bin/bash
-# Makes what the jars carry: the libraries, stripped, and the Kotlin code that calls them, in target/kotlin.
+# Makes what the jars carry: the libraries, stripped, and the Kotlin code that calls them, in target/kotlin. `make` has built
+# LIBRARIES, for an old glibc: native.sh LIBRARIES
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
+readonly libraries=$1
 
 # What an app may have to carry for this.
 readonly MOST_OCTETS=1572864
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-for pom in bindings/mobile/kotlin/pom.xml bindings/mobile/kotlin/*/pom.xml; do
-    grep -q "<version>$version</version>" "$pom" || { echo "$pom is not of version $version" >&2; exit 1; }
-done
-
-# Each for itself: together, the testing server's part of the core would get into the library for apps.
-cargo build --locked --profile mobile -p mailbearer-mobile
-cargo build --locked --profile mobile -p mailbearer-mobile-testing
 cargo build --locked -p mailbearer-bindgen
 rm -rf target/kotlin
 
@@ -21,10 +15,10 @@ make_part() {
     local part=$1 library=$2
     local resources=target/kotlin/$part/resources/linux-x86-64
     # UniFFI reads from the symbols, which are stripped afterwards.
-    target/debug/uniffi-bindgen generate "target/mobile/$library" --language kotlin --no-format \
+    target/debug/uniffi-bindgen generate "$libraries/$library" --language kotlin --no-format \
         --out-dir "target/kotlin/$part/kotlin"
     mkdir -p "$resources"
-    strip -o "$resources/$library" "target/mobile/$library"
+    strip -o "$resources/$library" "$libraries/$library"
     check_closed_objects "target/kotlin/$part/kotlin"
 }
 

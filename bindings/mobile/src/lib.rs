@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod errors;
+pub mod follow;
 pub mod machines;
 pub mod names;
 pub mod plan;

@@ -2,7 +2,8 @@
 
 use mailbearer::{
     Advice, Aftermath, Cause, Certainty, Endpoint, Identity, InitialResponse, Mailbox, Mechanism,
-    Protocol as MailProtocol, Provider, Rejection, Service, SessionLimits, Submission, Tls,
+    OAuth, OAuthParameter, Protocol as MailProtocol, Provider, Rejection, Service, SessionLimits,
+    Submission, Tls,
 };
 
 use crate::errors::spelled;
@@ -112,6 +113,42 @@ pub struct Provider {
     pub token_lifetime_ms: Option<u64>,
     /// The protocols that it has.
     pub services: Vec<Service>,
+    /// Where its tokens come from; absent where that is not known, or it takes none.
+    pub oauth: Option<OAuth>,
+    /// Where a provider takes no tokens from programs: what its users do instead, as a sentence.
+    pub instead: Option<String>,
+}
+
+/// Where a provider's tokens come from. It configures an OAuth library, such as AppAuth or MSAL; nothing here is opened.
+#[uniffi::remote(Record)]
+pub struct OAuth {
+    /// Issuer identifier (RFC 8414), where the server publishes metadata under it.
+    pub issuer: Option<String>,
+    /// Where a person gives consent, in a browser.
+    pub authorization_endpoint: String,
+    /// Where a code, or a refresh token, is exchanged for an access token.
+    pub token_endpoint: String,
+    /// Where a device asks for a code to show (RFC 8628); absent where none may be used for mail.
+    pub device_authorization_endpoint: Option<String>,
+    /// Where a token is revoked (RFC 7009).
+    pub revocation_endpoint: Option<String>,
+    /// Where a program registers itself (RFC 7591).
+    pub registration_endpoint: Option<String>,
+    /// Whether the token endpoint asks for a client secret, also from programs on people's machines.
+    pub needs_client_secret: bool,
+    /// What the authorization request carries beyond the standard's parameters.
+    pub parameters: Vec<OAuthParameter>,
+    /// Whether it takes the mail address as `login_hint`.
+    pub takes_login_hint: bool,
+}
+
+/// A parameter of the authorization request.
+#[uniffi::remote(Record)]
+pub struct OAuthParameter {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// What the server's error challenge said. All of it is untrusted, and only a hint; nothing here is ever followed.

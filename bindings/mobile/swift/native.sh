@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Makes what the package needs from Rust: the library in target/mobile, and the Swift code and the header that call it.
+# Makes what the package needs from Rust: the library, and the Swift code and the header that call it: native.sh [LIBRARIES]
+# Where `make` has built the LIBRARIES they are taken as they are, else target/mobile has them.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
 package=bindings/mobile/swift
-library=target/mobile/libmailbearer_mobile.$([ "$(uname)" = Darwin ] && echo dylib || echo so)
+libraries=${1:-target/mobile}
+library=$libraries/libmailbearer_mobile.$([ "$(uname)" = Darwin ] && echo dylib || echo so)
 
 # Copies a file that is new: what has not changed is not compiled again.
 renew() {
@@ -12,7 +14,7 @@ renew() {
     cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
-cargo build --locked --profile mobile -p mailbearer-mobile
+[ $# -gt 0 ] || cargo build --locked --profile mobile -p mailbearer-mobile
 cargo build --locked -p mailbearer-bindgen
 target/debug/uniffi-bindgen generate "$library" --language swift --no-format --out-dir target/swift
 renew target/swift/MailbearerCore.swift "$package/Sources/Mailbearer/Generated/MailbearerCore.swift"

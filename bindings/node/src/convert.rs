@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use mailbearer::{ConfigError, Field, Misuse};
+use mailbearer::{Cause, ConfigError, Field, Misuse};
 use napi::bindgen_prelude::BufferSlice;
 use napi::{Env, Error, Result, Status};
 
@@ -35,6 +35,11 @@ pub(crate) fn one_of<T: Copy>(
         let names: Vec<&str> = all.iter().map(|one| spell(*one)).collect();
         config_text(&format!("{field} is none of the known values: {}", names.join(", ")))
     })
+}
+
+/// A cause, by its name.
+pub(crate) fn cause(name: &str) -> Result<Cause> {
+    one_of(Cause::ALL, |one| one.as_str(), name, "cause")
 }
 
 pub(crate) fn port(number: f64) -> Result<u16> {

@@ -6,11 +6,15 @@
 #![allow(unreachable_pub, reason = "napi exports what is pub, from private modules too")]
 #![cfg_attr(test, allow(dead_code, reason = "napi registers nothing in a test build"))]
 
+mod account;
 mod convert;
+mod follow;
 mod machines;
+mod plan;
 #[cfg(feature = "probe")]
 mod probe;
 mod pure;
 mod session;
+mod settings;
 mod testing;
 mod types;

@@ -1,15 +1,13 @@
 //! `Negotiation`, `Watch` and `Transcript`.
 
-use mailbearer::{
-    ConfigError, Endpoint, Field, Identity, Mechanism, Misuse, NegotiationConfig, Next, Protocol,
-    Tls, TraceLine, Transcript,
-};
+use mailbearer::{Misuse, Next, TraceLine, Transcript};
 use napi::bindgen_prelude::BufferSlice;
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::convert::{self, config_error, misuse, named, number, octets, whole};
+use crate::convert::{config_error, misuse, named, number, octets, whole};
 use crate::pure::JsAccessToken;
+use crate::settings::JsSettings;
 use crate::types::{JsAftermath, JsAuthenticated, JsFailure, JsVerdict};
 
 /// What the host does next.
@@ -36,59 +34,6 @@ impl<'env> JsStep<'env> {
         };
         Ok(Self { send, sensitive: step.sensitive, next, authenticated, failure })
     }
-}
-
-/// The settings of a login as JavaScript gives them.
-#[napi(object, object_to_js = false)]
-pub struct JsSettings {
-    pub protocol: String,
-    pub user: String,
-    pub host: String,
-    pub port: Option<f64>,
-    pub tls: Option<String>,
-    pub authzid: Option<String>,
-    pub mechanisms: Option<Vec<String>>,
-    pub initial_response: Option<String>,
-    pub ehlo_name: Option<String>,
-    pub assumed_capabilities: Option<Vec<String>>,
-}
-
-impl JsSettings {
-    pub(crate) fn read(self) -> Result<NegotiationConfig> {
-        let protocol: Protocol = named(&self.protocol)?;
-        let tls: Tls = self.tls.map_or(Ok(Tls::Implicit), |tls| named(&tls))?;
-        let mut endpoint = Endpoint::new(protocol, tls, &self.host);
-        if let Some(port) = self.port {
-            endpoint.port = convert::port(port)?;
-        }
-        let identity = Identity { user: self.user, authzid: self.authzid };
-        let mut config = NegotiationConfig::new(endpoint, identity);
-        if let Some(names) = self.mechanisms {
-            config.mechanisms =
-                names.iter().map(|name| named(name)).collect::<Result<Vec<Mechanism>>>()?;
-            if config.mechanisms.is_empty() {
-                return Err(config_error(&ConfigError::Empty { field: Field::Mechanisms }));
-            }
-        }
-        if let Some(name) = self.initial_response {
-            config.initial_response = named(&name)?;
-        }
-        if let Some(name) = self.ehlo_name {
-            config.ehlo_name = name;
-        }
-        if let Some(list) = self.assumed_capabilities {
-            config.assumed_capabilities = list;
-        }
-        Ok(config)
-    }
-}
-
-/// Checks the settings of a login, and says the name that `EHLO` gives with them.
-#[napi(catch_unwind)]
-pub fn checked_ehlo_name(settings: JsSettings) -> Result<String> {
-    let config = settings.read()?;
-    config.validate().map_err(|error| config_error(&error))?;
-    Ok(config.ehlo_name)
 }
 
 /// From the greeting to authenticated: octets in, one step out.

@@ -1,8 +1,10 @@
 //! Pure functions, tokens and providers.
 
+use std::collections::HashMap;
+
 use mailbearer::{
-    AccessToken, Endpoint, Identity, Mechanism, Names, Phase, Protocol, Provider, Said, Service,
-    Tls,
+    AccessToken, Endpoint, Identity, Mechanism, Names, OAuth, Phase, Protocol, Provider, Said,
+    Service, Tls,
 };
 use napi::bindgen_prelude::BufferSlice;
 use napi::{Env, Result};
@@ -146,6 +148,22 @@ pub struct JsProvider {
     pub domains: Vec<String>,
     pub token_lifetime_ms: Option<f64>,
     pub services: Vec<JsService>,
+    pub oauth: Option<JsOAuth>,
+    pub instead: Option<String>,
+}
+
+/// Where a provider's tokens come from.
+#[napi(object, object_from_js = false)]
+pub struct JsOAuth {
+    pub issuer: Option<String>,
+    pub authorization_endpoint: String,
+    pub token_endpoint: String,
+    pub device_authorization_endpoint: Option<String>,
+    pub revocation_endpoint: Option<String>,
+    pub registration_endpoint: Option<String>,
+    pub needs_client_secret: bool,
+    pub parameters: HashMap<String, String>,
+    pub takes_login_hint: bool,
 }
 
 /// What a provider has of a protocol.
@@ -198,6 +216,26 @@ impl JsProvider {
             domains: provider.domains.clone(),
             token_lifetime_ms: provider.token_lifetime_ms.map(number),
             services: provider.services.iter().map(JsService::new).collect(),
+            oauth: provider.oauth.as_ref().map(JsOAuth::new),
+            instead: provider.instead.clone(),
+        }
+    }
+}
+
+impl JsOAuth {
+    fn new(oauth: &OAuth) -> Self {
+        let parameters = oauth.parameters.iter();
+        let parameters = parameters.map(|one| (one.name.clone(), one.value.clone())).collect();
+        Self {
+            issuer: oauth.issuer.clone(),
+            authorization_endpoint: oauth.authorization_endpoint.clone(),
+            token_endpoint: oauth.token_endpoint.clone(),
+            device_authorization_endpoint: oauth.device_authorization_endpoint.clone(),
+            revocation_endpoint: oauth.revocation_endpoint.clone(),
+            registration_endpoint: oauth.registration_endpoint.clone(),
+            needs_client_secret: oauth.needs_client_secret,
+            parameters,
+            takes_login_hint: oauth.takes_login_hint,
         }
     }
 }

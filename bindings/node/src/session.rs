@@ -1,17 +1,13 @@
 //! `Session`.
 
-use mailbearer::{
-    Action, Cause, Input, Login, Misuse, Plan, Renewal, SessionConfig, SessionLimits, Status,
-};
+use mailbearer::{Action, Input, Misuse, Plan, SessionConfig, Status};
 use napi::bindgen_prelude::{BigInt, BufferSlice};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::convert::{
-    config_error, config_text, misuse, number, octets, one_of, optional_whole, whole,
-};
-use crate::machines::JsSettings;
+use crate::convert::{cause, config_error, misuse, number, octets, optional_whole, whole};
 use crate::pure::JsAccessToken;
+use crate::settings::{JsPolicy, JsSettings};
 use crate::types::{JsAftermath, JsFailure, JsVerdict};
 
 /// Orders, and when to come back.
@@ -108,71 +104,6 @@ impl<'env> JsAction<'env> {
             }
             Action::GiveUp(failure) => Self { failure: Some(failure.into()), ..none("give_up") },
         })
-    }
-}
-
-/// Limits and times, by their names.
-#[napi(object, object_to_js = false)]
-pub struct JsPolicy {
-    pub session_ms: Option<f64>,
-    pub ends_with_token: Option<bool>,
-    pub idle_ms: Option<f64>,
-    pub connections: Option<f64>,
-    pub token_lifetime_ms: Option<f64>,
-    pub lead_ms: Option<f64>,
-    pub token_life_least_ms: Option<f64>,
-    pub token_timeout_ms: Option<f64>,
-    pub login_timeout_ms: Option<f64>,
-    pub backoff_base_ms: Option<f64>,
-    pub backoff_max_ms: Option<f64>,
-    pub stable_after_ms: Option<f64>,
-    pub login_interval_ms: Option<f64>,
-    pub login: Option<String>,
-    pub renewal: Option<String>,
-}
-
-impl JsPolicy {
-    fn apply(self, config: &mut SessionConfig) -> Result<()> {
-        config.limits = SessionLimits {
-            session_ms: optional_whole(self.session_ms, "session_ms")?,
-            ends_with_token: self.ends_with_token.unwrap_or_default(),
-            idle_ms: optional_whole(self.idle_ms, "idle_ms")?,
-            connections: optional_whole(self.connections, "connections")?
-                .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
-        };
-        config.token_lifetime_ms = optional_whole(self.token_lifetime_ms, "token_lifetime_ms")?;
-        let times = [
-            ("lead_ms", self.lead_ms, &mut config.lead_ms),
-            ("token_life_least_ms", self.token_life_least_ms, &mut config.token_life_least_ms),
-            ("token_timeout_ms", self.token_timeout_ms, &mut config.token_timeout_ms),
-            ("login_timeout_ms", self.login_timeout_ms, &mut config.login_timeout_ms),
-            ("backoff_base_ms", self.backoff_base_ms, &mut config.backoff_base_ms),
-            ("backoff_max_ms", self.backoff_max_ms, &mut config.backoff_max_ms),
-            ("stable_after_ms", self.stable_after_ms, &mut config.stable_after_ms),
-            ("login_interval_ms", self.login_interval_ms, &mut config.login_interval_ms),
-        ];
-        for (name, given, setting) in times {
-            if let Some(given) = given {
-                *setting = whole(given, name)?;
-            }
-        }
-        match self.login.as_deref() {
-            None => {}
-            Some("session") => config.login = Login::Session,
-            Some("host") => config.login = Login::Host,
-            Some(_) => return Err(config_text("login is none of the known values: session, host")),
-        }
-        match self.renewal.as_deref() {
-            None => {}
-            Some("ahead") => config.renewal = Renewal::Ahead,
-            Some("at_end") => config.renewal = Renewal::AtEnd,
-            Some("overlap") => config.renewal = Renewal::Overlap,
-            Some(_) => {
-                let text = "renewal is none of the known values: ahead, at_end, overlap";
-                return Err(config_text(text));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -399,10 +330,6 @@ fn plan(env: &Env, plan: std::result::Result<Plan, Misuse>) -> Result<JsPlan<'_>
         wake_reason: plan.wake_reason.map(|reason| reason.as_str()),
         skip: number(plan.skip),
     })
-}
-
-pub(crate) fn cause(name: &str) -> Result<Cause> {
-    one_of(Cause::ALL, |one| one.as_str(), name, "cause")
 }
 
 /// How a session stands.

@@ -7,8 +7,7 @@ use napi::bindgen_prelude::{BigInt, BufferSlice};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::convert::{named, number, octets, one_of, optional_whole, whole};
-use crate::session::cause;
+use crate::convert::{cause, named, number, octets, one_of, optional_whole, whole};
 
 /// How the server behaves.
 #[napi(object, object_to_js = false)]

@@ -5,8 +5,7 @@ use napi::bindgen_prelude::{BigInt, BufferSlice};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::convert::{number, octets};
-use crate::session::cause;
+use crate::convert::{cause, number, octets};
 
 #[napi(object, object_from_js = false)]
 pub struct JsRejection {
@@ -26,6 +25,7 @@ pub struct JsFailure {
     pub rejection: Option<JsRejection>,
     pub wait_ms: Option<f64>,
     pub url: Option<String>,
+    pub detail: String,
     pub sentence: String,
 }
 
@@ -98,6 +98,7 @@ impl From<Failure> for JsFailure {
             rejection: failure.rejection.map(Into::into),
             wait_ms: failure.wait_ms.map(number),
             url: failure.url,
+            detail: failure.detail.into_owned(),
         }
     }
 }

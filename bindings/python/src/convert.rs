@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mailbearer::{AccessToken, ConfigError, Field, Misuse};
-use pyo3::exceptions::PyTypeError;
+use mailbearer::{Cause, ConfigError, Field, Misuse};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -68,14 +69,6 @@ pub(crate) fn port(value: &Bound<'_, PyAny>) -> PyResult<u16> {
     })
 }
 
-/// A token: an `AccessToken`, or a text that becomes one.
-pub(crate) fn token(value: &Bound<'_, PyAny>) -> PyResult<AccessToken> {
-    if let Ok(token) = value.cast::<crate::pure::PyAccessToken>() {
-        return Ok(token.get().0.clone());
-    }
-    AccessToken::new(&text(value, "token")?).map_err(|error| config_error(&error))
-}
-
 /// A list of texts.
 pub(crate) fn texts(
     value: Option<&Bound<'_, PyAny>>,
@@ -86,4 +79,17 @@ pub(crate) fn texts(
         return Err(PyTypeError::new_err(format!("{field} must be a list of str, not a str")));
     }
     value.try_iter()?.map(|one| text(&one?, field)).collect::<PyResult<Vec<_>>>().map(Some)
+}
+
+/// One of the causes, by its name.
+pub(crate) fn cause(name: &str) -> PyResult<Cause> {
+    let found = Cause::ALL.iter().copied().find(|cause| cause.as_str() == name);
+    found.ok_or_else(|| {
+        PyValueError::new_err("cause is none of the known values: see mailbearer.CAUSES")
+    })
+}
+
+/// A machine is usable after a panic of another call: it holds no invariant that a panic breaks half-way.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,11 +3,20 @@
 //! Octets come in as any bytes-like object and go out as `bytes`; names are `snake_case` strings; times are milliseconds.
 //! A panic, which would be a bug of ours, becomes an ordinary exception.
 
+// Each uses only those before it in this order: convert, token, types, failures, settings, provider, pure, machines, session,
+// account_plan, account, follow, testing.
+mod account;
+mod account_plan;
 mod convert;
+mod failures;
+mod follow;
 mod machines;
+mod provider;
 mod pure;
 mod session;
+mod settings;
 mod testing;
+mod token;
 mod types;
 
 use pyo3::prelude::*;
@@ -15,21 +24,33 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false, name = "_core")]
 mod core_module {
     #[pymodule_export]
+    use crate::account::PyAccount;
+    #[pymodule_export]
+    use crate::account_plan::{PyAccountPlan, PyDelivery, PyOrder};
+    #[pymodule_export]
+    use crate::failures::{
+        failure_of_certificate, failure_of_connect, failure_of_fields, failure_of_host,
+        failure_of_tls, verdict_of_host,
+    };
+    #[pymodule_export]
+    use crate::follow::{PyFollow, PyFollowEvent, PyFollowPlan};
+    #[pymodule_export]
     use crate::machines::{PyNegotiation, PyStep, PyTranscript, PyWatch};
     #[pymodule_export]
+    use crate::provider::PyProvider;
+    #[pymodule_export]
     use crate::pure::{
-        PyAccessToken, PyProvider, acknowledgement, classify, explain, initial_response,
-        read_rejection, tls_at_port,
+        acknowledgement, classify, explain, initial_response, read_rejection, tls_at_port,
     };
     #[pymodule_export]
     use crate::session::{PyAction, PyPlan, PySession};
     #[pymodule_export]
     use crate::testing::PyServer;
     #[pymodule_export]
+    use crate::token::PyAccessToken;
+    #[pymodule_export]
     use crate::types::{
         PyAftermath, PyAuthenticated, PyFailure, PyMailbox, PyRejection, PyVerdict,
-        failure_of_certificate, failure_of_connect, failure_of_fields, failure_of_host,
-        failure_of_tls, verdict_of_host,
     };
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};

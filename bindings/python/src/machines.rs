@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Mutex;
 
-use mailbearer::{
-    ConfigError, Endpoint, Field, Identity, InitialResponse, Mechanism, Misuse, Negotiation,
-    NegotiationConfig, Next, Protocol, Step, Tls, TraceLine, Transcript, Watch,
-};
+use mailbearer::{Misuse, Negotiation, Next, Step, TraceLine, Transcript, Watch};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::convert::{self, config_error, guard, misuse, named, optional_text, text, texts};
+use crate::convert::{self, config_error, guard, lock, misuse, named};
+use crate::settings::Settings;
+use crate::token::token as token_of;
 use crate::types::{PyAftermath, PyAuthenticated, PyFailure, PyVerdict};
 
 /// What the host does next.
@@ -88,8 +87,8 @@ impl PyNegotiation {
                 assumed_capabilities,
             };
             let config = settings.read()?;
-            let negotiation = Negotiation::new(config, convert::token(token)?)
-                .map_err(|error| config_error(&error))?;
+            let negotiation =
+                Negotiation::new(config, token_of(token)?).map_err(|error| config_error(&error))?;
             Ok(Self(Mutex::new(negotiation)))
         })
     }
@@ -134,54 +133,6 @@ impl PyNegotiation {
             let step = call(&mut lock(&self.0)).map_err(|error| misuse(&error))?;
             PyStep::new(py, step)
         })
-    }
-}
-
-/// The settings of a login as Python gives them.
-pub(crate) struct Settings<'a, 'py> {
-    pub(crate) protocol: &'a Bound<'py, PyAny>,
-    pub(crate) user: &'a Bound<'py, PyAny>,
-    pub(crate) host: &'a Bound<'py, PyAny>,
-    pub(crate) port: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) tls: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) authzid: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) mechanisms: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) initial_response: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) ehlo_name: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) assumed_capabilities: Option<&'a Bound<'py, PyAny>>,
-}
-
-impl Settings<'_, '_> {
-    pub(crate) fn read(&self) -> PyResult<NegotiationConfig> {
-        let protocol: Protocol = named(self.protocol, "protocol")?;
-        let tls: Tls = self.tls.map_or(Ok(Tls::Implicit), |tls| named(tls, "tls"))?;
-        let mut endpoint = Endpoint::new(protocol, tls, &text(self.host, "host")?);
-        if let Some(port) = self.port {
-            endpoint.port = convert::port(port)?;
-        }
-        let identity = Identity {
-            user: text(self.user, "user")?,
-            authzid: optional_text(self.authzid, "authzid")?,
-        };
-        let mut config = NegotiationConfig::new(endpoint, identity);
-        if let Some(names) = texts(self.mechanisms, "mechanisms")? {
-            let parsed: Result<Vec<Mechanism>, ConfigError> =
-                names.iter().map(|name| name.parse()).collect();
-            config.mechanisms = parsed.map_err(|error| config_error(&error))?;
-            if config.mechanisms.is_empty() {
-                return Err(config_error(&ConfigError::Empty { field: Field::Mechanisms }));
-            }
-        }
-        if let Some(name) = self.initial_response {
-            config.initial_response = named::<InitialResponse>(name, "initial_response")?;
-        }
-        if let Some(name) = optional_text(self.ehlo_name, "ehlo_name")? {
-            config.ehlo_name = name;
-        }
-        if let Some(list) = texts(self.assumed_capabilities, "assumed_capabilities")? {
-            config.assumed_capabilities = list;
-        }
-        Ok(config)
     }
 }
 
@@ -246,7 +197,7 @@ type Lines = Vec<(&'static str, String)>;
 impl PyTranscript {
     #[new]
     fn new(token: &Bound<'_, PyAny>) -> PyResult<Self> {
-        guard(|| Ok(Self(Mutex::new(Transcript::new(&convert::token(token)?)))))
+        guard(|| Ok(Self(Mutex::new(Transcript::new(&token_of(token)?)))))
     }
 
     /// Octets that the client wrote.
@@ -267,9 +218,4 @@ impl PyTranscript {
 
 fn lines(lines: Vec<TraceLine>) -> Lines {
     lines.into_iter().map(|line| (line.side.as_str(), line.text)).collect()
-}
-
-/// A machine is usable after a panic of another call: it holds no invariant that a panic breaks half-way.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -3,16 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Mutex;
 
-use mailbearer::{
-    Action, Cause, Input, Login, Misuse, Plan, Renewal, Session, SessionConfig, SessionLimits,
-    Status,
-};
-use pyo3::exceptions::PyValueError;
+use mailbearer::{Action, Input, Misuse, Plan, Session, SessionConfig, Status};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::convert::{self, config_error, guard, misuse, text};
-use crate::machines::{Settings, lock};
+use crate::convert::{config_error, guard, lock, misuse};
+use crate::settings::{Settings, read_session_policy};
+use crate::token::token as token_of;
 use crate::types::{PyAftermath, PyFailure, PyVerdict};
 
 /// Orders, and when to come back.
@@ -156,7 +153,7 @@ impl PySession {
             };
             let mut config = SessionConfig::new(settings.read()?);
             if let Some(policy) = policy {
-                read_policy(policy, &mut config)?;
+                read_session_policy(policy, &mut config)?;
             }
             let session = match snapshot {
                 Some(snapshot) => Session::restore(config, &snapshot, now_ms, seed),
@@ -191,7 +188,7 @@ impl PySession {
         token: &Bound<'_, PyAny>,
         expires_in_ms: Option<u64>,
     ) -> PyResult<PyPlan> {
-        let token = guard(|| convert::token(token))?;
+        let token = guard(|| token_of(token))?;
         self.handle(py, now_ms, Input::Token { request, token, expires_in_ms })
     }
 
@@ -222,7 +219,7 @@ impl PySession {
         last_line: Option<String>,
         cause: Option<&str>,
     ) -> PyResult<PyPlan> {
-        let cause = cause.map(self::cause).transpose()?;
+        let cause = cause.map(crate::convert::cause).transpose()?;
         self.handle(py, now_ms, Input::Ended { ticket, last_line, cause })
     }
 
@@ -328,61 +325,8 @@ impl PySession {
     }
 }
 
-pub(crate) fn cause(name: &str) -> PyResult<Cause> {
-    let found = Cause::ALL.iter().copied().find(|cause| cause.as_str() == name);
-    found.ok_or_else(|| {
-        PyValueError::new_err("cause is none of the known values: see mailbearer.CAUSES")
-    })
-}
-
-/// Reads limits and times by their names. A name that is not known is an error, not a wish.
-fn read_policy(policy: &Bound<'_, PyDict>, config: &mut SessionConfig) -> PyResult<()> {
-    let mut limits = SessionLimits::default();
-    for (name, value) in policy.iter() {
-        let name = text(&name, "policy")?;
-        match name.as_str() {
-            "session_ms" => limits.session_ms = value.extract()?,
-            "ends_with_token" => limits.ends_with_token = value.extract()?,
-            "idle_ms" => limits.idle_ms = value.extract()?,
-            "connections" => limits.connections = value.extract()?,
-            "token_lifetime_ms" => config.token_lifetime_ms = value.extract()?,
-            "lead_ms" => config.lead_ms = value.extract()?,
-            "token_life_least_ms" => config.token_life_least_ms = value.extract()?,
-            "token_timeout_ms" => config.token_timeout_ms = value.extract()?,
-            "login_timeout_ms" => config.login_timeout_ms = value.extract()?,
-            "backoff_base_ms" => config.backoff_base_ms = value.extract()?,
-            "backoff_max_ms" => config.backoff_max_ms = value.extract()?,
-            "stable_after_ms" => config.stable_after_ms = value.extract()?,
-            "login_interval_ms" => config.login_interval_ms = value.extract()?,
-            "login" => {
-                config.login = match text(&value, "login")?.as_str() {
-                    "session" => Login::Session,
-                    "host" => Login::Host,
-                    _ => {
-                        return Err(PyValueError::new_err("login is neither 'session' nor 'host'"));
-                    }
-                }
-            }
-            "renewal" => {
-                config.renewal = match text(&value, "renewal")?.as_str() {
-                    "ahead" => Renewal::Ahead,
-                    "at_end" => Renewal::AtEnd,
-                    "overlap" => Renewal::Overlap,
-                    _ => {
-                        return Err(PyValueError::new_err(
-                            "renewal is none of 'ahead', 'at_end' and 'overlap'",
-                        ));
-                    }
-                }
-            }
-            _ => return Err(PyValueError::new_err(format!("policy has no setting {name}"))),
-        }
-    }
-    config.limits = limits;
-    Ok(())
-}
-
-fn status_dict(py: Python<'_>, status: Status) -> PyResult<Bound<'_, PyDict>> {
+/// How a session stands, by names.
+pub(crate) fn status_dict(py: Python<'_>, status: Status) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("phase", status.phase.as_str())?;
     dict.set_item("generation", status.generation)?;

@@ -10,8 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::convert::{guard, named, text};
-use crate::machines::lock;
+use crate::convert::{cause, guard, lock, named, text};
 
 /// The server as a machine: sockets and clock are Python's.
 #[pyclass(frozen, name = "Server", module = "mailbearer._core")]
@@ -42,7 +41,7 @@ impl PyServer {
                 "connections_max" => config.connections_max = value.extract()?,
                 "messages" => config.messages = value.extract()?,
                 "refuse" if value.is_none() => config.refuse = None,
-                "refuse" => config.refuse = Some(crate::session::cause(&text(value, name)?)?),
+                "refuse" => config.refuse = Some(cause(&text(value, name)?)?),
                 _ => {
                     return Err(PyValueError::new_err(format!("the server has no setting {name}")));
                 }

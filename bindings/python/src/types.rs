@@ -4,6 +4,8 @@ use mailbearer::{Aftermath, Authenticated, Failure, Mailbox, Rejection, Verdict}
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::convert::cause;
+
 macro_rules! record {
     ($(#[$meta:meta])* $rust:ident as $python:literal { $($field:ident : $type:ty,)* }) => {
         $(#[$meta])*
@@ -145,6 +147,7 @@ record! {
     /// * `server_text`, `code`: what the server said, made safe to show; empty and `None` where it said nothing;
     /// * `rejection`: what its error challenge said;
     /// * `wait_ms`: how long the server asks to wait; `url`: where it says that a person must act;
+    /// * `detail`: what exactly was wrong, in words of this library, the system or the token source; empty where there are none;
     /// * `sentence`: all of it for a person, with what to do.
     PyFailure as "Failure" {
         cause: &'static str,
@@ -155,6 +158,7 @@ record! {
         rejection: Option<PyRejection>,
         wait_ms: Option<u64>,
         url: Option<String>,
+        detail: String,
         sentence: String,
     }
 }
@@ -249,7 +253,15 @@ impl From<Failure> for PyFailure {
             rejection: failure.rejection.map(Into::into),
             wait_ms: failure.wait_ms,
             url: failure.url,
+            detail: failure.detail.into_owned(),
         }
+    }
+}
+
+impl PyFailure {
+    /// What a host says of an end: a failure that it made itself.
+    pub(crate) fn of_host(&self) -> PyResult<Failure> {
+        Ok(Failure::of_host(cause(self.cause)?, self.detail.clone()))
     }
 }
 
@@ -303,74 +315,4 @@ impl From<Aftermath> for PyAftermath {
             }
         }
     }
-}
-
-/// A failure from the fields that `to_dict` gives: for pickling.
-#[pyfunction]
-#[pyo3(signature = (*, cause, advice, certainty, server_text, code, rejection, wait_ms, url, sentence))]
-#[allow(clippy::too_many_arguments, reason = "one for each field")]
-pub(crate) fn failure_of_fields(
-    cause: &str,
-    advice: &str,
-    certainty: &str,
-    server_text: String,
-    code: Option<String>,
-    rejection: Option<&Bound<'_, pyo3::types::PyDict>>,
-    wait_ms: Option<u64>,
-    url: Option<String>,
-    sentence: String,
-) -> PyResult<PyFailure> {
-    let unknown = || pyo3::exceptions::PyValueError::new_err("a name is none of the known values");
-    let cause = crate::session::cause(cause)?.as_str();
-    let advice = mailbearer::Advice::ALL
-        .iter()
-        .find(|one| one.as_str() == advice)
-        .ok_or_else(unknown)?
-        .as_str();
-    let certainty = mailbearer::Certainty::ALL.iter().find(|one| one.as_str() == certainty);
-    let certainty = certainty.ok_or_else(unknown)?.as_str();
-    let field = |dict: &Bound<'_, pyo3::types::PyDict>, name: &str| -> PyResult<Option<String>> {
-        dict.get_item(name)?.map_or(Ok(None), |value| value.extract())
-    };
-    let rejection = rejection
-        .map(|dict| -> PyResult<PyRejection> {
-            Ok(PyRejection {
-                status: field(dict, "status")?,
-                scope: field(dict, "scope")?,
-                schemes: field(dict, "schemes")?,
-                openid_configuration: field(dict, "openid_configuration")?,
-            })
-        })
-        .transpose()?;
-    Ok(PyFailure { cause, advice, certainty, server_text, code, rejection, wait_ms, url, sentence })
-}
-
-/// A failure that the host saw: of TLS, of a deadline, of the connection.
-#[pyfunction]
-pub(crate) fn failure_of_host(cause: &str, detail: String) -> PyResult<PyFailure> {
-    Ok(Failure::of_host(crate::session::cause(cause)?, detail).into())
-}
-
-/// A connection that could not be opened: the system's name for the error, and its words.
-#[pyfunction]
-pub(crate) fn failure_of_connect(error: &str, words: &str) -> PyFailure {
-    Failure::of_connect(error, words).into()
-}
-
-/// A TLS handshake that failed: the library's name for the error, and what is told of it.
-#[pyfunction]
-pub(crate) fn failure_of_tls(error: &str, words: &str) -> PyFailure {
-    Failure::of_tls(error, words).into()
-}
-
-/// A certificate that was not accepted: why, and its DER.
-#[pyfunction]
-pub(crate) fn failure_of_certificate(reason: &str, certificate: &[u8]) -> PyFailure {
-    Failure::of_certificate(reason, certificate).into()
-}
-
-/// What the host saw of the end of a session.
-#[pyfunction]
-pub(crate) fn verdict_of_host(cause: &str) -> PyResult<PyVerdict> {
-    Ok(Verdict::of_host(crate::session::cause(cause)?).into())
 }

@@ -40,6 +40,7 @@ impl Account {
             return;
         }
         self.back_at_ms = Some(self.now_ms);
+        self.tokens.network_is_back();
         for at in 0..self.members.len() {
             self.probe(at, plan);
             let now_ms = self.now_ms;
@@ -80,16 +81,22 @@ impl Account {
             if now_ms < asked.by_ms {
                 return false;
             }
+            // A mail client that was not asked, or could not, owes nothing; and what takes its time is no sign.
+            let is_mute = asked.wrote && member.session.owes_prompt_answer();
             member.doubt.asked = None;
             member.doubt.heard_at_ms = now_ms;
             self.put_off(at);
-            if asked.wrote {
+            if is_mute {
                 self.lost(at, ticket, plan);
             }
             return true;
         }
         if member.doubt.next_at_ms.is_none_or(|at_ms| now_ms < at_ms) {
             return false;
+        }
+        if !member.session.is_quiet() {
+            // It is busy: whoever waits for the answer has a time-out.
+            member.doubt.heard_at_ms = now_ms;
         }
         let by_ms = now_ms.saturating_add(self.config.answer_ms);
         if !self.put_off(at)
@@ -107,7 +114,7 @@ impl Account {
         let Some(member) = self.members.get_mut(at) else { return false };
         let fresh = super::member::Doubt::begin(
             member.doubt.heard_at_ms,
-            member.session.config().limits.idle_ms,
+            member.idle_ms(),
             &self.config,
             &mut self.rng,
         );

@@ -83,7 +83,8 @@ pub enum Fact {
         request: u64,
         /// Why.
         why: NoToken,
-        /// What the source said, as `invalid_grant: Token has been expired or revoked`. It must not hold a token.
+        /// What the source said, as `invalid_grant: Token has been expired or revoked`. What looks like a secret in it is
+        /// masked: see [`redact_source`](crate::redact_source).
         text: String,
     },
 }

@@ -158,7 +158,7 @@ impl Account {
         if let Some(attempt) = member.attempt.take() {
             member.login = attempt.login;
         }
-        self.tokens.accepted();
+        self.tokens.accepted(now_ms, member.login.fingerprint);
         member.failed = None;
         member.waits_for_network = false;
         if let Some(predecessor) = member.given.take() {
@@ -192,6 +192,9 @@ impl Account {
         let unseen = member.ready.take_if(|ready| live != Some(ready.given.ticket));
         let given = member.given.take_if(|ticket| live != Some(*ticket));
         let late = member.leaving.take_if(|ticket| leaving != Some(*ticket));
+        if unseen.is_some() || given.is_some() {
+            member.session.mask_ending(|text| self.tokens.redact(text));
+        }
         if let Some(attempt) = lost {
             self.attempt_failed(at, attempt, plan);
         }
@@ -247,7 +250,7 @@ impl Account {
         }
         if verdict.cause == Cause::TokenExpired {
             // Also where only the clock says so: a cache may think otherwise.
-            self.tokens.retire(login.fingerprint);
+            self.tokens.retire(now_ms, login.fingerprint);
         }
         if verdict.cause == Cause::TooManyConnections {
             self.limit_met(service, plan);
@@ -425,7 +428,8 @@ impl Account {
     }
 
     /// Nothing is tried behind a stop; what works goes on.
-    fn stop(&mut self, stop: Stop, plan: &mut AccountPlan) {
+    fn stop(&mut self, mut stop: Stop, plan: &mut AccountPlan) {
+        stop.failure.mask(|text| self.tokens.redact(text));
         let event = AccountEvent {
             cause: Some(stop.failure.cause),
             text: stop.failure.to_string(),

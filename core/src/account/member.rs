@@ -2,15 +2,16 @@
 
 use alloc::boxed::Box;
 
-use super::budget::Budget;
 use super::plan::{Given, Standing};
 use super::{AccountConfig, SessionKey};
+use crate::config::Protocol;
 use crate::failure::Failure;
-use crate::limits::{OPENS_BURST, OPENS_INTERVAL_MS};
 use crate::session::Session;
 
+const MINUTE_MS: u64 = 60_000;
+
 /// Keep-alives come after so many milliseconds of silence, at random: below the idle limits of mail servers and of NAT.
-const KEEP_ALIVE_MS: core::ops::RangeInclusive<u64> = 4 * 60_000..=9 * 60_000;
+const KEEP_ALIVE_MS: core::ops::RangeInclusive<u64> = 4 * MINUTE_MS..=9 * MINUTE_MS;
 
 /// One session.
 #[derive(Debug)]
@@ -36,7 +37,6 @@ pub(super) struct Member {
     /// The wait that was told last.
     pub(super) told_ms: u64,
     pub(super) doubt: Doubt,
-    pub(super) opens: Budget<OPENS_BURST, OPENS_INTERVAL_MS>,
 }
 
 /// Somebody waits.
@@ -87,7 +87,7 @@ pub(super) struct Doubt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) by_ms: u64,
-    /// Octets were written since: an answer is due.
+    /// What is answered at once was written since: an answer is due.
     pub(super) wrote: bool,
 }
 
@@ -107,7 +107,6 @@ impl Member {
             waits_for_network: false,
             told_ms: 0,
             doubt: Doubt::default(),
-            opens: Budget::default(),
         }
     }
 
@@ -148,6 +147,17 @@ impl Member {
             + u32::from(self.ready.is_some())
     }
 
+    /// How long a connection may be idle: the provider's limit, or the least that the protocol allows a server.
+    pub(super) fn idle_ms(&self) -> u64 {
+        let of_protocol_ms = match self.session.service() {
+            // RFC 9051 section 5.4, RFC 1939 section 3, RFC 5321 section 4.5.3.2.7.
+            Protocol::Imap => 30 * MINUTE_MS,
+            Protocol::Pop3 => 10 * MINUTE_MS,
+            Protocol::Smtp => 5 * MINUTE_MS,
+        };
+        self.session.config().limits.idle_ms.unwrap_or(of_protocol_ms)
+    }
+
     /// When the session itself has something to do.
     pub(super) fn wake_at_ms(&self) -> Option<u64> {
         self.session.wake_at_ms()
@@ -158,12 +168,14 @@ impl Doubt {
     /// A connection that was just given.
     pub(super) fn begin(
         now_ms: u64,
-        idle_ms: Option<u64>,
+        idle_ms: u64,
         config: &AccountConfig,
         rng: &mut fastrand::Rng,
     ) -> Self {
-        let most_ms = idle_ms.map_or(u64::MAX, |idle_ms| idle_ms / 4 * 3);
-        let wait_ms = rng.u64(KEEP_ALIVE_MS).min(most_ms).max(1);
+        let most_ms = (idle_ms / 4 * 3).clamp(1, *KEEP_ALIVE_MS.end());
+        // At random also where the limit is short: a fleet that began together does not speak together.
+        let least_ms = (*KEEP_ALIVE_MS.start()).min(most_ms / 4 * 3);
+        let wait_ms = rng.u64(least_ms..=most_ms).max(1);
         let next_at_ms = config.keep_alive.then(|| now_ms.saturating_add(wait_ms));
         Self { heard_at_ms: now_ms, next_at_ms, asked: None }
     }

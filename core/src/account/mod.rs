@@ -17,7 +17,6 @@
 //! The rules are those of `docs/life-of-an-account.md`; each is a case in `tests/cases/account.json` or held in every state
 //! by `tests/simulation/tests/histories.rs`.
 
-mod budget;
 mod config;
 mod doubt;
 mod facts;
@@ -202,11 +201,9 @@ impl Account {
             return Err(ConfigError::Conflict { field: Field::Session("login"), reason });
         }
         let seed = self.rng.u64(..);
-        let mut session = match self.recall(&session)? {
+        let mut session = match self.recall(&session, seed)? {
             None => Session::supplied(session, seed)?,
-            Some(snapshot) => {
-                Session::restore_supplied(session, &snapshot, self.now_ms, self.dead_ms, seed)?
-            }
+            Some(known) => known,
         };
         if self.stops.of(session.service()).is_none() {
             session.run_on();
@@ -219,6 +216,10 @@ impl Account {
         // Accounts are many and sessions few: no room is kept for more.
         self.members.reserve_exact(1);
         self.members.push(Member::new(key, session));
+        let intervals = self.members.iter().map(|one| one.session.config().login_interval_ms);
+        if let Some(interval_ms) = intervals.min() {
+            self.tokens.keep_interval(interval_ms);
+        }
         Ok(key)
     }
 
@@ -310,13 +311,21 @@ impl Account {
     pub fn sent(&mut self, ticket: u64, bytes: &[u8]) {
         if let Some(member) = self.place_of(ticket).and_then(|at| self.members.get_mut(at)) {
             member.session.sent(ticket, bytes);
-            if let Some(asked) = &mut member.doubt.asked {
-                asked.wrote |= !bytes.is_empty();
+            if let Some(asked) = &mut member.doubt.asked
+                && !asked.wrote
+                && member.session.owes_prompt_answer()
+            {
+                asked.wrote = true;
+                asked.by_ms = asked.by_ms.max(self.now_ms.saturating_add(self.config.answer_ms));
             }
         }
     }
 
-    /// Masks every token that the account holds, and those of the last logins, in text that is to be logged.
+    /// Masks tokens in text that is to be logged: as they are, in base64, and in base64 of the SASL message, whole or in part.
+    ///
+    /// These are the current token, from when it came until a newer one comes, whatever connections live on it; the one that
+    /// a server refused last; and those of logins under way and of the last one that failed. After
+    /// [`Fact::Close`] nothing is held, and nothing masked: redact before.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let text = self.tokens.redact(text.into());

@@ -261,7 +261,7 @@ spelled_enum! {
         Ended = "ended",
         /// Somebody waits for a connection, and for this long nothing is tried.
         Waiting = "waiting",
-        /// Fewer connections are opened at a time from now on, or one more.
+        /// Fewer connections are opened at a time from now on; or logins are held back, for tokens live too short.
         Limited = "limited",
         /// A person is needed.
         NeedsUser = "needs_user",

@@ -13,6 +13,7 @@
 //! | the same, without such a token | the source is asked |
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::vec::Vec;
 
 use super::Account;
@@ -176,7 +177,7 @@ impl Account {
         let Some(ready) = member.ready.take() else { return false };
         member.want = None;
         member.given = Some(ready.given.ticket);
-        let idle_ms = member.session.config().limits.idle_ms;
+        let idle_ms = member.idle_ms();
         member.doubt = Doubt::begin(now_ms, idle_ms, &self.config, &mut self.rng);
         plan.deliveries.push(Delivery::Give(ready.given.into()));
         true
@@ -306,23 +307,23 @@ impl Account {
         if self.stops.of(service).is_some() {
             return Hindrance::Unwanted;
         }
-        let (opens_at_ms, needed) = match wish {
+        let (at_ms, opens, needed) = match wish {
             Wish::Login { .. } if member.want.is_none() => return Hindrance::Unwanted,
             Wish::Login { at_ms } => {
-                let needed = Needed { other_than: member.other_than, outlives_ms: None };
-                (Some(at_ms), needed)
+                (at_ms, true, Needed { other_than: member.other_than, outlives_ms: None })
             }
             Wish::Renewal { .. } if member.given.is_none() => return Hindrance::Unwanted,
-            Wish::Renewal { why, at_ms } => (at_ms, renewal_needs(why, member.login)),
-        };
-        if let Some(opens_at_ms) = opens_at_ms {
-            let until_ms = opens_at_ms
-                .max(self.places.throttled_until_ms(service))
-                .max(member.opens.next_ms(now_ms))
-                .max(self.lost_until_ms.unwrap_or(0));
-            if until_ms > now_ms {
-                return Hindrance::Until(until_ms);
+            Wish::Renewal { why, at_ms, overlaps } => {
+                (at_ms, overlaps, renewal_needs(why, member.login))
             }
+        };
+        // What works is not let go for a login that cannot be.
+        let until_ms =
+            at_ms.max(self.places.throttled_until_ms(service)).max(self.lost_until_ms.unwrap_or(0));
+        if until_ms > now_ms {
+            return Hindrance::Until(until_ms);
+        }
+        if opens {
             let known = member.session.config().limits.connections;
             let limit = self.places.limit(now_ms, service, known);
             if limit.is_some_and(|limit| self.open_at(service) >= limit) {
@@ -333,7 +334,7 @@ impl Account {
             return Hindrance::Token;
         }
         let others_try = self.members.iter().any(|member| member.attempt.is_some());
-        if opens_at_ms.is_some() && self.tokens.is_suspect() && others_try {
+        if opens && self.tokens.is_suspect() && others_try {
             return Hindrance::Trial;
         }
         Hindrance::None
@@ -362,7 +363,6 @@ impl Account {
         let orders = member.session.supply(now_ms, supply);
         if member.session.attempt_ticket() == Some(ticket) {
             self.tickets = ticket;
-            member.opens.take(now_ms);
             member.other_than = None;
             member.attempt = Some(Box::new(Attempt { ticket, login, token_sent: false }));
         }
@@ -407,6 +407,7 @@ impl Account {
                 Hindrance::Unwanted | Hindrance::None | Hindrance::Trial => {}
                 Hindrance::Until(until_ms) => {
                     earliest.note(until_ms);
+                    self.warn_of_short_tokens(at, plan);
                     self.tell_wait(at, until_ms, WakeReason::BackOff, plan);
                 }
                 Hindrance::Place(until_ms) => {
@@ -421,6 +422,25 @@ impl Account {
             }
         }
         earliest.0
+    }
+
+    /// Tells once that it is the token source that leads to so many logins.
+    fn warn_of_short_tokens(&mut self, at: usize, plan: &mut AccountPlan) {
+        let Some(member) = self.members.get(at).filter(|one| one.session.is_held_by_budget())
+        else {
+            return;
+        };
+        let interval_ms = member.session.config().login_interval_ms;
+        let Some(life_ms) = self.tokens.short_life_ms(interval_ms) else { return };
+        let text = format!(
+            "tokens live for {life_ms} ms here: logins are held back to one in {interval_ms} ms, and then to fewer"
+        );
+        let event = AccountEvent {
+            cause: Some(Cause::TokenExpired),
+            text,
+            ..AccountEvent::new(EventKind::Limited)
+        };
+        plan.deliveries.push(Delivery::Event(event.into()));
     }
 
     /// Tells once that nothing is tried for a while.

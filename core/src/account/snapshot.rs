@@ -9,25 +9,38 @@ use alloc::vec::Vec;
 
 use serde_json::{Value, json};
 
-use super::stops::Stop;
+use super::stops::{Stop, is_of_account};
 use super::{Account, AccountConfig, RaiseKind, places, tokens};
 use crate::config::{ConfigError, Protocol};
-use crate::session::SessionConfig;
 use crate::session::snapshot::{
-    Content, DAMAGED, checksum, failure_from_json, failure_to_json, owner,
+    Content, DAMAGED, checksum, failure_from_json, failure_to_json, owner, owner_of,
 };
+use crate::session::{Session, SessionConfig, SessionPhase};
 
 const HEADER: &str = "mailbearer-account 1 ";
 
 /// Octets of a snapshot, for each of its sessions: see `session/snapshot.rs`.
 const SNAPSHOT_OCTETS_MAX: usize = 64 << 20;
 
+const FOREIGN: &str = "it is of another user or server; one of a single session is for the session that is added first";
+
 /// A session of a snapshot that was not added yet.
 #[derive(Debug)]
 pub(super) struct Remembered {
     owner: String,
-    user: String,
+    /// `None`: the snapshot was a session's, which does not say it.
+    user: Option<String>,
     state: String,
+}
+
+impl Remembered {
+    /// Whether it is of this user, as far as can be told.
+    fn is_of(&self, owner: &str, user: &str) -> bool {
+        match &self.user {
+            Some(known) => known == user,
+            None => self.owner == owner,
+        }
+    }
 }
 
 impl Account {
@@ -67,9 +80,12 @@ impl Account {
     /// An account that goes on where the one of the snapshot was: add its sessions again. A stop holds until
     /// [`Fact::Retry`](super::Fact::Retry), and waits are over when they would have been.
     ///
+    /// What a bare [`Session`] wrote is taken too, also that of version 0.1.0: it is for the session that is added first, which
+    /// must be the one that wrote it. It has no wall clock: its waits begin anew.
+    ///
     /// # Errors
     /// [`ConfigError::Snapshot`] when it is damaged or of another version; and from [`Account::add`] when it is of another
-    /// user.
+    /// user, or a session's and another one is added first.
     pub fn restore(
         config: AccountConfig,
         snapshot: &[u8],
@@ -78,6 +94,12 @@ impl Account {
         seed: u64,
     ) -> Result<Self, ConfigError> {
         let mut account = Self::new(config, seed)?;
+        if let Some(owner) = owner_of(snapshot)? {
+            account.now_ms = now_ms;
+            let state = String::from_utf8_lossy(snapshot).into_owned();
+            account.remembered.push(Remembered { owner, user: None, state });
+            return Ok(account);
+        }
         let content = Content::open(&[HEADER], SNAPSHOT_OCTETS_MAX, snapshot)?;
         let dead_ms = wall_ms.saturating_sub(content.number("wall_ms")?);
         account.now_ms = now_ms;
@@ -94,20 +116,49 @@ impl Account {
         Ok(account)
     }
 
-    /// What a snapshot has of this session, the first time that it is asked for.
+    /// The session of a snapshot, the first time that it is asked for.
     pub(super) fn recall(
         &mut self,
         config: &SessionConfig,
-    ) -> Result<Option<Vec<u8>>, ConfigError> {
+        seed: u64,
+    ) -> Result<Option<Session>, ConfigError> {
         let (owner, user) = (owner(config), user(config));
         let foreign = !self.remembered.is_empty()
             && self.members.is_empty()
-            && self.remembered.iter().all(|one| one.user != user);
+            && !self.remembered.iter().any(|one| one.is_of(&owner, &user));
         if foreign {
-            return Err(ConfigError::Snapshot { problem: "it is of another user or server" });
+            return Err(ConfigError::Snapshot { problem: FOREIGN });
         }
-        let at = self.remembered.iter().position(|one| one.owner == owner);
-        Ok(at.map(|at| self.remembered.remove(at).state.into_bytes()))
+        let Some(at) = self.remembered.iter().position(|one| one.owner == owner) else {
+            return Ok(None);
+        };
+        let one = self.remembered.remove(at);
+        let (state, now_ms) = (one.state.as_bytes(), self.now_ms);
+        let session = Session::restore_supplied(config.clone(), state, now_ms, self.dead_ms, seed)?;
+        if one.user.is_none() {
+            self.inherit(&session);
+        }
+        Ok(Some(session))
+    }
+
+    /// What a bare session knew and an account knows for all: its stop, and the tokens that its server refused.
+    fn inherit(&mut self, session: &Session) {
+        let (in_a_row, of_day) = session.refusals();
+        self.tokens.inherit(in_a_row, of_day);
+        let kind = match session.phase() {
+            SessionPhase::NeedsUser => RaiseKind::NeedsUser,
+            SessionPhase::GaveUp => RaiseKind::GaveUp,
+            SessionPhase::Stopped
+            | SessionPhase::FetchingToken
+            | SessionPhase::Waiting
+            | SessionPhase::Connecting
+            | SessionPhase::LoggingIn
+            | SessionPhase::Online
+            | SessionPhase::Renewing => return,
+        };
+        let Some(failure) = session.last_failure().cloned() else { return };
+        let service = (!is_of_account(failure.cause)).then(|| session.service());
+        self.stops.add(Stop { service, kind, failure, request: None, ticket: None });
     }
 }
 
@@ -118,7 +169,8 @@ fn user(config: &SessionConfig) -> String {
 
 fn remembered_from_json(value: &Value) -> Option<Remembered> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(ToString::to_string);
-    Some(Remembered { owner: text("owner")?, user: text("user")?, state: text("state")? })
+    let user = if value.get("user")?.is_null() { None } else { Some(text("user")?) };
+    Some(Remembered { owner: text("owner")?, user, state: text("state")? })
 }
 
 fn stop_to_json(stop: &Stop) -> Value {
@@ -154,18 +206,24 @@ fn tokens_to_json(memory: &tokens::Memory) -> Value {
         "of_day_ms": memory.of_day_ms,
         "longest_life_ms": memory.longest_life_ms,
         "force": memory.force,
+        "owed_ms": memory.owed_ms,
     })
 }
 
 fn tokens_from_json(value: &Value) -> Option<tokens::Memory> {
-    let of_day = value.get("of_day_ms")?.as_array()?;
+    let numbers = |key: &str| {
+        let list = value.get(key)?.as_array()?;
+        list.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>()
+    };
+    let owed = numbers("owed_ms")?;
     Some(tokens::Memory {
         failures: value.get("failures")?.as_u64()?.try_into().ok()?,
         cooling_ms: value.get("cooling_ms")?.as_u64()?,
         in_a_row: value.get("in_a_row")?.as_u64()?,
-        of_day_ms: of_day.iter().map(Value::as_u64).collect::<Option<_>>()?,
+        of_day_ms: numbers("of_day_ms")?,
         longest_life_ms: optional(value.get("longest_life_ms")?)?,
         force: value.get("force")?.as_bool()?,
+        owed_ms: owed.try_into().ok()?,
     })
 }
 
@@ -198,7 +256,7 @@ fn optional(value: &Value) -> Option<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Fact, NoToken, SessionKey, Standing};
+    use crate::account::{Delivery, Fact, NoToken, Order, SessionKey, Standing};
     use crate::config::Identity;
     use crate::provider::Provider;
     use crate::token::AccessToken;
@@ -261,7 +319,7 @@ mod tests {
             assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "{key} of another kind");
         }
         let numbers = ["failures", "cooling_ms", "in_a_row", "of_day_ms", "longest_life_ms"];
-        for key in numbers.into_iter().chain(["force"]) {
+        for key in numbers.into_iter().chain(["force", "owed_ms"]) {
             let another = with(|content| content["tokens"][key] = json!("x"));
             assert_eq!(restored(&another, 0).unwrap_err(), DAMAGED, "tokens.{key}");
         }
@@ -285,7 +343,7 @@ mod tests {
         let snapshot = account().snapshot(0);
         let mut account = restored(&snapshot, 0).unwrap();
         let error = account.add(session(Protocol::Imap, "eve@gmail.com")).unwrap_err();
-        assert_eq!(error, ConfigError::Snapshot { problem: "it is of another user or server" });
+        assert_eq!(error, ConfigError::Snapshot { problem: FOREIGN });
         account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
         // Another mailbox of the same account, as a shared one, is new.
         account.add(session(Protocol::Imap, "team@gmail.com")).unwrap();
@@ -311,5 +369,88 @@ mod tests {
         let restored = restored(&snapshot, 5).unwrap();
         assert_eq!(restored.dead_ms, 0);
         assert_eq!(restored.standing(SessionKey::new(1)), None::<Standing>);
+    }
+
+    /// What a bare session of today writes, refused once and then stopped for a person.
+    fn of_a_session(stopped: bool) -> Vec<u8> {
+        use crate::session::Input;
+        let mut session = Session::new(session(Protocol::Imap, "joe@gmail.com"), 1).unwrap();
+        let _ = session.handle(0, Input::Start).unwrap();
+        for ticket in 1..=if stopped { 2 } else { 1 } {
+            let text = format!("token-{ticket}");
+            let token = AccessToken::new(&text).unwrap();
+            let came = Input::Token { request: ticket, token, expires_in_ms: None };
+            let _ = session.handle(0, came).unwrap();
+            let _ = session.handle(0, Input::Connected { ticket }).unwrap();
+            let _ = session.receive(0, ticket, b"* OK Gimap ready\r\n").unwrap();
+            let no = b"A0001 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n";
+            let _ = session.receive(0, ticket, no).unwrap();
+        }
+        session.snapshot()
+    }
+
+    /// The same in the words of version 0.1.0, which had fewer members.
+    fn of_version_1(snapshot: &[u8]) -> Vec<u8> {
+        let text = core::str::from_utf8(snapshot).unwrap();
+        let mut content: Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
+        for key in ["server_wait_ms", "limits_stated", "limit_free_ms", "refused_ms_ago"] {
+            content.as_object_mut().unwrap().remove(key);
+        }
+        let content = content.to_string();
+        let sum = checksum(content.as_bytes());
+        format!("mailbearer-session 1 {sum:016x}\n{content}").into_bytes()
+    }
+
+    #[test]
+    fn what_a_session_wrote_is_for_that_session_and_its_stop_holds() {
+        for snapshot in [of_a_session(true), of_version_1(&of_a_session(true))] {
+            let mut account = restored(&snapshot, 0).unwrap();
+            let session = account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+            let plan = account.handle(9, Fact::Want { session }).unwrap();
+            assert!(plan.orders.is_empty(), "{plan:?}");
+            let [Delivery::Raise(raise)] = &plan.deliveries[..] else { panic!("{plan:?}") };
+            assert_eq!(raise.kind, RaiseKind::NeedsUser);
+            assert_eq!(raise.failure.server_text, "Invalid credentials (Failure)");
+            let _ = account.handle(10, Fact::Want { session }).unwrap();
+            let _ = account.handle(11, Fact::Retry).unwrap();
+            let plan = account.handle(12, Fact::Want { session }).unwrap();
+            assert!(matches!(plan.orders[..], [Order::FetchToken { .. }]), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_a_session_wrote_down_is_the_accounts() {
+        let mut account = restored(&of_a_session(false), 0).unwrap();
+        let key = account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+        let memory = account.tokens.memory(5);
+        assert_eq!((memory.in_a_row, memory.of_day_ms.len(), memory.force), (1, 1, true));
+        let plan = account.handle(9, Fact::Want { session: key }).unwrap();
+        assert!(matches!(plan.orders[..], [Order::FetchToken { force: true, .. }]), "{plan:?}");
+        // It is remembered once: the next one of the same kind is new.
+        account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+        assert_eq!(account.tokens.memory(5).of_day_ms.len(), 1);
+    }
+
+    #[test]
+    fn what_a_session_wrote_is_of_no_other_and_is_checked_at_once() {
+        let snapshot = of_a_session(false);
+        for (protocol, user) in
+            [(Protocol::Imap, "eve@gmail.com"), (Protocol::Smtp, "joe@gmail.com")]
+        {
+            let mut account = restored(&snapshot, 0).unwrap();
+            let error = account.add(session(protocol, user)).unwrap_err();
+            assert_eq!(error, ConfigError::Snapshot { problem: FOREIGN });
+            // The right one is still known.
+            account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
+            assert!(account.remembered.is_empty());
+        }
+        for at in 0..snapshot.len() {
+            let mut damaged = snapshot.clone();
+            damaged[at] ^= 1;
+            assert!(restored(&damaged, 0).is_err(), "octet {at}");
+        }
+        // It outlives a process that adds nothing.
+        let again = restored(&restored(&snapshot, 0).unwrap().snapshot(0), 0).unwrap();
+        assert_eq!(again.remembered[0].user, None);
     }
 }

@@ -4,16 +4,19 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::budget::Budget;
 use super::{AccountConfig, NoToken};
 use crate::failure::{Advice, Cause, Failure};
-use crate::limits::{ASKS_BURST, ASKS_INTERVAL_MS, REFUSALS_IN_A_DAY_MAX, REFUSALS_IN_A_ROW_MAX};
-use crate::redact::Secrets;
-use crate::session::backoff_ms;
-use crate::text::displayable;
+use crate::limits::{REFRESHES, REFUSALS_IN_A_DAY_MAX, REFUSALS_IN_A_ROW_MAX, TOKENS};
+use crate::redact::{Secrets, redact_source};
+use crate::session::{Rate, backoff_ms};
 use crate::token::AccessToken;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+const MINUTE_MS: u64 = 60 * 1_000;
+
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+
+/// A source that has no newer token is asked again a few times before the end of the one that there is.
+const NOT_NEWER_LEAST_MS: u64 = 30_000;
 
 /// Refused tokens that are remembered: a source that goes round more of them is caught by the number of refusals.
 const REFUSED_MAX: usize = 8;
@@ -41,9 +44,14 @@ pub(super) struct Tokens {
     cooling_until_ms: u64,
     /// What the source said last, with the request.
     problem: Option<(u64, Box<Failure>)>,
-    /// As a session's logins: a login, its repetition, and one in two steps.
-    pace: Budget<4, 1_000>,
-    budget: Budget<ASKS_BURST, ASKS_INTERVAL_MS>,
+    pace: Rate,
+    /// The budget of `limits.rs`: requests that a cache may answer, and those past it.
+    plain: Rate,
+    refreshes: Rate,
+    /// What a login costs in time: see [`SessionConfig`](crate::SessionConfig).
+    login_interval_ms: u64,
+    /// It was said that logins are held back for the short life of tokens.
+    warned: bool,
     /// Tokens refused in a row, and when in the last day.
     in_a_row: usize,
     of_day: Vec<u64>,
@@ -56,6 +64,10 @@ pub(super) struct Good {
     pub(super) fingerprint: u64,
     pub(super) received_at_ms: u64,
     pub(super) expires_at_ms: Option<u64>,
+    /// It was asked for past the source's cache.
+    forced: bool,
+    /// When a server first took it.
+    taken_at_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -127,8 +139,11 @@ impl Default for Tokens {
             permanent: 0,
             cooling_until_ms: 0,
             problem: None,
-            pace: Budget::default(),
-            budget: Budget::default(),
+            pace: Rate::pace(),
+            plain: Rate::of(TOKENS, MINUTE_MS),
+            refreshes: Rate::of(REFRESHES, MINUTE_MS),
+            login_interval_ms: MINUTE_MS,
+            warned: false,
             in_a_row: 0,
             of_day: Vec::new(),
         }
@@ -171,17 +186,21 @@ impl Tokens {
             return Err(asked.deadline_ms);
         }
         if self.tried == Tried::Force && !self.force {
-            // The source has no newer one.
-            self.failed(now_ms, config, rng);
+            // The source works, and has no newer one.
+            self.cool(now_ms, config.backoff_base_ms.max(NOT_NEWER_LEAST_MS), config, rng);
         }
         let at_ms = self.next_ask_ms(now_ms);
         if at_ms > now_ms {
             return Err(at_ms);
         }
-        let force = self.force || self.tried == Tried::Plain;
+        let force = self.would_force();
         self.requests = self.requests.saturating_add(1);
         self.pace.take(now_ms);
-        self.budget.take(now_ms);
+        if force {
+            self.refreshes.take(now_ms);
+        } else {
+            self.plain.take(now_ms);
+        }
         let deadline_ms = now_ms.saturating_add(config.token_timeout_ms);
         self.asked = Some(Asked { request: self.requests, force, deadline_ms });
         let refused = if force { self.last_refused.clone() } else { None };
@@ -194,7 +213,35 @@ impl Tokens {
     }
 
     fn next_ask_ms(&self, now_ms: u64) -> u64 {
-        self.pace.next_ms(now_ms).max(self.budget.next_ms(now_ms)).max(self.cooling_until_ms)
+        let budget = if self.would_force() { &self.refreshes } else { &self.plain };
+        self.pace.next_ms(now_ms).max(budget.next_ms(now_ms)).max(self.cooling_until_ms)
+    }
+
+    fn would_force(&self) -> bool {
+        self.force || self.tried == Tried::Plain
+    }
+
+    /// The unit of the budget, which sessions of tests have shorter.
+    pub(super) fn keep_interval(&mut self, login_interval_ms: u64) {
+        if self.login_interval_ms != login_interval_ms {
+            self.login_interval_ms = login_interval_ms;
+            self.plain = Rate::of(TOKENS, login_interval_ms);
+            self.refreshes = Rate::of(REFRESHES, login_interval_ms);
+        }
+    }
+
+    /// How long tokens live, where that is shorter than the time in which one login may follow another. Said once.
+    pub(super) fn short_life_ms(&mut self, login_interval_ms: u64) -> Option<u64> {
+        let life_ms = self.longest_life_ms.filter(|life_ms| *life_ms < login_interval_ms)?;
+        (!core::mem::replace(&mut self.warned, true)).then_some(life_ms)
+    }
+
+    /// The use of the token is over: as far as it lasted it has paid for the refresh that it was.
+    fn pay_back(&mut self, now_ms: u64) {
+        let Some(good) = self.good.as_ref().filter(|good| good.forced) else { return };
+        let Some(taken_at_ms) = good.taken_at_ms else { return };
+        let until_ms = good.expires_at_ms.map_or(now_ms, |at_ms| at_ms.min(now_ms));
+        self.refreshes.lasted(until_ms.saturating_sub(taken_at_ms), self.login_interval_ms);
     }
 
     /// A token that came.
@@ -221,11 +268,25 @@ impl Tokens {
             return answer;
         }
         self.force = false;
-        self.failures = 0;
+        // The one that is held already is no newer one.
+        let is_new = self.good.as_ref().is_none_or(|good| good.fingerprint != fingerprint);
+        if is_new {
+            self.failures = 0;
+            self.pay_back(now_ms);
+        }
         self.permanent = 0;
         self.problem = None;
         let expires_at_ms = life_ms.map(|life_ms| now_ms.saturating_add(life_ms));
-        self.good = Some(Good { token, fingerprint, received_at_ms: now_ms, expires_at_ms });
+        let forced = asked.force;
+        let taken_at_ms = self.good.take().filter(|_| !is_new).and_then(|one| one.taken_at_ms);
+        self.good = Some(Good {
+            token,
+            fingerprint,
+            received_at_ms: now_ms,
+            expires_at_ms,
+            forced,
+            taken_at_ms,
+        });
         Answer::GoOn
     }
 
@@ -235,7 +296,7 @@ impl Tokens {
             self.force = true;
             return Answer::GoOn;
         }
-        let detail = "the token source gave back the token that the server had refused";
+        let detail = "the token source gave back the token that the server had refused: give a function that gets a new one";
         Answer::Stop(asks_user(Cause::TokenRejected, detail))
     }
 
@@ -247,6 +308,7 @@ impl Tokens {
         let least_ms = self.least_ms(config);
         let longest_ms = self.longest_life_ms.unwrap_or(0).max(life_ms);
         self.longest_life_ms = Some(if forced { life_ms } else { longest_ms });
+        self.warned &= life_ms < self.login_interval_ms;
         if life_ms == 0 || (!forced && life_ms < least_ms) {
             self.force = true;
             return Some(Answer::GoOn);
@@ -293,9 +355,9 @@ impl Tokens {
         }
     }
 
-    /// What the source said, without a token that it may have put into it.
+    /// What the source said, without a token and without what may be another secret.
     fn of_source(&self, text: &str) -> Failure {
-        let text = self.redact(displayable(text.as_bytes()));
+        let text = redact_source(&self.redact(text.into()));
         let failure = Failure::of_host(Cause::TokenUnavailable, text);
         Failure { advice: Advice::BackOff, ..failure }
     }
@@ -322,11 +384,22 @@ impl Tokens {
     }
 
     fn failed(&mut self, now_ms: u64, config: &AccountConfig, rng: &mut fastrand::Rng) {
+        self.cool(now_ms, config.backoff_base_ms, config, rng);
+    }
+
+    fn cool(&mut self, now_ms: u64, base_ms: u64, config: &AccountConfig, rng: &mut fastrand::Rng) {
         self.tried = Tried::Nothing;
         self.failures = self.failures.saturating_add(1);
-        let (base_ms, max_ms) = (config.backoff_base_ms, config.backoff_max_ms);
+        let max_ms = config.backoff_max_ms;
         let wait_ms = backoff_ms(base_ms, max_ms, self.failures, 0, rng);
         self.cooling_until_ms = now_ms.saturating_add(wait_ms);
+    }
+
+    /// What failed for want of a network may work now.
+    pub(super) fn network_is_back(&mut self) {
+        if self.problem.is_some() && self.permanent == 0 {
+            self.cooling_until_ms = 0;
+        }
     }
 
     /// Why there is no token, and the request that says so.
@@ -339,8 +412,11 @@ impl Tokens {
     }
 
     /// A server took the token.
-    pub(super) fn accepted(&mut self) {
+    pub(super) fn accepted(&mut self, now_ms: u64, fingerprint: u64) {
         self.in_a_row = 0;
+        if let Some(good) = self.good.as_mut().filter(|good| good.fingerprint == fingerprint) {
+            good.taken_at_ms.get_or_insert(now_ms);
+        }
     }
 
     /// Whether the last login was refused: the next token is tried by one session first.
@@ -354,7 +430,7 @@ impl Tokens {
             return false;
         }
         self.force = true;
-        self.retire(fingerprint);
+        self.retire(now_ms, fingerprint);
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.of_day.retain(|at_ms| at_ms.saturating_add(DAY_MS) > now_ms);
         self.of_day.push(now_ms);
@@ -362,9 +438,12 @@ impl Tokens {
     }
 
     /// A token is over, whatever clocks and caches say.
-    pub(super) fn retire(&mut self, fingerprint: u64) {
+    pub(super) fn retire(&mut self, now_ms: u64, fingerprint: u64) {
         if self.refused.contains(&fingerprint) {
             return;
+        }
+        if self.good.as_ref().is_some_and(|good| good.fingerprint == fingerprint) {
+            self.pay_back(now_ms);
         }
         self.refused.push(fingerprint);
         let excess = self.refused.len().saturating_sub(REFUSED_MAX);
@@ -412,6 +491,7 @@ impl Tokens {
             of_day_ms: self.of_day.iter().map(|at_ms| now_ms.saturating_sub(*at_ms)).collect(),
             longest_life_ms: self.longest_life_ms,
             force: self.force,
+            owed_ms: [&self.plain, &self.refreshes].map(|rate| rate.owed_ms(now_ms)),
         }
     }
 
@@ -429,6 +509,17 @@ impl Tokens {
             .collect();
         self.longest_life_ms = memory.longest_life_ms;
         self.force = memory.force;
+        let [plain_ms, refreshes_ms] =
+            memory.owed_ms.map(|owed_ms| owed_ms.saturating_sub(dead_ms));
+        self.plain.owe(now_ms, plain_ms);
+        self.refreshes.owe(now_ms, refreshes_ms);
+    }
+
+    /// Goes on with what a bare session had counted. What it was refused is not named: no cache is believed first.
+    pub(super) fn inherit(&mut self, in_a_row: u32, of_day: &[u64]) {
+        self.in_a_row = self.in_a_row.max(in_a_row as usize);
+        self.of_day.extend_from_slice(of_day);
+        self.force |= in_a_row > 0;
     }
 }
 
@@ -441,6 +532,8 @@ pub(super) struct Memory {
     pub(super) of_day_ms: Vec<u64>,
     pub(super) longest_life_ms: Option<u64>,
     pub(super) force: bool,
+    /// Of the budget: plain requests, and those past the cache.
+    pub(super) owed_ms: [u64; 2],
 }
 
 impl Good {
@@ -540,7 +633,7 @@ mod tests {
         let mut tokens = Tokens::default();
         let _ = give(&mut tokens, 0, "a", None);
         tokens.satisfied();
-        tokens.retire(fingerprint("a"));
+        tokens.retire(0, fingerprint("a"));
         assert_eq!(give(&mut tokens, 0, "a", None), (false, Answer::GoOn));
         let (force, answer) = give(&mut tokens, 0, "a", None);
         assert!(force && matches!(answer, Answer::Stop(_)), "{answer:?}");
@@ -579,13 +672,13 @@ mod tests {
         let mut tokens = Tokens::default();
         for one in 1..6 {
             assert!(!tokens.refuse(one * HOUR_MS, one), "{one}");
-            tokens.accepted();
+            tokens.accepted(0, 0);
         }
         assert!(tokens.refuse(23 * HOUR_MS, 6));
         let mut tokens = Tokens::default();
         for one in 0..20 {
             assert!(!tokens.refuse(one * 5 * HOUR_MS, one), "five in a day: {one}");
-            tokens.accepted();
+            tokens.accepted(0, 0);
         }
     }
 
@@ -594,11 +687,11 @@ mod tests {
         let mut tokens = Tokens::default();
         let _ = give(&mut tokens, 0, "CANARYCANARYCANARY", Some(HOUR_MS));
         let Ask { request, .. } = ask(&mut tokens, 0);
-        let text = "the cache holds CANARYCANARYCANARY\u{7}";
+        let text = "CANARYCANARYCANARY\u{7} was cached, POST refresh_token=1//0gAb";
         let word = Word { request, why: NoToken::Permanent, text, works: false };
         let Answer::Stop(failure) = tokens.none(0, &word, &config(), &mut rng()) else { panic!() };
         assert_eq!(failure.advice, Advice::AskUser);
-        assert!(failure.detail.starts_with("the cache holds <token>"), "{failure}");
+        assert_eq!(failure.detail, "<token> was cached, POST refresh_token=<secret>");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(super) enum Concept {
     Argument,
     Auth,
     Certificate,
+    Change,
     ClientHost,
     ClientName,
     Command,
@@ -48,6 +49,7 @@ pub(super) enum Concept {
     Busy,
     Cancelled,
     Denied,
+    Elsewhere,
     Expired,
     Folder,
     Idle,
@@ -58,6 +60,7 @@ pub(super) enum Concept {
     Locked,
     LockedOut,
     Malformed,
+    Mismatch,
     Must,
     NotAllowed,
     NotConnected,
@@ -65,6 +68,7 @@ pub(super) enum Concept {
     NotValid,
     Off,
     Or,
+    Reason,
     Shutdown,
     SystemError,
     TimedOut,
@@ -75,6 +79,13 @@ pub(super) enum Concept {
     Unknown,
     Unsupported,
     WrongState,
+}
+
+impl Concept {
+    /// Whether it is spoken of, and not said of something.
+    const fn is_subject(self) -> bool {
+        (self as u8) < Self::Aged as u8
+    }
 }
 
 /// A set of concepts.
@@ -99,13 +110,13 @@ impl Concepts {
     }
 }
 
-/// A word or a few that stand for a concept. `~` stands for any letters, or none.
+/// Stems that stand for one concept.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stem {
-    pub(super) words: &'static str,
-    /// What it says.
+pub(super) struct Stems {
+    pub(super) words: &'static [&'static str],
+    /// What they say.
     pub(super) says: Option<Concept>,
-    /// What it says where it is denied: `not allowed`.
+    /// What they say where they are denied: `not allowed`.
     pub(super) denied: Option<Concept>,
 }
 
@@ -118,6 +129,36 @@ const DENIALS: [&str; 13] = [
 /// How many words further a denial reaches.
 const DENIAL_REACH: usize = 3;
 
+/// Words that a refusal without a reason is made of, and those of the help behind it.
+#[rustfmt::skip]
+const STOCK: &[&str] = &[
+    "login", "log", "logon", "logging", "logged", "signin", "sign", "auth", "authenticate", "authenticated", "authentication",
+    "authorization", "authorize", "authorized", "unauthorized", "authenticating", "sasl", "plain", "xoauth2", "oauthbearer", "oauth",
+    "oauth2", "user", "username", "userid", "name", "password", "passwords", "passwd", "pass", "passphrase", "credential", "credentials",
+    "token", "access", "bearer", "account", "mailbox", "email", "mail", "address", "id", "data", "information", "details", "info",
+    "combination", "pair", "fail", "failed", "fails", "failure", "failing", "invalid", "incorrect", "wrong", "bad", "error", "errors",
+    "denied", "rejected", "refused", "unsuccessful", "unsuccessfully", "unable", "could", "couldn't", "can", "can't", "cannot", "did",
+    "didn't", "does", "doesn't", "do", "don't", "isn't", "not", "no", "nor", "and", "or", "either", "both", "accepted", "correct",
+    "correctly", "match", "valid", "verified", "verify", "validate", "validated", "recognized", "recognised", "please", "check", "try",
+    "again", "sorry", "more", "see", "go", "learn", "visit", "help", "may", "might", "but", "any", "if", "as", "it's", "its", "perform",
+    "complete", "completed", "process", "processing", "command", "request", "response", "reply", "server", "imap", "imap4", "pop",
+    "pop3", "smtp", "esmtp", "service", "system", "here", "code", "reason", "status", "ref", "session", "remote", "attempt", "gsmtp",
+    "nsmtp", "right", "enter", "entered", "re", "provided", "supplied", "given", "presented", "specified", "used", "using", "successful",
+    "succeed", "so", "there", "something", "that's", "i", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
+    "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
+    "were", "when", "while", "during", "aborted", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
+];
+
+/// Words that make a sentence of others. A text without one is a list of keywords, or in a language that is not known.
+#[rustfmt::skip]
+const SENTENCE: [&str; 38] = [
+    "the", "a", "an", "is", "are", "has", "have", "been", "be", "to", "for", "of", "your", "you", "this", "that", "by", "from", "in", "on",
+    "at", "with", "must", "only", "we", "our", "until", "because", "it", "should", "will", "due", "before", "after", "than", "under", "these", "too",
+];
+
+/// How many words that no stock refusal has make a reason.
+const REASON_WORDS: usize = 2;
+
 /// What the words of a text speak of.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meaning {
@@ -126,20 +167,20 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    pub(super) fn of(words: &[Word], lexicon: &[Stem]) -> Self {
+    pub(super) fn of(words: &[Word], lexicon: &[&[Stems]]) -> Self {
         let mut meaning = Self::default();
         for (at, word) in words.iter().enumerate() {
             let rest = words.get(at..).unwrap_or_default();
             let denied = is_denied(words, at);
-            for stem in lexicon.iter().filter(|stem| stem.begins(rest)) {
-                let concept = if denied { stem.denied } else { stem.says };
-                // `IMAP server` is a server, and not what the reply speaks of.
-                let names_a_server = concept == Some(Concept::Protocol)
-                    && rest.get(1).is_some_and(|next| next.text == "server");
-                if let Some(concept) = concept.filter(|_| !names_a_server) {
+            for stems in lexicon.iter().copied().flatten() {
+                let concept = if denied { stems.denied } else { stems.says };
+                if let Some(concept) = concept.filter(|concept| stems.say(*concept, rest)) {
                     meaning.add(concept, word.clause);
                 }
             }
+        }
+        if gives_a_reason(words) {
+            meaning.add(Concept::Reason, 0);
         }
         meaning.whole = meaning.clauses.iter().copied().fold(Concepts::default(), Concepts::union);
         meaning
@@ -170,16 +211,33 @@ impl Meaning {
     }
 }
 
-impl Stem {
-    /// Whether the words begin with this stem.
-    fn begins(&self, words: &[Word]) -> bool {
-        let mut count = 0_usize;
-        self.words.split(' ').all(|pattern| {
-            let word = words.get(count);
-            count = count.saturating_add(1);
-            word.is_some_and(|word| fits(pattern, &word.text))
-        })
+impl Stems {
+    /// Whether the words begin with one of these stems, as words of the server that say this.
+    fn say(&self, concept: Concept, words: &[Word]) -> bool {
+        // `IMAP server` is a server, and not what the reply speaks of.
+        let names_a_server =
+            concept == Concept::Protocol && words.get(1).is_some_and(|next| next.text == "server");
+        // Users are called `service` or `contact`, and servers speak of both; what is said of them is not said by a name.
+        let of_a_name = |count: usize| {
+            !concept.is_subject() && words.iter().take(count).any(|word| word.is_the_user)
+        };
+        !names_a_server
+            && self
+                .words
+                .iter()
+                .any(|stem| begins(stem, words).is_some_and(|count| !of_a_name(count)))
     }
+}
+
+/// How many words a stem takes, where the words begin with it.
+fn begins(stem: &str, words: &[Word]) -> Option<usize> {
+    let mut count = 0_usize;
+    let fits = stem.split(' ').all(|pattern| {
+        let word = words.get(count);
+        count = count.saturating_add(1);
+        word.is_some_and(|word| fits(pattern, &word.text))
+    });
+    fits.then_some(count)
 }
 
 fn fits(pattern: &str, word: &str) -> bool {
@@ -188,6 +246,17 @@ fn fits(pattern: &str, word: &str) -> bool {
         (None, Some(start)) => word.starts_with(start),
         (None, None) => word == pattern,
     }
+}
+
+/// Whether a text says why, in whatever words: it holds a sentence with words that no stock refusal has.
+fn gives_a_reason(words: &[Word]) -> bool {
+    let has = |list: &[&str], word: &Word| list.contains(&word.text.as_str());
+    let of_a_sentence = words.iter().any(|word| has(&SENTENCE, word));
+    let own = words.iter().filter(|word| {
+        let letters = word.text.chars().count() > 1 && word.text.is_ascii();
+        letters && !word.is_the_user && !has(&SENTENCE, word) && !has(STOCK, word)
+    });
+    of_a_sentence && own.count() >= REASON_WORDS
 }
 
 /// Whether one of the words before, in the same clause, denies this one.

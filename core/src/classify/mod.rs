@@ -24,7 +24,7 @@ use crate::failure::{Advice, Cause, Certainty, Failure, Verdict, spelled_enum};
 use crate::limits::{READ_CHARS_MAX, REPLY_LINES_MAX};
 use crate::sasl::read_rejection;
 use crate::text::displayable;
-use concepts::{Meaning, Stem};
+use concepts::{Meaning, Stems};
 use lexicon::LEXICON;
 pub(crate) use reply::is_enhanced_code;
 use reply::{Line, Status};
@@ -228,7 +228,7 @@ impl<'a> Facts<'a> {
         phase: Phase,
         mut lines: Vec<Line<'a>>,
         names: &Names<'_>,
-        lexicon: &[Stem],
+        lexicon: &[&[Stems]],
     ) -> Self {
         // An untagged BAD answers a line that was none, and not the login (RFC 9051 section 7.1.3).
         if lines.iter().any(|line| line.status.is_fault() && !line.untagged) {

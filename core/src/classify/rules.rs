@@ -15,16 +15,17 @@ use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToke
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, ClientHost, ClientName, Command, Connection, Credential, Denied, Expired, Folder,
-    Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
-    Malformed, Mechanism, Message, Must, NotAllowed, NotConnected, NotOpened, NotValid, Off, Or,
-    Person, Plan, Policy, Rate, Recipient, Scope, Security, Server, Service, Session, Shutdown,
-    SystemError, ThisIs, TimedOut, Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown,
-    Unsupported, UserName, Verification, WrongState,
+    Certificate, Change, ClientHost, ClientName, Command, Connection, Credential, Denied,
+    Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login,
+    Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must, NotAllowed,
+    NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Rate, Reason, Recipient,
+    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
+    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
+    WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
-use Status::{Bad, Bye, Permanent, Temporary};
+use Status::{Bad, Bye, Err, No, Permanent, Temporary};
 
 /// The codes of a limit or an outage that passes: words tell them apart, and never make anything else of them.
 pub(super) const PASSING: &[&str] =
@@ -51,7 +52,8 @@ pub(super) const RULES: &[Rule] = &[
         .codes(&["CONTACTADMIN", "525", "5.7.13"]),
     // RFC 5530 section 3, RFC 4954 section 6, RFC 7817; Exchange for 4.7.66.
     Rule::new("tls-required-code", Cause::TlsRefused, FixConfiguration, Stated)
-        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66"]),
+        .in_phases(OF_THE_LOGIN)
+        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66", "x.7.10", "x.7.11"]),
     // RFC 5530 section 3, RFC 9051 section 7.1: of one mailbox, whose name the text may hold. Gmail's OVERQUOTA is a rate.
     Rule::new("mailbox-code", Cause::Unrecognized, Proceed, Stated)
         .in_phases(&[MidSession])
@@ -60,6 +62,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("mechanism-code", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
         .codes(&["504", "CANNOT"]),
+    // RFC 2221: the mailbox is at another server.
+    Rule::new("referral", Cause::Unrecognized, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .codes(&["REFERRAL"]),
     // RFC 5530 section 3: a credential whose time is over, and a token is one.
     Rule::new("expired-code", Cause::TokenRejected, RefreshToken, Inferred).codes(&["EXPIRED"]),
     // RFC 5530 INUSE, RFC 2449 IN-USE: the login itself was fine.
@@ -170,6 +176,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("password-expired", Cause::InteractionRequired, AskUser, Inferred)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Credential], &[Expired]]),
+    // Zimbra.
+    Rule::new("password-change", Cause::InteractionRequired, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Credential], &[Change]]),
     // Yandex has one text for two causes: a fresh token is the cheaper try.
     Rule::new("token-or-protocol", Cause::TokenRejected, RefreshToken, Guessed)
         .in_phases(&[AuthFail])
@@ -221,7 +231,8 @@ pub(super) const RULES: &[Rule] = &[
     // Exchange, Google.
     Rule::new("policy", Cause::PolicyBlocked, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Policy]]),
+        .says(&[&[Policy]])
+        .without(&[Later]),
     Rule::new("client-host", Cause::PolicyBlocked, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[ClientHost], &[Blocked, NotAllowed, Denied]]),
@@ -257,7 +268,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Certificate], &[Expired, Must, NotValid]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
-        .says(&[&[Tls], &[Must, Unsupported]]),
+        .says(&[&[Tls], &[Must, NotAllowed, Off, Unsupported]]),
     // Dovecot, where its certificate or key is broken, and servers that have none.
     Rule::new("tls-failed", Cause::TlsRefused, FixConfiguration, Inferred)
         .on(&[Imap, Pop3])
@@ -267,19 +278,35 @@ pub(super) const RULES: &[Rule] = &[
     // Exchange, James, Google.
     Rule::new("mechanism", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Mechanism], &[Unsupported, Off, Blocked, Unknown, NotAllowed]])
+        .together(&[&[Mechanism], &[Unsupported, Off, Blocked, Unknown, NotAllowed, Must]])
         .without(&[Token]),
     Rule::new("login-unsupported", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
-        .together(&[&[Auth, Login], &[Unsupported, Off]])
+        .together(&[&[Auth, Login], &[Unsupported]])
+        .without(&[Account]),
+    Rule::new("auth-off", Cause::MechanismUnavailable, FixConfiguration, Stated)
+        .in_phases(&[AuthFail])
+        .together(&[&[Auth], &[Off]])
         .without(&[Account]),
     // RFC 4954 section 4: this server, or this port, has no AUTH.
     Rule::new("auth-not-offered", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .on(&[Smtp])
         .in_phases(&[AuthFail])
         .codes(&["502", "503"])
-        .together(&[&[Auth], &[Unavailable, Off]])
+        .together(&[&[Auth], &[Off, Unavailable]])
         .without(&[Account]),
+    // Dovecot, Stalwart: not now, or not here.
+    Rule::new("auth-out-of-place", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .on(&[Smtp])
+        .in_phases(&[AuthFail])
+        .codes(&["503"])
+        .together(&[&[Auth], &[NotAllowed]])
+        .without(&[Account]),
+    // Perdition, GoDaddy.
+    Rule::new("login-not-allowed", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Auth, Login], &[NotAllowed, Off]])
+        .without(&[Account, Argument]),
     // RFC 1939 section 3: a server that has no AUTH.
     Rule::new("no-such-command", Cause::MechanismUnavailable, FixConfiguration, Inferred)
         .on(&[Pop3])
@@ -311,6 +338,20 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .together(&[&[UserName, Account, Mailbox], &[Unknown, NotValid]])
         .without(&[Credential, Token]),
+    Rule::new("user-name-whole", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[UserName], &[Must]])
+        .without(&[Credential, Token]),
+    // DavMail, maddy: the token is of another user.
+    Rule::new("other-user", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[UserName, Account], &[Mismatch]])
+        .without(&[Credential, Token]),
+    // RFC 2221, Zimbra: the mailbox is at another server.
+    Rule::new("elsewhere", Cause::Unrecognized, FixConfiguration, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Elsewhere]])
+        .without(&[Later]),
 
     // ---- What passes ----
 
@@ -350,9 +391,13 @@ pub(super) const RULES: &[Rule] = &[
     // Dovecot, Cyrus, Stalwart, Gmail, GMX.
     Rule::new("idle", Cause::IdleTimeout, Reconnect, Stated)
         .in_phases(OF_THE_SESSION)
+        .with_status(&[Bye, Err, Temporary, Permanent])
         .says(&[&[Idle, TimedOut]]),
     Rule::new("idle-code", Cause::IdleTimeout, Reconnect, Inferred).codes(&["4.4.2"]),
-    Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated).says(&[&[Shutdown]]).without(&[Later]),
+    Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated)
+        .in_phases(&[AuthFail, MidSession, Disconnect])
+        .says(&[&[Shutdown]])
+        .without(&[Invalid, Later]),
     // Gmail: the next connection most often works (mailcore2's tests).
     Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
         .with_status(&[Bye])
@@ -365,6 +410,12 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
         .says(&[&[NotOpened]]),
+    // RFC 5321 section 3.1: there is no service here. Exim says so to whom it does not let in.
+    Rule::new("no-service", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[Greeting])
+        .codes(&["554"])
+        .says(&[&[Unavailable]])
+        .without(&[Later]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
         .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),
@@ -384,6 +435,32 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("credentials", Cause::TokenRejected, RefreshToken, Stated)
         .in_phases(&[AuthFail, Disconnect])
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
+    // Exchange: a policy of the tenant, whose name is not known. A login that failed without a reason is none.
+    Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
+    // A refused login that speaks of TLS, and of nothing else that is known.
+    Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Tls]])
+        .without(&[Invalid]),
+    Rule::new("off", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Blocked, NotAllowed, Off]])
+        .without(&[Credential, Invalid, Token]),
+    // A person is asked for, and no credential is told to be bad.
+    Rule::new("ask-a-person-login", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Person]]),
+    // A reason in words that are not known: a refused token has none.
+    Rule::new("reason", Cause::Unrecognized, AskUser, Guessed)
+        .in_phases(&[AuthFail])
+        .with_status(&[No, Err])
+        .says(&[&[Reason]])
+        .without(&[Token]),
+    Rule::new("reason-code", Cause::Unrecognized, AskUser, Guessed)
+        .in_phases(&[AuthFail])
+        .codes(&["535", "550", "554", "5.7.8"])
+        .says(&[&[Reason]])
+        .without(&[Token]),
     // RFC 5530 section 3: the token may not act for this user. Yahoo means the token.
     Rule::new("not-authorized", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(OF_THE_LOGIN)
@@ -392,8 +469,6 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("login-failed", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(&[AuthFail, Disconnect])
         .together(&[&[Auth, Login], &[Invalid]]),
-    // Exchange: a policy of the tenant, whose name is not known.
-    Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
     // RFC 5530, RFC 3206, RFC 4954 section 6.
     Rule::new("credentials-code", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(OF_THE_LOGIN)
@@ -419,7 +494,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("temporary", Cause::Unavailable, BackOff, Inferred).with_status(&[Temporary]),
     // RFC 5321 section 4.2.1: any other 5xx in a login is a policy of the server.
     Rule::new("refused-for-good", Cause::PolicyBlocked, AskUser, Inferred)
-        .in_phases(&[AuthFail])
+        .in_phases(&[Greeting, Capability, AuthFail])
         .with_status(&[Permanent]),
     // RFC 9051 section 7.1.3: BAD is a fault of the command, and not of the token.
     Rule::new("bad-login", Cause::ProtocolViolation, FixConfiguration, Inferred)

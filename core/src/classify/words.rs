@@ -15,6 +15,8 @@ pub(super) struct Word {
     pub(super) text: String,
     /// Which clause of the text it stands in.
     pub(super) clause: usize,
+    /// Whether the user's name is written like that, and stands where names stand: `failed: locked`, `locked: failed`.
+    pub(super) is_the_user: bool,
 }
 
 /// Letters of a word; what is longer is an identifier.
@@ -44,21 +46,30 @@ pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
     let open = without_enclosed(&without_user(text, names));
     let mut words: Vec<Word> = Vec::new();
     let mut clause = 0_usize;
-    for raw in open.split_whitespace() {
+    let mut behind_a_colon = false;
+    let mut raw_words = open.split_whitespace().peekable();
+    while let Some(raw) = raw_words.next() {
         clause = clause.saturating_add(usize::from(raw.starts_with('(')));
         if !is_name(raw, names) {
             for piece in pieces(raw) {
                 let after_name_word = words.last().is_some_and(|last| {
                     last.clause == clause && BEFORE_NAMES.contains(&last.text.as_str())
                 });
-                if !(after_name_word && is_user(&piece, names)) {
-                    words.push(Word { text: piece, clause });
+                let is_the_name = is_user(&piece, names);
+                let leads = words.last().is_none_or(|last| last.clause < clause);
+                let before_a_colon =
+                    leads && raw.strip_suffix(':').is_some_and(|name| is_user(name, names));
+                let alone = behind_a_colon && raw_words.peek().is_none();
+                let is_the_user = is_the_name && (alone || before_a_colon);
+                if !(after_name_word && is_the_name) {
+                    words.push(Word { text: piece, clause, is_the_user });
                 }
             }
         }
         if raw.ends_with(['.', ',', ';', '!', '?']) || raw == "-" {
             clause = clause.saturating_add(1);
         }
+        behind_a_colon = raw.ends_with(':');
     }
     words
 }
@@ -299,6 +310,20 @@ mod tests {
             ("failed for locked_user_77", "failed for"),
         ] {
             assert_eq!(read(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_users_name_alone_behind_or_before_a_colon_is_told_from_a_word() {
+        let names = Names { user: "locked@example.test", host: "" };
+        let has_the_user = |text| words(text, &names).iter().any(|word| word.is_the_user);
+        for text in ["failed: locked", "locked: failed", "failed. LOCKED: no"] {
+            assert!(has_the_user(text), "{text}");
+        }
+        for text in
+            ["account locked", "failed: locked at noon", "is locked: failed", "locked failed"]
+        {
+            assert!(!has_the_user(text), "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! How long to wait after a failure, and the fastest pace of an order. Neither owns a clock.
 
+use crate::limits::{Allowance, PAID_BACK_AFTER, PAID_BACK_FROM};
+
 /// Exponential back-off with jitter: a random time below a ceiling that doubles (Amazon's architecture blog, "Exponential
 /// backoff and jitter").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Backoff {
 
 /// Holds an order back: at most so many at once, and one more in each interval (the generic cell rate algorithm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// Half a word each: a session has seven rates, and a fleet a million sessions.
     at_once: u32,
     interval_ms: u32,
@@ -34,9 +36,14 @@ pub(super) struct Rate {
 
 impl Rate {
     /// An interval of more than seven weeks is one of seven weeks.
-    pub(super) fn new(at_once: u64, interval_ms: u64) -> Self {
+    pub(crate) fn new(at_once: u64, interval_ms: u64) -> Self {
         let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Self { at_once: short(at_once), interval_ms: short(interval_ms), full_at_ms: 0 }
+    }
+
+    /// What an allowance is with this interval of logins.
+    pub(crate) fn of(allowance: Allowance, login_interval_ms: u64) -> Self {
+        Self::new(allowance.at_once, login_interval_ms.saturating_mul(allowance.every))
     }
 
     fn interval_ms(&self) -> u64 {
@@ -44,18 +51,18 @@ impl Rate {
     }
 
     /// The pace of every order: a few at once, and then one in each second.
-    pub(super) fn pace() -> Self {
+    pub(crate) fn pace() -> Self {
         Self::new(4, 1_000)
     }
 
     /// When the next order may be given: now, or later.
-    pub(super) fn next_ms(&self, now_ms: u64) -> u64 {
+    pub(crate) fn next_ms(&self, now_ms: u64) -> u64 {
         let room = self.interval_ms().saturating_mul(u64::from(self.at_once.saturating_sub(1)));
         self.full_at_ms.saturating_sub(room).max(now_ms)
     }
 
     /// An order was given.
-    pub(super) fn take(&mut self, now_ms: u64) {
+    pub(crate) fn take(&mut self, now_ms: u64) {
         self.full_at_ms = self.full_at_ms.max(now_ms).saturating_add(self.interval_ms());
     }
 
@@ -67,13 +74,20 @@ impl Rate {
         self.full_at_ms = self.full_at_ms.saturating_sub(worth_ms);
     }
 
+    /// The session of a login, or the use of a token, is over and has lasted so long: it pays back from [`PAID_BACK_FROM`] on.
+    pub(crate) fn lasted(&mut self, lived_ms: u64, login_interval_ms: u64) {
+        let from_ms = login_interval_ms.saturating_mul(PAID_BACK_FROM);
+        let whole_ms = login_interval_ms.saturating_mul(PAID_BACK_AFTER).saturating_sub(from_ms);
+        self.give_back(lived_ms.saturating_sub(from_ms), whole_ms);
+    }
+
     /// Milliseconds until it is full: what a snapshot keeps.
-    pub(super) fn owed_ms(&self, now_ms: u64) -> u64 {
+    pub(crate) fn owed_ms(&self, now_ms: u64) -> u64 {
         self.full_at_ms.saturating_sub(now_ms)
     }
 
     /// What was owed, and never more than an empty bucket owes.
-    pub(super) fn owe(&mut self, now_ms: u64, owed_ms: u64) {
+    pub(crate) fn owe(&mut self, now_ms: u64, owed_ms: u64) {
         let most_ms = self.interval_ms().saturating_mul(u64::from(self.at_once));
         self.full_at_ms = now_ms.saturating_add(owed_ms.min(most_ms));
     }

@@ -5,10 +5,7 @@
 
 use super::backoff::Rate;
 use super::{Live, Session};
-use crate::limits::{
-    Allowance, CONNECTIONS, LOGINS, LOGINS_BEFORE_INTERVAL, PAID_BACK_AFTER, PAID_BACK_FROM,
-    REFRESHES, TOKENS,
-};
+use crate::limits::{CONNECTIONS, LOGINS, LOGINS_BEFORE_INTERVAL, REFRESHES, TOKENS};
 
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -23,9 +20,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(interval_ms: u64) -> Self {
-        let rate = |allowance: Allowance| {
-            Rate::new(allowance.at_once, interval_ms.saturating_mul(allowance.every))
-        };
+        let rate = |allowance| Rate::of(allowance, interval_ms);
         Self {
             interval_ms,
             connections: rate(CONNECTIONS),
@@ -69,12 +64,9 @@ impl Budget {
 
     /// A session is over that lasted so long. `forced`: so was its token.
     pub(super) fn lasted(&mut self, lived_ms: u64, forced: bool) {
-        let from_ms = self.interval_ms.saturating_mul(PAID_BACK_FROM);
-        let whole_ms = self.interval_ms.saturating_mul(PAID_BACK_AFTER).saturating_sub(from_ms);
-        let paid_ms = lived_ms.saturating_sub(from_ms);
-        self.logins.give_back(paid_ms, whole_ms);
+        self.logins.lasted(lived_ms, self.interval_ms);
         if forced {
-            self.refreshes.give_back(paid_ms, whole_ms);
+            self.refreshes.lasted(lived_ms, self.interval_ms);
         }
     }
 

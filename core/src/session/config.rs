@@ -60,6 +60,11 @@ pub struct SessionConfig {
     /// Least milliseconds between logins of which none lasts, after the first four; and the unit of the budget that
     /// [`limits`](crate::limits) states. Default: 1 minute. Tests of short tokens lower it, and nothing else should.
     pub login_interval_ms: u64,
+    /// A tick that comes this much later than it was asked for was slept through for so long that the connection is given
+    /// up; a shorter nap changes nothing. Default: 5 minutes, for NAT of mobile networks drops idle ones after 4 minutes and
+    /// more. An [`Account`](crate::Account) probes instead, and has a setting of its own
+    /// ([`unprobed_nap_ms`](crate::AccountConfig::unprobed_nap_ms)).
+    pub nap_ms: u64,
 }
 
 impl SessionConfig {
@@ -80,6 +85,7 @@ impl SessionConfig {
             backoff_max_ms: 5 * MINUTE_MS,
             stable_after_ms: MINUTE_MS,
             login_interval_ms: MINUTE_MS,
+            nap_ms: 5 * MINUTE_MS,
         }
     }
 
@@ -108,6 +114,7 @@ impl SessionConfig {
             ("backoff_max_ms", self.backoff_max_ms, self.backoff_base_ms),
             ("stable_after_ms", self.stable_after_ms, 1),
             ("login_interval_ms", self.login_interval_ms, 1),
+            ("nap_ms", self.nap_ms, 1),
         ];
         for (name, value, least) in times {
             if value < least || value > TIME_MS_MAX {

@@ -1,7 +1,6 @@
 //! The end of a session: why it came, what is learnt from it, and when the next one is expected.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
@@ -39,14 +38,9 @@ impl Session {
     }
 
     /// What a host tells of a login of its own may repeat the token.
-    pub(super) fn redacted(&self, failure: Failure) -> Failure {
-        let redact = |text: Option<String>| text.map(|text| self.redact(&text));
-        Failure {
-            server_text: self.redact(&failure.server_text),
-            code: redact(failure.code),
-            url: redact(failure.url),
-            ..failure
-        }
+    pub(super) fn redacted(&self, mut failure: Failure) -> Failure {
+        failure.mask(|text| self.redact(&text));
+        failure
     }
 
     pub(super) fn aftermath_of(&self, watch: &Watch) -> Aftermath {

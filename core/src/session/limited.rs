@@ -48,6 +48,10 @@ impl Refusals {
         self.0.clear();
     }
 
+    pub(super) fn times_ms(&self) -> &[u64] {
+        &self.0
+    }
+
     /// Milliseconds since each, for a snapshot.
     pub(super) fn ages_ms(&self, now_ms: u64) -> Vec<u64> {
         self.0.iter().map(|at_ms| now_ms.saturating_sub(*at_ms)).collect()

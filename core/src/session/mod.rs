@@ -48,6 +48,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 
+pub(crate) use backoff::Rate;
 pub use config::{Login, Renewal, SessionConfig};
 pub use plan::{
     Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
@@ -57,12 +58,10 @@ pub(crate) use supply::{Supply, Wish, backoff_ms};
 
 use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
-use crate::limits::NAP_MS;
 use crate::negotiation::Negotiation;
 use crate::redact::Secrets;
 use crate::token::AccessToken;
 use crate::watch::{Aftermath, Watch};
-use backoff::Rate;
 use budget::Budget;
 use learning::Learning;
 use limited::{Limited, Refusals};
@@ -487,9 +486,9 @@ impl Session {
         self.now_ms = self.now_ms.max(now_ms);
         // An account knows by itself whether the machine slept.
         !self.supplied
-            && self
-                .wake_at_ms
-                .is_some_and(|wake_at_ms| self.now_ms > wake_at_ms.saturating_add(NAP_MS))
+            && self.wake_at_ms.is_some_and(|wake_at_ms| {
+                self.now_ms > wake_at_ms.saturating_add(self.config.nap_ms)
+            })
     }
 
     /// The link is not to be trusted, and what was wrong with the network may be over: begin anew, without counting it as a

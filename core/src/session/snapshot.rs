@@ -157,6 +157,16 @@ pub(crate) fn owner(config: &SessionConfig) -> String {
     format!("{:016x}", checksum(parts.join("\n").as_bytes()))
 }
 
+/// Whose session this is a snapshot of; `None`: it is no session's.
+pub(crate) fn owner_of(snapshot: &[u8]) -> Result<Option<String>, ConfigError> {
+    let headers = [HEADER, HEADER_OF_VERSION_1];
+    if !headers.iter().any(|header| snapshot.starts_with(header.as_bytes())) {
+        return Ok(None);
+    }
+    let content = Content::open(&headers, SNAPSHOT_OCTETS_MAX, snapshot)?;
+    Ok(Some(content.text("owner")?.to_string()))
+}
+
 /// The JSON object of a snapshot. Whatever is not as it was written is damage.
 pub(crate) struct Content {
     members: Map<String, Value>,

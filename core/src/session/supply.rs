@@ -1,6 +1,8 @@
 //! A session of an [`Account`](crate::Account): it is given a token each time that it may open a connection, and asks for
 //! none. Without one it does not go on, so that the account decides when, and whether at all.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,8 +19,8 @@ use crate::token::AccessToken;
 pub(crate) enum Wish {
     /// It has no connection, and may open one at this time.
     Login { at_ms: u64 },
-    /// Its connection is to be renewed; a second one is opened first where `at_ms` says when.
-    Renewal { why: RenewWhy, at_ms: Option<u64> },
+    /// Its connection is to be renewed at this time. `overlaps`: a second one is opened first.
+    Renewal { why: RenewWhy, at_ms: u64, overlaps: bool },
 }
 
 /// A token for one login.
@@ -85,9 +87,13 @@ impl Session {
             return Some(Wish::Login { at_ms: self.next_connect_ms() });
         };
         let why = live.ends?.why;
-        let at_ms =
-            (self.config.renewal == super::Renewal::Overlap).then(|| self.next_connect_ms());
-        Some(Wish::Renewal { why, at_ms })
+        let overlaps = self.config.renewal == super::Renewal::Overlap;
+        Some(Wish::Renewal { why, at_ms: self.next_connect_ms(), overlaps })
+    }
+
+    /// Whether it is the budget that holds the next login back.
+    pub(crate) fn is_held_by_budget(&self) -> bool {
+        self.budget.next_login_ms(self.now_ms) > self.now_ms
     }
 
     /// Opens a connection with this token: see [`Session::wish`].
@@ -132,6 +138,7 @@ impl Session {
         self.advance(now_ms);
         let mut plan = Plan::default();
         self.close_all(&mut plan);
+        self.spent = None;
         plan
     }
 
@@ -141,6 +148,18 @@ impl Session {
         self.start();
         self.rejections = 0;
         self.settle(Plan::default())
+    }
+
+    /// Masks what the server said with the end of a connection: a session forgets its token after the login, and the account
+    /// does not.
+    pub(crate) fn mask_ending(&mut self, redact: impl Fn(String) -> String) {
+        if let Some(failure) = &mut self.last_failure {
+            failure.mask(&redact);
+        }
+        if let Some(verdict) = &mut self.last_ending {
+            verdict.url = verdict.url.take().map(&redact);
+        }
+        self.resumed = self.resumed.take().map(|one| Box::new(one.map_texts(&redact)));
     }
 
     /// Shares the configuration with one that has the same.
@@ -176,6 +195,11 @@ impl Session {
         self.live.as_ref().is_some_and(|live| live.renewing_until_ms.is_some())
     }
 
+    /// Whether the server owes an answer that takes no time.
+    pub(crate) fn owes_prompt_answer(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.watch.owes_prompt_answer())
+    }
+
     pub(crate) fn awaits_connection(&self) -> bool {
         matches!(&self.attempt, Some(attempt) if matches!(attempt.stage, Stage::Connecting))
     }
@@ -194,6 +218,11 @@ impl Session {
 
     pub(crate) fn config(&self) -> &SessionConfig {
         &self.config
+    }
+
+    /// Tokens that its server refused: in a row, and when in the last day.
+    pub(crate) fn refusals(&self) -> (u32, &[u64]) {
+        (self.rejections, self.refusals.times_ms())
     }
 
     pub(crate) fn last_failure(&self) -> Option<&Failure> {

@@ -70,7 +70,7 @@ enum Kind {
     Select(Box<Mailbox>),
     /// CLOSE or UNSELECT.
     Deselect,
-    Idle,
+    Idle(Idling),
     Logout,
     /// APPEND or REPLACE (RFC 8508): its literal is a message.
     Append,
@@ -79,6 +79,16 @@ enum Kind {
     /// COMPRESS (RFC 4978), STARTTLS, UNAUTHENTICATE (RFC 8437): what follows its success is no session as it was.
     Switch,
     Other,
+}
+
+/// How far an IDLE has come (RFC 2177). It is quiet only while the server waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Idling {
+    /// The server has not said `+` yet.
+    Asked,
+    Waiting,
+    /// DONE was written.
+    Over,
 }
 
 /// A literal that a client announces.
@@ -154,7 +164,10 @@ impl ImapWatch {
         match command {
             Some(Some(command)) => self.writing = Some(command),
             // DONE: IDLE is over, and its tagged reply is awaited (RFC 2177).
-            Some(None) => self.idling = false,
+            Some(None) => {
+                self.idling = false;
+                self.idle_becomes(Idling::Over);
+            }
             None => {}
         }
         if let Some(literal) = literal {
@@ -166,7 +179,7 @@ impl ImapWatch {
         let name = core::mem::take(&mut self.outgoing.name);
         match &mut command.kind {
             Kind::Select(mailbox) => mailbox.name.push_str(&String::from_utf8_lossy(&name)),
-            Kind::Idle => self.idling = true,
+            Kind::Idle(_) => self.idling = true,
             Kind::Deselect
             | Kind::Logout
             | Kind::Append
@@ -176,6 +189,13 @@ impl ImapWatch {
         }
         self.commands.push_back(command);
         if self.commands.len() > PIPELINE_MAX { Err(Sign::Doubt) } else { Ok(()) }
+    }
+
+    fn idle_becomes(&mut self, state: Idling) {
+        let kinds = self.commands.iter_mut().rev().map(|command| &mut command.kind);
+        if let Some(idle) = kinds.into_iter().find(|kind| matches!(kind, Kind::Idle(_))) {
+            *idle = Kind::Idle(state);
+        }
     }
 
     fn literal(&mut self, literal: Announced) {
@@ -211,13 +231,29 @@ impl ImapWatch {
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        let waiting =
-            self.commands.iter().filter(|command| !matches!(command.kind, Kind::Idle)).count();
-        waiting == 0
-            && self.writing.is_none()
-            && !self.outgoing.lines.is_within()
-            && !self.outgoing.continued
+        let is_waiting = |command: &Command| matches!(command.kind, Kind::Idle(Idling::Waiting));
+        self.commands.iter().all(is_waiting)
+            && !self.is_writing()
             && self.incoming.literal_left == 0
+    }
+
+    fn is_writing(&self) -> bool {
+        self.writing.is_some() || self.outgoing.lines.is_within() || self.outgoing.continued
+    }
+
+    /// NOOP, IDLE and DONE are answered at once.
+    pub(super) fn owes_prompt_answer(&self) -> bool {
+        let is_prompt = |command: &Command| match command.kind {
+            Kind::Idle(state) => state != Idling::Waiting,
+            Kind::Other => command.name == "NOOP",
+            Kind::Select(_)
+            | Kind::Deselect
+            | Kind::Logout
+            | Kind::Append
+            | Kind::Authenticate
+            | Kind::Switch => false,
+        };
+        self.commands.front().is_some_and(is_prompt) && !self.is_writing()
     }
 
     pub(super) fn aftermath(&self) -> Aftermath {
@@ -272,7 +308,7 @@ impl Command {
                 ..Mailbox::default()
             })),
             "CLOSE" | "UNSELECT" => Kind::Deselect,
-            "IDLE" => Kind::Idle,
+            "IDLE" => Kind::Idle(Idling::Asked),
             "LOGOUT" => Kind::Logout,
             "APPEND" | "REPLACE" | "UID REPLACE" => Kind::Append,
             "AUTHENTICATE" => Kind::Authenticate,
@@ -385,13 +421,17 @@ impl Reader<'_> {
     /// RFC 9051 section 7.6: leave to write a literal, or a challenge of AUTHENTICATE, whose answer is no command.
     fn continuation(&mut self) -> Result<(), Sign> {
         unsay(self.refusal);
-        self.outgoing.awaits_leave = false;
-        match self.commands.back().map(|command| &command.kind) {
+        let is_leave = core::mem::take(&mut self.outgoing.awaits_leave);
+        match self.commands.back_mut().map(|command| &mut command.kind) {
             Some(Kind::Authenticate) => Err(Sign::Doubt),
+            Some(Kind::Idle(state @ Idling::Asked)) if !is_leave => {
+                *state = Idling::Waiting;
+                Ok(())
+            }
             Some(
                 Kind::Select(_)
                 | Kind::Deselect
-                | Kind::Idle
+                | Kind::Idle(_)
                 | Kind::Logout
                 | Kind::Append
                 | Kind::Switch
@@ -427,7 +467,7 @@ impl Reader<'_> {
                 *self.selected = positive.then_some(Mailbox { read_only, ..*mailbox });
             }
             Some(Kind::Deselect) if positive => *self.selected = None,
-            Some(Kind::Idle) => *self.idling = false,
+            Some(Kind::Idle(_)) => *self.idling = false,
             Some(Kind::Logout) => *self.left |= positive,
             Some(Kind::Switch) if positive => return Err(Sign::Doubt),
             Some(
@@ -471,7 +511,7 @@ impl Reader<'_> {
             self.commands.iter_mut().rev().find_map(|command| match &mut command.kind {
                 Kind::Select(mailbox) => Some(mailbox),
                 Kind::Deselect
-                | Kind::Idle
+                | Kind::Idle(_)
                 | Kind::Logout
                 | Kind::Append
                 | Kind::Authenticate
@@ -936,6 +976,48 @@ mod tests {
             let mut watch = Watch::new(Protocol::Imap);
             watch.sent("a NOOP\r\n".repeat(PIPELINE_MAX + more).as_bytes());
             assert_eq!(watch.received(b"* BYE\r\n").ending.is_some(), seen);
+        }
+    }
+
+    #[test]
+    fn an_idle_is_quiet_only_while_the_server_waits() {
+        let mut watch = Watch::new(Protocol::Imap);
+        let is = |watch: &Watch| (watch.is_quiet(), watch.owes_prompt_answer());
+        assert_eq!(is(&watch), (true, false));
+        watch.sent(b"a IDLE\r\n");
+        assert_eq!(is(&watch), (false, true), "not acknowledged");
+        watch.received(b"* 5 EXISTS\r\n");
+        assert_eq!(is(&watch), (false, true), "data is no leave");
+        watch.received(b"+ idling\r\n");
+        assert_eq!(is(&watch), (true, false));
+        watch.sent(b"DO");
+        assert_eq!(is(&watch), (false, false), "half a word");
+        watch.sent(b"NE\r\n");
+        assert_eq!(is(&watch), (false, true), "DONE has no answer");
+        watch.received(b"a OK done\r\n");
+        assert_eq!(is(&watch), (true, false));
+        // Once more, with a refusal, and behind a literal whose leave is no leave to wait.
+        watch.sent(b"b IDLE\r\n");
+        watch.received(b"b BAD what\r\n");
+        assert_eq!(is(&watch), (true, false));
+        watch.sent(b"c APPEND x {3}\r\n");
+        watch.received(b"+ go on\r\n");
+        watch.sent(b"abc\r\nd IDLE\r\n");
+        assert_eq!(is(&watch), (false, false), "the message comes first");
+        watch.received(b"c OK\r\n");
+        assert_eq!(is(&watch), (false, true));
+        watch.received(b"+ idling\r\n");
+        assert_eq!(is(&watch), (true, false));
+    }
+
+    #[test]
+    fn a_noop_is_answered_at_once_and_a_search_is_not() {
+        for (command, prompt) in [("NOOP", true), ("noop", true), ("SEARCH ALL", false)] {
+            let mut watch = Watch::new(Protocol::Imap);
+            watch.sent(format!("a {command}\r\n").as_bytes());
+            assert_eq!(watch.owes_prompt_answer(), prompt, "{command}");
+            watch.sent(b"b APPEND x {10+}\r\n");
+            assert!(!watch.owes_prompt_answer(), "the client still writes");
         }
     }
 }

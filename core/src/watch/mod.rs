@@ -279,6 +279,18 @@ impl Watch {
         }
     }
 
+    /// Whether the server owes an answer that takes no time, as to NOOP and to DONE. A silent watch never says so.
+    pub(crate) fn owes_prompt_answer(&self) -> bool {
+        if self.silent {
+            return false;
+        }
+        match &self.side {
+            Side::Imap(side) => side.owes_prompt_answer(),
+            Side::Pop3(side) => side.owes_prompt_answer(),
+            Side::Smtp(side) => side.owes_prompt_answer(),
+        }
+    }
+
     fn skip(&self) -> u64 {
         match &self.side {
             Side::Imap(side) => side.literal_left(),
@@ -477,6 +489,28 @@ mod tests {
             assert!(watch.is_quiet());
             watch.sent(b"a NO");
             assert!(!watch.is_quiet(), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn harmless_words_are_answered_at_once_in_every_protocol() {
+        for (protocol, command, slow, answer) in [
+            (Protocol::Imap, "a NOOP\r\n", "b FETCH 1 BODY[]\r\n", "a OK\r\n"),
+            (Protocol::Pop3, "NOOP\r\n", "RETR 1\r\n", "+OK\r\n"),
+            (Protocol::Smtp, "NOOP\r\n", "MAIL FROM:<a@b>\r\n", "250 ok\r\n"),
+        ] {
+            let mut watch = Watch::new(protocol);
+            assert!(!watch.owes_prompt_answer());
+            watch.sent(slow.as_bytes());
+            assert!(!watch.owes_prompt_answer(), "{protocol}");
+            let mut watch = Watch::new(protocol);
+            watch.sent(command.as_bytes());
+            assert!(watch.owes_prompt_answer(), "{protocol}");
+            let mut silent = watch.clone();
+            silent.silent = true;
+            assert!(!silent.owes_prompt_answer(), "a silent watch says nothing");
+            watch.received(answer.as_bytes());
+            assert!(!watch.owes_prompt_answer(), "{protocol}");
         }
     }
 }

@@ -175,6 +175,12 @@ impl Pop3Watch {
         self.commands.is_empty() && self.body.is_none() && !self.outgoing.is_within()
     }
 
+    /// NOOP, STAT and RSET are answered at once.
+    pub(super) fn owes_prompt_answer(&self) -> bool {
+        matches!(self.commands.front(), Some(Command::Plain | Command::Reset))
+            && !self.outgoing.is_within()
+    }
+
     pub(super) fn aftermath(&self) -> Aftermath {
         Aftermath::Pop3 { uncommitted_deletes: self.deletions.iter().copied().collect() }
     }

@@ -241,6 +241,12 @@ impl SmtpWatch {
         self.commands.is_empty() && !self.in_transaction && !self.outgoing.is_within()
     }
 
+    /// NOOP and RSET are answered at once.
+    pub(super) fn owes_prompt_answer(&self) -> bool {
+        matches!(self.commands.front(), Some(Command::Noop | Command::Reset))
+            && !self.outgoing.is_within()
+    }
+
     pub(super) fn aftermath(&self) -> Aftermath {
         let submission = if self.commands.contains(&Command::End) {
             Submission::Unknown

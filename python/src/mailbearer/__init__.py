@@ -31,9 +31,9 @@ from ._core import (
     initial_response,
     read_rejection,
 )
+from .account import Account, sessions
 from .clients import imap, imapclient, pop3, smtp
 from .connection import Connection, connect
-from .driver import SessionEvent
 from .errors import (
     ConfigError,
     Error,
@@ -44,16 +44,20 @@ from .errors import (
     NeedsUser,
     SessionEnded,
     TokenSourceFailed,
+    TokenSourceMistake,
 )
+from .events import SessionEvent
 from .explaining import explain
 from .policy import SessionPolicy
-from .sessions import SessionConnection, Sessions, sessions
+from .session_connection import SessionConnection
+from .sessions import Sessions
 from .settings import Endpoint
 
 __all__ = [
     "ADVICES",
     "CAUSES",
     "AccessToken",
+    "Account",
     "Aftermath",
     "Authenticated",
     "ConfigError",
@@ -78,6 +82,7 @@ __all__ = [
     "Sessions",
     "Step",
     "TokenSourceFailed",
+    "TokenSourceMistake",
     "Verdict",
     "Watch",
     "__version__",

@@ -29,22 +29,30 @@ def now_ms() -> int:
     return _now_ns() // 1_000_000
 
 
+def wall_ms() -> int:
+    """Milliseconds since 1970: what processes that follow each other share."""
+    return time.time_ns() // 1_000_000
+
+
 class Sleep:
     """Notices that the machine slept between two looks."""
 
     # Longest time between two looks, so that sleep is noticed soon after.
     LOOK_SECONDS = 30.0
-    _SLEPT_MS = 5_000
+    # Two clocks differ by a little.
+    _LEAST_MS = 1_000
     # Stopped, and not only busy: as with SIGSTOP, or a container that is frozen.
     _STOPPED_MS = 60_000
 
     def __init__(self) -> None:
-        self._wall_ms = now_ms()
+        self._now_ms = now_ms()
         self._awake_ms = time.monotonic_ns() // 1_000_000
 
-    def happened(self) -> bool:
-        """Whether the machine slept since the last look."""
-        wall_ms, awake_ms = now_ms(), time.monotonic_ns() // 1_000_000
-        wall, awake = wall_ms - self._wall_ms, awake_ms - self._awake_ms
-        self._wall_ms, self._awake_ms = wall_ms, awake_ms
-        return wall - awake > self._SLEPT_MS or awake > self.LOOK_SECONDS * 1000 + self._STOPPED_MS
+    def slept_ms(self) -> int:
+        """Return for how long the machine slept since the last look."""
+        at_ms, awake_ms = now_ms(), time.monotonic_ns() // 1_000_000
+        passed_ms, awake = at_ms - self._now_ms, awake_ms - self._awake_ms
+        self._now_ms, self._awake_ms = at_ms, awake_ms
+        late_ms = awake - int(self.LOOK_SECONDS * 1000)
+        slept_ms = passed_ms - awake + (late_ms if late_ms > self._STOPPED_MS else 0)
+        return slept_ms if slept_ms >= self._LEAST_MS else 0

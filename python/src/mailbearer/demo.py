@@ -11,11 +11,11 @@ from email.message import EmailMessage
 from typing import Any
 
 from . import clients
+from .account import sessions
 from .connection import connect
-from .driver import SessionEvent
 from .errors import LoginFailed
+from .events import SessionEvent
 from .policy import SessionPolicy
-from .sessions import sessions
 from .settings import MailProtocol
 from .testing import Server
 
@@ -146,7 +146,7 @@ def _connections(protocol: MailProtocol, server: Server, say: Say, policy: Sessi
     def show(event: SessionEvent) -> None:
         match event.kind:
             case "fetching_token":
-                say(f"   {name:5} a token is fetched for a {event.text}")
+                say(f"   {name:5} a token is fetched")
             case "online":
                 say(f"   {name:5} online: session {event.generation}")
             case "renewing":

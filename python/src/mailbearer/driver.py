@@ -1,4 +1,8 @@
-"""What the blocking sessions and those of asyncio have in common: they carry out the orders of the machine."""
+"""Carries out what an account's machine orders, and shows to the program what it delivers.
+
+The machine decides; this compares no cause and counts nothing. It remembers sockets by ticket, waiters by session, and
+the last error of the source and of the system. Subclasses add sockets, threads or tasks.
+"""
 
 from __future__ import annotations
 
@@ -6,327 +10,317 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from ._core import Action, Aftermath, Plan, Verdict, failure_of_host, verdict_of_host
-from .clock import now_ms
-from .errors import Error, GaveUp, LoginFailed, NeedsUser
+from ._core import Account, AccountPlan, Delivery, Failure, Order
+from .answers import Token
+from .clock import now_ms, wall_ms
+from .errors import ConfigError, Error, GaveUp, LoginFailed, Misuse, NeedsUser, TokenSourceFailed, TokenSourceMistake
+from .events import SessionEvent
+from .held import Given, Waiter, Wire
+from .hiding import without_secrets
+from .options import AccountSettings
 from .policy import SessionPolicy
-from .settings import LoginOptions, MailProtocol, Settings, resolve
+from .settings import Settings
 from .tokens import Source
 
 _log = logging.getLogger("mailbearer")
 
-EventKind: TypeAlias = Literal[
-    "fetching_token",
-    "token_failed",
-    "connecting",
-    "login_failed",
-    "online",
-    "renewing",
-    "ended",
-    "waiting",
-    "needs_user",
-    "gave_up",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionEvent:
-    """Something that happened to a session, for logs and metrics. It never carries a token.
-
-    Attributes:
-        kind: what happened.
-        protocol, user: whose session.
-        ticket: the number of the connection attempt.
-        generation: the number of the session that is online.
-        cause: one of :data:`mailbearer.CAUSES`, where something failed or ended.
-        text: more, in words: why a token is asked for, or a sentence about the failure.
-        seconds: how long it waits, or until when it is to be let go.
-
-    """
-
-    kind: EventKind
-    protocol: str
-    user: str
-    ticket: int | None = None
-    generation: int | None = None
-    cause: str | None = None
-    text: str | None = None
-    seconds: float | None = None
-
-
-OnEvent: TypeAlias = Callable[[SessionEvent], None]
-"""Called with each event, in any thread. It must not block: the session waits for it."""
-
-
-class SessionOptions(LoginOptions, total=False):
-    """The keyword arguments of :func:`mailbearer.sessions`."""
-
-    policy: SessionPolicy | None
-    snapshot: bytes | None
-    on_event: OnEvent | None
-
-
-@dataclass(frozen=True)
-class SessionSettings:
-    """What a session is told, gathered from arguments and profile, but for its token."""
-
-    login: Settings
-    policy: SessionPolicy
-    snapshot: bytes | None
-    on_event: OnEvent | None
-
-    @classmethod
-    def of(cls, protocol: MailProtocol, user: str, options: SessionOptions) -> SessionSettings:
-        """Check all of them, before any I/O."""
-        login: dict[str, Any] = dict(options)
-        policy = login.pop("policy", None)
-        policy = SessionPolicy() if policy is None else policy
-        snapshot = login.pop("snapshot", None)
-        on_event = login.pop("on_event", None)
-        if unknown := login.keys() - LoginOptions.__annotations__.keys():
-            raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
-        if not isinstance(policy, SessionPolicy):
-            raise TypeError(f"policy must be a SessionPolicy, not {type(policy).__name__}")
-        if snapshot is not None and not isinstance(snapshot, bytes):
-            raise TypeError(f"snapshot must be bytes, not {type(snapshot).__name__}")
-        if on_event is not None and not callable(on_event):
-            raise TypeError(f"on_event must be a function, not {type(on_event).__name__}")
-        return cls(resolve(protocol, user, **login), policy, snapshot, on_event)
-
-
-class Watched:
-    """A connection that a session gave out. What both kinds of it know."""
-
-    def __init__(self, ticket: int, generation: int, resumed: Aftermath | None) -> None:
-        self.ticket = ticket
-        self.generation = generation
-        self.resumed = resumed
-        self.renew_by_ms: int | None = None
-        self.verdict: Verdict | None = None
-
-    def end(self, verdict: Verdict) -> None:
-        """Take notice of the end."""
-        raise NotImplementedError
-
-    def renew(self, by_ms: int) -> None:
-        """Take notice that it is to be let go."""
-        raise NotImplementedError
-
-
-class Attempt:
-    """A connection on its way, and the orders for it: whoever owns the socket carries them out."""
-
-    def __init__(self, ticket: int) -> None:
-        self.ticket = ticket
-        self.orders: deque[Action] = deque()
-        self.is_over = False
-        self.problem: LoginFailed | None = None
-
-    def interrupt(self) -> None:
-        """Wake whoever waits in it."""
-        raise NotImplementedError
-
 
 class Driver:
-    """Carries out the orders of a :class:`~mailbearer.Session`. The subclasses add sockets, threads or tasks."""
+    """Facts in, orders out, deliveries to the program."""
 
-    def __init__(self, settings: SessionSettings, source: Source) -> None:
-        seed = secrets.randbits(64)
-        self.settings = settings.login
-        self.session = self.settings.session(settings.policy, seed=seed, now_ms=now_ms(), snapshot=settings.snapshot)
+    def __init__(self, settings: AccountSettings, source: Source) -> None:
+        self.settings = settings
         self.source = source
+        self.machine = Account(
+            settings.user,
+            policy=settings.policy.of_account(settings.token_lifetime_ms),
+            seed=self.seed(),
+            snapshot=settings.snapshot,
+            now_ms=self.now_ms(),
+            wall_ms=self.wall_ms(),
+        )
+        self.sessions: dict[int, Settings] = {}
+        self.wires: dict[int, Wire] = {}
+        self.given: dict[int, Given] = {}
+        self.waiters: dict[int, Waiter] = {}
         self.wake_at_ms: int | None = None
-        self.failure: LoginFailed | None = None
-        self.is_running = False
         self.is_closed = False
-        self._on_event = settings.on_event
-        self._attempts: dict[int, Attempt] = {}
-        self._online: dict[int, Watched] = {}
-        self._let_go: list[int] = []
-        self._is_in_call = False
-        self._token_problem: Error | None = None
-        self._host_problem: LoginFailed | None = None
+        self.is_telling = False
+        self.crash: BaseException | None = None
+        self._facts: deque[tuple[Callable[..., AccountPlan], tuple[Any, ...]]] = deque()
+        self._request = 0
+        self._of_request: dict[int, BaseException] = {}
+        self._of_session: dict[int, tuple[int, LoginFailed]] = {}
 
     # ---- What the subclasses add -----------------------------------------------------------------------------
 
-    def fetch_token(self, request: int, force_refresh: bool) -> None:
-        """Ask the source; answer with :meth:`token_came`."""
+    def ask(self, request: int, force: bool, refused: Any) -> None:
+        """Ask the source; answer with :meth:`token_came` or :meth:`no_token`."""
         raise NotImplementedError
 
-    def connect(self, ticket: int) -> None:
-        """Begin an attempt, and register it."""
+    def connect(self, ticket: int, session: int) -> Wire:
+        """Begin a connection; answer with the facts of its ticket."""
         raise NotImplementedError
 
-    def woken(self) -> None:
-        """Wake whoever waits for a connection, a stop, or a change of the next wake."""
+    def hand_over(self, wire: Wire, given: Delivery) -> Given:
+        """Make the program's connection of one that is logged in."""
         raise NotImplementedError
 
-    # ---- What the program does -------------------------------------------------------------------------------
+    def new_waiter(self) -> Waiter:
+        """Make something to wait for."""
+        raise NotImplementedError
 
-    def go_on(self) -> None:
-        """Work towards a connection: the program waits for one."""
-        if not self.is_running:
-            self.is_running = True
-            self.failure = None
-            self.tell(self.session.start)
-        while self._let_go:
-            self.tell(self.session.drained, self._let_go.pop(0))
+    def changed(self) -> None:
+        """Wake the timer, and whoever looks at the state of a connection."""
+        raise NotImplementedError
 
-    def note_let_go(self, ticket: int) -> None:
-        """Take out a connection that the program has let go.
+    def now_ms(self) -> int:
+        """Milliseconds of a clock that goes on while the machine sleeps."""
+        return now_ms()
 
-        The machine learns of it with :meth:`go_on`: a program that goes no further needs no other login.
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return wall_ms()
+
+    def seed(self) -> int:
+        """Return what decides all that is left to chance."""
+        return secrets.randbits(64)
+
+    # ---- Facts -----------------------------------------------------------------------------------------------
+
+    def tell(self, fact: Callable[..., AccountPlan], *said: Any) -> int:
+        """Tell the machine a fact, and do what it says; from within an order or a delivery, after that.
+
+        Returns how many octets need not be shown that come next.
         """
-        if self._online.pop(ticket, None) is not None and not self.is_closed:
-            self.note("ended", ticket=ticket, cause="no_fault")
-            self._let_go.append(ticket)
+        self._facts.append((fact, said))
+        if self.is_telling:
+            return 0
+        self.is_telling = True
+        try:
+            skip = self._tell_next()
+            while self._facts:
+                self._tell_next()
+        finally:
+            self.is_telling = False
+        return skip
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the machine wants to be woken now."""
-        return self.wake_at_ms is not None and now_ms() >= self.wake_at_ms and not self._let_go
+    def _tell_next(self) -> int:
+        fact, said = self._facts.popleft()
+        plan = fact(self.now_ms(), *said)
+        if plan.orders or plan.deliveries or plan.wake_at_ms != self.wake_at_ms:
+            self.carry_out(plan.orders)
+            self.deliver(plan.deliveries)
+            self.wake_at_ms = plan.wake_at_ms
+            self.changed()
+        return plan.skip
 
-    # ---- Facts in, orders out --------------------------------------------------------------------------------
+    def add(self, settings: Settings, policy: SessionPolicy) -> int:
+        """Add a session: its number."""
+        key = settings.add_to(self.machine, policy)
+        self.sessions[key] = settings
+        return key
 
-    def tell(self, answer: Callable[..., Plan], *facts: Any) -> Plan:
-        """Tell the machine a fact, and carry out what it orders."""
-        plan = answer(now_ms(), *facts)
-        self.carry_out(plan)
-        return plan
+    def status(self, session: int) -> dict[str, Any]:
+        """Tell how one session stands; nothing where it was closed."""
+        sessions: list[dict[str, Any]] = self.machine.status()["sessions"]
+        return next((one for one in sessions if one["session"] == session), {})
 
-    def carry_out(self, plan: Plan) -> None:
-        """Carry out a plan."""
-        # Before the actions: an answer that one of them has at once brings a newer plan.
-        changed = plan.wake_at_ms != self.wake_at_ms
-        self.wake_at_ms = plan.wake_at_ms
-        for action in plan.actions:
-            self._carry_out(action)
-        if changed and plan.wake_reason in ("back_off", "token_back_off") and plan.wake_at_ms == self.wake_at_ms:
-            wait_ms = max(0, (plan.wake_at_ms or 0) - now_ms())
-            self.note("waiting", text=plan.wake_reason, seconds=wait_ms / 1000)
-        if plan.actions or changed:
-            self.woken()
+    def snapshot(self) -> bytes:
+        """Return what must outlive the process."""
+        return self.machine.snapshot(self.wall_ms())
 
-    def _carry_out(self, action: Action) -> None:
-        ticket = action.ticket or 0
-        match action.kind:
-            case "fetch_token":
-                assert action.request is not None
-                self.note("fetching_token", text=action.why)
-                if not self.is_closed:
-                    self.fetch_token(action.request, bool(action.force_refresh))
-            case "connect":
-                self._host_problem = None
-                self.note("connecting", ticket=ticket)
-                if not self.is_closed:
-                    self.connect(ticket)
-            case "send" | "start_tls" | "online":
-                if action.kind == "online":
-                    self.note("online", ticket=ticket, generation=action.generation)
-                self._attempts[ticket].orders.append(action)
-            case "renew":
-                self._renew(ticket, action)
-            case "close":
-                self._close(ticket, action.cause or "no_fault")
-            case "needs_user" | "give_up":
-                self._stop(action)
-            case _:
-                raise AssertionError(action.kind)
+    def want(self, session: int) -> Waiter:
+        """Wait for a connection; the earlier one has been let go."""
+        if self.crash is not None:
+            raise self.crash
+        if session in self.waiters:
+            raise Misuse("somebody else waits for the next connection of these sessions already")
+        waiter = self.waiters[session] = self.new_waiter()
+        self.tell(self.machine.want, session)
+        return waiter
 
-    def _renew(self, ticket: int, action: Action) -> None:
-        assert action.by_ms is not None
-        seconds = max(0, action.by_ms - now_ms()) / 1000
-        self.note("renewing", ticket=ticket, text=action.why, seconds=seconds)
-        if ticket in self._online:
-            self._online[ticket].renew(action.by_ms)
+    def no_longer(self, session: int, waiter: Waiter) -> None:
+        """Take a wait back: it was cancelled."""
+        if self.waiters.get(session) is waiter:
+            del self.waiters[session]
+            self.tell(self.machine.no_longer, session)
+        elif waiter.done() and not waiter.cancelled() and not waiter.exception() and waiter.result():
+            # It was answered in this moment.
+            waiter.result().close()
 
-    def _close(self, ticket: int, cause: str) -> None:
-        attempt = self._attempts.get(ticket)
-        if attempt is not None:
-            attempt.is_over = True
-            attempt.interrupt()
-            self._note_login_failed(ticket)
-        elif ticket in self._online:
-            self.end_online(ticket, cause)
+    def token_came(self, request: int, token: Token) -> None:
+        """Tell what the source gave."""
+        self.tell(self.machine.token, request, token.token, token.expires_in_ms)
 
-    def end_online(self, ticket: int, cause: str | None) -> None:
-        """Take a connection out that was online, and tell it why."""
-        connection = self._online.pop(ticket, None)
-        if connection is None:
-            return
-        seen: Verdict = self.session.status()["last_ending"]
-        if cause == "no_fault" and connection.renew_by_ms is not None:
-            # It was not let go in time, while its successor is online already.
-            cause = "session_limit"
-        verdict = (
-            seen if seen is not None and cause in (None, seen.cause) else verdict_of_host(cause or "session_ended")
-        )
-        connection.end(verdict)
-        self.note("ended", ticket=ticket, cause=verdict.cause)
+    def no_token(self, request: int, error: Error) -> None:
+        """Tell that the source has none, and why, in its own words."""
+        self._of_request = {**dict([*self._of_request.items()][-1:]), request: error}
+        text = self.machine.redact(without_secrets(str(error)))
+        self.tell(self.machine.no_token, request, _why(error), text)
 
-    def _note_login_failed(self, ticket: int) -> None:
-        failure = self.session.status()["last_failure"]
-        if failure is not None:
-            self.note("login_failed", ticket=ticket, cause=failure.cause, text=failure.sentence)
+    def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:
+        """Tell that a connection has ended, or could not be opened, and what the system said of it."""
+        wire = self.wires.pop(ticket, None)
+        if wire is not None and problem is not None:
+            self._of_session[wire.session] = (ticket, problem)
+        self.tell(self.machine.ended, ticket, problem and problem.failure)
 
-    def _stop(self, action: Action) -> None:
-        assert action.failure is not None
-        kind: type[LoginFailed] = NeedsUser if action.kind == "needs_user" else GaveUp
-        failure = kind(action.failure)
-        problem = self._host_problem
-        if action.failure.cause == "token_unavailable" and self._token_problem is not None:
-            # The words of the source itself.
-            failure = kind(failure_of_host("token_unavailable", str(self._token_problem)))
-            failure.__cause__ = self._token_problem
-        elif problem is not None and problem.cause == failure.cause:
-            # What the host itself saw says more: which certificate, which address.
-            failure = kind(problem.failure)
-            failure.__cause__ = problem.__cause__
-        self.failure = failure
-        self.is_running = False
-        self.note("needs_user" if action.kind == "needs_user" else "gave_up", cause=failure.cause, text=str(failure))
+    def shut(self) -> None:
+        """End all sessions: what was still to be told matters no more."""
+        self.is_closed = True
+        self._facts.clear()
+        self.tell(self.machine.close)
 
-    # ---- What attempts report --------------------------------------------------------------------------------
+    def fail(self, error: BaseException) -> None:
+        """Raise to all who wait, and who come, what should not have happened: nothing goes on behind it."""
+        self.crash = error
+        for session in list(self.waiters):
+            self._answer(session, error)
+        self.changed()
 
-    def attempt_ended(self, attempt: Attempt, problem: LoginFailed | None = None) -> None:
-        """Tell the machine that an attempt found the end of its connection, or could not open it."""
-        attempt.is_over = True
-        if problem is None:
-            plan = self.session.ended(now_ms(), attempt.ticket, None, None)
-            self._note_login_failed(attempt.ticket)
-            self.carry_out(plan)
-            return
-        self._host_problem = problem
-        self.note("login_failed", ticket=attempt.ticket, cause=problem.cause, text=str(problem))
-        self.tell(self.session.ended, attempt.ticket, None, problem.cause)
+    # ---- Orders ----------------------------------------------------------------------------------------------
 
-    def connection_lost(self, ticket: int, cause: str | None) -> None:
-        """Tell the machine that a connection that was online has ended, and the connection why."""
-        plan = self.session.ended(now_ms(), ticket, None, cause)
-        self.end_online(ticket, None)
-        self.carry_out(plan)
+    def carry_out(self, orders: list[Order]) -> None:
+        """Carry out orders, in the order in which they came."""
+        for order in orders:
+            getattr(self, order.kind)(order)
 
-    def token_failed(self, request: int, error: Error) -> None:
-        """Tell the machine that the source has no token."""
-        self._token_problem = error
-        # A token that is none, or a source that cannot be asked, does not get better.
-        permanent = getattr(error, "permanent", True)
-        self.note("token_failed", text=str(error))
-        self.tell(self.session.token_failed, request, permanent)
+    def fetch_token(self, order: Order) -> None:
+        """Ask the source; a newer request takes the place of an older one."""
+        self._request = order.request or 0
+        self.ask(self._request, bool(order.force), order.refused)
 
-    def note(self, kind: EventKind, **fields: Any) -> None:
+    def open(self, order: Order) -> None:
+        """Open a connection, and read from it."""
+        ticket, session = order.ticket or 0, order.session or 0
+        self.wires[ticket] = self.connect(ticket, session)
+
+    def start_tls(self, order: Order) -> None:
+        """Do the handshake."""
+        self._wire(order, lambda wire: wire.start_tls())
+
+    def send(self, order: Order) -> None:
+        """Write all of it."""
+        self._wire(order, lambda wire: wire.send(order.data or b""))
+
+    def pause(self, order: Order) -> None:
+        """Read no more until it is given."""
+        self._wire(order, lambda wire: wire.pause())
+
+    def keep_alive(self, order: Order) -> None:
+        """Let the mail client say something harmless, if it can."""
+        given = self.given.get(order.ticket or 0)
+        if given is not None:
+            given.keep_alive()
+
+    probe = keep_alive
+
+    def close(self, order: Order) -> None:
+        """Close the socket."""
+        ticket = order.ticket or 0
+        wire, given = self.wires.pop(ticket, None), self.given.get(ticket)
+        if wire is not None:
+            wire.close()
+        elif given is not None:
+            given.hang_up()
+
+    def _wire(self, order: Order, do: Callable[[Wire], None]) -> None:
+        wire = self.wires.get(order.ticket or 0)
+        if wire is not None:
+            do(wire)
+
+    # ---- Deliveries ------------------------------------------------------------------------------------------
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        """Show to the program what there is, in the order in which it came."""
+        for one in deliveries:
+            getattr(self, _DELIVERIES[one.kind])(one)
+
+    def give(self, one: Delivery) -> None:
+        """Give a connection to who waits for it."""
+        ticket = one.ticket or 0
+        connection = self.hand_over(self.wires.pop(ticket), one)
+        self.given[ticket] = connection
+        if not self._answer(one.session or 0, connection):
+            # The wait was cancelled in this moment.
+            connection.close()
+
+    def raise_(self, one: Delivery) -> None:
+        """Raise to who waits."""
+        error = _ERRORS[one.why or ""](one.failure)  # type: ignore[arg-type]
+        error.__cause__ = self._own_error(one)
+        self._answer(one.session or 0, error)
+
+    def end(self, one: Delivery) -> None:
+        """End an iteration."""
+        self._answer(one.session or 0, None)
+
+    def renew(self, one: Delivery) -> None:
+        """Tell a connection that it is to be let go."""
+        if (given := self.given.get(one.ticket or 0)) is not None:
+            given.renew(one.by_ms or 0)
+
+    def over(self, one: Delivery) -> None:
+        """Tell a connection that it has ended."""
+        given = self.given.pop(one.ticket or 0, None)
+        if given is not None and one.verdict is not None:
+            given.over(one.verdict, one.aftermath)
+
+    def event(self, one: Delivery) -> None:
         """Tell the program what happened."""
-        if self._on_event is not None:
-            protocol = self.settings.endpoint.protocol
-            event = SessionEvent(kind=kind, protocol=protocol, user=self.settings.user, **fields)
-            self._is_in_call = True
-            try:
-                self._on_event(event)
-            except Exception:
-                # What only looks on must not end the session.
-                _log.exception("on_event raised, at %s", kind)
-            finally:
-                self._is_in_call = False
+        settings = self.sessions.get(one.session or 0)
+        event = SessionEvent(
+            kind=one.why,  # type: ignore[arg-type]
+            protocol=settings.endpoint.protocol if settings else None,
+            user=self.settings.user,
+            session=one.session,
+            ticket=one.ticket,
+            generation=one.generation,
+            cause=one.cause,
+            text=one.text,
+            seconds=None if one.wait_ms is None else one.wait_ms / 1000,
+            error=self._own_error(one),
+        )
+        try:
+            if self.settings.on_event is not None:
+                self.settings.on_event(event)
+        except Exception:
+            # What only looks on must not end the session.
+            _log.exception("on_event raised, at %s", event.kind)
+
+    def _answer(self, session: int, answer: Given | BaseException | None) -> bool:
+        """Answer who waits; false where nobody does any more."""
+        waiter = self.waiters.pop(session, None)
+        if waiter is None or waiter.done():
+            return False
+        if isinstance(answer, BaseException):
+            waiter.set_exception(answer)
+        else:
+            waiter.set_result(answer)
+        return True
+
+    def _own_error(self, one: Delivery) -> BaseException | None:
+        """Find what the source or the system raised, of which a delivery tells."""
+        if one.ticket is not None:
+            of_ticket = [problem for ticket, problem in self._of_session.values() if ticket == one.ticket]
+            return of_ticket[0].__cause__ if of_ticket else None
+        error = self._of_request.get(self._request if one.kind == "event" else one.request or 0)
+        return error.__cause__ or error if isinstance(error, TokenSourceMistake) else error
+
+
+def _why(error: Error) -> str:
+    """Say what kind of failure of a source this is."""
+    if isinstance(error, TokenSourceMistake | ConfigError):
+        return "mistake"
+    return "permanent" if isinstance(error, TokenSourceFailed) and error.permanent else "outage"
+
+
+def _mistake(failure: Failure) -> TokenSourceMistake:
+    return TokenSourceMistake(failure.sentence, permanent=True)
+
+
+_ERRORS: dict[str, Callable[[Failure], Error]] = {"needs_user": NeedsUser, "gave_up": GaveUp, "mistake": _mistake}
+_DELIVERIES = {one: one for one in ("give", "end", "renew", "over", "event")} | {"raise": "raise_"}

@@ -41,6 +41,13 @@ class TokenSourceFailed(Error):
         self.permanent = permanent
 
 
+class TokenSourceMistake(TokenSourceFailed, Misuse):
+    """The token source is wrong, as the program's own code: a ``NameError`` in it, or something that is no token.
+
+    It is raised at once and not tried again; what the source raised is the ``__cause__``.
+    """
+
+
 class LoginFailed(Error):
     """The login did not work. ``str()`` of it is a sentence that a person can act on.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from ._core import AccessToken, Negotiation, Provider, Session, tls_at_port
+from ._core import AccessToken, Account, Negotiation, Provider, tls_at_port
 from .errors import ConfigError
 from .policy import SessionPolicy
 
@@ -93,11 +93,10 @@ class Settings:
             assumed_capabilities=self.assumed_capabilities,
         )
 
-    def session(self, policy: SessionPolicy, *, seed: int, now_ms: int, snapshot: bytes | None) -> Session:
-        """Make the machine that stays logged in."""
-        return Session(
+    def add_to(self, account: Account, policy: SessionPolicy) -> int:
+        """Add a session to the machine of an account: its number."""
+        return account.add(
             self.endpoint.protocol,
-            self.user,
             host=self.endpoint.host,
             port=self.endpoint.port,
             tls=self.endpoint.tls,
@@ -106,10 +105,7 @@ class Settings:
             initial_response=self.initial_response,
             ehlo_name=self.ehlo_name,
             assumed_capabilities=self.assumed_capabilities,
-            seed=seed,
-            policy=policy.in_milliseconds(self.service, self.token_lifetime_ms, self.timeout),
-            snapshot=snapshot,
-            now_ms=now_ms,
+            policy=policy.of_session(self.service, self.timeout),
         )
 
 

@@ -3,16 +3,20 @@
 A source is one of
 
 * a ``str`` or an :class:`~mailbearer.AccessToken`: always the same, which ends with its hour;
-* a function without arguments, or with the keyword ``force_refresh``, that returns a token, or a token and the
-  seconds that it still lives;
+* a function without arguments, or with the keyword ``force_refresh``, that returns a token, a token and the seconds
+  that it still lives, or an OAuth response: a dict or an object with ``access_token``, and ``expires_in`` (seconds) or
+  ``expires_at`` (seconds since 1970, or a :class:`datetime.datetime`). With the keyword ``refused`` it is told which
+  token a server did not take, as an :class:`~mailbearer.AccessToken`;
 * an ``async`` function of the same kind, for :mod:`mailbearer.aio`;
 * a ``google.auth.credentials.Credentials``;
 * an MSAL application (``PublicClientApplication`` or ``ConfidentialClientApplication``).
 
 A source that will not have a token before the user acts raises :class:`~mailbearer.TokenSourceFailed` with
-``permanent=True``; whatever else it raises is taken for an outage, and it is asked again later. Calls of one source do
-not overlap: requests that come while one runs are joined to it, also those of other connections and sessions. Only a
-call that does not answer in time is given up, and another one made.
+``permanent=True``, or returns the error response (``{"error": "invalid_grant", …}``). What can only be a mistake in it,
+as a ``NameError``, a ``TypeError`` or ``None`` in place of a token, is raised to the program at once, as
+:class:`~mailbearer.TokenSourceMistake`. Whatever else it raises is taken for an outage, and it is asked again later.
+Calls of one source do not overlap: requests that come while one runs are joined to it, also those of other connections
+and sessions. Only a call that does not answer in time is given up, and another one made.
 """
 
 from __future__ import annotations
@@ -21,26 +25,19 @@ import asyncio
 import contextlib
 import datetime
 import inspect
-import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from ._core import AccessToken
-from .errors import ConfigError, Error, TokenSourceFailed
+from .answers import OUTAGES, Token, checked, lives, read_answer, token_of
+from .errors import ConfigError, Error, TokenSourceFailed, TokenSourceMistake
 from .hiding import Hidden, error_of, hidden, words_of
 
 TokenSource: TypeAlias = Any
 """One of the kinds above. It is :class:`typing.Any` so that google-auth and MSAL need not be installed."""
-
-
-class Token(NamedTuple):
-    """A token, and the milliseconds that it still lives, where that is known."""
-
-    token: AccessToken
-    expires_in_ms: int | None
 
 
 class Source(Protocol):
@@ -54,13 +51,15 @@ class Source(Protocol):
         A call that another thread has made is waited for at most ``timeout`` seconds.
         """
 
-    def request(self, force_refresh: bool) -> Future[Token]:
-        """Get a token in another thread."""
+    def request(self, force_refresh: bool, refused: AccessToken | None = None) -> Future[Token]:
+        """Get a token in another thread; ``refused`` is one that a server would not take."""
 
     def give_up(self, future: Future[Token]) -> None:
         """Do not join anybody to the call of a request any more: it does not answer."""
 
-    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
+    async def aget(
+        self, force_refresh: bool, timeout: float | None = None, refused: AccessToken | None = None
+    ) -> Token:
         """Get a token without blocking the event loop, in at most ``timeout`` seconds."""
 
 
@@ -73,7 +72,7 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
     """
     value = hidden(value)
     if isinstance(value, Hidden):
-        return FixedToken(_checked(value, _no_source))
+        return FixedToken(checked(value, _no_source))
     if isinstance(value, AccessToken):
         return FixedToken(value)
     # A bound method is another object each time that it is looked up.
@@ -116,33 +115,6 @@ def _no_source(value: Any) -> ConfigError:
         del value
 
 
-def _no_answer(value: Any) -> TokenSourceFailed:
-    """Say what a source returned in place of a token: what went wrong, where it says so, and never its value."""
-    try:
-        name = type(value).__name__
-        kind = "None" if value is None else "bytes" if isinstance(value, bytes) else f"{_article(name)} {name}"
-        error = error_of(value) if isinstance(value, Mapping) else None
-        told = f"it says {error}" if error else "return the access token, or (token, seconds)"
-        # The program's own fault, which asking again does not mend; but an outage may end.
-        is_outage = isinstance(value, Mapping) and value.get("error") in _MSAL_OUTAGES
-        return TokenSourceFailed(
-            f"the token source returned {kind} in place of a token: {told}", permanent=not is_outage
-        )
-    finally:
-        del value
-
-
-def _article(name: str) -> str:
-    return "an" if name[:1] in "aeiouAEIOU" else "a"
-
-
-def _checked(value: Hidden, refusal: Callable[[Any], Error]) -> AccessToken:
-    """Check a token that is a text; of what is none, only the type is told."""
-    if value.is_text:
-        return AccessToken(value.reveal())
-    raise refusal(value.reveal())
-
-
 # A source holds what it was made of, so that an identity is not used again while it is here.
 _in_use: WeakValueDictionary[tuple[Any, ...], Source] = WeakValueDictionary()
 _in_use_lock = threading.Lock()
@@ -160,7 +132,7 @@ class FixedToken:
         """Return the token."""
         return self._token
 
-    def request(self, force_refresh: bool) -> Future[Token]:
+    def request(self, force_refresh: bool, refused: AccessToken | None = None) -> Future[Token]:
         """Return the token."""
         future: Future[Token] = Future()
         future.set_result(self._token)
@@ -169,7 +141,9 @@ class FixedToken:
     def give_up(self, future: Future[Token]) -> None:
         """Do nothing: it always answers."""
 
-    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
+    async def aget(
+        self, force_refresh: bool, timeout: float | None = None, refused: AccessToken | None = None
+    ) -> Token:
         """Return the token."""
         return self._token
 
@@ -182,9 +156,10 @@ _HUNG_CALLS_MAX = 4
 class _Call:
     """A call of the source that is under way."""
 
-    def __init__(self, bypasses: bool, future: Future[Token]) -> None:
+    def __init__(self, bypasses: bool, future: Future[Token], refused: AccessToken | None) -> None:
         self.bypasses = bypasses
         self.future = future
+        self.refused = refused
 
 
 class _Joined:
@@ -199,10 +174,10 @@ class _Joined:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: _Call | None = None
-        self._next: Future[Token] | None = None
+        self._next: _Call | None = None
         self._hung = 0
 
-    def _call(self, force_refresh: bool) -> Token:
+    def _call(self, force_refresh: bool, refused: AccessToken | None) -> Token:
         raise NotImplementedError
 
     def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
@@ -216,9 +191,9 @@ class _Joined:
             self.give_up(future)
             raise _late() from None
 
-    def request(self, force_refresh: bool) -> Future[Token]:
+    def request(self, force_refresh: bool, refused: AccessToken | None = None) -> Future[Token]:
         """Get a token; the call is made in another thread."""
-        future, call = self._enter(force_refresh)
+        future, call = self._enter(force_refresh, refused)
         if call is not None:
             self._run_aside(call)
         return future
@@ -233,7 +208,9 @@ class _Joined:
         if call is not None:
             self._run_aside(call)
 
-    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
+    async def aget(
+        self, force_refresh: bool, timeout: float | None = None, refused: AccessToken | None = None
+    ) -> Token:
         """Get a token without blocking the event loop. When it is cancelled, the call goes on for those who wait."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[None] = loop.create_future()
@@ -247,7 +224,7 @@ class _Joined:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(wake)
 
-        future = self.request(force_refresh)
+        future = self.request(force_refresh, refused)
         future.add_done_callback(tell)
         try:
             async with _in_time(timeout):
@@ -257,22 +234,21 @@ class _Joined:
             raise
         return future.result()
 
-    def _enter(self, force_refresh: bool) -> tuple[Future[Token], _Call | None]:
+    def _enter(self, force_refresh: bool, refused: AccessToken | None = None) -> tuple[Future[Token], _Call | None]:
         """Join a call, or make a new one, which the caller runs."""
         with self._lock:
             running = self._running
             if running is None:
-                self._running = _Call(force_refresh, Future())
+                self._running = _Call(force_refresh, Future(), refused)
                 return self._running.future, self._running
             if running.bypasses or not force_refresh:
                 return running.future, None
-            self._next = self._next or Future()
-            return self._next, None
+            self._next = self._next or _Call(True, Future(), refused)
+            return self._next.future, None
 
     def _advance(self) -> _Call | None:
         """Go on to the call that waits, if there is one."""
-        self._running = None if self._next is None else _Call(True, self._next)
-        self._next = None
+        self._running, self._next = self._next, None
         return self._running
 
     def _run_aside(self, call: _Call) -> None:
@@ -286,7 +262,7 @@ class _Joined:
             token: Token | None = None
             problem: BaseException | None = None
             try:
-                token = self._call(call.bypasses)
+                token = self._call(call.bypasses, call.refused)
             except BaseException as error:
                 problem = error
             with self._lock:
@@ -308,11 +284,11 @@ class CalledToken(_Joined):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self._function = function
-        self._takes_force = _takes_force_refresh(function)
+        self._takes = _keywords(function)
 
-    def _call(self, force_refresh: bool) -> Token:
+    def _call(self, force_refresh: bool, refused: AccessToken | None) -> Token:
         with _failures("the token source"):
-            return _read(self._function(force_refresh=force_refresh) if self._takes_force else self._function())
+            return read_answer(self._function(**_asked(self._takes, force_refresh, refused)))
 
 
 class AwaitedToken:
@@ -322,21 +298,23 @@ class AwaitedToken:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._takes_force = _takes_force_refresh(function)
+        self._takes = _keywords(function)
         self._flight: _Flight | None = None
 
     def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
         """Refuse: there is no event loop."""
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
 
-    def request(self, force_refresh: bool) -> Future[Token]:
+    def request(self, force_refresh: bool, refused: AccessToken | None = None) -> Future[Token]:
         """Refuse: there is no event loop."""
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
 
     def give_up(self, future: Future[Token]) -> None:
         """Do nothing: what nobody waits for is cancelled."""
 
-    async def aget(self, force_refresh: bool, timeout: float | None = None) -> Token:
+    async def aget(
+        self, force_refresh: bool, timeout: float | None = None, refused: AccessToken | None = None
+    ) -> Token:
         """Await the function, or the call of it that is under way. It is cancelled when nobody waits any more."""
         loop = asyncio.get_running_loop()
         flight = self._flight
@@ -344,7 +322,7 @@ class AwaitedToken:
         if flight is not None and (flight.loop is not loop or flight.task.done() or not flight.waiting):
             flight = None
         if flight is None or (force_refresh and not flight.bypasses):
-            task = loop.create_task(self._call(force_refresh, flight))
+            task = loop.create_task(self._call(force_refresh, refused, flight))
             self._flight = flight = _Flight(loop, task, force_refresh)
         flight.waiting += 1
         try:
@@ -364,12 +342,11 @@ class AwaitedToken:
             if not flight.waiting:
                 flight.task.cancel()
 
-    async def _call(self, force_refresh: bool, before: _Flight | None) -> Token:
+    async def _call(self, force_refresh: bool, refused: AccessToken | None, before: _Flight | None) -> Token:
         if before is not None:
             await asyncio.wait([before.task])
         with _failures("the token source"):
-            arguments = {"force_refresh": force_refresh} if self._takes_force else {}
-            return _read(await self._function(**arguments))
+            return read_answer(await self._function(**_asked(self._takes, force_refresh, refused)))
 
 
 class _Flight:
@@ -389,11 +366,11 @@ class GoogleToken(_Joined):
         super().__init__()
         self._credentials = credentials
 
-    def _call(self, force_refresh: bool) -> Token:
+    def _call(self, force_refresh: bool, refused: AccessToken | None) -> Token:
         with _failures("google-auth"):
             if force_refresh or not self._credentials.valid:
                 self._refresh()
-        return Token(_token(self._credentials.token), self._expires_in_ms())
+        return Token(token_of(self._credentials.token), self._expires_in_ms())
 
     def _refresh(self) -> None:
         from google.auth.exceptions import RefreshError
@@ -414,10 +391,6 @@ class GoogleToken(_Joined):
         return max(0, int(left.total_seconds() * 1000))
 
 
-# What MSAL calls an outage; every other error needs the user, or another configuration.
-_MSAL_OUTAGES = ("temporarily_unavailable", "server_error", "service_not_available", "request_timeout")
-
-
 class MsalToken(_Joined):
     """An MSAL application: silently for an account, or for the client itself where it is confidential."""
 
@@ -430,15 +403,15 @@ class MsalToken(_Joined):
         if not self._scopes:
             raise ConfigError("token is an MSAL application, but no scopes are known: name the provider")
 
-    def _call(self, force_refresh: bool) -> Token:
+    def _call(self, force_refresh: bool, refused: AccessToken | None) -> Token:
         with _failures("MSAL"):
             answer = self._acquire(force_refresh)
         try:
             if not answer or "access_token" not in answer:
                 reason = error_of(answer or {}) or "the user has not logged in with this application"
-                permanent = (answer or {}).get("error") not in _MSAL_OUTAGES
+                permanent = (answer or {}).get("error") not in OUTAGES
                 raise TokenSourceFailed(f"MSAL has no token: {reason}", permanent=permanent)
-            return _lives(answer["access_token"], answer.get("expires_in"))
+            return lives(answer["access_token"], answer.get("expires_in"))
         finally:
             # It may hold tokens, and a traceback the locals.
             del answer
@@ -483,56 +456,26 @@ def _failures(of: str) -> Iterator[None]:
         yield
     except Error:
         raise
+    except _MISTAKES as error:
+        raise TokenSourceMistake(f"{of} raised {words_of(error)}", permanent=True) from error
     except Exception as error:
         raise TokenSourceFailed(f"{of} raised {words_of(error)}") from error
 
 
-def _takes_force_refresh(function: Callable[..., Any]) -> bool:
+# What Python raises for code that is wrong, and not for a network or a server that is.
+_MISTAKES = (NameError, TypeError, AttributeError, ImportError, SyntaxError, NotImplementedError)
+
+
+def _keywords(function: Callable[..., Any]) -> set[str]:
+    """Find out what a function wants to be told."""
     try:
-        return "force_refresh" in inspect.signature(function).parameters
+        return {"force_refresh", "refused"} & inspect.signature(function).parameters.keys()
     except (TypeError, ValueError):
-        return False
+        return set()
 
 
-def _read(answer: Any) -> Token:
-    """Read a token, or a token and its seconds."""
-    try:
-        if isinstance(answer, tuple) and len(answer) == 2:
-            return _lives(*answer)
-        if inspect.isawaitable(answer):
-            raise ConfigError("token is a function that returns an awaitable: make it an async function")
-        return _lives(answer, None)
-    finally:
-        # It may hold tokens, and a traceback the locals.
-        del answer
-
-
-def _lives(token: Any, seconds: Any) -> Token:
-    """Read how long a token lives. Microsoft's answers have it as text now and then."""
-    try:
-        return Token(_token(token), None if seconds is None else _milliseconds(seconds))
-    finally:
-        # The two may have been given in the wrong order.
-        del token, seconds
-
-
-def _milliseconds(seconds: Any) -> int:
-    number = math.nan
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        number = float(seconds)
-    del seconds
-    if not math.isfinite(number) or number > 1e9:
-        raise TokenSourceFailed("the token source gave a lifetime that is no number of seconds", permanent=True)
-    return max(0, int(number * 1000))
-
-
-def _token(value: Any) -> AccessToken:
-    if isinstance(value, AccessToken):
-        return value
-    value = hidden(value)
-    if isinstance(value, Hidden):
-        return _checked(value, _no_answer)
-    raise _no_answer(value)
+def _asked(takes: set[str], force_refresh: bool, refused: AccessToken | None) -> dict[str, Any]:
+    return {name: value for name, value in (("force_refresh", force_refresh), ("refused", refused)) if name in takes}
 
 
 def _google_request() -> Any:

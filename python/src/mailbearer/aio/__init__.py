@@ -1,10 +1,14 @@
-"""The same for asyncio: :func:`sessions`, :func:`connect`, :func:`imap` (aioimaplib) and :func:`smtp` (aiosmtplib).
+"""The same for asyncio.
+
+:class:`Account`, :func:`sessions`, :func:`connect`, :func:`imap` (aioimaplib) and :func:`smtp` (aiosmtplib).
 
 Cancelling a login closes its socket.
 """
 
+from .account import Account, sessions
 from .clients import imap, smtp
 from .connection import Connection, connect
-from .sessions import SessionConnection, Sessions, sessions
+from .session_connection import SessionConnection
+from .sessions import Sessions
 
-__all__ = ["Connection", "SessionConnection", "Sessions", "connect", "imap", "sessions", "smtp"]
+__all__ = ["Account", "Connection", "SessionConnection", "Sessions", "connect", "imap", "sessions", "smtp"]

@@ -152,3 +152,8 @@ def _smtp_session_ended() -> type[SessionEnded]:
     # As a traceback shows it.
     SmtpSessionEnded.__qualname__ = SmtpSessionEnded.__name__
     return SmtpSessionEnded
+
+
+def is_idling(client: Any) -> bool:
+    """Whether a client is in IDLE, where it can say nothing else."""
+    return bool(hasattr(client, "has_pending_idle") and client.has_pending_idle())

@@ -471,11 +471,16 @@ class Link:
             # It may hold the token, and a traceback the locals.
             del data
 
+    def pause(self) -> None:
+        """Read no more: what comes next is not ours."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
     def logged_in(self) -> asyncio.Transport:
         """Return the transport, paused: it belongs to somebody else from now on."""
         assert self._transport is not None
+        self.pause()
         transport, self._transport = self._transport, None
-        transport.pause_reading()
         return transport
 
     def abort(self) -> None:

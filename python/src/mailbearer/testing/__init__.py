@@ -252,10 +252,12 @@ class Server:
             peer.abort()
         # The transports close in the next rounds of the loop; a handshake that is under way ends with its client.
         for _ in range(_CLOSE_ROUNDS_MAX):
-            if not self._peers and not self._handshakes:
+            # Another task has just accepted a client.
+            if not self._peers and not self._handshakes and len(asyncio.all_tasks()) == 1:
                 break
             await asyncio.sleep(0.005)
-        await asyncio.sleep(0)
+        # What was aborted in the last round closes its socket in the next ones.
+        await asyncio.sleep(0.01)
 
     def _act(self, connection: int, send: bytes, then: str) -> None:
         peer = self._peers.get(connection)

@@ -39,16 +39,29 @@ internal object MachineClock : Clock {
 
 /** Notices that the machine slept, or was stopped, between two looks. */
 internal class SleepWatch(private val clock: Clock) {
-    private var wallMs = clock.nowMs()
-    private var awakeMs = System.nanoTime() / 1_000_000
+    private var wallMs = 0L
+    private var awakeMs = 0L
 
-    /** Whether it slept since the last look. */
-    fun happened(): Boolean {
-        val (wall, awake) = clock.nowMs() to System.nanoTime() / 1_000_000
-        val (wallPassed, awakePassed) = wall - wallMs to awake - awakeMs
-        wallMs = wall
-        awakeMs = awake
-        return wallPassed - awakePassed > SLEPT_MS || awakePassed > LOOK_MS + STOPPED_MS
+    init {
+        begin()
+    }
+
+    /** From here on. */
+    fun begin() {
+        wallMs = clock.nowMs()
+        awakeMs = System.nanoTime() / 1_000_000
+    }
+
+    /** For how long it slept since the last look; `null`: it did not. */
+    fun sleptMs(): ULong? {
+        val (wallBefore, awakeBefore) = wallMs to awakeMs
+        begin()
+        val (wall, awake) = wallMs - wallBefore to awakeMs - awakeBefore
+        return when {
+            wall - awake > SLEPT_MS -> (wall - awake).toULong()
+            awake > LOOK_MS + STOPPED_MS -> (awake - LOOK_MS).toULong()
+            else -> null
+        }
     }
 
     companion object {

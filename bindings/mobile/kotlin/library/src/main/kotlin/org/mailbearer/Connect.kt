@@ -36,8 +36,8 @@ internal suspend fun <T> loggingIn(tokens: JoinedTokens, timeout: Duration, logI
         return logIn(first)
     } catch (refused: LoginFailedException) {
         if (refused.failure.advice != Advice.REFRESH_TOKEN) throw refused
-        if (!tokens.canRefresh) throw LoginFailedException(refused.failure.ofFixedToken(), refused.cause)
-        val second = tokens.get(forceRefresh = true, timeout)
+        if (!tokens.canRefresh) throw LoginFailedException(tokens.about(refused.failure), refused.cause)
+        val second = tokens.get(forceRefresh = true, timeout, first.token)
         if (second.token.isSame(first.token)) throw refused
         return logIn(second)
     }
@@ -50,7 +50,7 @@ private suspend fun logIn(settings: Settings, token: AccessToken): Connection {
 
 /** One login: it gives the octets to the machine, and what the machine says to the link. */
 internal class DirectLogin(private val settings: Settings, token: AccessToken) {
-    private val link = Link(settings, token)
+    private val link = SocketLink(settings, token)
     private val negotiation = Negotiation(settings.config, token)
 
     suspend fun run(): Connection {
@@ -86,5 +86,5 @@ internal class DirectLogin(private val settings: Settings, token: AccessToken) {
     }
 
     private fun connection(login: Authenticated): Connection =
-        Connection(link, settings.config, login.mechanism, login.capabilities, login.leftover).apply { begin() }
+        Connection(link, settings.config, login.mechanism, login.capabilities, login.leftover).also(link::begin)
 }

@@ -8,7 +8,6 @@ import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicBoolean
 import java.util.concurrent.locks.ReentrantLock
-import javax.net.ssl.SSLSocket
 import kotlin.concurrent.withLock
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
@@ -47,7 +46,6 @@ internal constructor(
     /** How long connection and login took together. */
     val loginTime: Duration = link.elapsed
 
-    private val socket: SSLSocket = link.secured
     private val incoming = Incoming().apply { if (leftover.isNotEmpty()) put(leftover) }
     private val writing = ReentrantLock()
     private val pumped = CountDownLatch(1)
@@ -55,7 +53,7 @@ internal constructor(
 
     /** `TLSv1.3`, for example. */
     val tlsVersion: String
-        get() = socket.session.protocol
+        get() = link.tlsVersion
 
     /** Reads from the server; octets that came behind the login come first. */
     val input: InputStream
@@ -104,41 +102,45 @@ internal constructor(
     /** Octets are written next. */
     internal open fun sends(bytes: ByteArray, offset: Int, count: Int) = Unit
 
-    /** The connection reached its end, or broke. */
-    internal open fun lost() = incoming.end(null)
+    /** The connection reached its end, or broke: then with what the system said. */
+    internal open fun lost(error: IOException?) = incoming.end(null)
 
     /** Something went wrong that must not. */
     internal open fun crashed(error: Exception) = incoming.end { IOException(error) }
 
     // ---- Below ----------------------------------------------------------------------------------------------------
 
-    /** Begins to take what comes. */
-    internal fun begin() = SOCKETS.execute(::pump)
-
-    private fun pump() {
+    /** Takes what comes, until the end. */
+    internal fun pump(read: (ByteArray) -> Int) {
         val chunk = ByteArray(READ_OCTETS)
+        var broke: IOException? = null
         try {
             while (true) {
-                val count = socket.inputStream.read(chunk)
+                val count = read(chunk)
                 if (count < 0) break
-                saw(chunk, count)
-                incoming.put(chunk.copyOf(count))
-                delivered()
+                took(chunk, count)
             }
-        } catch (_: IOException) {
-            // A connection that broke has reached its end.
+        } catch (error: IOException) {
+            broke = error
         } catch (error: Exception) {
             crashed(error)
         }
-        lost()
+        lost(broke)
         pumped.countDown()
+    }
+
+    /** Takes what one read brought. */
+    internal fun took(chunk: ByteArray, count: Int) {
+        saw(chunk, count)
+        incoming.put(chunk.copyOf(count))
+        delivered()
     }
 
     private fun send(bytes: ByteArray, offset: Int, count: Int): Unit = writing.withLock {
         sends(bytes, offset, count)
         if (isClosed.get()) throw closed()
         try {
-            socket.outputStream.write(bytes, offset, count)
+            link.send(bytes, offset, count)
         } catch (error: IOException) {
             // The end is found by who reads, and there may be words of the server before it.
             pumped.await(GOODBYE.inWholeMilliseconds, TimeUnit.MILLISECONDS)
@@ -153,13 +155,14 @@ internal constructor(
         link.abort()
     }
 
-    /** Closes it: the program is done with it. */
-    internal fun shut() {
+    /** Closes it, once: the program is done with it. */
+    internal fun shut(then: () -> Unit = {}) {
         if (!isClosed.compareAndSet(false, true)) return
         incoming.end(::closed)
         CLOSING.launch {
             withTimeoutOrNull(GOODBYE) { link.close() }
             link.abort()
+            then()
         }
     }
 

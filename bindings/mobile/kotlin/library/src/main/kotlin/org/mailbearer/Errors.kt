@@ -11,8 +11,8 @@ open class MailbearerException(message: String, cause: Throwable? = null) : IOEx
 /** A setting cannot work. The text names the field and the place, never the value. */
 class ConfigException(message: String) : MailbearerException(message)
 
-/** The calling code is wrong: a call that does not fit. */
-class MisuseException(message: String) : MailbearerException(message)
+/** The calling code is wrong: a call that does not fit, or a token source with a bug, whose own error is the cause. */
+class MisuseException(message: String, cause: Throwable? = null) : MailbearerException(message, cause)
 
 /**
  * The token source threw, or gave something that is no token. What it threw is the cause.
@@ -20,8 +20,19 @@ class MisuseException(message: String) : MailbearerException(message)
  * A source throws it by itself, with [permanent], where asking again is in vain until the user acts, as with OAuth's
  * `invalid_grant`.
  */
-class TokenSourceException(message: String, val permanent: Boolean = false, cause: Throwable? = null) :
-    MailbearerException(message, cause)
+class TokenSourceException
+internal constructor(message: String, internal val why: NoToken, internal val words: String, cause: Throwable?) :
+    MailbearerException(message, cause) {
+    constructor(
+        message: String,
+        permanent: Boolean = false,
+        cause: Throwable? = null,
+    ) : this(message, if (permanent) NoToken.PERMANENT else NoToken.OUTAGE, message, cause)
+
+    /** Whether asking again is in vain. */
+    val permanent: Boolean
+        get() = why != NoToken.OUTAGE
+}
 
 /** The login did not work. The message is a sentence that a person can act on; [failure] has the facts. */
 open class LoginFailedException(val failure: Failure, cause: Throwable? = null) :
@@ -34,8 +45,8 @@ class NeedsUserException(failure: Failure, cause: Throwable? = null) : LoginFail
 class GaveUpException(failure: Failure, cause: Throwable? = null) : LoginFailedException(failure, cause)
 
 /** The session is over, in the middle of what the program did with it. The next one follows. */
-class SessionEndedException(val verdict: Verdict) :
-    MailbearerException(failureOfHost(verdict.cause, "").sentence)
+class SessionEndedException(val verdict: Verdict, cause: Throwable? = null) :
+    MailbearerException(failureOfHost(verdict.cause, "").sentence, cause)
 
 /** A failure that the host saw: of TLS, of a deadline, of the connection. */
 internal fun failed(cause: Cause, detail: String): LoginFailedException =

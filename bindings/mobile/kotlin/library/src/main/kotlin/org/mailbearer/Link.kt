@@ -22,10 +22,55 @@ private const val SOCKETS_MAX = 1_000
 internal val SOCKETS: Executor = Dispatchers.IO.limitedParallelism(SOCKETS_MAX, "mailbearer").asExecutor()
 
 /**
- * A socket on its way to be logged in: TCP, TLS, reads and writes. The caller keeps the deadline. What fails is a
- * [LoginFailedException]; when a coroutine that waits here is cancelled, the socket is closed.
+ * A connection below a login and what follows it: TCP, TLS, reads and writes. The caller keeps the deadline. What fails is a
+ * [LoginFailedException]; when a coroutine that waits here is cancelled, the connection is dropped.
  */
-internal class Link(private val settings: Settings, token: AccessToken? = null) {
+internal interface Link {
+    /** How often a login waited for the server. */
+    val roundTrips: Int
+
+    /** Since it was made. */
+    val elapsed: Duration
+
+    /** `TLSv1.3`, for example. */
+    val tlsVersion: String
+
+    /** Connects, with TLS where it is implicit. */
+    suspend fun open()
+
+    /** Does the handshake; certificate and host name are verified. */
+    suspend fun startTls()
+
+    /** What has come before the handshake and nobody has read: there must be nothing. */
+    fun injected(): ByteBuffer?
+
+    /** What has come; `null` at the end. The buffer is good until the next read. */
+    suspend fun read(): ByteBuffer?
+
+    /** Writes all of it. A connection that broke is noticed by the read that follows: there may be words before the end. */
+    suspend fun write(bytes: ByteArray, sensitive: Boolean)
+
+    /** Says that the time for connection and login is over. */
+    fun timedOut(): LoginFailedException
+
+    /** The login is over: what is said from now on is shown to nobody. */
+    fun endTrace()
+
+    /** Gives to the connection what comes from now on, in a thread of its own. */
+    fun begin(connection: Connection)
+
+    /** Writes all of it, and blocks. */
+    @Throws(IOException::class) fun send(bytes: ByteArray, offset: Int, count: Int)
+
+    /** Drops the connection: whoever waits in it goes on at once, with an [IOException]. */
+    fun abort()
+
+    /** Says goodbye and closes; a peer that does not take it is not waited for. */
+    suspend fun close()
+}
+
+/** A [Link] that is a socket. */
+internal class SocketLink(private val settings: Settings, token: AccessToken? = null) : Link {
     private val tcp = Socket()
     private var socket: Socket = tcp
     private val begun = System.nanoTime()
@@ -35,14 +80,13 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
     @Volatile private var isConnected = false
     @Volatile private var isSilent = true
 
-    var roundTrips = 0
+    override var roundTrips = 0
         private set
-    val elapsed: Duration
+    override val elapsed: Duration
         get() = (System.nanoTime() - begun).nanoseconds
 
-    /** The socket, once TLS is on it. */
-    val secured: SSLSocket
-        get() = socket as SSLSocket
+    override val tlsVersion: String
+        get() = (socket as SSLSocket).session.protocol
 
     private val endpoint: Endpoint
         get() = settings.endpoint
@@ -50,8 +94,7 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
     private val place: String
         get() = "${endpoint.host}:${endpoint.port}"
 
-    /** Connects, with TLS where it is implicit. */
-    suspend fun open() {
+    override suspend fun open() {
         try {
             blocking {
                 // imaplib and IMAPClient lose 44 ms in every login because they leave that off.
@@ -65,8 +108,7 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
         if (endpoint.tls == Tls.IMPLICIT) startTls()
     }
 
-    /** Does the handshake; certificate and host name are verified. */
-    suspend fun startTls() {
+    override suspend fun startTls() {
         tracer?.flush()
         try {
             blocking { socket = handshake(settings.sslContext.socketFactory) }
@@ -75,8 +117,7 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
         }
     }
 
-    /** Says that the time for connection and login is over. */
-    fun timedOut(): LoginFailedException {
+    override fun timedOut(): LoginFailedException {
         if (isConnected) return failed(Cause.TIMED_OUT, "in connection and login together")
         val error = SocketTimeoutException("no answer in ${settings.timeout}")
         return LoginFailedException(failureOfConnect(error, place), error)
@@ -90,14 +131,12 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
         return secured
     }
 
-    /** What has come before the handshake and nobody has read: there must be nothing. */
-    fun injected(): ByteBuffer? {
+    override fun injected(): ByteBuffer? {
         if (tcp.getInputStream().available() == 0) return null
         return heard(tcp.getInputStream().read(chunk))
     }
 
-    /** What has come; `null` at the end. The buffer is good until the next read. */
-    suspend fun read(): ByteBuffer? {
+    override suspend fun read(): ByteBuffer? {
         val isGreeting = isSilent && endpoint.tls == Tls.START_TLS && !settings.onlyLooks
         val count = if (isGreeting) awaitingGreeting(settings, ::isSilent, ::readChunk) else readChunk()
         return if (count < 0) null else heard(count)
@@ -112,8 +151,7 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
             -1
         }
 
-    /** Writes all of it. A connection that broke is noticed by the read that follows: there may be words before the end. */
-    suspend fun write(bytes: ByteArray, sensitive: Boolean) {
+    override suspend fun write(bytes: ByteArray, sensitive: Boolean) {
         roundTrips++
         tracer?.sent(bytes, sensitive)
         try {
@@ -123,18 +161,19 @@ internal class Link(private val settings: Settings, token: AccessToken? = null) 
         }
     }
 
-    /** The login is over: what is said from now on is shown to nobody. */
-    fun endTrace() {
+    override fun endTrace() {
         tracer?.flush()
     }
 
-    /** Drops the connection: whoever waits in it goes on at once, with an [IOException]. */
-    fun abort() {
+    override fun begin(connection: Connection) = SOCKETS.execute { connection.pump { socket.getInputStream().read(it) } }
+
+    override fun send(bytes: ByteArray, offset: Int, count: Int) = socket.getOutputStream().write(bytes, offset, count)
+
+    override fun abort() {
         tcp.close()
     }
 
-    /** Says goodbye and closes; a peer that does not take it is not waited for. */
-    suspend fun close() {
+    override suspend fun close() {
         try {
             blocking { socket.close() }
         } catch (_: IOException) {

@@ -36,7 +36,7 @@ internal suspend fun <T> awaitingGreeting(settings: Settings, isSilent: () -> Bo
     }
 
 private suspend fun speaksTls(settings: Settings): Boolean {
-    val link = Link(settings.looking(Onlooker().context, Tls.IMPLICIT))
+    val link = SocketLink(settings.looking(Onlooker().context, Tls.IMPLICIT))
     try {
         withTimeoutOrNull(LOOK) { link.open() }
         return false

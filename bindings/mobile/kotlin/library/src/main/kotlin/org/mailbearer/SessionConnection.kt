@@ -1,50 +1,51 @@
 package org.mailbearer
 
 import java.io.IOException
-import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.delay
-import kotlinx.coroutines.launch
 import kotlinx.coroutines.withTimeoutOrNull
 
 /**
  * A connection that a session keeps an eye on. After the end of the session, reads give what has come, and then throw
- * [SessionEndedException], as writes do.
+ * [SessionEndedException], as writes do. The next one comes when this one is let go: [use] or [close].
  *
- * @property generation counts the sessions, from one.
- * @property resumed what was in flight in the session before; `null` at first.
+ * @property generation counts the connections of the session, from one.
+ * @property resumed what was in flight in the connection before; `null` at first.
  */
 class SessionConnection
-internal constructor(private val driver: Driver, order: Action.Online, link: Link) :
+internal constructor(private val driver: Driver, private val settings: Settings, given: Delivery.Give, link: Link) :
     Connection(
         link,
-        driver.settings.config,
-        order.mechanism ?: error("the session logged in by itself"),
-        order.capabilities,
-        order.leftover,
+        settings.config,
+        given.mechanism ?: error("the account logged in by itself"),
+        given.capabilities,
+        given.leftover,
     ) {
-    val generation: ULong = order.generation
-    val resumed: Aftermath? = order.resumed
-    internal val ticket: ULong = order.ticket
+    val generation: ULong = given.generation
+    val resumed: Aftermath? = given.resumed
+    internal val ticket: ULong = given.ticket
 
     /** Why it ended; `null` while it lives. */
     @Volatile
     var verdict: Verdict? = null
         private set
 
+    /** What the system said at the end. */
+    private var problem: Throwable? = null
+
     /** How long from now it is closed, if it has not been let go; `null`: it is not yet due. */
     val renewBy: Duration?
-        get() = renewByMs?.let { (it.toLong() - driver.settings.clock.nowMs()).milliseconds }
+        get() = renewByMs?.let { (it.toLong() - driver.world.nowMs().toLong()).milliseconds }
 
     @Volatile
     internal var renewByMs: ULong? = null
         private set
 
     private val due = CompletableDeferred<Unit>()
-    internal val isGivenUp = AtomicBoolean()
+    private val gone = CompletableDeferred<Unit>()
     @Volatile private var pumping: Thread? = null
     private val seen = DirectOctets()
     private val sent = DirectOctets()
@@ -70,17 +71,26 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
         }
     }
 
-    /** Lets the connection go. The next one comes when the block of the flow returns. */
-    override fun close() = driver.letGo(this)
+    /** Lets the connection go, and returns at once: the next one may come. */
+    override fun close() {
+        due.complete(Unit)
+        watchdog?.cancel()
+        shut {
+            driver.letGo(this)
+            gone.complete(Unit)
+        }
+    }
 
     override fun toString(): String = "Session${super.toString().dropLast(1)} generation=$generation)"
 
     // ---- For the driver --------------------------------------------------------------------------------------------
 
     /** Takes notice of the end: whoever waits for an answer learns of it. */
-    internal fun end(verdict: Verdict) {
+    internal fun end(verdict: Verdict, problem: Throwable?) {
+        this.problem = problem
         this.verdict = verdict
         due.complete(Unit)
+        gone.complete(Unit)
         watchdog?.cancel()
         // What came with the end is given to the program first.
         if (Thread.currentThread() !== pumping) cut(::ending)
@@ -92,12 +102,11 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
         due.complete(Unit)
     }
 
-    /** The program is done with it. */
-    internal fun finish() {
-        due.complete(Unit)
-        watchdog?.cancel()
-        shut()
-    }
+    /** Nothing is said here without the program: only it knows whether a command is under way. */
+    internal fun keepAlive() = Unit
+
+    /** Waits until it is let go, or over. */
+    internal suspend fun awaitGone() = gone.await()
 
     // ---- For the connection ----------------------------------------------------------------------------------------
 
@@ -108,9 +117,9 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
         skip -= passed.toULong()
         skipped += passed.toULong()
         if (passed == count || verdict != null) return
-        if (skipped > 0UL) driver.session.skipped(ticket, skipped)
+        if (skipped > 0UL) driver.skipped(ticket, skipped)
         skipped = 0UL
-        skip = driver.received(this, seen.of(bytes, passed, count - passed))
+        skip = driver.receive(ticket, seen.of(bytes, passed, count - passed))
     }
 
     override fun delivered() {
@@ -119,21 +128,21 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
     }
 
     override fun sends(bytes: ByteArray, offset: Int, count: Int) {
-        verdict?.let { throw SessionEndedException(it) }
+        verdict?.let { throw SessionEndedException(it, problem) }
         for (start in offset until offset + count step READ_OCTETS) {
-            driver.session.sent(ticket, sent.of(bytes, start, minOf(READ_OCTETS, offset + count - start)))
+            driver.sent(ticket, sent.of(bytes, start, minOf(READ_OCTETS, offset + count - start)))
         }
         if (count > 0) expect()
     }
 
-    override fun lost() {
-        driver.lost(this, null)
-        super.lost()
+    override fun lost(error: IOException?) {
+        driver.ended(ticket, error?.let(::failureOfSocket), error)
+        super.lost(error)
     }
 
     override fun crashed(error: Exception) = driver.crashed(error)
 
-    private fun ending(): IOException = verdict?.let(::SessionEndedException) ?: closed()
+    private fun ending(): IOException = verdict?.let { SessionEndedException(it, problem) } ?: closed()
 
     /** Something was written: an answer must come in time, unless none is due. */
     private fun expect() {
@@ -143,14 +152,11 @@ internal constructor(private val driver: Driver, order: Action.Online, link: Lin
 
     private suspend fun awaitAnswer() {
         while (verdict == null) {
-            val left = driver.settings.timeout - ((System.nanoTime() - heardAt) / 1_000_000).milliseconds
-            if (left.isPositive()) {
-                delay(left)
-            } else if (driver.session.isQuiet()) {
-                return
-            } else {
-                driver.lost(this, Cause.TIMED_OUT)
-                return
+            val left = settings.timeout - ((System.nanoTime() - heardAt) / 1_000_000).milliseconds
+            when {
+                left.isPositive() -> delay(left)
+                driver.isQuiet(ticket) -> return
+                else -> return driver.ended(ticket, failureOfHost(Cause.TIMED_OUT, "no answer in ${settings.timeout}"))
             }
         }
     }

@@ -1,11 +1,16 @@
 package org.mailbearer
 
-import kotlin.time.Duration
+import java.io.Closeable
+import java.util.concurrent.CancellationException
+import java.util.concurrent.atomic.AtomicBoolean
+import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.isActive
 
 /**
- * Stays logged in: a flow of connections, a new one each time that the last has ended, or is let go before its end.
+ * Stays logged in: a flow of connections, a new one each time that the last has ended, or is let go before its end. It is
+ * the session of an [Account] of its own: for several of one mailbox, make an account.
  *
  * ```
  * sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->
@@ -16,12 +21,7 @@ import kotlinx.coroutines.flow.flow
  * }
  * ```
  *
- * A connection is let go when the block for it returns: work until [SessionConnection.wait] says that it is due. Logins,
- * tokens, waits after failures and reconnects happen behind it. The flow ends with an exception only when somebody must
- * act; collect it again to go on after that. When the collector is cancelled, all is closed.
- *
- * The flow throws [NeedsUserException] when a person must act, [GaveUpException] when the settings cannot work.
- *
+ * @param options where and how to log in.
  * @param snapshot what [Sessions.snapshot] gave in an earlier run of the program.
  * @param onEvent is told what happens, for logs and metrics; it must not block.
  * @throws ConfigException a setting is missing or cannot work.
@@ -35,44 +35,97 @@ fun sessions(
     snapshot: ByteArray? = null,
     onEvent: ((SessionEvent) -> Unit)? = null,
 ): Sessions {
-    val driver = Driver(resolve(protocol, user, options), JoinedTokens.of(token), policy, snapshot, onEvent)
-    return Sessions(driver, flow { driver.run(::emit) })
-}
-
-/** The connections of [sessions], one after the other, for one collector at a time. */
-class Sessions internal constructor(private val driver: Driver, flow: Flow<SessionConnection>) :
-    Flow<SessionConnection> by flow {
-    /** How the session stands: phase, generation, failures, what was learnt, the last failure and ending. */
-    fun status(): Status = driver.session.status()
-
-    /**
-     * What must outlive the process: generation, learnt limits, back-off, a stop, what was in flight. It holds no secret.
-     */
-    fun snapshot(): ByteArray = driver.session.snapshot()
-
-    /** Says that the network has changed: the connection is not trusted, and made anew. */
-    fun woke() = driver.woke()
-
-    override fun toString(): String = "Sessions(${status().phase.name.lowercase()} ${driver.settings.endpoint.host})"
+    // What is wrong with them is told first.
+    resolve(protocol, user, options)
+    val account = Account(user, token, policy, options.provider, options.clock, snapshot, onEvent)
+    return account.sessions(protocol, options, policy, isAlone = true)
 }
 
 /**
- * Something that happened to a session, for logs and metrics. It never carries a token.
+ * The connections of one session, one after the other: of [Account.sessions], or of [sessions].
  *
- * @property kind what happened.
- * @property ticket the number of the connection attempt.
- * @property generation the number of the session that is online.
- * @property cause where something failed or ended.
- * @property text more, in words: why a token is asked for, or a sentence about the failure.
- * @property duration how long it waits, or until when it is to be let go.
+ * Nothing is opened before somebody collects, and one collector at a time is served. The flow goes on when the connection
+ * that it gave was let go ([SessionConnection.use], [SessionConnection.close]) or is over, and not before: work until
+ * [SessionConnection.wait] says that it is due. So operators that run ahead, such as `buffer`, `flowOn`, `merge` and
+ * `shareIn`, make no logins of their own. Logins, tokens, waits after failures and reconnects happen behind it.
+ *
+ * Who takes a connection out of the flow, as with `first()`, has it, and closes it. A collector that is cancelled, or whose
+ * block throws, closes it. Who collects again lets the connection before go first.
+ *
+ * The flow throws [NeedsUserException] when a person must act: so does each collection after it, at once and without I/O,
+ * until [retry]. It throws [GaveUpException] when the settings cannot work (`retry` is needed then, too), or when there
+ * was no first connection in the time of [SessionPolicy.first]; and [MisuseException] when the token source has a bug.
  */
-data class SessionEvent(
-    val kind: EventKind,
-    val protocol: MailProtocol,
-    val user: String,
-    val ticket: ULong? = null,
-    val generation: ULong? = null,
-    val cause: Cause? = null,
-    val text: String? = null,
-    val duration: Duration? = null,
-)
+class Sessions
+internal constructor(private val account: Account, private val key: UInt, private val endpoint: Endpoint, private val isAlone: Boolean) :
+    Flow<SessionConnection>, Closeable {
+    private val flow = flow { run(::emit) }
+    private val isCollected = AtomicBoolean()
+    @Volatile private var isClosed = false
+    private var earlier: SessionConnection? = null
+    private var last: SessionStatus = status()
+
+    override suspend fun collect(collector: kotlinx.coroutines.flow.FlowCollector<SessionConnection>) = flow.collect(collector)
+
+    private suspend fun run(give: suspend (SessionConnection) -> Unit) {
+        if (!isCollected.compareAndSet(false, true)) {
+            throw MisuseException("the sessions are being collected already: make others for that")
+        }
+        try {
+            while (true) {
+                val connection = next() ?: return
+                hand(connection, give)
+                connection.awaitGone()
+            }
+        } finally {
+            isCollected.set(false)
+        }
+    }
+
+    /** The next connection, once the one before is let go; `null` when there will be no other. */
+    private suspend fun next(): SessionConnection? {
+        earlier?.run {
+            close()
+            awaitGone()
+        }
+        earlier = if (isClosed) null else account.driver.next(key)
+        return earlier
+    }
+
+    private suspend fun hand(connection: SessionConnection, give: suspend (SessionConnection) -> Unit) {
+        try {
+            give(connection)
+        } catch (end: Throwable) {
+            // `first` and its like want no more, and have it now. Who fails, or is cancelled, has nothing.
+            if (end !is CancellationException || !currentCoroutineContext().isActive) connection.close()
+            throw end
+        }
+    }
+
+    /** How the session stands: whether it is wanted, connected or stopped; and its phase, generation, failures, what was learnt. */
+    fun status(): SessionStatus {
+        account.status().sessions.find { it.session == key }?.let { last = it }
+        return last
+    }
+
+    /** See [Account.snapshot]. */
+    fun snapshot(): ByteArray = account.snapshot()
+
+    /** See [Account.retry]. */
+    fun retry() = account.retry()
+
+    /** See [Account.networkLost]. */
+    fun networkLost() = account.networkLost()
+
+    /** See [Account.networkBack]. */
+    fun networkBack() = account.networkBack()
+
+    /** Ends the session: its connection is closed, and the flow completes. The account goes on with its others. */
+    override fun close() {
+        status()
+        isClosed = true
+        if (isAlone) account.close() else account.driver.remove(key)
+    }
+
+    override fun toString(): String = "Sessions(${status().standing.name.lowercase()} ${endpoint.host})"
+}

@@ -23,17 +23,28 @@ class Token(val value: String, val expiresIn: Duration? = null) {
 }
 
 /**
- * Where access tokens come from: asked at every login. With `forceRefresh` a cached token is of no use, because the server
- * has refused it.
+ * Where access tokens come from: asked when a login needs one, once for all sessions of an account. With `forceRefresh` a
+ * cached token is of no use.
  *
- * A source that will not have a token before the user acts throws [TokenSourceException] with `permanent`; whatever else it
- * throws is taken for an outage, and it is asked again later. Calls of one source do not overlap: requests that come while
- * one runs are joined to it, also those of other connections and sessions. Only a call that somebody gave up is not joined
- * any more: it may never answer. A source may block its thread.
+ * What it throws is judged so:
+ * - [TokenSourceException] with `permanent`: a person must act, as with OAuth's `invalid_grant`; its message is shown.
+ * - A programming error ([NullPointerException], [ClassCastException], [IndexOutOfBoundsException], [ArithmeticException],
+ *   [UninitializedPropertyAccessException], [UnsupportedOperationException], any [Error]), or a token that is none: a
+ *   [MisuseException] with it as cause comes to the program at once.
+ * - Whatever else: an outage; it is asked again later.
+ *
+ * Calls of one source do not overlap: requests that come while one runs are joined to it, also those of other connections
+ * and accounts. Only a call that somebody gave up is not joined any more: it may never answer. A source may block its thread.
  */
 fun interface TokenSource {
     /** Gets a token. */
     suspend fun token(forceRefresh: Boolean): Token
+
+    /**
+     * The same, for sources that must be told which token a server would not take, as Android's `clearToken`: with
+     * `forceRefresh`, [refused] is that token, if there is one.
+     */
+    suspend fun token(forceRefresh: Boolean, refused: Token?): Token = token(forceRefresh)
 }
 
 /** The same token for ever: its logins end with its hour. */
@@ -48,8 +59,25 @@ internal class CheckedToken(val given: Token, val token: AccessToken) {
     val expiresInMs: ULong? get() = given.expiresIn?.coerceAtLeast(ZERO)?.inWholeMilliseconds?.toULong()
 }
 
+/** What an account is told by its source. */
+internal sealed interface Answer {
+    class Came(val token: CheckedToken) : Answer
+
+    /** With the source's words, and its own error. */
+    class None(val why: NoToken, val words: String, val error: Throwable) : Answer
+}
+
+/** Where a driver asks for tokens. */
+internal interface Tokens {
+    /** Asks for an account. [refused] is a token that a server would not take. */
+    suspend fun answer(forceRefresh: Boolean, refused: AccessToken?): Answer
+
+    /** What else is to be said of a failure: of a token that was given as a text. */
+    fun about(failure: Failure): Failure = failure
+}
+
 /** A source whose calls do not overlap. It is the same one for the same [TokenSource], as long as it is in use. */
-internal class JoinedTokens private constructor(private val source: TokenSource) {
+internal class JoinedTokens private constructor(private val source: TokenSource) : Tokens {
     val canRefresh: Boolean get() = source !is FixedToken
 
     private class Flight(val bypasses: Boolean, val result: Deferred<CheckedToken>) {
@@ -57,12 +85,19 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
     }
 
     private var flight: Flight? = null
-    @Volatile private var last: AccessToken? = null
+    @Volatile private var last: CheckedToken? = null
     private val calls = CoroutineScope(SupervisorJob() + Dispatchers.IO.limitedParallelism(BLOCKED_CALLS_MAX + 1))
 
+    override suspend fun answer(forceRefresh: Boolean, refused: AccessToken?): Answer =
+        try {
+            Answer.Came(get(forceRefresh, refused))
+        } catch (error: TokenSourceException) {
+            Answer.None(error.why, error.words, error.cause.takeIf { error.message != error.words } ?: error)
+        }
+
     /** Gets a token, or joins the call that is under way, unless that one may come from a cache and this one must not. */
-    suspend fun get(forceRefresh: Boolean): CheckedToken {
-        val joined = synchronized(this) { join(forceRefresh).also { it.waiting++ } }
+    suspend fun get(forceRefresh: Boolean, refused: AccessToken? = null): CheckedToken {
+        val joined = synchronized(this) { join(forceRefresh, refused).also { it.waiting++ } }
         try {
             return joined.result.await()
         } finally {
@@ -76,53 +111,60 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
     }
 
     /** The same, within this time. */
-    suspend fun get(forceRefresh: Boolean, timeout: Duration): CheckedToken =
-        withTimeoutOrNull(timeout) { get(forceRefresh) }
+    suspend fun get(forceRefresh: Boolean, timeout: Duration, refused: AccessToken? = null): CheckedToken =
+        withTimeoutOrNull(timeout) { get(forceRefresh, refused) }
             ?: throw TokenSourceException("the token source did not answer in time")
 
-    private fun join(forceRefresh: Boolean): Flight {
+    override fun about(failure: Failure): Failure =
+        if (!canRefresh && failure.cause in OF_TOKEN) failure.ofFixedToken() else failure
+
+    private fun join(forceRefresh: Boolean, refused: AccessToken?): Flight {
         val running = flight?.takeIf { it.result.isActive }
         if (running != null && (running.bypasses || !forceRefresh)) return running
         val call = calls.async(start = CoroutineStart.LAZY) {
             joinAll(*listOfNotNull(running?.result).toTypedArray())
-            call(forceRefresh)
+            call(forceRefresh, refused)
         }
         return Flight(forceRefresh, call).also { flight = it }
     }
 
-    private suspend fun call(forceRefresh: Boolean): CheckedToken {
+    private suspend fun call(forceRefresh: Boolean, refused: AccessToken?): CheckedToken {
         val token =
             try {
-                source.token(forceRefresh)
+                source.token(forceRefresh, last?.takeIf { refused?.isSame(it.token) == true }?.given)
             } catch (error: CancellationException) {
                 // A timeout of the source's own is an outage; a call that nobody waits for ends here.
                 currentCoroutineContext().ensureActive()
-                throw TokenSourceException("the token source gave up: ${said(error)}", cause = error)
+                throw failed("the token source gave up", NoToken.OUTAGE, error)
             } catch (error: TokenSourceException) {
-                throw error
-            } catch (error: Exception) {
-                throw TokenSourceException("the token source failed: ${said(error)}", cause = error)
+                val words = masked(error.message)
+                throw if (words == error.message) error else TokenSourceException(words, error.why, words, error.cause)
+            } catch (error: Throwable) {
+                throw failed("the token source failed", if (isMistake(error)) NoToken.MISTAKE else NoToken.OUTAGE, error)
             }
         val checked =
             try {
                 AccessToken(token.value)
             } catch (error: CoreException.Config) {
-                // A token that is none does not get better.
-                throw TokenSourceException("the token source gave no token: ${error.message}", permanent = true)
+                val words = "the token source gave no token: ${error.message}"
+                throw TokenSourceException(words, NoToken.MISTAKE, words, null)
             }
-        last = checked
-        return CheckedToken(token, checked)
+        return CheckedToken(token, checked).also { last = it }
     }
 
-    /** The words of what the source threw, without the token that it gave before, and without what else is secret in OAuth. */
-    private fun said(error: Exception): String {
-        val words = withoutSecrets(oneLine(error.message)).let { last?.masked(it) ?: it }
-        return error.javaClass.simpleName + if (words.isEmpty()) "" else ": $words"
+    private fun failed(what: String, why: NoToken, error: Throwable): TokenSourceException {
+        val words = error.javaClass.simpleName + masked(error.message).let { if (it.isEmpty()) "" else ": $it" }
+        return TokenSourceException("$what: $words", why, words, error)
     }
+
+    /** Words without the token that the source gave before, and without what else is secret in OAuth. */
+    private fun masked(words: String?): String =
+        withoutSecrets(oneLine(words)).let { last?.token?.masked(it) ?: it }
 
     companion object {
         /** Calls of one source that may block a thread for ever: they must not fill the process with threads. */
         private const val BLOCKED_CALLS_MAX = 4
+        private val OF_TOKEN = setOf(Cause.TOKEN_REJECTED, Cause.TOKEN_EXPIRED)
         private val inUse = WeakHashMap<TokenSource, WeakReference<JoinedTokens>>()
 
         fun of(source: TokenSource): JoinedTokens =
@@ -131,3 +173,12 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
             }
     }
 }
+
+/** What no outage throws. */
+private fun isMistake(error: Throwable): Boolean =
+    when (error) {
+        is NullPointerException, is ClassCastException, is IndexOutOfBoundsException, is ArithmeticException,
+        is UninitializedPropertyAccessException, is UnsupportedOperationException, is ConfigException, is MisuseException,
+        is CoreException, is Error -> true
+        else -> false
+    }

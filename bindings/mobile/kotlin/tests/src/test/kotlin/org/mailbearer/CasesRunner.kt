@@ -39,7 +39,8 @@ fun main() {
 fun loadCases(): List<JsonObject> {
     val folder = System.getenv("MAILBEARER_CASES")?.takeIf { it.isNotEmpty() }?.let(::File) ?: OURS
     val files = checkNotNull(folder.listFiles { file -> file.extension == "json" }) { "no folder of cases: $folder" }
-    return files.filter { it.name != "exceptions.json" }.sorted().flatMap { file ->
+    val accounts = folder.resolve("account/account.json").takeIf { it.exists() }
+    return (files.filter { it.name != "exceptions.json" } + listOfNotNull(accounts)).sorted().flatMap { file ->
         Json.parseToJsonElement(file.readText()).jsonArray.map { it.jsonObject }
     }
 }
@@ -93,6 +94,7 @@ fun runCase(case: JsonObject): String? =
         "classify" -> runClassify(case)
         "negotiation", "watch", "config" -> runScript(case, ::Player)
         "session" -> runScript(case, ::SessionPlayer)
+        "account" -> runScript(case, ::AccountPlayer) ?: runScript(case, ::DriverPlayer)?.let { "in the driver: $it" }
         else -> "the kind $kind is not known"
     }
 

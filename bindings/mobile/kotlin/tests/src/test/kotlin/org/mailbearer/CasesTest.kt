@@ -33,6 +33,18 @@ class CasesTest {
     }
 
     @Test
+    fun `the runner sees an account that does not do as the case says, also in the driver`() {
+        val account = loadCases().first { it.getValue("id").jsonPrimitive.content == "account-login-imap" }
+        assertNull(runCase(account))
+        val text = account.toString()
+        for ((right, wrong) in listOf("give 1 1" to "give 1 2", "open 1 1" to "open 2 1", "\"given\"" to "\"stopped\"")) {
+            val changed = Json.parseToJsonElement(text.replace(right, wrong)).jsonObject
+            assertFailsWith<CaseFailed>("$wrong, machine") { AccountPlayer(changed).use { it.play(Cut.Whole) } }
+            assertFailsWith<CaseFailed>("$wrong, driver") { DriverPlayer(changed).use { it.play(Cut.Whole) } }
+        }
+    }
+
+    @Test
     fun `the check for leaks sees a leak`() {
         val token = aToken(100)
         assertFailsWith<CaseFailed> { LeakCheck(token).check(token) }

@@ -165,7 +165,9 @@ private class Hostile(facts: JsonObject) {
                 cause = connection.verdict?.cause
                 false
             }.collect {}
-        } ?: run { cause = all.status().lastEnding?.cause }
+        } ?: run { cause = all.status().status.lastEnding?.cause }
+        // A login under way would be kept for a minute.
+        all.close()
         return cause?.name?.lowercase() ?: "open"
     }
 

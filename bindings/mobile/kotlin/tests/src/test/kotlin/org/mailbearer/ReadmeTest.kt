@@ -8,6 +8,8 @@ import kotlin.test.Test
 import kotlin.test.assertContains
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
 
 /** The examples of the pages, as they stand: they are compiled here, and compared with the pages. */
 class ReadmeTest {
@@ -46,7 +48,7 @@ class ReadmeTest {
 
     @Suppress("unused")
     private suspend fun ofKotlin() {
-        // Asked at every login. forceRefresh: the server has refused the last token, and a cached one is of no use.
+        // Asked when a login needs a token. forceRefresh: a cached one is of no use, for the server has refused it.
         val source = TokenSource { forceRefresh ->
             val fresh = myAuth.accessToken(forceRefresh)
             Token(fresh.text, expiresIn = fresh.secondsLeft.seconds)
@@ -58,6 +60,20 @@ class ReadmeTest {
                 // Speak IMAP, and let go when the session is due: connection.wait() returns then, connection.renewBy says until when.
             }
             // The end of the session is no error here: the next connection comes, with what was in flight in `resumed`.
+        }
+    }
+
+    private suspend fun watch(connection: SessionConnection) = connection.writeLine("A1 NOOP")
+
+    private suspend fun send(connection: SessionConnection) = connection.writeLine("NOOP")
+
+    @Suppress("unused")
+    private suspend fun several(source: TokenSource) {
+        Account("joe@gmail.com", source).use { account ->
+            coroutineScope {
+                launch { account.sessions(MailProtocol.IMAP).collect { it.use { connection -> watch(connection) } } }
+                launch { account.sessions(MailProtocol.SMTP).collect { it.use { connection -> send(connection) } } }
+            }
         }
     }
 

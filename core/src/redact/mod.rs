@@ -4,8 +4,12 @@
 //! a text is read as the characters that a token is written with, whatever stands between them, and where eight of them in
 //! a row are a part of the token, plain or in base64, they are masked.
 
+mod source;
+
 use alloc::string::String;
 use alloc::vec::Vec;
+
+pub use source::redact_source;
 
 use zeroize::Zeroizing;
 

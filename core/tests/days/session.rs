@@ -1,7 +1,4 @@
-//! A day of virtual time with servers and token sources that lead to many logins: none leads to more than the budget.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test")]
-
-use std::collections::BTreeMap;
+//! A bare session.
 
 use mailbearer::limits::{self, Allowance};
 use mailbearer::{
@@ -9,36 +6,7 @@ use mailbearer::{
     SessionConfig, SessionPhase,
 };
 
-const MINUTE_MS: u64 = 60_000;
-const HOUR_MS: u64 = 60 * MINUTE_MS;
-const DAY_MS: u64 = 24 * HOUR_MS;
-
-const BYE: &str = "* BYE Session expired, please login again.\r\n";
-const LIMIT: &str = "* BYE [LIMIT] Too many sessions\r\n";
-
-/// What the server does with a login.
-#[derive(Clone, Copy)]
-enum Answer {
-    /// It ends the session after so long, with these words.
-    Ends(u64, &'static str),
-    /// It ends the session after so long, without a word.
-    Cuts(u64),
-    /// It lets the session live.
-    Lives,
-    Refuses(&'static str),
-    /// The connection does not even open.
-    Unreachable,
-}
-
-/// What the token source does.
-#[derive(Clone, Copy)]
-enum Source {
-    /// A new token each time, that lives for so long.
-    New(u64),
-    /// The same token each time, that lives for so long.
-    Same(u64),
-    Fails,
-}
+use crate::world::{Answer, BYE, Counts, DAY_MS, HOUR_MS, LIMIT, MINUTE_MS, REFUSED, Source};
 
 /// A session, its host, and what was ordered when.
 struct Day {
@@ -51,7 +19,7 @@ struct Day {
     ticket: u64,
     /// When the session that is online is ended by the server, and how.
     ends: Option<(u64, Option<&'static str>)>,
-    orders: BTreeMap<&'static str, Vec<u64>>,
+    orders: Counts,
     online_ms: u64,
     online_since_ms: Option<u64>,
     lives_ms: u64,
@@ -79,7 +47,7 @@ impl Day {
             logins: 0,
             ticket: 0,
             ends: None,
-            orders: BTreeMap::new(),
+            orders: Counts::default(),
             online_ms: 0,
             online_since_ms: None,
             lives_ms: DAY_MS,
@@ -213,45 +181,25 @@ impl Day {
     }
 
     fn count(&mut self, order: &'static str) {
-        self.orders.entry(order).or_default().push(self.now_ms);
+        self.orders.add(order, self.now_ms);
     }
 
     fn most_in(&self, order: &str, window_ms: u64) -> u64 {
-        let times = self.orders.get(order).cloned().unwrap_or_default();
-        let within = |from: &u64| {
-            times.iter().filter(|at_ms| (*from..=from + window_ms).contains(*at_ms)).count() as u64
-        };
-        times.iter().map(within).max().unwrap_or(0)
+        self.orders.most_in(order, window_ms)
     }
 
     fn keeps(&self, name: &str) {
-        for (order, allowance) in [
-            ("connect", limits::CONNECTIONS),
-            ("login", limits::LOGINS),
-            ("token", limits::TOKENS),
-            ("refresh", limits::REFRESHES),
-        ] {
-            for (window_ms, minutes) in [(HOUR_MS, 60), (DAY_MS, 24 * 60)] {
-                let most = self.most_in(order, window_ms);
-                let allowed = allowance.most(minutes);
-                assert!(most <= allowed, "{name}: {most} times {order} in {minutes} minutes");
-            }
-        }
+        self.orders.keep(name);
     }
 
-    /// The goal of issue 13: sixty logins and sixty refreshes.
     fn is_gentle(&self, name: &str) {
-        self.keeps(name);
-        let (logins, refreshes) = (self.most_in("login", DAY_MS), self.most_in("refresh", DAY_MS));
-        assert!(logins <= 60 && refreshes <= 60, "{name}: {logins} logins, {refreshes} refreshes");
+        self.orders.are_gentle(name);
     }
 }
 
 fn is_to_do(action: &Action) -> bool {
     matches!(action, Action::FetchToken { .. } | Action::Connect { .. } | Action::Renew { .. })
 }
-
-const REFUSED: &str = "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)";
 
 #[test]
 fn one_early_ending_costs_one_login() {

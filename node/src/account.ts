@@ -1,0 +1,240 @@
+/** One mailbox, kept connected: its sessions share one token, one limit of connections and one stop. */
+import { randomBytes } from "node:crypto";
+import { AccountMachine, type AccountStatus, type MailProtocol, type Provider } from "./core";
+import { Driver } from "./driver";
+import { ConfigError, Misuse } from "./errors";
+import type { OnEvent } from "./events";
+import { kindOf } from "./foreign";
+import type { Adapter } from "./kept";
+import { known, octets, text } from "./native";
+import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
+import { type Owner, Sessions } from "./sessions";
+import { LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
+import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
+import { type LinkWire, realWorld } from "./wire";
+
+/** The options of an {@link Account}. */
+export interface AccountOptions {
+    /** The mailbox, most often a mail address. */
+    user: string;
+    /** Asked for a token for all sessions, one call at a time. */
+    token: TokenSource;
+    /** A provider's name, as in `gmail`, or a profile; left out: found from the mail address, where that is certain. */
+    provider?: string | Provider | undefined;
+    /** Limits and times, where the provider's are not right. */
+    policy?: SessionPolicy | undefined;
+    /** What {@link Account.snapshot} gave: go on where another process was. */
+    snapshot?: Uint8Array | undefined;
+    /** Called for each thing that happens. */
+    onEvent?: OnEvent | undefined;
+    /** Ends it all: whoever waits gets the reason of the signal. */
+    signal?: AbortSignal | undefined;
+}
+
+const ACCOUNT_OPTIONS = ["user", "token", "provider", "policy", "snapshot", "onEvent", "signal"];
+
+/** The options of {@link Account.sessions}, but for the protocol. What is left out is as for the account. */
+export interface AccountSessionOptions extends Omit<LoginOptions, "user"> {
+    /** Limits and times of this session alone. What is of the whole account cannot be given here. */
+    policy?: SessionPolicy | undefined;
+    /** Called for each thing that happens to this session. */
+    onEvent?: OnEvent | undefined;
+    /** Ends this session. */
+    signal?: AbortSignal | undefined;
+}
+
+/** @internal */
+export const ACCOUNT_SESSION_OPTIONS = [
+    ...LOGIN_OPTIONS.filter((name) => name !== "user"),
+    "policy",
+    "onEvent",
+    "signal",
+];
+
+/** The options of {@link sessions}, but for the protocol: those of an account, and of its one session. */
+export interface SessionOptions extends AccountOptions, LoginOptions {}
+
+/** @internal */
+export const SESSION_OPTIONS = [...new Set([...LOGIN_OPTIONS, ...ACCOUNT_OPTIONS])];
+
+/** Without a mail client: the program speaks the protocol itself. */
+const NO_CLIENT: Adapter<undefined> = {
+    make: () => Promise.resolve(undefined),
+    goodbye: () => Promise.resolve(),
+    ask: () => undefined,
+    isLost: () => false,
+};
+
+/**
+ * One mailbox, kept connected.
+ *
+ *     const account = new Account({ user: "joe@gmail.com", token: getAccessToken });
+ *     const inbox = account.sessions({ protocol: "imap" });
+ *     const outgoing = account.sessions({ protocol: "smtp" });
+ *     for await (const connection of inbox) { ... }
+ *     await account.close();
+ *
+ * Its sessions (IMAP any number, POP3, SMTP) share one token, one refresh, the greatest number of connections that the server
+ * allows, and one stop: a refused token costs two logins and not two for each session. Nothing is opened before a connection
+ * is waited for. `mailbearer/imapflow` and `mailbearer/nodemailer` take an account too.
+ */
+export class Account implements Owner {
+    /** @internal */
+    readonly driver: Driver<LinkWire>;
+    readonly #user: string;
+    readonly #token: TokenSource;
+    readonly #provider: string | Provider | undefined;
+    readonly #policy: SessionPolicy;
+    readonly #signal: AbortSignal | undefined;
+    readonly #isOfOne: boolean;
+    readonly #abort = (): void => this.#end();
+    readonly #sessions = new Set<Sessions<unknown>>();
+    readonly #scopes = new Set<string>();
+    #source: Source | undefined;
+    #isClosed = false;
+
+    /** What cannot work is a {@link ConfigError}. Nothing is opened. */
+    constructor(options: AccountOptions);
+    /** An account of one session, whose settings are these. @internal */
+    constructor(options: AccountOptions, ofOne: Settings);
+    constructor(options: AccountOptions, ofOne?: Settings) {
+        known(options, ACCOUNT_OPTIONS, "options");
+        this.#user = text(options.user, "user");
+        this.#token = checkedSource(options.token);
+        this.#provider = options.provider;
+        this.#policy = options.policy ?? {};
+        this.#signal = options.signal;
+        this.#isOfOne = ofOne !== undefined;
+        const world = realWorld();
+        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, options.provider) ?? {};
+        const machine = new AccountMachine({
+            seed: randomBytes(8).readBigUInt64LE(),
+            policy: accountSettings(this.#policy, tokenLifetimeMs),
+            snapshot: options.snapshot === undefined ? undefined : octets(options.snapshot, "snapshot"),
+            nowMs: world.nowMs(),
+            wallMs: world.wallMs(),
+        });
+        const [source, { onEvent }] = [() => this.#source as Source, options];
+        this.driver = new Driver({ world, machine, user: this.#user, source, onEvent });
+        this.#signal?.addEventListener("abort", this.#abort);
+    }
+
+    /** Adds a session over sockets: iterate over what this gives, and get a connection each time that one is due. */
+    sessions(options: AccountSessionOptions & { protocol: MailProtocol }): Sessions<undefined> {
+        known(options, [...ACCOUNT_SESSION_OPTIONS, "protocol"], "options");
+        const { protocol, ...others } = options;
+        return this.add(protocol, others, NO_CLIENT);
+    }
+
+    /** The same with a mail client, for the adapters. @internal */
+    add<Client>(protocol: MailProtocol, options: AccountSessionOptions, adapter: Adapter<Client>): Sessions<Client> {
+        if (this.#isClosed) {
+            throw new Misuse("the account is closed: make another");
+        }
+        const { policy = {}, onEvent, signal, ...login } = options;
+        const settings = resolve(protocol, { provider: this.#provider, ...login, user: this.#user });
+        const limits = sessionSettings(this.#policy, policy, settings);
+        settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
+        // One token serves all sessions: it is asked for with the scopes of all.
+        this.#source = sourceOf(this.#token, this.#user, [...this.#scopes]);
+        const key = this.driver.machine.add(settings.login, limits);
+        this.driver.add(key, { settings, onEvent });
+        const sessions = new Sessions(this, key, settings, adapter, [this.#signal, signal]);
+        this.#sessions.add(sessions as Sessions<unknown>);
+        return sessions;
+    }
+
+    /** How it stands: each session, the token, and what a person must mend. For logs and screens. */
+    status(): AccountStatus {
+        return this.driver.machine.status();
+    }
+
+    /**
+     * What must outlive the process: stops, waits, refusals, limits, and what was in flight. It holds no secret. A stop holds in
+     * the next process too, until {@link retry}; the time between counts.
+     */
+    snapshot(): Buffer {
+        return this.driver.machine.snapshot(Date.now());
+    }
+
+    /** A person, or the program, has acted: every stop is lifted. */
+    retry(): void {
+        this.driver.tell((now) => this.driver.machine.retry(now));
+    }
+
+    /** The system says that there is no network: nothing is tried for a while. */
+    networkLost(): void {
+        this.driver.tell((now) => this.driver.machine.networkLost(now));
+    }
+
+    /**
+     * The system says that there is a network again, or another one: connections are asked whether they live, and what waited
+     * for the network is tried at once. A wait that a server asked for goes on.
+     */
+    networkBack(): void {
+        this.driver.tell((now) => this.driver.machine.networkBack(now));
+    }
+
+    /** Ends all its sessions: connections say goodbye, where they have a mail client; nothing is left behind. */
+    async close(): Promise<void> {
+        await Promise.all([...this.#sessions].map((sessions) => sessions.letGo()));
+        this.#end();
+    }
+
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.close();
+    }
+
+    /** One of its sessions is over, and so is an account that is of this one alone. @internal */
+    leave(sessions: Sessions<unknown>, key: number): void {
+        if (this.#isOfOne) {
+            this.#end();
+        } else {
+            this.#sessions.delete(sessions);
+            this.driver.remove(key);
+        }
+    }
+
+    #end(): void {
+        this.#isClosed = true;
+        this.#signal?.removeEventListener("abort", this.#abort);
+        this.#sessions.forEach((sessions) => sessions.detach());
+        this.driver.close();
+    }
+}
+
+/**
+ * Stays logged in: an {@link Account} of one session. Iterate, and get a connection each time that one is due.
+ *
+ *     for await (const connection of sessions({ protocol: "imap", user: "joe@gmail.com", token: getAccessToken })) {
+ *         await connection.use(async () => { ... connection.socket ... });
+ *     }
+ *
+ * Leaving the loop closes all. With a mail client: `mailbearer/imapflow` and `mailbearer/nodemailer`.
+ */
+export function sessions(options: SessionOptions & { protocol: MailProtocol }): Sessions<undefined> {
+    known(options, [...SESSION_OPTIONS, "protocol"], "options");
+    const { protocol, ...others } = options;
+    return sessionsOf(protocol, others, NO_CLIENT);
+}
+
+/** The sessions of an account that is given, or of one that is made for them. @internal */
+export function sessionsOf<Client>(
+    protocol: MailProtocol,
+    options: SessionOptions | (AccountSessionOptions & { account: Account }),
+    adapter: Adapter<Client>,
+): Sessions<Client> {
+    if ("account" in options) {
+        const { account, ...others } = options;
+        known(others, ACCOUNT_SESSION_OPTIONS, "options of a session of an account");
+        if (!(account instanceof Account)) {
+            throw new ConfigError(`account must be an Account, not ${kindOf(account)}`);
+        }
+        return account.add(protocol, others, adapter);
+    }
+    known(options, SESSION_OPTIONS, "options");
+    const { token, policy, snapshot, onEvent, signal, ...login } = options;
+    const { user, provider, ...others } = login;
+    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, resolve(protocol, login));
+    return account.add(protocol, others, adapter);
+}

@@ -1,0 +1,53 @@
+/** What is known of mail providers. */
+import { enter, native, text } from "../native";
+import type { InitialResponse, MailProtocol, Mechanism, Tls } from "./login";
+
+/** What a provider has of a protocol. */
+export interface Service {
+    readonly protocol: MailProtocol;
+    readonly host: string;
+    readonly port?: number;
+    readonly tls?: Tls;
+    readonly mechanisms?: readonly Mechanism[];
+    readonly scopes?: readonly string[];
+    readonly initialResponse?: InitialResponse;
+    readonly assumedCapabilities?: readonly string[];
+    readonly sessionMs?: number;
+    readonly endsWithToken?: boolean;
+    readonly idleMs?: number;
+    readonly connections?: number;
+}
+
+/** What is known of a mail provider. A program may make its own: it is a plain object. */
+export interface Provider {
+    readonly name: string;
+    readonly domains: readonly string[];
+    readonly tokenLifetimeMs?: number;
+    readonly services: readonly Service[];
+}
+
+/** The providers that mailbearer knows. */
+export const Provider = {
+    /** Their names. */
+    get names(): string[] {
+        return enter(() => native.providerNames());
+    },
+
+    /** The profile of a name. */
+    named(name: string): Provider {
+        const given = text(name, "provider");
+        return enter(() => native.providerNamed(given)) as Provider;
+    },
+
+    /** The provider of a mail address, where that is certain. */
+    ofAddress(address: string): Provider | undefined {
+        const given = text(address, "address");
+        return (enter(() => native.providerOfAddress(given)) ?? undefined) as Provider | undefined;
+    },
+
+    /** A server of which nothing is known but its host. */
+    generic(host: string): Provider {
+        const given = text(host, "host");
+        return enter(() => native.providerGeneric(given)) as Provider;
+    },
+} as const;

@@ -1,0 +1,218 @@
+"""Stay logged in, with asyncio: the sessions of one mailbox, and a session alone."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+
+from .. import tokens
+from .._core import Provider
+from ..events import OnEvent
+from ..hiding import hidden
+from ..options import AccountSettings, LoneOptions, SessionOptions
+from ..policy import SessionPolicy
+from ..settings import MailProtocol
+from .sessions import Sessions, client_of
+from .tasks import TaskDriver
+
+if TYPE_CHECKING:
+    import aioimaplib
+    import aiosmtplib
+
+
+class Account:
+    r"""One mailbox, and its sessions, as :class:`mailbearer.Account`, for one event loop.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used.
+        provider: the profile, by name or as a :class:`~mailbearer.Provider`, where the mail address does not tell it.
+        policy: limits and times, where the provider's are not right; for all sessions.
+        snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
+        on_event: called with a :class:`~mailbearer.SessionEvent` for each thing that happens, in any thread.
+
+    Raises:
+        ConfigError: a setting cannot work, or the snapshot is damaged, of another version or of another user.
+
+    >>> import asyncio, mailbearer.aio, mailbearer.testing
+    >>> async def main(server):
+    ...     async def token():
+    ...         return {"access_token": server.issue_token("joe@gmail.com"), "expires_in": 3600}
+    ...     async with mailbearer.aio.Account("joe@gmail.com", token) as account:
+    ...         outboxes = account.sessions("smtp", client="aiosmtplib", **server.at("smtp"))
+    ...         inboxes = account.sessions("imap", client="aioimaplib", **server.at("imap"))
+    ...         reply = await (await anext(outboxes)).client.noop()
+    ...         return reply.code, (await (await anext(inboxes)).client.select("INBOX")).result
+    >>> with mailbearer.testing.Server() as server:
+    ...     asyncio.run(main(server))
+    (250, 'OK')
+
+    """
+
+    def __init__(
+        self,
+        user: str,
+        token: tokens.TokenSource,
+        *,
+        provider: str | Provider | None = None,
+        policy: SessionPolicy | None = None,
+        snapshot: bytes | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        token = hidden(token)
+        settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
+        self._settings = settings
+        self._driver = TaskDriver(settings, _source(token, settings))
+
+    @overload
+    def sessions(
+        self, protocol: Literal["imap"], *, client: Literal["aioimaplib"], **options: Unpack[SessionOptions]
+    ) -> Sessions[aioimaplib.IMAP4]: ...
+    @overload
+    def sessions(
+        self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"], **options: Unpack[SessionOptions]
+    ) -> Sessions[aiosmtplib.SMTP]: ...
+    @overload
+    def sessions(
+        self, protocol: MailProtocol, *, client: None = None, **options: Unpack[SessionOptions]
+    ) -> Sessions[None]: ...
+    def sessions(
+        self, protocol: MailProtocol, *, client: str | None = None, **options: Unpack[SessionOptions]
+    ) -> Sessions[Any]:
+        """Add a session: iterate with ``async for``, as :func:`mailbearer.aio.sessions` says.
+
+        Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
+        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
+        place of the account's.
+
+        Raises:
+            ConfigError: a setting cannot work, or is of the whole account.
+
+        """
+        settings, policy = self._settings.session(protocol, options)
+        make = client_of(protocol, client)
+        return Sessions(self._driver, self._driver.add(settings, policy), self, make)
+
+    def status(self) -> dict[str, Any]:
+        """Tell how the account stands. Times are milliseconds since the machine was started, asleep or not.
+
+        * ``sessions``: a dict for each, as :meth:`Sessions.status` gives it;
+        * ``asks_for_token``; ``token_failure``, a :class:`~mailbearer.Failure`: why there is no token, while there is
+          none; ``token_retry_at_ms``: when the wait after that is over;
+        * ``stops``: a :class:`~mailbearer.Failure` for each thing that a person must mend.
+        """
+        return self._driver.machine.status()
+
+    def snapshot(self) -> bytes:
+        """Return what must outlive the process: stops, waits, refusals, limits, and what was in flight.
+
+        It holds no secret. Times go on while no process runs.
+        """
+        return self._driver.snapshot()
+
+    def retry(self) -> None:
+        """Say that a person has acted: every stop is lifted."""
+        self._driver.say(self._driver.machine.retry)
+
+    def network_lost(self) -> None:
+        """Say that there is no network: nothing is opened for five minutes, or until :meth:`network_back`."""
+        self._driver.say(self._driver.machine.network_lost)
+
+    def network_back(self) -> None:
+        """Say that there is a network again, or another one: see :meth:`Sessions.network_back`."""
+        self._driver.say(self._driver.machine.network_back)
+
+    async def aclose(self) -> None:
+        """End all sessions: connections are closed without a goodbye, and no task is left."""
+        taps = self._driver.taps()
+        self.close()
+        await self._driver.wait_closed(taps)
+
+    def close(self) -> None:
+        """End all at once: what is closed by this is gone in the next rounds of the event loop."""
+        self._driver.end_all()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        driver = getattr(self, "_driver", None)
+        if driver is not None:
+            driver.end_all()
+
+    def __repr__(self) -> str:
+        return repr(self._driver.machine)
+
+
+def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+    return tokens.source(token, user=settings.user, scopes=settings.scopes)
+
+
+@overload
+def sessions(
+    protocol: Literal["imap"],
+    user: str,
+    token: tokens.TokenSource,
+    *,
+    client: Literal["aioimaplib"],
+    **options: Unpack[LoneOptions],
+) -> Sessions[aioimaplib.IMAP4]: ...
+@overload
+def sessions(
+    protocol: Literal["smtp"],
+    user: str,
+    token: tokens.TokenSource,
+    *,
+    client: Literal["aiosmtplib"],
+    **options: Unpack[LoneOptions],
+) -> Sessions[aiosmtplib.SMTP]: ...
+@overload
+def sessions(
+    protocol: MailProtocol,
+    user: str,
+    token: tokens.TokenSource,
+    *,
+    client: None = None,
+    **options: Unpack[LoneOptions],
+) -> Sessions[None]: ...
+def sessions(
+    protocol: MailProtocol,
+    user: str,
+    token: tokens.TokenSource,
+    *,
+    client: str | None = None,
+    **options: Unpack[LoneOptions],
+) -> Sessions[Any]:
+    r"""Stay logged in: iterate with ``async for``, and get a connection each time that one is due.
+
+    All is as in :func:`mailbearer.sessions`. A connection has a ``reader`` and a ``writer``; with
+    ``client="aioimaplib"`` or ``client="aiosmtplib"`` it has that client, logged in, as ``client``.
+
+    >>> import asyncio, mailbearer.aio, mailbearer.testing
+    >>> async def main(server):
+    ...     async def token():
+    ...         return server.issue_token("joe@gmail.com"), 1.0
+    ...     replies = []
+    ...     async for connection in mailbearer.aio.sessions("smtp", "joe@gmail.com", token, **server.at("smtp")):
+    ...         async with connection:
+    ...             connection.writer.write(b"NOOP\r\n")
+    ...             replies.append(await connection.reader.readline())
+    ...             await connection.wait()
+    ...         if len(replies) == 2:
+    ...             return replies
+    >>> with mailbearer.testing.Server(token_lifetime=1.0) as server:
+    ...     asyncio.run(main(server))
+    [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
+
+    """
+    token = hidden(token)
+    settings, login = AccountSettings.of_one(protocol, user, options)
+    source = _source(token, settings)
+    make = client_of(protocol, client)
+    driver = TaskDriver(settings, source)
+    return Sessions(driver, driver.add(login, settings.policy), None, make)

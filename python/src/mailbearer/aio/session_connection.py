@@ -1,0 +1,184 @@
+"""A connection that a session gives to an asyncio program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from .._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
+from ..clock import now_ms
+from ..errors import Misuse, SessionEnded
+from ..settings import Settings
+from . import clients
+from .connection import Connection, Link
+from .tap import Reader, Tap, WatchedTransport, Writer
+
+if TYPE_CHECKING:
+    from .tasks import TaskDriver
+
+ClientT = TypeVar("ClientT")
+
+# For the goodbye of a mail client, when its connection is let go.
+_GOODBYE_SECONDS = 5.0
+
+
+class SessionConnection(Connection, Generic[ClientT]):
+    """A connection that an account keeps an eye on.
+
+    Attributes:
+        client: the mail client, where one was asked for.
+        reader, writer: for programs that speak the protocol themselves.
+        generation: counts the connections of the session, from one.
+        resumed: what was in flight in the connection before, an :class:`~mailbearer.Aftermath`; ``None`` at first.
+        verdict: why it ended; ``None`` while it lives.
+        aftermath: what was in flight when it ended.
+        endpoint, mechanism, capabilities, round_trips, seconds: as in :class:`mailbearer.Connection`.
+
+    """
+
+    # Whether answers come in time is the account's business.
+    client_timeout = None
+    transport: WatchedTransport  # type: ignore[assignment]
+
+    def __init__(self, driver: TaskDriver, given: Delivery, link: Link, settings: Settings) -> None:
+        self.ticket, self.session = given.ticket or 0, given.session or 0
+        self.generation = given.generation or 0
+        self.resumed = given.resumed
+        self.renew_by_ms: int | None = None
+        self.verdict: Verdict | None = None
+        self.aftermath: Aftermath | None = None
+        self.machine: Account = driver.machine
+        self.timeout = settings.timeout
+        self._driver = driver
+        self._client: Any = None
+        self._due = asyncio.Event()
+        self._is_open = True
+        self._streams = None
+        self.endpoint = settings.endpoint
+        self.mechanism = cast("Any", given.mechanism)
+        self.capabilities = list(given.capabilities or [])
+        self.round_trips, self.seconds = link.round_trips, link.seconds
+        self._leftover = given.leftover or b""
+        real = link.logged_in()
+        self.transport = WatchedTransport(self, real)
+        self.tap = Tap(self, real)
+
+    @property
+    def client(self) -> ClientT:
+        """The mail client, logged in."""
+        if self._client is None:
+            raise Misuse("no mail client was asked for: give client= to sessions")
+        client: ClientT = self._client
+        return client
+
+    @property
+    def renew_by(self) -> float | None:
+        """When it is closed, if it has not been let go, as :func:`time.monotonic` counts; ``None``: not yet due."""
+        if self.renew_by_ms is None:
+            return None
+        return time.monotonic() + (self.renew_by_ms - now_ms()) / 1000
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Sleep, and wake early when the connection is due to be let go, or has ended. True in these two cases."""
+        self.tap.listen()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._due.wait()
+        return self._due.is_set()
+
+    async def let_go(self) -> None:
+        """Say goodbye, if a mail client is there, and close."""
+        try:
+            if self._is_open and self.verdict is None and self._client is not None:
+                # What fails here has ended the session, and is told with the next one.
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(_GOODBYE_SECONDS):
+                        await _say_goodbye(self._client)
+        finally:
+            self.close()
+        await self.tap.wait_closed()
+
+    def close(self) -> None:  # type: ignore[override]
+        """Close it without a goodbye, and let the next one come."""
+        if self._is_open:
+            self._is_open = False
+            self._driver.let_go(self)
+
+    def hand_over(self, protocol: Any, greeting: bytes) -> None:
+        """Give the transport to another protocol, which reads the greeting and what is left over first."""
+        first, self._leftover = greeting + self._leftover, b""
+        self.tap.give_to(protocol, first)
+
+    def _open_streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._streams is None:
+            loop = asyncio.get_running_loop()
+            reader = Reader(self, loop)
+            protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+            self._streams = reader, Writer(self, protocol, reader, loop)
+            self.hand_over(protocol, b"")
+        return self._streams
+
+    # ---- For the driver, and the tap -----------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> int:
+        """Show what has come; returns how many octets need not be shown that come next."""
+        return self._driver.tell(self.machine.receive, self.ticket, data)
+
+    def lost(self, cause: str | None) -> None:
+        """Tell of the end that the transport found."""
+        self._driver.lost(self, cause)
+
+    def over(self, verdict: Verdict, aftermath: Aftermath | None) -> None:
+        """Take notice of the end: whoever waits for an answer learns of it."""
+        self.verdict, self.aftermath = verdict, aftermath
+        self._due.set()
+        self.tap.end()
+
+    def hang_up(self) -> None:
+        """End the connection under whoever uses it: why comes with the next delivery."""
+        self.tap.abort()
+
+    def renew(self, by_ms: int) -> None:
+        """Take notice that it is to be let go."""
+        self.renew_by_ms = by_ms
+        self._due.set()
+
+    def keep_alive(self) -> None:
+        """Let the client say NOOP, if it does nothing else."""
+        if self._client is not None and self.machine.is_quiet(self.ticket) and not clients.is_idling(self._client):
+            self._driver.start(self._say_noop)
+
+    async def _say_noop(self) -> None:
+        # What fails here has ended the connection.
+        with contextlib.suppress(Exception):
+            await self._client.noop()
+
+    def closed(self) -> None:
+        """Close the transport, which was let go."""
+        self.tap.close()
+        self.verdict = self.verdict or verdict_of_host("no_fault")
+        self._due.set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(  # type: ignore[override]
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None:
+            await self.let_go()
+            return False
+        has_ended = self.verdict is not None
+        self.close()
+        # The end of the session is the reason to leave the block, and no error.
+        return isinstance(error, SessionEnded) and has_ended
+
+    def __repr__(self) -> str:
+        return f"<aio.SessionConnection {self.endpoint.protocol} {self.endpoint} generation={self.generation}>"
+
+
+async def _say_goodbye(client: Any) -> None:
+    await (client.quit() if hasattr(client, "quit") else client.logout())

@@ -1,0 +1,57 @@
+"""What an account tells of what happens, for logs and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+EventKind: TypeAlias = Literal[
+    "fetching_token",
+    "token_failed",
+    "connecting",
+    "login_failed",
+    "online",
+    "renewing",
+    "ended",
+    "waiting",
+    "limited",
+    "needs_user",
+    "gave_up",
+    "mistake",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEvent:
+    """Something that happened to an account or to one of its sessions. Its texts never carry a token.
+
+    Attributes:
+        kind: what happened.
+        protocol: of the session; ``None``: it is of the whole account.
+        user: whose account.
+        session: the number of the session in its account, from one; ``None``: it is of the whole account.
+        ticket: the number of the connection attempt.
+        generation: the number of the connection that is online.
+        cause: one of :data:`mailbearer.CAUSES`, where something failed or ended.
+        text: more, in words: why a token is asked for, or a sentence about the failure.
+        seconds: how long it waits, or until when it is to be let go.
+        error: what the token source raised, or the system, at ``token_failed``, ``login_failed`` and ``mistake``; its
+            words are those of others, and may hold what should not be logged.
+
+    """
+
+    kind: EventKind
+    protocol: str | None
+    user: str
+    session: int | None = None
+    ticket: int | None = None
+    generation: int | None = None
+    cause: str | None = None
+    text: str | None = None
+    seconds: float | None = None
+    error: BaseException | None = field(default=None, repr=False)
+
+
+OnEvent: TypeAlias = Callable[[SessionEvent], None]
+"""Called with each event, in any thread. It must not block: the sessions wait for it."""

@@ -1,0 +1,128 @@
+"""What an account and its sessions are told, gathered from arguments and profiles, but for their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._core import Provider
+from .errors import ConfigError
+from .events import OnEvent
+from .policy import SessionPolicy
+from .settings import LoginOptions, MailProtocol, Settings, resolve
+
+
+class SessionOptions(LoginOptions, total=False):
+    """The keyword arguments of :meth:`mailbearer.Account.sessions`."""
+
+    policy: SessionPolicy | None
+
+
+class LoneOptions(SessionOptions, total=False):
+    """The keyword arguments of :func:`mailbearer.sessions`."""
+
+    snapshot: bytes | None
+    on_event: OnEvent | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountSettings:
+    """What an account is told."""
+
+    user: str
+    policy: SessionPolicy
+    snapshot: bytes | None
+    on_event: OnEvent | None
+    provider: Provider | None
+    scopes: Sequence[str]
+    token_lifetime_ms: int | None
+
+    @classmethod
+    def of(
+        cls,
+        user: str,
+        provider: str | Provider | None,
+        policy: SessionPolicy | None,
+        snapshot: bytes | None,
+        on_event: OnEvent | None,
+    ) -> AccountSettings:
+        """Check all of them, before any I/O."""
+        if not isinstance(user, str):
+            raise TypeError(f"user must be a str, not {type(user).__name__}")
+        profile = _profile(user, provider)
+        _check(snapshot, on_event)
+        return cls(
+            user=user,
+            policy=_policy(policy) or SessionPolicy(),
+            snapshot=snapshot,
+            on_event=on_event,
+            provider=profile,
+            scopes=_scopes(profile),
+            token_lifetime_ms=profile.token_lifetime_ms if profile else None,
+        )
+
+    @classmethod
+    def of_one(cls, protocol: MailProtocol, user: str, options: LoneOptions) -> tuple[AccountSettings, Settings]:
+        """Check what an account of one session is told, and its session."""
+        login: dict[str, Any] = dict(options)
+        policy = _policy(login.pop("policy", None)) or SessionPolicy()
+        snapshot, on_event = login.pop("snapshot", None), login.pop("on_event", None)
+        settings = _resolve(protocol, user, login)
+        _check(snapshot, on_event)
+        account = cls(
+            user=user,
+            policy=policy,
+            snapshot=snapshot,
+            on_event=on_event,
+            provider=None,
+            scopes=settings.scopes,
+            token_lifetime_ms=settings.token_lifetime_ms,
+        )
+        return account, settings
+
+    def session(self, protocol: MailProtocol, options: SessionOptions) -> tuple[Settings, SessionPolicy]:
+        """Check what one of its sessions is told."""
+        login: dict[str, Any] = dict(options)
+        policy = _policy(login.pop("policy", None))
+        if policy is not None:
+            policy.check_of_session()
+        if login.get("provider") is None and login.get("host") is None:
+            login["provider"] = self.provider
+        return _resolve(protocol, self.user, login), policy or self.policy
+
+
+def _resolve(protocol: MailProtocol, user: str, login: dict[str, Any]) -> Settings:
+    if unknown := login.keys() - LoginOptions.__annotations__.keys():
+        raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
+    return resolve(protocol, user, **login)
+
+
+def _policy(policy: Any) -> SessionPolicy | None:
+    if policy is not None and not isinstance(policy, SessionPolicy):
+        raise TypeError(f"policy must be a SessionPolicy, not {type(policy).__name__}")
+    return policy
+
+
+def _check(snapshot: Any, on_event: Any) -> None:
+    if snapshot is not None and not isinstance(snapshot, bytes):
+        raise TypeError(f"snapshot must be bytes, not {type(snapshot).__name__}")
+    if on_event is not None and not callable(on_event):
+        raise TypeError(f"on_event must be a function, not {type(on_event).__name__}")
+
+
+def _profile(user: str, provider: str | Provider | None) -> Provider | None:
+    if provider is None:
+        return Provider.of_address(user)
+    if isinstance(provider, Provider):
+        return provider
+    try:
+        return Provider.named(provider)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _scopes(provider: Provider | None) -> tuple[str, ...]:
+    """One token serves all protocols: it needs the scopes of each."""
+    services = [provider.service(protocol) or {} for protocol in ("imap", "pop3", "smtp")] if provider else []
+    return tuple(dict.fromkeys(scope for service in services for scope in service.get("scopes", ())))

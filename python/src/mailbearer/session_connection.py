@@ -1,0 +1,198 @@
+"""A connection that a session gives to a blocking program."""
+
+from __future__ import annotations
+
+import contextlib
+import poplib
+import smtplib
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from ._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
+from .clock import now_ms
+from .connection import Connection, Link
+from .errors import SessionEnded
+from .settings import Settings
+from .watched_socket import WatchedSocket
+
+if TYPE_CHECKING:
+    from .threads import ThreadDriver
+
+ClientT = TypeVar("ClientT")
+
+# For the goodbye of a mail client, when its connection is let go.
+_GOODBYE_SECONDS = 5.0
+
+
+class SessionConnection(Connection, Generic[ClientT]):
+    """A connection that an account keeps an eye on.
+
+    Attributes:
+        client: the mail client, logged in: made when it is first asked for.
+        sock: the socket, for programs that speak the protocol themselves; the account sees what it reads and writes.
+        generation: counts the connections of the session, from one.
+        resumed: what was in flight in the connection before, an :class:`~mailbearer.Aftermath`; ``None`` at first.
+        verdict: why it ended; ``None`` while it lives.
+        aftermath: what was in flight when it ended.
+        endpoint, mechanism, capabilities, leftover, round_trips, seconds: as in :class:`mailbearer.Connection`.
+
+    """
+
+    sock: WatchedSocket  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        driver: ThreadDriver,
+        given: Delivery,
+        link: Link,
+        settings: Settings,
+        make: Callable[[Connection], ClientT],
+    ) -> None:
+        self.ticket, self.session = given.ticket or 0, given.session or 0
+        self.generation = given.generation or 0
+        self.resumed = given.resumed
+        self.renew_by_ms: int | None = None
+        self.verdict: Verdict | None = None
+        self.aftermath: Aftermath | None = None
+        self.machine: Account = driver.machine
+        self._driver = driver
+        self._make = make
+        self._client: ClientT | None = None
+        self._is_open = True
+        self.is_asked = False
+        self.round_trips, self.seconds = link.round_trips, link.seconds
+        self.sock = WatchedSocket(self, link.logged_in())
+        self.endpoint = settings.endpoint
+        self.mechanism = cast("Any", given.mechanism)
+        self.capabilities = list(given.capabilities or [])
+        self.leftover = given.leftover or b""
+
+    @property
+    def client(self) -> ClientT:
+        """The mail client, logged in."""
+        if self._client is None:
+            self._client = self._make(self)
+        return self._client
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be let go, or has ended."""
+        return self.renew_by_ms is not None or self.verdict is not None
+
+    @property
+    def renew_by(self) -> float | None:
+        """When it is closed, if it has not been let go, as :func:`time.monotonic` counts; ``None``: not yet due."""
+        if self.renew_by_ms is None:
+            return None
+        return time.monotonic() + (self.renew_by_ms - now_ms()) / 1000
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep, and wake early when the connection is due to be let go, or has ended. True in these two cases.
+
+        Nobody reads from the server meanwhile. A server that closes the connection is noticed (on Linux); what it says
+        in words is seen with the next command. Where it is the time to keep an idle connection alive, the client says
+        NOOP, if this thread is the one that used it last.
+        """
+        return self._driver.wait_for_renewal(self, seconds)
+
+    def let_go(self) -> None:
+        """Say goodbye, if a mail client is there, and close. POP3 commits its deletions by that."""
+        try:
+            if self._is_open and self.verdict is None and self._client is not None and not self.sock.is_foreign:
+                _say_goodbye(self._client, self.sock)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close it without a goodbye, and let the next one come."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self.sock.is_foreign:
+            # In a child of a fork: its copy of the socket, and not the connection.
+            self.sock.close_now()
+            return
+        self._driver.let_go(self)
+
+    # ---- For the driver, and the socket --------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> int:
+        """Show what has come; returns how many octets need not be shown that come next."""
+        before = self.verdict
+        skip = self._driver.tell(self.machine.receive, self.ticket, data)
+        # What ends it now was said by the server, in these octets.
+        self.said_goodbye = self.said_goodbye or (before is None and self.verdict is not None)
+        return skip
+
+    def lost(self, cause: str | None) -> None:
+        """Tell of the end that the socket found."""
+        self._driver.lost(self, cause)
+
+    def over(self, verdict: Verdict, aftermath: Aftermath | None) -> None:
+        """Take notice of the end: whoever reads from it is woken."""
+        self.verdict, self.aftermath = verdict, aftermath
+        self.sock.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connection under whoever reads from it."""
+        self.sock.hang_up()
+
+    def renew(self, by_ms: int) -> None:
+        """Take notice that it is to be let go."""
+        self.renew_by_ms = by_ms
+
+    def keep_alive(self) -> None:
+        """Take notice that the client is to say something harmless: who waits does it."""
+        self.is_asked = True
+
+    def answer(self) -> None:
+        """Let the client say NOOP, if nobody else may be using it."""
+        self.is_asked = False
+        if self.sock.writer == threading.get_ident() and self.machine.is_quiet(self.ticket):
+            # What fails here has ended the connection.
+            with contextlib.suppress(Exception):
+                cast("Any", self._client).noop()
+
+    def closed(self) -> None:
+        """Close the socket, which was let go; whoever reads from it in another thread is woken."""
+        self.sock.hang_up()
+        self.sock.close_now()
+        self.verdict = self.verdict or verdict_of_host("no_fault")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        if error is None:
+            self.let_go()
+            return None
+        has_ended = self.verdict is not None
+        self.close()
+        # The end of the session is the reason to leave the block, and no error.
+        return isinstance(error, SessionEnded) and has_ended
+
+    def __repr__(self) -> str:
+        return f"<SessionConnection {self.endpoint.protocol} {self.endpoint} generation={self.generation}>"
+
+
+def _say_goodbye(client: Any, sock: WatchedSocket) -> None:
+    """Say goodbye, and do not wait for ever for the answer."""
+    timer = threading.Timer(_GOODBYE_SECONDS, sock.hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        if isinstance(client, poplib.POP3):
+            # A refusal is told: the deletions were not committed.
+            with contextlib.suppress(SessionEnded, OSError):
+                client.quit()
+            return
+        # What fails here has ended the session, and is told with the next one.
+        with contextlib.suppress(Exception):
+            client.quit() if isinstance(client, smtplib.SMTP) else client.logout()
+    finally:
+        timer.cancel()

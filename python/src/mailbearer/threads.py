@@ -1,0 +1,303 @@
+"""The driver of blocking programs: a thread keeps the time, each login has one while it lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from ._core import AccountPlan, Delivery
+from .answers import Token
+from .clock import Sleep
+from .connection import Connection, Link
+from .driver import Driver
+from .errors import Error, LoginFailed, Misuse
+from .failures import failed
+from .options import AccountSettings
+from .policy import SessionPolicy
+from .session_connection import SessionConnection
+from .settings import Settings
+from .tokens import Source
+
+Make = Callable[[Connection], Any]
+
+# Longest wait for threads when all ends; they are daemons, and a slow name server is no reason to hang.
+_JOIN_SECONDS = 5.0
+
+# How often who sleeps looks whether the server has hung up.
+_LOOK_SECONDS = 0.5
+
+
+class ThreadDriver(Driver):
+    """The machine is told things in turn, whatever thread they come from."""
+
+    def __init__(self, settings: AccountSettings, source: Source) -> None:
+        super().__init__(settings, source)
+        self._turn = threading.Condition(threading.RLock())
+        self._makes: dict[int, Make] = {}
+        self._threads: set[threading.Thread] = set()
+        self._timer: threading.Thread | None = None
+        self._asked: Future[Token] | None = None
+        self._process = os.getpid()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a child of the process that made it: nothing here is its own."""
+        return os.getpid() != self._process
+
+    # ---- For the program -----------------------------------------------------------------------------------------
+
+    def add_for(self, settings: Settings, policy: SessionPolicy, make: Make) -> int:
+        """Add a session, whose connections have a mail client over them."""
+        with self._turn:
+            key = self.add(settings, policy)
+            self._makes[key] = make
+            return key
+
+    def next(self, session: int) -> SessionConnection[Any] | None:
+        """Wait for the next connection; ``None``: there is no other."""
+        if self.is_foreign:
+            raise Misuse("the sessions belong to the process that made them: make new ones after a fork")
+        with self._turn:
+            if self.is_closed or session not in self.sessions:
+                return None
+            waiter: Any = self.want(session)
+            self._keep_time()
+        try:
+            connection: SessionConnection[Any] | None = waiter.result()
+            return connection
+        except BaseException:
+            with self._turn:
+                self.no_longer(session, waiter)
+            raise
+
+    def wait_for_renewal(self, connection: SessionConnection[Any], seconds: float | None) -> bool:
+        """Sleep, but for the times at which the client has to say something."""
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        while not connection.is_due and not self.is_closed and not connection.sock.is_hung_up:
+            if connection.is_asked:
+                connection.answer()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._turn:
+                if not connection.is_due and not connection.is_asked and not self.is_closed:
+                    self._turn.wait(min(left, _LOOK_SECONDS))
+        return True
+
+    def let_go(self, connection: SessionConnection[Any]) -> None:
+        """Close a connection, and tell that the program is done with it."""
+        with self._turn:
+            was_over = connection.verdict is not None
+            connection.closed()
+            self.given.pop(connection.ticket, None)
+            if not was_over:
+                self.tell(self.machine.let_go, connection.ticket)
+            self.changed()
+
+    def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
+        """Tell that a connection has ended."""
+        with self._turn:
+            if connection.verdict is None:
+                self.ended(connection.ticket, None if cause is None else failed(cause, ""))
+
+    def remove(self, session: int) -> None:
+        """End one session, and whoever waits for its connections."""
+        if self.is_foreign:
+            return
+        with self._turn:
+            if self.is_closed or session not in self.sessions:
+                return
+            given = [
+                one for one in self.given.values() if isinstance(one, SessionConnection) and one.session == session
+            ]
+            self.tell(self.machine.remove, session)
+            del self.sessions[session], self._makes[session]
+        for connection in given:
+            connection.sock.close_now()
+
+    def end_all(self) -> None:
+        """End all sessions; no thread is left."""
+        if self.is_foreign:
+            # A child of a fork must not hang up on its parent's connections, nor wait for a lock of its threads.
+            return
+        with self._turn:
+            if self.is_closed:
+                return
+            given = [one for one in self.given.values() if isinstance(one, SessionConnection)]
+            self.shut()
+            self.changed()
+            threads = {*self._threads, *({self._timer} if self._timer else ())}
+            if self.is_telling:
+                # From an observer: the threads wait for it.
+                threads = set()
+        deadline = time.monotonic() + _JOIN_SECONDS
+        for thread in threads - {threading.current_thread()}:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for connection in given:
+            connection.sock.close_now()
+
+    # ---- What the shared driver needs ----------------------------------------------------------------------------
+
+    def tell(self, fact: Callable[..., AccountPlan], *said: Any) -> int:
+        """Tell the machine a fact, in turn."""
+        with self._turn:
+            return super().tell(fact, *said)
+
+    def ask(self, request: int, force: bool, refused: Any) -> None:
+        """Ask the source, in another thread."""
+        if self._asked is not None and not self._asked.done():
+            self.source.give_up(self._asked)
+        self._asked = self.source.request(force, refused)
+        self._asked.add_done_callback(lambda future: self._answered(request, future))
+
+    def _answered(self, request: int, future: Future[Token]) -> None:
+        with self._guard():
+            try:
+                token = future.result()
+            except Error as error:
+                self.no_token(request, error)
+            else:
+                self.token_came(request, token)
+
+    def connect(self, ticket: int, session: int) -> _Login:
+        """Begin a login, in a thread of its own."""
+        login = _Login(self, ticket, session)
+        thread = threading.Thread(target=self._run, args=(login,), name="mailbearer-login", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return login
+
+    def hand_over(self, wire: Any, given: Delivery) -> SessionConnection[Any]:
+        """Give the socket of a login to the program."""
+        return SessionConnection(self, given, wire.link, self.sessions[wire.session], self._makes[wire.session])
+
+    def new_waiter(self) -> Future[Any]:
+        """Make something to wait for."""
+        return Future()
+
+    def changed(self) -> None:
+        """Wake the timer, and who sleeps until a connection is due."""
+        self._turn.notify_all()
+
+    # ---- The threads ---------------------------------------------------------------------------------------------
+
+    def _run(self, login: _Login) -> None:
+        with self._guard():
+            pass
+        try:
+            login.run()
+        except LoginFailed as problem:
+            self.login_ended(login, problem)
+        except Exception as error:
+            with self._guard():
+                raise Misuse("a login could not go on") from error
+        finally:
+            login.done()
+            with self._turn:
+                self._threads.discard(threading.current_thread())
+
+    def report(self, login: _Login, fact: Callable[..., AccountPlan], *said: Any) -> None:
+        """Tell what a login saw, unless nobody waits for it any more."""
+        with self._guard():
+            if not login.is_over:
+                self.tell(fact, login.ticket, *said)
+
+    def login_ended(self, login: _Login, problem: LoginFailed | None = None) -> None:
+        """Tell that a login found the end of its connection, or could not open it."""
+        with self._guard():
+            if not login.is_over:
+                login.is_over = True
+                self.ended(login.ticket, problem)
+
+    def _keep_time(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Thread(target=self._tick, name="mailbearer-timer", daemon=True)
+            self._timer.start()
+
+    def _tick(self) -> None:
+        sleep = Sleep()
+        with self._turn:
+            while not self.is_closed and self.crash is None:
+                with self._guard():
+                    if slept_ms := sleep.slept_ms():
+                        self.tell(self.machine.slept, slept_ms)
+                    if self.wake_at_ms is not None and self.now_ms() >= self.wake_at_ms:
+                        self.tell(self.machine.tick)
+                if self.is_closed:
+                    return
+                left = sleep.LOOK_SECONDS
+                if self.wake_at_ms is not None:
+                    left = min(left, max(0.0, (self.wake_at_ms - self.now_ms()) / 1000))
+                self._turn.wait(left)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Speak with the machine from a thread of ours: in turn, and what goes wrong reaches the program."""
+        with self._turn:
+            try:
+                yield
+            except BaseException as error:
+                # Also an exit that the program asked for, in its token function or observer.
+                self.fail(error)
+
+
+class _Login:
+    """A connection on its way, in a thread of its own."""
+
+    def __init__(self, driver: ThreadDriver, ticket: int, session: int) -> None:
+        self.ticket = ticket
+        self.session = session
+        self.link = Link(driver.sessions[session])
+        # Nobody waits for facts of it any more: it is logged in, or closed.
+        self.is_over = False
+        self._driver = driver
+        self._is_logged_in = False
+        self._is_to_secure = False
+
+    def run(self) -> None:
+        """Open it, and read until the login is over."""
+        machine = self._driver.machine
+        self.link.open()
+        self._driver.report(self, machine.opened)
+        while not self.is_over:
+            if self._is_to_secure:
+                self._is_to_secure = False
+                self.link.start_tls()
+                self._driver.report(self, machine.secured)
+            elif data := self.link.read():
+                self._driver.report(self, machine.receive, data)
+            else:
+                self._driver.login_ended(self)
+
+    def start_tls(self) -> None:
+        """Let the thread do the handshake."""
+        self._is_to_secure = True
+
+    def send(self, data: bytes) -> None:
+        """Write all of it: a login fits into the buffers of the system."""
+        try:
+            self.link.write(data)
+        except LoginFailed as problem:
+            self._driver.ended(self.ticket, problem)
+
+    def pause(self) -> None:
+        """Read no more."""
+        self.is_over = self._is_logged_in = True
+
+    def close(self) -> None:
+        """End it, and wake the thread."""
+        self.is_over = True
+        if self._is_logged_in:
+            self.link.close()
+        self.link.interrupt()
+
+    def done(self) -> None:
+        """Close it, now that its thread ends, unless it is logged in."""
+        if not self._is_logged_in:
+            self.link.close()

@@ -1,0 +1,164 @@
+"""The socket of a session's connection: the account sees what it reads and writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .connection import READ_OCTETS, SocketShell, hang_up
+from .errors import Misuse, SessionEnded
+
+if TYPE_CHECKING:
+    from .session_connection import SessionConnection
+
+# How long the last words of a server are waited for that takes nothing any more.
+_LAST_WORDS_SECONDS = 0.5
+
+
+class WatchedSocket(SocketShell):
+    """A TLS socket that shows to the account what it reads and writes. It is everything else that the socket is.
+
+    When the session is over, it raises :class:`~mailbearer.SessionEnded`. That is no ``OSError``, so that the clients
+    of the standard library let it through.
+    """
+
+    def __init__(self, connection: SessionConnection[Any], sock: ssl.SSLSocket) -> None:
+        super().__init__(sock)
+        self._connection = connection
+        self._timeout = sock.gettimeout()
+        self._is_own_timeout = True
+        self._is_closed = False
+        self._process = os.getpid()
+        # Octets of message content that come next, and those of them that have come.
+        self._skip = self._skipped = 0
+        # The thread that wrote last.
+        self.writer: int | None = None
+        _keep_alive(sock)
+
+    def recv(self, octets: int = READ_OCTETS, flags: int = 0) -> bytes:
+        """Read, at most so many octets."""
+        self._check()
+        try:
+            data: bytes = self._sock.recv(octets, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
+            raise
+        except TimeoutError:
+            self._late()
+            raise
+        except OSError:
+            data = b""
+        if not data:
+            self._connection.lost(None)
+            self._check()
+        self._show(data)
+        return data
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Write all of it."""
+        self._check()
+        octets = bytes(data)
+        self._note(octets)
+        try:
+            self._sock.sendall(octets, flags)
+        except TimeoutError:
+            self._late()
+            raise
+        except OSError:
+            self._hear_last_words()
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Write some of it."""
+        self._check()
+        count: int = self._sock.send(data, flags)
+        self._note(bytes(data)[:count])
+        return count
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set the client's own timeout; ``None`` goes back to the session's."""
+        self._is_own_timeout = seconds is None
+        self._sock.settimeout(self._timeout if seconds is None else seconds)
+
+    def setblocking(self, flag: bool) -> None:
+        """Block, for the session's timeout, or do not."""
+        self.settimeout(None if flag else 0.0)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a child of the process that opened it: the connection is not its own."""
+        return os.getpid() != self._process
+
+    @property
+    def is_hung_up(self) -> bool:
+        """Whether the peer has closed its side, as far as the system can tell without reading."""
+        if self._is_closed or not hasattr(select, "POLLRDHUP"):
+            return False
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def hang_up(self) -> None:
+        """End the connection under whoever reads from it."""
+        if not self._is_closed:
+            hang_up(self._sock)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._connection.close()
+
+    def close_now(self) -> None:
+        """Close the socket itself."""
+        self._is_closed = True
+        super().close()
+
+    def _check(self) -> None:
+        if self._connection.verdict is not None:
+            raise SessionEnded(self._connection.verdict)
+        if self.is_foreign:
+            raise Misuse("the connection belongs to the process that opened it: log in anew after a fork")
+
+    def _note(self, data: bytes) -> None:
+        self.writer = threading.get_ident()
+        self._connection.machine.sent(self._connection.ticket, data)
+
+    def _show(self, data: bytes) -> None:
+        """Show to the account what has come, but for message content that it does not want to see."""
+        count = min(self._skip, len(data))
+        self._skip -= count
+        self._skipped += count
+        if count == len(data):
+            return
+        if self._skipped:
+            self._connection.machine.skipped(self._connection.ticket, self._skipped)
+            self._skipped = 0
+        self._skip = self._connection.received(data[count:] if count else data)
+
+    def _late(self) -> None:
+        """End a session whose server does not answer; in IDLE, or with a client's own timeout, that is no fault."""
+        if self._is_own_timeout and not self._connection.machine.is_quiet(self._connection.ticket):
+            self._connection.lost("timed_out")
+            self._check()
+
+    def _hear_last_words(self) -> None:
+        """Read why the server takes nothing any more."""
+        with contextlib.suppress(OSError):
+            self._sock.settimeout(_LAST_WORDS_SECONDS)
+            while self._connection.verdict is None:
+                data = self._sock.recv(READ_OCTETS)
+                if not data:
+                    break
+                self._show(data)
+        self._connection.lost(None)
+        self._check()
+
+
+def _keep_alive(sock: ssl.SSLSocket) -> None:
+    """Let the system notice within two minutes that a peer is gone, also when nothing is said for hours."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
