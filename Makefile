@@ -112,6 +112,8 @@ test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
 	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
+	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
+	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
 
 cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstring node,$(RUNTIMES)),$(NODE_APP)/installed) \
     $(if $(findstring kotlin,$(RUNTIMES)),$(KOTLIN)/jars) $(if $(findstring swift,$(RUNTIMES)),$(MOBILE)/built)

@@ -35,7 +35,7 @@ public func connect(
 private func logIn(_ settings: Settings, _ token: AccessToken) async throws -> Connection {
     let link = Link(settings, token)
     do {
-        let deadline = ContinuousClock.now + settings.timeout
+        let deadline = ContinuousClock.now + settings.wholeTimeout
         let connection = try await withDeadline(deadline) { try await negotiate(settings, token, link) }
         guard let connection else { throw try LoginFailed(.timedOut, "in connection and login together") }
         return connection

@@ -31,9 +31,19 @@ actor Link {
     /// How long this has taken so far.
     var duration: Duration { ContinuousClock.now - begun }
 
-    /// Connects, with TLS where it is implicit.
+    /// Connects, with TLS where it is implicit: in the time of the login, and where that is over it tells what was late.
     func open() async throws {
-        transport = try await asLoginFailed { try await settings.connector.open(settings.endpoint) }
+        let (settings, deadline) = (settings, begun + settings.timeout)
+        do {
+            transport = try await asLoginFailed {
+                try await untilDeadline(deadline) { try await settings.connector.open(settings.endpoint) }
+            }
+        } catch is CancellationError where !Task.isCancelled {
+            throw try LoginFailed(.timedOut, "\(settings.endpoint.place): no TLS in \(settings.timeout)")
+        } catch let error as LoginFailed {
+            try Task.checkCancellation()
+            throw error
+        }
     }
 
     func startTls() async throws {

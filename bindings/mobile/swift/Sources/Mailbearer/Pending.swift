@@ -96,3 +96,26 @@ func withDeadline<Value: Sendable>(
         return try await group.next() ?? nil
     }
 }
+
+/// Runs the operation, and cancels it at the deadline.
+///
+/// - Returns: what it returned, or what it made of that.
+/// - Throws: what it threw. `CancellationError`: at the deadline it could say no more.
+func untilDeadline<Value: Sendable>(
+    _ deadline: ContinuousClock.Instant, _ operation: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value?.self) { group in
+        group.addTask(operation: operation)
+        group.addTask {
+            try? await Task.sleep(until: deadline, clock: .continuous)
+            return nil
+        }
+        while let outcome = try await group.next() {
+            group.cancelAll()
+            if let outcome {
+                return outcome
+            }
+        }
+        throw CancellationError()
+    }
+}

@@ -29,11 +29,14 @@ public final class SessionConnection: Connection, @unchecked Sendable {
     package let session: UInt32
     package let ticket: UInt64
     package let inbox = Inbox()
-    private let state: ConnectionState
+    let state: ConnectionState
+    /// Of IMAP: what ``idle(probeEvery:answer:)`` knows of this connection.
+    let idler = Idler()
+    private let driver: Driver
 
     init(_ given: Given, _ line: any Line, _ driver: Driver) {
         (session, ticket, generation, resumed) = (given.session, given.ticket, given.generation, given.resumed)
-        state = ConnectionState()
+        (state, self.driver) = (ConnectionState(), driver)
         let login = LoginFacts(
             endpoint: line.login.endpoint,
             mechanism: given.mechanism,
@@ -84,6 +87,9 @@ public final class SessionConnection: Connection, @unchecked Sendable {
         await close()
     }
 
+    /// Whether it is to be let go, and lives.
+    var isDue: Bool { renewBy != nil && verdict == nil }
+
     // MARK: - What the driver says
 
     func renew(by instant: ContinuousClock.Instant, _ why: RenewWhy) {
@@ -100,8 +106,16 @@ public final class SessionConnection: Connection, @unchecked Sendable {
         inbox.finish(nil)
     }
 
-    /// The program speaks on this connection, and nothing else may: what it says is its own affair.
-    func keepAlive() {}
+    /// Where the program waits in ``idle(probeEvery:answer:)``, that says something. Else the program speaks on this connection, and
+    /// nobody else may.
+    func keepAlive() {
+        idler.probe()
+    }
+
+    /// An answer did not come in time.
+    func isMute() async {
+        await driver.ended(ticket, try? failureOfHost(cause: .timedOut, detail: "no answer came"), nil)
+    }
 }
 
 /// What the driver knows and a program may ask, from any task.

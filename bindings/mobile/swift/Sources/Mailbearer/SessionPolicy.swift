@@ -62,7 +62,7 @@ public struct SessionPolicy: Sendable {
             limits: limits,
             renewal: renewal,
             leadMs: lead.milliseconds,
-            loginTimeoutMs: settings.timeout.milliseconds,
+            loginTimeoutMs: settings.wholeTimeout.milliseconds,
             backoffBaseMs: backoffBase.milliseconds,
             backoffMaxMs: backoffMax.milliseconds,
             stableAfterMs: stableAfter.milliseconds,

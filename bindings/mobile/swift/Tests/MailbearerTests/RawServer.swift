@@ -94,6 +94,47 @@ final class RawServer: Sendable {
     }
 }
 
+/// A port on loopback where nothing is answered, as behind a firewall that drops: its queue is full.
+final class Swallower: Sendable {
+    let port: UInt16
+    private let descriptors: [Int32]
+
+    init() {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+        _ = withLoopback(0) { bind(listener, $0, $1) }
+        listen(listener, 0)
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(listener, $0, &size) }
+        }
+        let port = UInt16(bigEndian: address.sin_port)
+        let queued = (0..<4).map { _ in
+            let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+            _ = withLoopback(port) { Glibc.connect(client, $0, $1) }
+            return client
+        }
+        (self.port, descriptors) = (port, [listener] + queued)
+        // The queue is full when the handshakes in it are done.
+        usleep(50_000)
+    }
+
+    /// Takes all that come for a while: a try that comes again is answered.
+    func open() {
+        Thread.detachNewThread {
+            for _ in 0..<400 {
+                let taken = accept(self.descriptors[0], nil, nil)
+                if taken >= 0 { close(taken) }
+                usleep(25_000)
+            }
+        }
+    }
+
+    deinit {
+        descriptors.forEach { close($0) }
+    }
+}
+
 func withLoopback(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -117,19 +158,24 @@ final class TlsServer: Sendable {
     /// - Parameters:
     ///   - issuer: a subject as OpenSSL writes it.
     ///   - until: its last day.
+    ///   - subject: of the server's certificate.
     ///   - answer: what it says to a line, and first to an empty one.
     static func start(
         issuer: String = "/O=Example Shield/CN=Example Shield Root", names: String = "DNS:localhost",
-        until: String = "2060-01-02", answer: @escaping @Sendable (String) -> String? = { _ in nil }
+        until: String = "2060-01-02", subject: String = "/CN=not shown",
+        answer: @escaping @Sendable (String) -> String? = { _ in nil }
     ) async throws -> TlsServer {
         let started = Pending<TlsServer>()
         Thread.detachNewThread {
-            started.resolve(Result { try TlsServer(issuer, names, until, answer) })
+            started.resolve(Result { try TlsServer(issuer, names, until, subject, answer) })
         }
         return try await started.value()
     }
 
-    private init(_ issuer: String, _ names: String, _ until: String, _ answer: @escaping @Sendable (String) -> String?) throws {
+    private init(
+        _ issuer: String, _ names: String, _ until: String, _ subject: String,
+        _ answer: @escaping @Sendable (String) -> String?
+    ) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         caFile = folder.appendingPathComponent("ca.pem").path
@@ -139,9 +185,10 @@ final class TlsServer: Sendable {
         try Self.openssl(new + ["-subj", issuer, "-keyout", path("ca.key"), "-out", caFile])
         try Self.openssl(
             new + [
-                "-CA", caFile, "-CAkey", path("ca.key"), "-subj", "/CN=not shown", "-addext", "subjectAltName=\(names)",
+                "-CA", caFile, "-CAkey", path("ca.key"), "-subj", subject, "-addext", "subjectAltName=\(names)",
                 "-not_before", "20200102000000Z", "-not_after", last, "-keyout", path("key.pem"), "-out", path("pem"),
             ])
+        signal(SIGPIPE, SIG_IGN)
         server = try Spawned(["s_server", "-accept", "127.0.0.1:0", "-cert", path("pem"), "-key", path("key.pem")])
         let (listening, input) = (Lines(server.output), server.input)
         var line = listening.next()
@@ -157,7 +204,8 @@ final class TlsServer: Sendable {
                 // What it prints of itself; the last of it at the start of a connection is this.
                 let isNew = line.hasPrefix("CIPHER is ")
                 if let said = answer(isNew ? "" : line) {
-                    input.write(Data("\(said)\r\n".utf8))
+                    // It may be gone meanwhile.
+                    try? input.write(contentsOf: Data("\(said)\r\n".utf8))
                 }
             }
         }

@@ -72,6 +72,20 @@ struct ReadmeTests {
         await outbox.close()
     }
 
+    private func idling(
+        inbox: Sessions, select: (String, SessionConnection) async throws -> Void
+    ) async throws {
+        func fetch(upTo count: UInt32, _ connection: SessionConnection) async throws {}
+        for try await connection in inbox {
+            try await connection.use { connection in
+                try await select("INBOX", connection)
+                for try await change in connection.idle() {
+                    if case .exists(let count) = change { try await fetch(upTo: count, connection) }
+                }
+            }
+        }
+    }
+
     private struct Mail {
         func send(_ message: String) async throws {}
     }

@@ -1,4 +1,5 @@
-// NOT COMPILED WHERE THE PROJECT IS TESTED: there is no Apple SDK there. Written after the documentation of Network.framework.
+// NOT RUN WHERE THE PROJECT IS TESTED: there is no Apple SDK there. Written after the documentation of Network.framework, and
+// type-checked against stand-ins for its declarations: Tests/StandIns.
 #if canImport(Network)
 import Foundation
 import Network
@@ -43,6 +44,11 @@ final class NetworkTransport: Transport {
         let tcp = NWProtocolTCP.Options()
         // A login is short lines and answers: Nagle's algorithm would hold each second line back.
         tcp.noDelay = true
+        tcp.enableKeepalive = true
+        tcp.keepaliveIdle = Int(KeepAlive.idleSeconds)
+        tcp.keepaliveInterval = Int(KeepAlive.intervalSeconds)
+        tcp.keepaliveCount = Int(KeepAlive.count)
+        tcp.connectionDropTime = Int(KeepAlive.unansweredSeconds)
         let parameters: NWParameters
         switch endpoint.tls {
         case .implicit:
@@ -69,7 +75,9 @@ final class NetworkTransport: Transport {
         connection.stateUpdateHandler = { [connected, secured, tls] state in
             let outcome: Result<Void, any Error>
             switch state {
-            case .ready: outcome = .success(())
+            // Whatever was resumed or skipped: nothing is sent to who was not verified.
+            case .ready where tls.isVerified: outcome = .success(())
+            case .ready: outcome = .failure(TransportError.tls("no certificate of this host was verified"))
             // It would try again by itself, as soon as the network changes; the session knows better when.
             case .waiting(let error), .failed(let error): outcome = .failure(tls.refusal(error) ?? TransportError(error))
             case .cancelled: outcome = .failure(TransportError.connection("the connection was closed"))
@@ -237,7 +245,10 @@ struct TlsSettings: Sendable {
 
     private let host: String
     private let anchors: [Data]?
-    private let refused = Refused()
+    private let judged = Judged()
+
+    /// Whether a certificate of this host was judged, and found good.
+    var isVerified: Bool { judged.wasVerified }
 
     init(host: String, trust: Trust) throws {
         self.host = host
@@ -252,8 +263,10 @@ struct TlsSettings: Sendable {
         let security = options.securityProtocolOptions
         sec_protocol_options_set_min_tls_protocol_version(security, .TLSv12)
         sec_protocol_options_set_tls_server_name(security, host)
+        // A session that is resumed is not judged anew.
+        sec_protocol_options_set_tls_resumption_enabled(security, false)
         // Judged here also where the system's authorities are trusted: the framework's error does not say what was wrong.
-        let verify: sec_protocol_verify_t = { [host, anchors, refused] _, peer, answer in
+        let verify: sec_protocol_verify_t = { [host, anchors, judged] _, peer, answer in
             let trust = sec_trust_copy_ref(peer).takeRetainedValue()
             SecTrustSetPolicies(trust, SecPolicyCreateSSL(true, host as CFString))
             if let anchors {
@@ -263,8 +276,10 @@ struct TlsSettings: Sendable {
             }
             var error: CFError?
             let isFine = SecTrustEvaluateWithError(trust, &error)
-            if !isFine {
-                refused.keep(trust, error)
+            if isFine {
+                judged.isVerified()
+            } else {
+                judged.refuse(trust, error)
             }
             answer(isFine)
         }
@@ -274,22 +289,29 @@ struct TlsSettings: Sendable {
 
     /// Which certificate was refused, and why, where that is what the connection failed for.
     func refusal(_ error: NWError) -> TransportError? {
-        refused.certificate.map { .certificate($0.reason, certificate: $0.der, underlying: error) }
+        judged.refused.map { .certificate($0.reason, certificate: $0.der, underlying: error) }
     }
 }
 
-/// The certificate that was refused, and why.
-private final class Refused: @unchecked Sendable {
+/// What was found of the server's certificate.
+private final class Judged: @unchecked Sendable {
     private let lock = NSLock()
-    private var kept: (reason: String, der: Data)?
+    private var isGood = false
+    private var bad: (reason: String, der: Data)?
 
-    var certificate: (reason: String, der: Data)? { lock.withLock { kept } }
+    var wasVerified: Bool { lock.withLock { isGood } }
+    /// The one that was refused, and why.
+    var refused: (reason: String, der: Data)? { lock.withLock { bad } }
 
-    func keep(_ trust: SecTrust, _ error: CFError?) {
+    func isVerified() {
+        lock.withLock { isGood = true }
+    }
+
+    func refuse(_ trust: SecTrust, _ error: CFError?) {
         let reason = error.map { CFErrorCopyDescription($0) as String } ?? "it is not trusted"
         let own = (SecTrustCopyCertificateChain(trust) as? [SecCertificate])?.first
         let der = own.map { SecCertificateCopyData($0) as Data } ?? Data()
-        lock.withLock { kept = (reason, der) }
+        lock.withLock { bad = (reason, der) }
     }
 }
 

@@ -116,18 +116,23 @@ actor OpenSSLTransport: Transport {
 ///
 /// Only the transport, which is an actor, uses it.
 final class TlsEngine {
+    private let host: String
     private let ssl: OpaquePointer
     private let fromPeer: OpaquePointer
     private let toPeer: OpaquePointer
     private let refused = Refused()
 
-    init(host: String, trust: Trust) throws {
+    convenience init(host: String, trust: Trust) throws {
         let context = try Self.context(trust)
         defer { SSL_CTX_free(context) }
+        try self.init(host: host, context: context)
+    }
+
+    init(host: String, context: OpaquePointer) throws {
         guard let ssl = SSL_new(context), let fromPeer = BIO_new(BIO_s_mem()), let toPeer = BIO_new(BIO_s_mem()) else {
             throw TransportError.tls("OpenSSL has no memory")
         }
-        (self.ssl, self.fromPeer, self.toPeer) = (ssl, fromPeer, toPeer)
+        (self.host, self.ssl, self.fromPeer, self.toPeer) = (host, ssl, fromPeer, toPeer)
         SSL_set_bio(ssl, fromPeer, toPeer)
         SSL_set_connect_state(ssl)
         guard mailbearer_set_host(ssl, host) == 1 else { throw TransportError.tls("the host name cannot be verified") }
@@ -160,6 +165,10 @@ final class TlsEngine {
         ERR_clear_error()
         let result = SSL_do_handshake(ssl)
         if result == 1 {
+            // Whatever became of the context and of OpenSSL's configuration: nothing is sent to who was not verified.
+            guard mailbearer_is_verified(ssl, host) == 1 else {
+                throw TransportError.tls("no certificate of this host was verified")
+            }
             return true
         }
         guard SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ else { throw handshakeProblem() }

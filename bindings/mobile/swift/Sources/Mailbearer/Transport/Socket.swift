@@ -12,9 +12,9 @@ final class Socket: Sendable {
 
     let descriptor: Int32
 
-    private init(_ address: UnsafePointer<addrinfo>) throws {
-        let kind = address.pointee.ai_socktype | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        descriptor = socket(address.pointee.ai_family, kind, address.pointee.ai_protocol)
+    private init(_ address: Address) throws {
+        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        descriptor = socket(address.family, kind, Int32(IPPROTO_TCP))
         guard descriptor >= 0 else { throw notConnected(errno) }
     }
 
@@ -22,35 +22,102 @@ final class Socket: Sendable {
         Glibc.close(descriptor)
     }
 
-    /// Tries the addresses of a host one after the other.
+    /// Connects to a host by the first of its addresses that answers.
     static func connect(host: String, port: UInt16) async throws -> Socket {
-        let addresses = try await Addresses.of(host, port)
-        var problems: [TransportError] = []
-        for address in addresses.each {
-            do {
-                let socket = try Socket(address)
-                try await socket.connect(to: address)
-                return socket
-            } catch let error as TransportError {
-                problems.append(error)
-            }
-        }
-        // A refusal is an answer of the host, and says more than that this machine has no IPv6.
-        let refusal = problems.first { ($0.underlying as? POSIXError)?.code == .ECONNREFUSED }
-        throw refusal ?? problems.last ?? .notConnected("it has no address", error: "EAI_NODATA")
+        try await connect(to: interleaved(try await Address.of(host, port)))
     }
 
-    private func connect(to address: UnsafePointer<addrinfo>) async throws {
-        var yes: Int32 = 1
+    /// Tries one address after the other: the next one when one has failed, or has not answered for 250 ms (RFC 8305
+    /// section 5). All go on until one is connected.
+    static func connect(to addresses: [Address]) async throws -> Socket {
+        try await withThrowingTaskGroup(of: Outcome.self) { group in
+            defer { group.cancelAll() }
+            var (left, running, problems) = (addresses[...], 0, [TransportError]())
+            func begin() {
+                guard let address = left.popFirst() else { return }
+                running += 1
+                let isLast = left.isEmpty
+                group.addTask { try await outcome(of: address) }
+                if !isLast {
+                    let number = left.startIndex
+                    group.addTask {
+                        try? await Task.sleep(for: nextAfter)
+                        return .late(number)
+                    }
+                }
+            }
+            begin()
+            while running > 0, let outcome = try await group.next() {
+                switch outcome {
+                case .connected(let socket): return socket
+                case .failed(let problem):
+                    problems.append(problem)
+                    running -= 1
+                    begin()
+                // Another one has begun since, where this one had failed.
+                case .late(let number): if number == left.startIndex { begin() }
+                }
+            }
+            // A refusal is an answer of the host, and says more than that this machine has no IPv6.
+            let refusal = problems.first { ($0.underlying as? POSIXError)?.code == .ECONNREFUSED }
+            throw refusal ?? problems.last ?? .notConnected("it has no address", error: "EAI_NODATA")
+        }
+    }
+
+    /// How long an address may say nothing before the next one is tried, too.
+    private static let nextAfter = Duration.milliseconds(250)
+
+    private enum Outcome {
+        case connected(Socket)
+        case failed(TransportError)
+        /// Time for the address of this number, unless it was tried already.
+        case late(Int)
+    }
+
+    private static func outcome(of address: Address) async throws -> Outcome {
+        do {
+            let socket = try Socket(address)
+            try await socket.connect(to: address)
+            return .connected(socket)
+        } catch let error as TransportError {
+            return .failed(error)
+        }
+    }
+
+    private func connect(to address: Address) async throws {
         // A login is short lines and answers: Nagle's algorithm would hold each second line back.
-        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
-        guard Glibc.connect(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) != 0 else { return }
+        set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        keepAlive()
+        let status = address.octets.withUnsafeBytes {
+            Glibc.connect(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
+        }
+        guard status != 0 else { return }
         guard errno == EINPROGRESS else { throw notConnected(errno) }
-        try await wait(.write)
+        do {
+            try await wait(.write)
+        } catch is CancellationError {
+            // Whoever has set a time learns how far it came in that.
+            throw TransportError.notConnected("no answer", error: "ETIMEDOUT", underlying: posix(ETIMEDOUT))
+        }
         var error: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size)
         guard error == 0 else { throw notConnected(error) }
+    }
+
+    /// A peer that is gone is noticed within two minutes, also where nothing is said for hours.
+    private func keepAlive() {
+        set(SOL_SOCKET, SO_KEEPALIVE, 1)
+        set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, KeepAlive.idleSeconds)
+        set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, KeepAlive.intervalSeconds)
+        set(Int32(IPPROTO_TCP), TCP_KEEPCNT, KeepAlive.count)
+        set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, KeepAlive.unansweredSeconds * 1000)
+    }
+
+    /// An option that the system refuses is no fault: the connection works without it.
+    private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
     /// Returns what has come; nothing at the end, and `nil` where nothing has come yet.
@@ -101,37 +168,48 @@ final class Socket: Sendable {
     }
 }
 
-/// The addresses of a host, as the system's resolver gives them.
-private final class Addresses: @unchecked Sendable {
-    private let first: UnsafeMutablePointer<addrinfo>
+/// An address of a host, and a port.
+struct Address: Sendable, Equatable {
+    let family: Int32
+    /// A `sockaddr`.
+    let octets: [UInt8]
 
-    private init(_ first: UnsafeMutablePointer<addrinfo>) {
-        self.first = first
-    }
-
-    deinit {
-        freeaddrinfo(first)
-    }
-
-    var each: some Sequence<UnsafePointer<addrinfo>> {
-        sequence(first: UnsafePointer(first)) { $0.pointee.ai_next.map { UnsafePointer($0) } }
-    }
-
-    /// Asks the resolver, which blocks: in a thread of its own, which a cancellation does not wait for.
-    static func of(_ host: String, _ port: UInt16) async throws -> Addresses {
-        let answer = Pending<Addresses>()
+    /// Asks the system's resolver, which blocks: in a thread of its own, which a cancellation does not wait for.
+    static func of(_ host: String, _ port: UInt16) async throws -> [Address] {
+        let answer = Pending<[Address]>()
         DispatchQueue.global().async {
             var hints = addrinfo()
             hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
             var list: UnsafeMutablePointer<addrinfo>?
             let status = getaddrinfo(host, String(port), &hints, &list)
-            if status == 0, let list {
-                answer.resolve(.success(Addresses(list)))
-            } else {
+            guard status == 0, let list else {
                 answer.resolve(.failure(notFound(status, errno)))
+                return
             }
+            defer { freeaddrinfo(list) }
+            let each = sequence(first: UnsafePointer(list)) { $0.pointee.ai_next.map { UnsafePointer($0) } }
+            answer.resolve(.success(each.map { Address($0.pointee) }))
         }
-        return try await answer.value()
+        do {
+            return try await answer.value()
+        } catch is CancellationError {
+            throw notFound(EAI_AGAIN, 0)
+        }
+    }
+
+    private init(_ info: addrinfo) {
+        family = info.ai_family
+        octets = Array(UnsafeRawBufferPointer(start: info.ai_addr, count: Int(info.ai_addrlen)))
+    }
+}
+
+/// In turns of the two families, beginning with the resolver's first (RFC 8305 section 4): where one family leads nowhere, the
+/// other is tried soon.
+func interleaved(_ addresses: [Address]) -> [Address] {
+    let first = addresses.filter { $0.family == addresses.first?.family }
+    let other = addresses.filter { $0.family != addresses.first?.family }
+    return (0..<max(first.count, other.count)).flatMap { at in
+        [first, other].compactMap { at < $0.count ? $0[at] : nil }
     }
 }
 

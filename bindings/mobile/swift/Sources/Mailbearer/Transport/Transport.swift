@@ -65,3 +65,15 @@ public enum Trust: Sendable, Equatable {
     /// The certificate authorities in a PEM file, and no others.
     case file(String)
 }
+
+/// How TCP finds out that a peer is gone: within two minutes.
+enum KeepAlive {
+    /// Silence before the first question.
+    static let idleSeconds: Int32 = 60
+    /// Between questions.
+    static let intervalSeconds: Int32 = 15
+    /// Questions without an answer.
+    static let count: Int32 = 4
+    /// How long octets may stay without acknowledgement.
+    static let unansweredSeconds: Int32 = 120
+}

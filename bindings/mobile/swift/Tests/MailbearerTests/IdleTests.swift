@@ -1,0 +1,188 @@
+import Foundation
+import Testing
+
+@testable import Mailbearer
+
+/// `idle()`: what changes in a mailbox, through renewals, probes and servers that go mute.
+@Suite(.timeLimit(.minutes(3)))
+struct IdleTests {
+    private func open(_ server: TestingServer, says seconds: Double = 60, renewal: Renewal = .atEnd) throws -> Sessions {
+        let source = TokenSource { _ in try Token(try await server.issueToken(), expiresIn: .seconds(seconds)) }
+        var policy = SessionPolicy(renewal: renewal)
+        policy.loginInterval = .milliseconds(1)
+        return try sessions(
+            .imap, user: TestingServer.user, token: source, options: try server.options(.imap), policy: policy)
+    }
+
+    private func select(_ connection: SessionConnection) async throws {
+        _ = try await connection.ask("a1 SELECT INBOX")
+        while try await connection.answer().hasPrefix("a1 ") == false {}
+    }
+
+    @Test func whatComesIsToldAndTheBodyMaySpeak() async throws {
+        let server = try await TestingServer()
+        let sessions = try open(server)
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        try await select(connection)
+        let count = UInt32(try await server.messageCount())
+        var seen: [MailboxChange] = []
+        Task { try await server.deliver("Subject: one\r\n\r\none\r\n") }
+        for try await change in connection.idle() {
+            seen.append(change)
+            #expect(try await connection.ask("a\(seen.count + 1) NOOP").hasPrefix("a"))
+            if seen.count == 3 {
+                break
+            }
+            try await server.deliver("Subject: more\r\n\r\nmore\r\n")
+        }
+        #expect(seen == [.exists(count + 1), .exists(count + 2), .exists(count + 3)])
+        // Left by the body, it is not in IDLE.
+        #expect(try await connection.ask("b1 NOOP").hasPrefix("b1 OK"))
+        await sessions.close()
+    }
+
+    @Test func itEndsWhenARenewalIsDueAndGoesOnInTheNext() async throws {
+        let server = try await TestingServer(tokenLifetime: 8)
+        var (ends, told) = (0, 0)
+        let sessions = try open(server, says: 2, renewal: .ahead)
+        for try await connection in sessions {
+            try await connection.use { connection in
+                try await select(connection)
+                try await server.deliver("Subject: news\r\n\r\nnews\r\n")
+                for try await change in connection.idle() {
+                    if case .exists = change { told += 1 }
+                }
+                ends += 1
+                #expect(connection.renewBy != nil)
+                #expect(try await connection.ask("b1 NOOP").hasPrefix("b1 OK"))
+            }
+            if ends == 3 {
+                break
+            }
+        }
+        #expect(told >= 2)
+        #expect(try await server.events().contains { $0.what == "cut" } == false)
+    }
+
+    @Test func theEndOfTheSessionIsThrownBehindWhatCame() async throws {
+        let server = try await TestingServer()
+        let sessions = try open(server)
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        try await select(connection)
+        let waiting = Task { () -> Int in
+            var count = 0
+            for try await _ in connection.idle() { count += 1 }
+            return count
+        }
+        try await Task.sleep(for: .milliseconds(200))
+        try await server.restart()
+        #expect(try await thrown(SessionEnded.self) { try await waiting.value }.verdict.cause == .shutdown)
+        await sessions.close()
+    }
+
+    @Test func aWaitThatIsCancelledMayBeTakenUpAgain() async throws {
+        let server = try await TestingServer()
+        let sessions = try open(server)
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        try await select(connection)
+        let waiting = Task { try await connection.idle().first { _ in true } }
+        try await Task.sleep(for: .milliseconds(200))
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        try await server.deliver("Subject: one\r\n\r\none\r\n")
+        let count = UInt32(try await server.messageCount())
+        #expect(try await connection.idle().first { _ in true } == .exists(count))
+        await sessions.close()
+    }
+
+    // MARK: - Servers that go mute
+
+    /// Counts what it is told, and answers so many `DONE`.
+    private func server(_ said: Counter, answers: Int) async throws -> TlsServer {
+        let tag = Tag()
+        return try await TlsServer.start { line in
+            if line.isEmpty { return "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 IDLE] ready" }
+            let word = line.split(separator: " ").first.map(String.init) ?? ""
+            if line == "DONE" { return said.next() <= answers ? "\(tag.text) OK done" : nil }
+            guard line.hasSuffix(" IDLE") else { return line.contains(" AUTHENTICATE ") ? "\(word) OK in" : nil }
+            tag.text = word
+            return "+ idling"
+        }
+    }
+
+    private func open(_ server: TlsServer, answer: Duration = .seconds(20)) throws -> Sessions {
+        var policy = SessionPolicy()
+        policy.answer = answer
+        let options = LoginOptions(
+            host: "localhost", port: server.port, connector: systemConnector(trust: .file(server.caFile)))
+        return try sessions(.imap, user: "joe@example.org", token: .fixed("token"), options: options, policy: policy)
+    }
+
+    @Test func idleIsBegunAnewUntilTheServerIsMute() async throws {
+        let said = Counter()
+        let server = try await server(said, answers: 2)
+        let sessions = try open(server)
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        let end = try await thrown(SessionEnded.self) {
+            try await connection.idle(probeEvery: .milliseconds(300), answer: .seconds(1)).first { _ in true }
+        }
+        #expect(end.verdict.cause == .timedOut)
+        #expect(said.value == 3)
+        await sessions.close()
+    }
+
+    @Test func anotherNetworkProbesByIdle() async throws {
+        let said = Counter()
+        let server = try await server(said, answers: 1)
+        let sessions = try open(server, answer: .seconds(1))
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        let waiting = Task { try await connection.idle(probeEvery: nil).first { _ in true } }
+        try await Task.sleep(for: .milliseconds(300))
+        await sessions.networkBack()
+        #expect(try await eventually { said.value == 1 })
+        try await Task.sleep(for: .seconds(2))
+        // It was answered, and so it lives.
+        #expect(connection.verdict == nil)
+        // To be told so all day is no reason to ask all day.
+        try await Task.sleep(for: .seconds(9))
+        await sessions.networkBack()
+        #expect(try await thrown(SessionEnded.self) { try await waiting.value }.verdict.cause == .timedOut)
+        #expect(said.value == 2)
+        await sessions.close()
+    }
+
+    @Test func aServerWithoutIdleSaysSo() async throws {
+        let server = try await TlsServer.start { line in
+            if line.isEmpty { return "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready" }
+            let tag = line.split(separator: " ").first ?? ""
+            if line.hasSuffix(" IDLE") { return "\(tag) BAD unknown command" }
+            return line.contains(" AUTHENTICATE ") || line.hasSuffix(" NOOP") ? "\(tag) OK" : nil
+        }
+        let sessions = try open(server)
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        let refused = try await thrown(IdleRefused.self) { try await connection.idle().first { _ in true } }
+        #expect(refused.reply.hasSuffix("BAD unknown command"))
+        #expect(try await connection.ask("a1 NOOP").hasPrefix("a1 OK"))
+        await sessions.close()
+    }
+
+    @Test func changesAreRead() {
+        #expect(MailboxChange("* 4 EXISTS") == .exists(4))
+        #expect(MailboxChange("* 3 expunge") == .expunge(3))
+        #expect(MailboxChange("* 3 FETCH (FLAGS (\\Seen))") == .other("* 3 FETCH (FLAGS (\\Seen))"))
+        #expect(MailboxChange("* 0 RECENT") == .other("* 0 RECENT"))
+        for line in ["* OK Still here", "* BYE Session expired", "+ idling", "a1 OK", "*", ""] {
+            #expect(MailboxChange(line) == nil)
+        }
+    }
+}
+
+private final class Tag: @unchecked Sendable {
+    private let lock = NSLock()
+    private var tag = ""
+
+    var text: String {
+        get { lock.withLock { tag } }
+        set { lock.withLock { tag = newValue } }
+    }
+}
