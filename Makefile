@@ -324,7 +324,7 @@ $(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
 $(DIST)/maven/built: $(KOTLIN)/native $(KOTLIN_SOURCES) THIRD-PARTY.md
 	$(SAY) "Kotlin: the jars, their sources and their documentation"
 	rm -rf $(DIST)/maven
-	cd bindings/mobile/kotlin && mvn -B -ntp -q deploy -Pdist -pl .,library,testing -DskipTests \
+	cd bindings/mobile/kotlin && mvn -B -ntp -q deploy -Pdist -pl .,library,testing -DskipTests -Dmaven.install.skip \
 	    -DaltDeploymentRepository=dist::file://$(abspath $(DIST)/maven)
 	touch $@
 
