@@ -203,7 +203,10 @@ pub(super) const RULES: &[Rule] = &[
     // The client says what the server does not know until it closes: Dovecot, Google, Cyrus to a web browser.
     Rule::new("commands", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Imap, Pop3])
-        .together(&[&[TooMany, ThisIs], &[Command, Server], &[Invalid, Unknown, Server]]),
+        .together(&[&[TooMany], &[Command], &[Invalid, Unknown]]),
+    Rule::new("this-is", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .on(&[Imap, Pop3])
+        .together(&[&[ThisIs], &[Server]]),
     Rule::new("last-command", Cause::ProtocolViolation, FixConfiguration, Inferred)
         .on(&[Imap, Pop3])
         .in_phases(&[Disconnect])
@@ -268,8 +271,8 @@ pub(super) const RULES: &[Rule] = &[
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
-        .says(&[&[Denied]])
-        .without(&[Later]),
+        .says(&[&[Denied, NotAllowed]])
+        .without(&[Busy, Later, TooMany]),
     // Mailtrap, Hiveminder: what the account is not paid for.
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
@@ -364,11 +367,15 @@ pub(super) const RULES: &[Rule] = &[
     // DavMail, maddy: the token is of another user.
     Rule::new("other-user", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
-        .together(&[&[UserName, Account], &[Mismatch]])
+        .together(&[&[UserName], &[Mismatch]])
+        .without(&[Credential]),
+    Rule::new("other-account", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Account], &[Mismatch]])
         .without(&[Credential, Token]),
     // RFC 2221, Zimbra: the mailbox is at another server.
     Rule::new("elsewhere", Cause::Unrecognized, FixConfiguration, Inferred)
-        .in_phases(OF_THE_LOGIN)
+        .in_phases(&[Greeting, AuthFail])
         .says(&[&[Elsewhere]])
         .without(&[Later]),
 
@@ -379,6 +386,9 @@ pub(super) const RULES: &[Rule] = &[
     // Exchange, Stalwart.
     Rule::new("token-expired", Cause::TokenExpired, RefreshToken, Stated)
         .together(&[&[Token], &[Expired]]),
+    // RFC 7662 section 2.2: what introspection says of a token that is over.
+    Rule::new("token-inactive", Cause::TokenRejected, RefreshToken, Inferred)
+        .together(&[&[Token], &[Inactive]]),
     // Gmail's SMTP, Stalwart.
     Rule::new("connection-expired", Cause::SessionLimit, Reconnect, Stated)
         .in_phases(OF_THE_SESSION)

@@ -27,7 +27,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Auth, &["auth~"]),
     always(Backend, &[
         "cluster", "upstream", "indexed", "indexing", "node", "replica~", "hardware", "raid", "nfs", "mount~",
-        "machine", "pipe", "child", "cache", "lookup", "data center", "datacenter", "storage", "corrupt~",
+        "machine", "pipe", "child", "cache", "lookup", "directory serv~", "data center", "datacenter", "storage", "corrupt~",
     ]),
     always(Certificate, &["certificate~"]),
     always(Change, &["chang~", "reset", "update", "choose", "temporary password"]),
@@ -214,7 +214,7 @@ pub(super) const STATES: &[Stems] = &[
     always(TooMany, &[
         "too many", "only one", "slow down", "used up", "frequency limited", "exceed~", "limit", "maximum", "too much",
         "excessive~", "surpass~", "exhausted", "overuse", "limits", "reached", "repeated", "max", "quota", "threshold",
-        "more than", "more sessions", "more connections",
+        "more than", "already hold", "more sessions", "more connections",
     ]),
     always(Unavailable, &[
         "unavailable", "is down", "system down", "offline", "unable to reach", "out of service", "unreach~",

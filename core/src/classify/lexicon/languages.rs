@@ -144,4 +144,42 @@ pub(super) const STEMS: &[Stems] = &[
     always(Later, &["~잠시~", "~점검~"]),
     always(Off, &["~해제~", "~설정~"]),
     always(TooMany, &["~초과~"]),
+    // Swedish, Danish, Norwegian.
+    always(Account, &["användaren"]),
+    always(Blocked, &["spärrat", "spärrad", "sperret", "spærret", "avstängt"]),
+    always(Off, &["deaktivert", "deaktiveret", "inaktiverat"]),
+    always(Later, &["senare", "senere", "tillfälligt", "midlertidig~"]),
+    always(TooMany, &["för många", "for mange"]),
+    // Finnish.
+    always(Account, &["tili"]),
+    always(Blocked, &["lukittu"]),
+    always(Later, &["myöhemmin"]),
+    always(TooMany, &["liian monta"]),
+    // Hungarian.
+    always(Account, &["fiók"]),
+    always(Blocked, &["tiltva", "letiltva"]),
+    always(Later, &["később"]),
+    always(TooMany, &["túl sok"]),
+    // Romanian.
+    always(Account, &["contul"]),
+    always(Blocked, &["blocat"]),
+    always(Off, &["dezactivat"]),
+    always(Later, &["mai târziu"]),
+    always(TooMany, &["prea multe"]),
+    // Greek.
+    always(Account, &["λογαριασμό~"]),
+    always(Blocked, &["κλειδωθεί", "ανασταλεί"]),
+    always(Later, &["αργότερα"]),
+    always(TooMany, &["πάρα πολλές"]),
+    // Ukrainian.
+    always(Account, &["обліковий"]),
+    always(Blocked, &["заблоков~"]),
+    always(Off, &["вимкнен~"]),
+    always(Later, &["пізніше"]),
+    always(TooMany, &["забагато"]),
+    // Vietnamese.
+    always(Account, &["tài khoản"]),
+    always(Blocked, &["bị khóa"]),
+    always(Later, &["thử lại sau"]),
+    always(TooMany, &["quá nhiều"]),
 ];
