@@ -42,7 +42,7 @@ pub use plan::{
 
 use crate::config::{ConfigError, Field, Protocol};
 use crate::failure::{Cause, Failure, Misuse, Verdict};
-use crate::session::{Input, Login, Session, SessionConfig, Status};
+use crate::session::{Input, Login, Read, Session, SessionConfig, Status};
 use member::{Member, Want};
 use places::Places;
 use stops::Stops;
@@ -283,19 +283,25 @@ impl Account {
         let mut plan = AccountPlan::default();
         self.clock(now_ms, false, &mut plan);
         let now_ms = self.now_ms;
-        let Some(at) = self.place_of(ticket) else { return Ok(self.settle(plan)) };
-        let Some(member) = self.members.get_mut(at) else { return Ok(self.settle(plan)) };
+        let mut members = self.members.iter_mut().enumerate();
+        let Some((at, member)) = members.find(|(_, member)| member.has(ticket)) else {
+            return Ok(self.settle(plan));
+        };
         member.doubt.heard(now_ms);
-        let wake_at_ms = member.wake_at_ms();
-        let came = member.session.receive(now_ms, ticket, bytes)?;
-        plan.skip = came.skip;
-        let is_due = self.wake_at_ms.is_some_and(|at_ms| now_ms >= at_ms);
-        if came.actions.is_empty() && came.wake_at_ms == wake_at_ms && !is_due {
-            // The common case: content, and nothing to decide.
-            plan.wake_at_ms = self.wake_at_ms;
-            return Ok(plan);
+        match member.session.read(now_ms, ticket, bytes)? {
+            Read::Content { skip } => {
+                plan.skip = skip;
+                if self.wake_at_ms.is_none_or(|at_ms| now_ms < at_ms) {
+                    // The common case: nothing to decide.
+                    plan.wake_at_ms = self.wake_at_ms;
+                    return Ok(plan);
+                }
+            }
+            Read::Decided(came) => {
+                plan.skip = came.skip;
+                self.obey(at, came, &mut plan);
+            }
         }
-        self.obey(at, came, &mut plan);
         Ok(self.settle(plan))
     }
 

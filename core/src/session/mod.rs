@@ -119,7 +119,8 @@ pub struct Session {
     config: Arc<SessionConfig>,
     rng: fastrand::Rng,
     now_ms: u64,
-    wake_at_ms: Option<u64>,
+    /// When to come back, and why.
+    wake: Option<(u64, WakeReason)>,
     run: Run,
     token: TokenRegion,
     /// The token of the last login that failed, or that the host made: what is said of it may hold it.
@@ -170,6 +171,15 @@ enum Run {
     NeedsUser,
     /// Likewise.
     GaveUp,
+}
+
+/// What came of a read.
+pub(crate) enum Read {
+    /// Content, and nothing to decide: of it, so much that comes next need not be shown.
+    Content {
+        skip: u64,
+    },
+    Decided(Plan),
 }
 
 /// A connection on its way.
@@ -237,7 +247,7 @@ impl Session {
             config: Arc::new(config),
             rng: fastrand::Rng::with_seed(seed),
             now_ms: 0,
-            wake_at_ms: None,
+            wake: None,
             run: Run::Stopped,
             token: TokenRegion::default(),
             spent: None,
@@ -315,6 +325,18 @@ impl Session {
     /// # Errors
     /// [`Misuse`] when the calling code is wrong.
     pub fn receive(&mut self, now_ms: u64, ticket: u64, bytes: &[u8]) -> Result<Plan, Misuse> {
+        match self.read(now_ms, ticket, bytes)? {
+            Read::Decided(plan) => Ok(plan),
+            Read::Content { skip } => {
+                let mut plan = Plan { skip, ..Plan::default() };
+                self.say_wake(&mut plan);
+                Ok(plan)
+            }
+        }
+    }
+
+    /// The same, for who reads much and is seldom told anything.
+    pub(crate) fn read(&mut self, now_ms: u64, ticket: u64, bytes: &[u8]) -> Result<Read, Misuse> {
         self.check_ticket(ticket, "receive")?;
         if bytes.is_empty() {
             return Err(Misuse::EmptyRead);
@@ -330,11 +352,8 @@ impl Session {
             if let Some(verdict) = sighting.ending {
                 self.close_live(verdict, &mut plan);
             } else if !self.is_due(now_ms) && !self.may_renew() {
-                // The common case: content, and nothing to decide.
-                let wake = self.next_wake();
-                plan.wake_at_ms = self.wake_at_ms;
-                plan.wake_reason = wake.map(|(_, reason)| reason);
-                return Ok(plan);
+                // The common case.
+                return Ok(Read::Content { skip: sighting.skip });
             }
         } else if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) =
             self.attempt.as_deref_mut().filter(|attempt| attempt.ticket == ticket)
@@ -342,7 +361,7 @@ impl Session {
             let step = negotiation.receive(bytes)?;
             self.on_step(ticket, step, &mut plan);
         }
-        Ok(self.settle(plan))
+        Ok(Read::Decided(self.settle(plan)))
     }
 
     /// Octets of message content that the host passed by without showing them, at most the last [`Plan::skip`].
@@ -486,7 +505,7 @@ impl Session {
         self.now_ms = self.now_ms.max(now_ms);
         // An account knows by itself whether the machine slept.
         !self.supplied
-            && self.wake_at_ms.is_some_and(|wake_at_ms| {
+            && self.wake.is_some_and(|(wake_at_ms, _)| {
                 self.now_ms > wake_at_ms.saturating_add(self.config.nap_ms)
             })
     }
@@ -494,7 +513,7 @@ impl Session {
     /// The link is not to be trusted, and what was wrong with the network may be over: begin anew, without counting it as a
     /// failure. What the server asked for still holds.
     fn woke(&mut self, plan: &mut Plan) {
-        self.wake_at_ms = None;
+        self.wake = None;
         self.wait_until_ms = self.now_ms;
         self.token.network_is_back();
         if let Some(attempt) = self.end_attempt() {
@@ -533,7 +552,7 @@ impl Session {
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
-        self.wake_at_ms.is_some_and(|wake_at_ms| now_ms >= wake_at_ms)
+        self.wake.is_some_and(|(wake_at_ms, _)| now_ms >= wake_at_ms)
     }
 
     // ---- Start and stop ------------------------------------------------------------------------------------------
