@@ -39,8 +39,10 @@ mod failures;
 mod joint;
 mod learning;
 mod limited;
+mod misuse;
 mod plan;
 pub(crate) mod snapshot;
+mod stopping;
 mod supply;
 mod token;
 
@@ -445,59 +447,6 @@ impl Session {
         }
     }
 
-    // ---- Calls that are wrong ------------------------------------------------------------------------------------
-
-    /// Answers to orders that were never given, and answers that do not fit. An answer to an old order is none of these.
-    fn check(&self, input: &Input) -> Result<(), Misuse> {
-        let answer = input.name();
-        let misuse = Err(Misuse::UnexpectedAnswer { answer });
-        let stage = |ticket: u64| {
-            self.attempt
-                .as_ref()
-                .filter(|attempt| attempt.ticket == ticket)
-                .map(|attempt| &attempt.stage)
-        };
-        match input {
-            Input::Start | Input::Stop | Input::Tick | Input::Woke => Ok(()),
-            Input::Token { request, .. } | Input::TokenFailed { request, .. } => {
-                if self.token.knows(*request) { Ok(()) } else { misuse }
-            }
-            Input::Connected { ticket } => {
-                self.check_ticket(*ticket, answer)?;
-                match stage(*ticket) {
-                    Some(Stage::LoggingIn(_) | Stage::HostLogin) => misuse,
-                    Some(Stage::Connecting) | None => Ok(()),
-                }
-            }
-            Input::TlsEstablished { ticket } => {
-                self.check_ticket(*ticket, answer)?;
-                match stage(*ticket) {
-                    Some(Stage::LoggingIn(negotiation)) if negotiation.awaits_tls() => Ok(()),
-                    Some(Stage::LoggingIn(_) | Stage::Connecting | Stage::HostLogin) => misuse,
-                    None => Ok(()),
-                }
-            }
-            Input::Authenticated { ticket } | Input::Refused { ticket, .. } => {
-                self.check_ticket(*ticket, answer)?;
-                match stage(*ticket) {
-                    Some(Stage::LoggingIn(_) | Stage::Connecting) => misuse,
-                    Some(Stage::HostLogin) | None => Ok(()),
-                }
-            }
-            Input::Ended { ticket, .. }
-            | Input::Line { ticket, .. }
-            | Input::Drained { ticket } => self.check_ticket(*ticket, answer),
-        }
-    }
-
-    fn check_ticket(&self, ticket: u64, answer: &'static str) -> Result<(), Misuse> {
-        if (1..=self.tickets).contains(&ticket) {
-            Ok(())
-        } else {
-            Err(Misuse::UnexpectedAnswer { answer })
-        }
-    }
-
     // ---- Time ----------------------------------------------------------------------------------------------------
 
     /// Moves the clock, never backwards. True when the machine must have slept, and for more than a nap.
@@ -553,68 +502,5 @@ impl Session {
 
     fn is_due(&self, now_ms: u64) -> bool {
         self.wake.is_some_and(|(wake_at_ms, _)| now_ms >= wake_at_ms)
-    }
-
-    // ---- Start and stop ------------------------------------------------------------------------------------------
-
-    fn start(&mut self) {
-        if self.stop_at_end.take().is_some() {
-            self.forgive();
-        }
-        match self.run {
-            Run::Running => {}
-            Run::Stopped | Run::NeedsUser | Run::GaveUp => {
-                self.run = Run::Running;
-                self.failures = 0;
-                self.not_connected = 0;
-                self.wait_until_ms = self.now_ms;
-                self.budget.give_back();
-                self.forgive();
-            }
-        }
-    }
-
-    /// A person has acted.
-    fn forgive(&mut self) {
-        self.rejections = 0;
-        self.refusals.forget();
-        self.token.forgive();
-    }
-
-    fn stop(&mut self, plan: &mut Plan) {
-        self.close_all(plan);
-        self.spent = None;
-        self.run = Run::Stopped;
-    }
-
-    fn close_all(&mut self, plan: &mut Plan) {
-        if let Some(live) = &self.live {
-            self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
-        }
-        let open = self.end_attempt().map(|attempt| attempt.ticket);
-        let live = self.live.take().map(|live| live.ticket);
-        let leaving = self.leaving.take().map(|leaving| leaving.ticket);
-        for ticket in open.into_iter().chain(live).chain(leaving) {
-            plan.actions.push(Action::Close { ticket, cause: Cause::Cancelled });
-        }
-        self.token.clear();
-    }
-
-    fn note_failure(&mut self, failure: Failure) {
-        self.last_failure = Some(Box::new(failure));
-    }
-
-    fn needs_user(&mut self, failure: Failure, plan: &mut Plan) {
-        self.close_all(plan);
-        self.note_failure(failure.clone());
-        self.run = Run::NeedsUser;
-        plan.actions.push(Action::NeedsUser(failure));
-    }
-
-    fn give_up(&mut self, failure: Failure, plan: &mut Plan) {
-        self.close_all(plan);
-        self.note_failure(failure.clone());
-        self.run = Run::GaveUp;
-        plan.actions.push(Action::GiveUp(failure));
     }
 }
