@@ -204,7 +204,7 @@ impl Session {
     }
 
     pub(crate) fn wake_at_ms(&self) -> Option<u64> {
-        self.wake_at_ms
+        self.wake.map(|(at_ms, _)| at_ms)
     }
 
     pub(crate) fn generation(&self) -> u64 {
