@@ -30,7 +30,7 @@ need() {
 
 # Unpacks Debian's SUITE for ARCHITECTURE with PACKAGES, once, without running any of it: debian SUITE ARCHITECTURE PACKAGES
 debian() {
-    local folder=$cross/$1-$2
+    local folder=$cross/$1-$2-${3%%,*}
     if [ ! -e "$folder/.complete" ]; then
         need debootstrap debootstrap
         rm -rf "$folder"
