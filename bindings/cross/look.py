@@ -17,7 +17,7 @@ SYSTEM = {
     "linux-gnu": r"lib(c|m|dl|pthread|rt|util|gcc_s)\.so.*|ld-linux.*",
     "linux-musl": r"libc\.so|libc\.musl.*|libgcc_s\.so\.1",
     "windows": r"(?i)(kernel32|ntdll|ws2_32|advapi32|userenv|bcrypt(primitives)?|ucrtbase|api-ms-win-.*|python3)\.dll",
-    "apple": r"/usr/lib/lib(System|iconv|resolv)\..*|/System/Library/Frameworks/(CoreFoundation|Security)\..*",
+    "apple": r"/usr/lib/lib(System|charset|iconv|resolv)\..*|/System/Library/Frameworks/(CoreFoundation|Security)\..*",
 }
 # What is called from outside: CPython's and Node's entries, and UniFFI's functions.
 EXPORTS = r"_?(PyInit_|napi_register_module_v|node_api_module_get_api_version_v|ffi_mailbearer_|uniffi_|UNIFFI_META_).*"
@@ -29,9 +29,11 @@ def system_of(target: str) -> str:
 
 
 def imported(binary: lief.Binary) -> list[str]:
-    names = [entry if isinstance(entry, str) else entry.name for entry in binary.libraries]
-    own = binary.library_id.name if isinstance(binary, lief.MachO.Binary) and binary.library_id else None
-    return [name for name in names if name != own]
+    if isinstance(binary, lief.MachO.Binary):
+        # The first names the library itself.
+        own = lief.MachO.LoadCommand.TYPE.ID_DYLIB
+        return [entry.name for entry in binary.libraries if entry.command != own]
+    return [entry if isinstance(entry, str) else entry.name for entry in binary.libraries]
 
 
 def exported(binary: lief.Binary) -> list[str]:
