@@ -41,6 +41,8 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     """
 
+    # Whether answers come in time is the account's business.
+    client_timeout = None
     sock: WatchedSocket  # type: ignore[assignment]
 
     def __init__(
@@ -126,6 +128,9 @@ class SessionConnection(Connection, Generic[ClientT]):
         # What ends it now was said by the server, in these octets.
         self.said_goodbye = self.said_goodbye or (before is None and self.verdict is not None)
         return skip
+
+    def _be_patient(self, seconds: float) -> None:
+        self.sock.set_patience(seconds)
 
     def lost(self, cause: str | None) -> None:
         """Tell of the end that the socket found."""

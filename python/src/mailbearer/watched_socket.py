@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,6 @@ class WatchedSocket(SocketShell):
         self._skip = self._skipped = 0
         # The thread that wrote last.
         self.writer: int | None = None
-        _keep_alive(sock)
 
     def recv(self, octets: int = READ_OCTETS, flags: int = 0) -> bytes:
         """Read, at most so many octets."""
@@ -82,6 +80,10 @@ class WatchedSocket(SocketShell):
         """Set the client's own timeout; ``None`` goes back to the session's."""
         self._is_own_timeout = seconds is None
         self._sock.settimeout(self._timeout if seconds is None else seconds)
+
+    def set_patience(self, seconds: float) -> None:
+        """Set how long an answer may take now; whose time-out it is stays as it was."""
+        self._sock.settimeout(seconds)
 
     def setblocking(self, flag: bool) -> None:
         """Block, for the session's timeout, or do not."""
@@ -154,11 +156,3 @@ class WatchedSocket(SocketShell):
                 self._show(data)
         self._connection.lost(None)
         self._check()
-
-
-def _keep_alive(sock: ssl.SSLSocket) -> None:
-    """Let the system notice within two minutes that a peer is gone, also when nothing is said for hours."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._core import Verdict
+from ..clients import END_OF_DATA_SECONDS
 from ..errors import SessionEnded
 from ..hiding import hidden
 from ..tokens import TokenSource
@@ -105,7 +106,9 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
             return reply
 
         async def data(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
-            with _typed(connection):
+            if not isinstance(options.get("timeout"), int | float):
+                options["timeout"] = END_OF_DATA_SECONDS
+            with _typed(connection), connection.patience(END_OF_DATA_SECONDS):
                 return await super().data(*arguments, **options)
 
     client = LoggedIn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -136,6 +137,15 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.verdict, self.aftermath = verdict, aftermath
         self._due.set()
         self.tap.end()
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Wait for so long for an answer, for a while."""
+        usual, self.timeout = self.timeout, max(self.timeout, seconds)
+        try:
+            yield
+        finally:
+            self.timeout = usual
 
     def hang_up(self) -> None:
         """End the connection under whoever uses it: why comes with the next delivery."""
