@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import imaplib
+import poplib
+import smtplib
 import socket
 import ssl
 import threading
@@ -225,6 +228,44 @@ def test_mail_clients_wait_no_longer_than_the_timeout(server: Server) -> None:
         with pytest.raises(Exception):  # noqa: B017, PT011 - each library has its own
             work()
         assert 0.5 < time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("protocol", "native"),
+    [("imap", imaplib.IMAP4.abort), ("pop3", poplib.error_proto), ("smtp", smtplib.SMTPServerDisconnected)],
+)
+def test_a_time_out_of_the_program_itself_ends_the_session_and_is_a_time_out(
+    server: Server, protocol: Any, native: type[Exception]
+) -> None:
+    server.set_fault("command", "vanish")
+    with mailbearer.sessions(protocol, USER, server.issue_token(USER), **server.at(protocol)) as sessions:
+        connection = next(sessions)
+        connection.client.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError) as caught:
+            connection.client.noop()
+        assert isinstance(caught.value, mailbearer.SessionEnded)
+        assert isinstance(caught.value, native)
+        assert connection.verdict.cause == "timed_out"
+        assert next(sessions).client.noop()
+
+
+@pytest.mark.parametrize(("protocol", "client"), [("imap", "aioimaplib"), ("smtp", "aiosmtplib")])
+def test_the_same_with_asyncio(server: Server, protocol: Any, client: Any) -> None:
+    async def main() -> None:
+        options = {"client": client, **server.at(protocol)}
+        async with mailbearer.aio.sessions(protocol, USER, server.issue_token(USER), **options) as sessions:
+            server.set_fault("command", "vanish")
+            connection: Any = await anext(sessions)
+            if client == "aioimaplib":
+                connection.client.timeout = 0.3
+                connection.client.protocol.timeout = 0.3
+            with pytest.raises(TimeoutError) as caught:
+                await (connection.client.noop(timeout=0.3) if client == "aiosmtplib" else connection.client.noop())
+            assert isinstance(caught.value, mailbearer.SessionEnded)
+            assert connection.verdict.cause == "timed_out"
+            assert (await anext(sessions)).generation == 2
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -43,11 +43,13 @@ from .errors import (
     Misuse,
     NeedsUser,
     SessionEnded,
+    SessionTimedOut,
     TokenSourceFailed,
     TokenSourceMistake,
 )
 from .events import SessionEvent
 from .explaining import explain
+from .idle import Change
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .sessions import Sessions
@@ -60,6 +62,7 @@ __all__ = [
     "Account",
     "Aftermath",
     "Authenticated",
+    "Change",
     "ConfigError",
     "Connection",
     "Endpoint",
@@ -79,6 +82,7 @@ __all__ = [
     "SessionEnded",
     "SessionEvent",
     "SessionPolicy",
+    "SessionTimedOut",
     "Sessions",
     "Step",
     "TokenSourceFailed",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .connection import Connection, GreetedSocket, connect
-from .errors import SessionEnded
+from .errors import SessionEnded, timed
 from .hiding import hidden
 from .tokens import TokenSource
 
@@ -114,7 +114,8 @@ def _typed(connection: Connection, kind: type[SessionEnded], native: type[Except
     except (SessionEnded, native) as error:
         if isinstance(error, kind) or connection.verdict is None:
             raise
-        raise kind(connection.verdict) from error
+        raised = timed(kind) if connection.verdict.cause == "timed_out" else kind
+        raise raised(connection.verdict) from error
 
 
 class Imap(imaplib.IMAP4):

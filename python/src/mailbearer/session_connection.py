@@ -7,14 +7,15 @@ import poplib
 import smtplib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from .clock import now_ms
-from .connection import Connection, Link
-from .errors import SessionEnded
+from .connection import Connection, GreetedSocket, Link
+from .errors import Misuse, SessionEnded
+from .idle import Change, Idle
 from .settings import Settings
 from .watched_socket import WatchedSocket
 
@@ -99,6 +100,53 @@ class SessionConnection(Connection, Generic[ClientT]):
         NOOP, if this thread is the one that used it last.
         """
         return self._driver.wait_for_renewal(self, seconds)
+
+    def idle(self) -> Iterator[Change]:
+        """Iterate over what changes in the selected mailbox (IMAP IDLE, RFC 2177), a :class:`~mailbearer.Change` each.
+
+        It ends when the connection is due to be let go. IDLE is begun anew every 90 seconds, so that a server or a path
+        that has gone mute is noticed within two minutes. Meanwhile nobody else uses the client; between two changes the
+        program may not use it either, but may leave the iteration by ``break`` and :meth:`close`.
+
+        Raises:
+            SessionEnded: the session is over; it is a ``TimeoutError`` as well where no answer came in time.
+            Misuse: no mailbox is selected, or the server has no IDLE, or this is not IMAP.
+
+        >>> import mailbearer, mailbearer.testing
+        >>> with mailbearer.testing.Server(token_lifetime=2.0) as server:
+        ...     def token():
+        ...         return server.issue_token("joe@gmail.com"), 2.0
+        ...     with mailbearer.sessions("imap", "joe@gmail.com", token, **server.at("imap")) as sessions:
+        ...         connection = next(sessions)
+        ...         _ = connection.client.select("INBOX")
+        ...         server.deliver("joe@gmail.com", b"Subject: hello")
+        ...         [(change.kind, change.number) for change in connection.idle()][:1]
+        [('EXISTS', 4)]
+
+        """
+        if self.endpoint.protocol != "imap":
+            raise Misuse(f"IDLE is of IMAP, and this is {self.endpoint.protocol}")
+        return Idle(self, self._reader()).changes()
+
+    def _reader(self) -> Any:
+        """Return what the mail client reads from, which may hold octets already; else what a program left unread."""
+        client: Any = self._client
+        client = getattr(client, "_imap", client)
+        if client is not None:
+            return client._reader
+        first, self.leftover = self.leftover, b""
+        return GreetedSocket(self.sock, first).makefile("rb")
+
+    @contextlib.contextmanager
+    def patience_of(self, seconds: float) -> Iterator[None]:
+        """Wait for exactly so long for an answer, for a while."""
+        usual = self.sock.gettimeout()
+        self.sock.set_patience(seconds)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self.sock.set_patience(usual)
 
     def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close. POP3 commits its deletions by that."""

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .connection import READ_OCTETS, SocketShell, hang_up
-from .errors import Misuse, SessionEnded
+from .errors import Misuse, SessionEnded, SessionTimedOut
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
@@ -30,7 +30,6 @@ class WatchedSocket(SocketShell):
         super().__init__(sock)
         self._connection = connection
         self._timeout = sock.gettimeout()
-        self._is_own_timeout = True
         self._is_closed = False
         self._process = os.getpid()
         # Octets of message content that come next, and those of them that have come.
@@ -45,8 +44,8 @@ class WatchedSocket(SocketShell):
             data: bytes = self._sock.recv(octets, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
             raise
-        except TimeoutError:
-            self._late()
+        except TimeoutError as error:
+            self._late(error)
             raise
         except OSError:
             data = b""
@@ -63,8 +62,8 @@ class WatchedSocket(SocketShell):
         self._note(octets)
         try:
             self._sock.sendall(octets, flags)
-        except TimeoutError:
-            self._late()
+        except TimeoutError as error:
+            self._late(error)
             raise
         except OSError:
             self._hear_last_words()
@@ -77,12 +76,11 @@ class WatchedSocket(SocketShell):
         return count
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the client's own timeout; ``None`` goes back to the session's."""
-        self._is_own_timeout = seconds is None
+        """Set the client's own timeout; ``None`` goes back to the session's. After either, the session is over."""
         self._sock.settimeout(self._timeout if seconds is None else seconds)
 
-    def set_patience(self, seconds: float) -> None:
-        """Set how long an answer may take now; whose time-out it is stays as it was."""
+    def set_patience(self, seconds: float | None) -> None:
+        """Set how long an answer may take now."""
         self._sock.settimeout(seconds)
 
     def setblocking(self, flag: bool) -> None:
@@ -139,11 +137,12 @@ class WatchedSocket(SocketShell):
             self._skipped = 0
         self._skip = self._connection.received(data[count:] if count else data)
 
-    def _late(self) -> None:
-        """End a session whose server does not answer; in IDLE, or with a client's own timeout, that is no fault."""
-        if self._is_own_timeout and not self._connection.machine.is_quiet(self._connection.ticket):
+    def _late(self, error: TimeoutError) -> None:
+        """End a session whose server does not answer, whosever time-out it was; in IDLE that is no fault."""
+        if not self._connection.machine.is_quiet(self._connection.ticket):
             self._connection.lost("timed_out")
-            self._check()
+            if self._connection.verdict is not None:
+                raise SessionTimedOut(self._connection.verdict) from error
 
     def _hear_last_words(self) -> None:
         """Read why the server takes nothing any more."""

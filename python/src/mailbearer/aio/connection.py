@@ -105,6 +105,9 @@ class Connection:
             protocol.data_received(first + pending)
         self.transport.resume_reading()
 
+    def late(self) -> None:
+        """Tell that an answer did not come in the time of the mail client: only a session minds."""
+
     def patience(self, seconds: float) -> contextlib.AbstractContextManager[None]:
         """Wait for so long for an answer, for a while: only a session minds."""
         return contextlib.nullcontext()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
+from ..idle import Change, change_of
 from ..settings import Settings
-from . import clients
+from . import clients, idle
 from .connection import Connection, Link
 from .tap import Reader, Tap, WatchedTransport, Writer
 
@@ -56,6 +57,9 @@ class SessionConnection(Connection, Generic[ClientT]):
         self._driver = driver
         self._client: Any = None
         self._due = asyncio.Event()
+        # Something is to be done in IDLE: to end it, or to begin it anew.
+        self.woken = asyncio.Event()
+        self.is_asked = False
         self._is_open = True
         self._streams = None
         self.endpoint = settings.endpoint
@@ -88,6 +92,24 @@ class SessionConnection(Connection, Generic[ClientT]):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._due.wait()
+        return self._due.is_set()
+
+    async def idle(self) -> AsyncIterator[Change]:
+        """Iterate over what changes in the selected mailbox, as :meth:`mailbearer.SessionConnection.idle` does.
+
+        Over aioimaplib where that is the client, else over the streams.
+        """
+        if self.endpoint.protocol != "imap":
+            raise Misuse(f"IDLE is of IMAP, and this is {self.endpoint.protocol}")
+        over = idle.over_streams if self._client is None else idle.over_client
+        async for line in over(self):
+            change = change_of(line)
+            if change is not None:
+                yield change
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be let go, or has ended."""
         return self._due.is_set()
 
     async def let_go(self) -> None:
@@ -132,10 +154,16 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Tell of the end that the transport found."""
         self._driver.lost(self, cause)
 
+    def late(self) -> None:
+        """Tell that an answer did not come in the time of the mail client; in IDLE none is due."""
+        if not self.machine.is_quiet(self.ticket):
+            self.lost("timed_out")
+
     def over(self, verdict: Verdict, aftermath: Aftermath | None) -> None:
         """Take notice of the end: whoever waits for an answer learns of it."""
         self.verdict, self.aftermath = verdict, aftermath
         self._due.set()
+        self.woken.set()
         self.tap.end()
 
     @contextlib.contextmanager
@@ -155,9 +183,12 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Take notice that it is to be let go."""
         self.renew_by_ms = by_ms
         self._due.set()
+        self.woken.set()
 
     def keep_alive(self) -> None:
-        """Let the client say NOOP, if it does nothing else."""
+        """Let the client say NOOP, if it does nothing else, or IDLE anew."""
+        self.is_asked = True
+        self.woken.set()
         if self._client is not None and self.machine.is_quiet(self.ticket) and not clients.is_idling(self._client):
             self._driver.start(self._say_noop)
 
