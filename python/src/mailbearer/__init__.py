@@ -44,6 +44,7 @@ from .errors import (
     Misuse,
     NeedsUser,
     SessionEnded,
+    SessionTimedOut,
     TokenSourceFailed,
     TokenSourceMistake,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "SessionEnded",
     "SessionEvent",
     "SessionPolicy",
+    "SessionTimedOut",
     "Sessions",
     "Step",
     "TokenSourceFailed",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .connection import Connection, GreetedSocket, connect
-from .errors import SessionEnded
+from .errors import SessionEnded, timed
 from .hiding import hidden
 from .tokens import TokenSource
 
@@ -87,8 +87,8 @@ def imapclient_over(connection: Connection) -> IMAPClient:
         def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - the name is IMAPClient's
             return Imap(connection)
 
-    # The socket has its timeout already.
-    return LoggedIn(connection.endpoint.host, port=connection.endpoint.port, ssl=True)
+    host, port = connection.endpoint.host, connection.endpoint.port
+    return LoggedIn(host, port=port, ssl=True, timeout=connection.client_timeout)
 
 
 def _logged_in(client: Callable[[Connection], _Client], connection: Connection) -> _Client:
@@ -120,7 +120,8 @@ def _typed(connection: Connection, kind: type[SessionEnded], native: type[Except
     except (SessionEnded, native) as error:
         if isinstance(error, kind) or connection.verdict is None:
             raise
-        raise kind(connection.verdict) from error
+        raised = timed(kind) if connection.verdict.cause == "timed_out" else kind
+        raise raised(connection.verdict) from error
 
 
 class Imap(imaplib.IMAP4):
@@ -183,11 +184,17 @@ class Pop3(poplib.POP3):
             return super()._longcmd(line)  # type: ignore[misc]
 
 
+# RFC 5321 section 4.5.3.2.6: a server may take so long for the message after its final dot.
+END_OF_DATA_SECONDS = 600.0
+
+
 class Smtp(smtplib.SMTP):
     """smtplib over a connection that is logged in."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Replies that are due to DATA; the second is the one to the message.
+        self._due_to_data = 0
         endpoint = connection.endpoint
         super().__init__(endpoint.host, endpoint.port, timeout=connection.sock.gettimeout() or 60.0)
         # RFC 4954 section 4: what EHLO said before the login stays true, and need not be asked again.
@@ -205,9 +212,19 @@ class Smtp(smtplib.SMTP):
         with _typed(self._connection, SmtpSessionEnded, smtplib.SMTPServerDisconnected):
             super().send(s)
 
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """Send a message; its end may take ten minutes (RFC 5321 section 4.5.3.2.6)."""
+        self._due_to_data = 2
+        try:
+            return super().data(msg)
+        finally:
+            self._due_to_data = 0
+
     def getreply(self) -> tuple[int, bytes]:
         """Read a reply; the one with which the server ends the session is raised."""
-        with _typed(self._connection, SmtpSessionEnded, smtplib.SMTPServerDisconnected):
+        self._due_to_data -= 1
+        patient = self._connection.patience(END_OF_DATA_SECONDS if self._due_to_data == 0 else 0.0)
+        with _typed(self._connection, SmtpSessionEnded, smtplib.SMTPServerDisconnected), patient:
             reply = super().getreply()
             if self._connection.said_goodbye and self.file is not None:
                 # Nothing is behind it: the reply itself is the end. Else this is one that came before it.

@@ -7,29 +7,30 @@ import dataclasses
 import io
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from . import tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
+from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from .dialogue import Dialogue, Trace
-from .errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
+from .errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from .failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
     client_hello,
     failed,
     is_tls,
-    more_telling,
-    not_connected,
     refused_certificate,
     tls_failed,
     waits_for_tls,
 )
 from .hiding import hidden
 from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
+from .tcp import Opening, tuned
+from .verified import check_peer
 
 # Larger than what a login brings in one piece: one foreign call for each read.
 READ_OCTETS = 65_536
@@ -71,9 +72,31 @@ class Connection:
         self.seconds = seconds
 
     @property
+    def client_timeout(self) -> float | None:
+        """How long a mail client waits for an answer; ``None``: the session minds that."""
+        return self.sock.gettimeout()
+
+    @property
     def tls_version(self) -> str:
         """``TLSv1.3``, for example."""
         return self.sock.version() or ""
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Wait for at least so long for an answer, for a while."""
+        usual = self.sock.gettimeout()
+        if usual is None or usual >= seconds:
+            yield
+            return
+        self._be_patient(seconds)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._be_patient(usual)
+
+    def _be_patient(self, seconds: float) -> None:
+        self.sock.settimeout(seconds)
 
     def close(self) -> None:
         """Close the socket."""
@@ -210,6 +233,16 @@ class _Login:
     def run(self, token: AccessToken) -> Connection:
         negotiation = self._settings.negotiation(token)
         self._dialogue.begin(token)
+        # A server that keeps TLS busy keeps its reads from ever coming back: the deadline holds there, too.
+        watchdog = threading.Timer(self._settings.timeout, self._link.expire)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            return self._run(negotiation)
+        finally:
+            watchdog.cancel()
+
+    def _run(self, negotiation: Negotiation) -> Connection:
         try:
             self._link.open()
             step = self._read(negotiation)
@@ -222,13 +255,9 @@ class _Login:
                         self._dialogue.pause()
                         self._link.start_tls()
                         step = negotiation.tls_established()
-                    case "done":
-                        assert step.authenticated is not None
-                        self._dialogue.pause()
-                        return self._done(step.authenticated)
                     case _:
-                        assert step.failure is not None
-                        raise LoginFailed(step.failure)
+                        self._dialogue.pause()
+                        return self._done(step)
         except BaseException as error:
             self._link.close()
             if isinstance(error, LoginFailed):
@@ -251,10 +280,12 @@ class _Login:
         finally:
             self._link.close()
 
-    def _done(self, authenticated: Authenticated) -> Connection:
+    def _done(self, step: Step) -> Connection:
+        if step.authenticated is None:
+            raise LoginFailed(step.failure or failure_of_host("unrecognized", ""))
         link = self._link
         sock = link.logged_in()
-        return Connection(sock, self._settings.endpoint, authenticated, link.round_trips, link.seconds)
+        return Connection(sock, self._settings.endpoint, step.authenticated, link.round_trips, link.seconds)
 
     def _read(self, negotiation: Negotiation) -> Step:
         data = self._link.read()
@@ -282,6 +313,9 @@ class Link:
         self._begun = time.monotonic()
         self._deadline = self._begun + settings.timeout
         self._sock: socket.socket | None = None
+        self._opening: Opening | None = None
+        self._secured: ssl.SSLSocket | None = None
+        self._is_expired = False
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
 
@@ -292,32 +326,10 @@ class Link:
 
     def open(self) -> None:
         """Connect, with TLS where it is implicit."""
-        endpoint = self._settings.endpoint
-        self._sock = self._open_tcp(endpoint)
-        # A login is short lines and answers: Nagle's algorithm would hold each second line back.
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if endpoint.tls == "implicit":
+        self._opening = Opening(self._settings.endpoint, self._deadline)
+        self._sock = tuned(self._opening.run())
+        if self._settings.endpoint.tls == "implicit":
             self.start_tls()
-
-    def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
-        """Try the addresses of the host one after the other."""
-        try:
-            addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise not_connected(error, endpoint) from error
-        problem: LoginFailed | None = None
-        for family, kind, number, _, address in addresses:
-            self._sock = sock = socket.socket(family, kind, number)
-            sock.settimeout(self._left())
-            try:
-                sock.connect(address)
-            except OSError as error:
-                problem = more_telling(problem, not_connected(error, endpoint))
-            else:
-                return sock
-            sock.close()
-        assert problem is not None, "getaddrinfo raises where there is no address"
-        raise problem
 
     def start_tls(self) -> None:
         """Do the handshake; certificate and host name are verified."""
@@ -332,7 +344,11 @@ class Link:
         except TimeoutError as error:
             raise failed("timed_out", "in the TLS handshake") from error
         except OSError as error:
+            if self._is_expired:
+                raise failed("timed_out", "in the TLS handshake") from error
             raise tls_failed(error, refused_certificate(wrapped)) from error
+        check_peer(wrapped, self._settings.endpoint.host)
+        self._secured = wrapped
 
     def read(self) -> bytes:
         """Return what has come; nothing at the end."""
@@ -354,11 +370,12 @@ class Link:
         left = self._left()
         sock.settimeout(left if seconds is None else min(left, seconds))
         try:
-            return sock.recv(READ_OCTETS)
+            data = sock.recv(READ_OCTETS)
         except TimeoutError:
             return None
         except OSError:
-            return b""
+            data = b""
+        return data if data or not self._is_expired else None
 
     def _speaks_tls(self) -> bool:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
@@ -389,15 +406,23 @@ class Link:
 
     def logged_in(self) -> ssl.SSLSocket:
         """Return the socket, which belongs to somebody else from now on."""
-        sock, self._sock = self._open_socket(), None
-        assert isinstance(sock, ssl.SSLSocket)
+        sock, self._sock = self._secured, None
+        if sock is None:
+            raise Misuse("a login without TLS")
         sock.settimeout(self._settings.timeout)
         return sock
 
     def interrupt(self) -> None:
         """Wake a thread that waits here: its read or write ends."""
+        if self._opening is not None:
+            self._opening.interrupt()
         if self._sock is not None:
             hang_up(self._sock)
+
+    def expire(self) -> None:
+        """End it at the deadline, from another thread."""
+        self._is_expired = True
+        self.interrupt()
 
     def close(self) -> None:
         """Close the socket."""
@@ -405,7 +430,8 @@ class Link:
             self._sock.close()
 
     def _open_socket(self) -> socket.socket:
-        assert self._sock is not None
+        if self._sock is None:
+            raise Misuse("a login that is not open")
         return self._sock
 
     def _left(self) -> float:

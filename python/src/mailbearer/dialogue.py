@@ -47,6 +47,6 @@ class Dialogue:
             self._show(self._transcript.flush())
 
     def _show(self, lines: Sequence[tuple[str, str]]) -> None:
-        assert self._trace is not None
         for side, text in lines:
-            self._trace(side, text)
+            if self._trace is not None:
+                self._trace(side, text)

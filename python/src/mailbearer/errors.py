@@ -161,6 +161,22 @@ class SessionEnded(Error):
         return self.verdict.advice
 
 
+class SessionTimedOut(SessionEnded, TimeoutError):
+    """The session is over because an answer did not come in time: in the account's, or in the program's own."""
+
+
+def timed(kind: Any) -> Any:
+    """Make an end of a session a ``TimeoutError`` as well."""
+    if kind not in _TIMED:
+        _TIMED[kind] = type(
+            kind.__name__, (kind, TimeoutError), {"__doc__": kind.__doc__, "__module__": kind.__module__}
+        )
+    return _TIMED[kind]
+
+
+_TIMED: dict[Any, Any] = {}
+
+
 def _login_failed(kind: type[LoginFailed], fields: dict[str, Any]) -> LoginFailed:
     """Make the exception again in another process."""
     # The core imports this module: it is there once somebody unpickles.

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import Follow, FollowEvent, FollowPlan
 from .clock import now_ms
-from .errors import MailboxRefused, Misuse
+from .errors import MailboxRefused, Misuse, SessionTimedOut
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
 
 # Longest wait for an answer to IDLE and DONE.
-_ANSWER_MS_MAX = 20_000
+ANSWER_MS_MAX = 20_000
 
 # How often who waits looks whether the connection is due.
 _LOOK_MS = 500
@@ -83,7 +83,7 @@ def machine(connection: Any, mailbox: str | None, options: dict[str, Any]) -> Fo
     capabilities = [one.upper() for one in connection.capabilities]
     has_idle = not capabilities or "IDLE" in capabilities
     # A server that is mute is noticed within two minutes, whatever time the program gives it for other answers.
-    answer_ms = min(_ANSWER_MS_MAX, round(connection.timeout * 1000))
+    answer_ms = min(ANSWER_MS_MAX, round(connection.timeout * 1000))
     return Follow(mailbox, has_idle=has_idle, answer_ms=answer_ms, first_tag=connection.follow_tags, **options)
 
 
@@ -92,13 +92,24 @@ def refused(event: FollowEvent) -> MailboxRefused:
     return MailboxRefused(event.text or "", code=event.code)
 
 
+def late(connection: Any) -> SessionTimedOut:
+    """Say that an answer did not come in time."""
+    connection.lost("timed_out")
+    return SessionTimedOut(connection.verdict)
+
+
 def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool) -> Iterator[Changes | Messages]:
     """Follow, until the connection is due; while the program has what was told, the connection is the program's."""
     plan = follow.start(now_ms())
+    # What a mail client has read already is not said again.
+    held = connection.read_ahead()
     told: list[Changes | Messages] = []
     while True:
         if plan.data:
             connection.sock.sendall(plan.data)
+        if held:
+            plan, held = follow.receive(now_ms(), held), b""
+            continue
         is_free = False
         for event in plan.events:
             match event.kind:
@@ -107,7 +118,7 @@ def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool)
                 case "refused":
                     raise refused(event)
                 case "late":
-                    connection.lost("timed_out")
+                    raise late(connection)
                 case _:
                     told.append(TELLS[event.kind](event))
         if is_free:

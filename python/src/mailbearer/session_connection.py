@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import poplib
 import smtplib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     """
 
+    # Whether answers come in time is the account's business.
+    client_timeout = None
     sock: WatchedSocket  # type: ignore[assignment]
 
     def __init__(
@@ -145,6 +148,29 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Let the mail client know that a mailbox was selected past it."""
         clients.note_selected(self.client)
 
+    def read_ahead(self) -> bytes:
+        """Take what was read already and that nobody has used: by the mail client, or with the login."""
+        client: Any = self._client
+        client = getattr(client, "_imap", client)
+        if client is None:
+            first, self.leftover = self.leftover, b""
+            return first
+        with self.patience_of(0.0), contextlib.suppress(ssl.SSLWantReadError):
+            held: bytes = client._reader.read(len(client._reader.peek(1)))
+            return held
+        return b""
+
+    @contextlib.contextmanager
+    def patience_of(self, seconds: float) -> Iterator[None]:
+        """Wait for exactly so long for an answer, for a while."""
+        usual = self.sock.gettimeout()
+        self.sock.set_patience(seconds)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self.sock.set_patience(usual)
+
     def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close. POP3 commits its deletions by that."""
         try:
@@ -173,6 +199,9 @@ class SessionConnection(Connection, Generic[ClientT]):
         # What ends it now was said by the server, in these octets.
         self.said_goodbye = self.said_goodbye or (before is None and self.verdict is not None)
         return skip
+
+    def _be_patient(self, seconds: float) -> None:
+        self.sock.set_patience(seconds)
 
     def lost(self, cause: str | None) -> None:
         """Tell of the end that the socket found."""

@@ -46,10 +46,7 @@ class Source(Protocol):
     can_refresh: bool
 
     def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
-        """Get a token in this thread, past every cache where that is asked for.
-
-        A call that another thread has made is waited for at most ``timeout`` seconds.
-        """
+        """Get a token in at most ``timeout`` seconds, past every cache where that is asked for."""
 
     def request(self, force_refresh: bool, refused: AccessToken | None = None) -> Future[Token]:
         """Get a token in another thread; ``refused`` is one that a server would not take."""
@@ -181,13 +178,13 @@ class _Joined:
         raise NotImplementedError
 
     def get(self, force_refresh: bool, timeout: float | None = None) -> Token:
-        """Get a token; the call is made in this thread, unless one runs already, which is waited for."""
-        future, call = self._enter(force_refresh)
-        if call is not None:
-            self._run(call)
+        """Get a token; the call is made in another thread, so that one that hangs holds nobody up."""
+        future = self.request(force_refresh)
         try:
             return future.result(timeout)
         except TimeoutError:
+            if future.done():
+                raise
             self.give_up(future)
             raise _late() from None
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
 from .connection import READ_OCTETS, SocketShell, hang_up
-from .errors import Misuse, SessionEnded
+from .errors import Misuse, SessionEnded, SessionTimedOut
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
@@ -31,14 +30,12 @@ class WatchedSocket(SocketShell):
         super().__init__(sock)
         self._connection = connection
         self._timeout = sock.gettimeout()
-        self._is_own_timeout = True
         self._is_closed = False
         self._process = os.getpid()
         # Octets of message content that come next, and those of them that have come.
         self._skip = self._skipped = 0
         # The thread that wrote last.
         self.writer: int | None = None
-        _keep_alive(sock)
 
     def recv(self, octets: int = READ_OCTETS, flags: int = 0) -> bytes:
         """Read, at most so many octets."""
@@ -47,8 +44,8 @@ class WatchedSocket(SocketShell):
             data: bytes = self._sock.recv(octets, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
             raise
-        except TimeoutError:
-            self._late()
+        except TimeoutError as error:
+            self._late(error)
             raise
         except OSError:
             data = b""
@@ -65,8 +62,8 @@ class WatchedSocket(SocketShell):
         self._note(octets)
         try:
             self._sock.sendall(octets, flags)
-        except TimeoutError:
-            self._late()
+        except TimeoutError as error:
+            self._late(error)
             raise
         except OSError:
             self._hear_last_words()
@@ -79,9 +76,12 @@ class WatchedSocket(SocketShell):
         return count
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the client's own timeout; ``None`` goes back to the session's."""
-        self._is_own_timeout = seconds is None
+        """Set the client's own timeout; ``None`` goes back to the session's. After either, the session is over."""
         self._sock.settimeout(self._timeout if seconds is None else seconds)
+
+    def set_patience(self, seconds: float | None) -> None:
+        """Set how long an answer may take now."""
+        self._sock.settimeout(seconds)
 
     def setblocking(self, flag: bool) -> None:
         """Block, for the session's timeout, or do not."""
@@ -137,11 +137,12 @@ class WatchedSocket(SocketShell):
             self._skipped = 0
         self._skip = self._connection.received(data[count:] if count else data)
 
-    def _late(self) -> None:
-        """End a session whose server does not answer; in IDLE, or with a client's own timeout, that is no fault."""
-        if self._is_own_timeout and not self._connection.machine.is_quiet(self._connection.ticket):
+    def _late(self, error: TimeoutError) -> None:
+        """End a session whose server does not answer, whosever time-out it was; in IDLE that is no fault."""
+        if not self._connection.machine.is_quiet(self._connection.ticket):
             self._connection.lost("timed_out")
-            self._check()
+            if self._connection.verdict is not None:
+                raise SessionTimedOut(self._connection.verdict) from error
 
     def _hear_last_words(self) -> None:
         """Read why the server takes nothing any more."""
@@ -154,11 +155,3 @@ class WatchedSocket(SocketShell):
                 self._show(data)
         self._connection.lost(None)
         self._check()
-
-
-def _keep_alive(sock: ssl.SSLSocket) -> None:
-    """Let the system notice within two minutes that a peer is gone, also when nothing is said for hours."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._core import Verdict
-from ..errors import SessionEnded
+from ..clients import END_OF_DATA_SECONDS
+from ..errors import SessionEnded, SessionTimedOut, timed
 from ..hiding import hidden
 from ..tokens import TokenSource
 from .connection import Connection, connect
@@ -44,6 +46,12 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
             self._client_task = loop.create_future()
             self._client_task.set_result((connection.transport, self.protocol))
 
+        async def idle_start(self, *arguments: Any, **options: Any) -> Any:
+            ended = await super().idle_start(*arguments, **options)
+            # Whoever does not wait for the end of IDLE learns of that of the session elsewhere.
+            ended.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return ended
+
         async def wait_server_push(self, *arguments: Any, **options: Any) -> Any:
             push = await super().wait_server_push(*arguments, **options)
             if not push and self.protocol.ended is not None:
@@ -72,6 +80,24 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
                 raise self.ended
             return await super().execute(command, *arguments, **options)
 
+    def in_time(method: Any) -> Any:
+        """Let the session know that an answer did not come in the time of the client."""
+
+        @functools.wraps(method)
+        async def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return await method(*arguments, **options)
+            except (TimeoutError, aioimaplib.CommandTimeout) as error:
+                connection.late()
+                if connection.verdict is None:
+                    raise
+                raise SessionTimedOut(connection.verdict) from error
+
+        return call
+
+    for name, method in vars(aioimaplib.IMAP4).items():
+        if inspect.iscoroutinefunction(method) and name[0] != "_" and name not in vars(LoggedIn):
+            setattr(LoggedIn, name, in_time(method))
     client = LoggedIn(connection.endpoint.host, connection.endpoint.port, timeout=connection.client_timeout)
     connection.hand_over(client.protocol, b"")
     client.protocol.state = aioimaplib.AUTH
@@ -87,12 +113,22 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
     import aiosmtplib
     from aiosmtplib.protocol import SMTPProtocol
 
+    class Protocol(SMTPProtocol):
+        """Its protocol: the session learns of a time-out before the client closes for it."""
+
+        async def read_response(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
+            try:
+                return await super().read_response(*arguments, **options)
+            except TimeoutError:
+                connection.late()
+                raise
+
     class LoggedIn(aiosmtplib.SMTP):
         """aiosmtplib over a connection that is logged in."""
 
         async def _create_connection(self, timeout: float | None) -> aiosmtplib.SMTPResponse:
             lost = self._on_connection_lost
-            self.protocol = SMTPProtocol(loop=asyncio.get_running_loop(), connection_lost_callback=lost)
+            self.protocol = Protocol(loop=asyncio.get_running_loop(), connection_lost_callback=lost)
             self.transport = connection.transport
             connection.hand_over(self.protocol, b"220 logged in\r\n")
             return await self.protocol.read_response(timeout=timeout)
@@ -105,7 +141,9 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
             return reply
 
         async def data(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
-            with _typed(connection):
+            if not isinstance(options.get("timeout"), int | float):
+                options["timeout"] = END_OF_DATA_SECONDS
+            with _typed(connection), connection.patience(END_OF_DATA_SECONDS):
                 return await super().data(*arguments, **options)
 
     client = LoggedIn(
@@ -135,7 +173,10 @@ def _typed(connection: Connection) -> Iterator[None]:
     except (SessionEnded, aiosmtplib.SMTPException) as error:
         if connection.verdict is None:
             raise
-        raise _smtp_session_ended()(connection.verdict) from error
+        kind = _smtp_session_ended()
+        if connection.verdict.cause == "timed_out":
+            kind = timed(kind)
+        raise kind(connection.verdict) from error
 
 
 @functools.cache

@@ -8,13 +8,13 @@ import socket
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from .. import tokens
-from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict
+from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
 from ..dialogue import Dialogue, Trace
-from ..errors import LoginFailed, of_fixed_token, of_same_token, of_second_token
+from ..errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -28,6 +28,8 @@ from ..failures import (
 )
 from ..hiding import hidden
 from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
+from ..verified import check_peer
 
 # For the goodbye of TLS when a connection is closed.
 _GOODBYE_SECONDS = 1.0
@@ -56,7 +58,9 @@ class Connection:
         authenticated: Authenticated,
         round_trips: int,
         seconds: float,
+        timeout: float = 60.0,
     ) -> None:
+        self.client_timeout = timeout
         self.transport = transport
         self.endpoint = endpoint
         self.mechanism = authenticated.mechanism
@@ -100,6 +104,13 @@ class Connection:
         if first + pending:
             protocol.data_received(first + pending)
         self.transport.resume_reading()
+
+    def late(self) -> None:
+        """Tell that an answer did not come in the time of the mail client: only a session minds."""
+
+    def patience(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Wait for so long for an answer, for a while: only a session minds."""
+        return contextlib.nullcontext()
 
     async def close(self) -> None:
         """Close the connection; return when it is closed."""
@@ -229,8 +240,8 @@ class Inbox(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Those of other event loops, as uvloop's, are no asyncio.Transport, and have all that one has.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep what came."""
@@ -300,22 +311,22 @@ class _Login:
                         step = await self._read(negotiation)
                     case "start_tls":
                         step = await self._start_tls(negotiation)
-                    case "done":
-                        assert step.authenticated is not None
-                        self._dialogue.pause()
-                        return self._done(step.authenticated)
                     case _:
-                        assert step.failure is not None
-                        raise LoginFailed(step.failure)
+                        self._dialogue.pause()
+                        return self._done(step)
         except BaseException as error:
             self._link.abort()
             if isinstance(error, LoginFailed):
                 self._dialogue.pause()
             raise
 
-    def _done(self, authenticated: Authenticated) -> Connection:
+    def _done(self, step: Step) -> Connection:
+        if step.authenticated is None:
+            raise LoginFailed(step.failure or failure_of_host("unrecognized", ""))
         link = self._link
-        return Connection(link.logged_in(), self._settings.endpoint, authenticated, link.round_trips, link.seconds)
+        settings = self._settings
+        counted = link.round_trips, link.seconds
+        return Connection(link.logged_in(), settings.endpoint, step.authenticated, *counted, settings.timeout)
 
     async def _start_tls(self, negotiation: Negotiation) -> Step:
         injected = self._link.take()
@@ -353,7 +364,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._begun = self._loop.time()
         self._inbox = Inbox()
-        self._transport: asyncio.Transport | None = None
+        self._open_transport: asyncio.Transport | None = None
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
 
@@ -362,13 +373,19 @@ class Link:
         """How long this has taken so far."""
         return self._loop.time() - self._begun
 
+    @property
+    def _transport(self) -> asyncio.Transport:
+        if self._open_transport is None:
+            raise Misuse("a login that is not open")
+        return self._open_transport
+
     async def open(self) -> None:
         """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
         endpoint = self._settings.endpoint
         sock = await self._open_tcp(endpoint)
         implicit = endpoint.tls == "implicit"
         try:
-            self._transport, _ = await self._loop.create_connection(
+            transport, _ = await self._loop.create_connection(
                 lambda: self._inbox,
                 sock=sock,
                 ssl=self._settings.ssl_context if implicit else None,
@@ -376,29 +393,48 @@ class Link:
             )
         except OSError as error:
             raise await self._tls_failed(error) from error
+        self._open_transport = transport
+        if implicit:
+            check_peer(transport.get_extra_info("ssl_object"), endpoint.host)
 
     async def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
-        """Try the addresses of the host one after the other."""
+        """Try every address of the host, the next one while the one before is silent."""
         try:
             addresses = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise not_connected(error, endpoint) from error
         problem: LoginFailed | None = None
-        for family, kind, number, _, address in addresses:
-            sock = socket.socket(family, kind, number)
-            try:
-                sock.setblocking(False)
-                await self._loop.sock_connect(sock, address)
-            except OSError as error:
-                problem = more_telling(problem, not_connected(error, endpoint))
-                sock.close()
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
-        assert problem is not None, "getaddrinfo raises where there is no address"
-        raise problem
+        running: set[asyncio.Task[socket.socket]] = set()
+        left = interleaved(addresses)
+        try:
+            while left or running:
+                if left:
+                    running.add(self._loop.create_task(self._open_one(left.pop(0))))
+                seconds = NEXT_ADDRESS_SECONDS if left else None
+                done, running = await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                connected = [task for task in done if task.exception() is None]
+                if connected:
+                    running.update(connected[1:])
+                    return tuned(connected[0].result())
+                for task in done:
+                    refusal = task.exception()
+                    if not isinstance(refusal, OSError):
+                        raise refusal or LookupError
+                    problem = more_telling(problem, not_connected(refusal, endpoint))
+        finally:
+            await _drop(running)
+        raise problem or failed("unreachable", f"{endpoint.host} has no address")
+
+    async def _open_one(self, address: Address) -> socket.socket:
+        family, kind, number, _, place = address
+        sock = socket.socket(family, kind, number)
+        try:
+            sock.setblocking(False)
+            await self._loop.sock_connect(sock, place)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def _tls_failed(self, error: OSError) -> LoginFailed:
         """Say why a handshake failed, and whose certificate it was."""
@@ -417,7 +453,6 @@ class Link:
 
     async def start_tls(self) -> None:
         """Do the handshake; certificate and host name are verified."""
-        assert self._transport is not None
         try:
             upgraded = await self._loop.start_tls(
                 self._transport,
@@ -429,7 +464,8 @@ class Link:
             raise await self._tls_failed(error) from error
         if upgraded is None:
             raise failed("connection_lost", "in the TLS handshake")
-        self._transport = upgraded
+        self._open_transport = upgraded
+        check_peer(upgraded.get_extra_info("ssl_object"), self._settings.endpoint.host)
         self._inbox.connection_made(upgraded)
 
     async def read(self) -> bytes:
@@ -445,7 +481,6 @@ class Link:
 
     async def _speaks_tls(self) -> bool:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
-        assert self._transport is not None
         inbox = Inbox()
         # The address that took the first connection.
         host, port, *_ = self._transport.get_extra_info("peername")
@@ -463,7 +498,6 @@ class Link:
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
-        assert self._transport is not None
         self.round_trips += 1
         try:
             self._transport.write(data)
@@ -473,17 +507,25 @@ class Link:
 
     def pause(self) -> None:
         """Read no more: what comes next is not ours."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        if self._open_transport is not None:
+            self._open_transport.pause_reading()
 
     def logged_in(self) -> asyncio.Transport:
         """Return the transport, paused: it belongs to somebody else from now on."""
-        assert self._transport is not None
         self.pause()
-        transport, self._transport = self._transport, None
+        transport, self._open_transport = self._transport, None
         return transport
 
     def abort(self) -> None:
         """Drop the connection."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._open_transport is not None:
+            self._open_transport.abort()
+
+
+async def _drop(tasks: set[asyncio.Task[socket.socket]]) -> None:
+    """Close what is being connected, and what has just been."""
+    for task in tasks:
+        task.cancel()
+    for one in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(one, socket.socket):
+            one.close()

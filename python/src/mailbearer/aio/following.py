@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._core import Follow, FollowPlan
 from ..clock import now_ms
 from ..connection import READ_OCTETS
-from ..following import TELLS, Changes, Messages, refused
+from ..following import TELLS, Changes, Messages, late, refused
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
@@ -33,7 +33,7 @@ async def follow(connection: SessionConnection[Any], follow: Follow) -> AsyncIte
                     case "refused":
                         raise refused(event)
                     case "late":
-                        connection.lost("timed_out")
+                        raise late(connection)
                     case _:
                         told.append(TELLS[event.kind](event))
             if is_free:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -14,7 +14,7 @@ from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
 from ..following import Changes, Messages, machine
 from ..settings import Settings
-from . import clients, following
+from . import aioimaplib_idle, clients, following
 from .connection import Connection, Link
 from .tap import Reader, Tap, WatchedTransport, Writer
 
@@ -59,6 +59,9 @@ class SessionConnection(Connection, Generic[ClientT]):
         self._due = asyncio.Event()
         # The last tag of who followed a mailbox over it.
         self.follow_tags = 0
+        # Something is to be done in IDLE: to end it, or to begin it anew.
+        self.woken = asyncio.Event()
+        self.is_asked = False
         self._is_open = True
         self._streams = None
         self.endpoint = settings.endpoint
@@ -105,14 +108,16 @@ class SessionConnection(Connection, Generic[ClientT]):
     def idle(self, *, reissue: float = 90.0) -> AsyncIterator[Changes]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
-        As in :meth:`mailbearer.SessionConnection.idle`, over ``reader`` and ``writer``: between two changes the program
-        may use them.
+        As in :meth:`mailbearer.SessionConnection.idle`: over ``reader`` and ``writer``, which the program may use
+        between two changes, or over aioimaplib, where that is the client.
 
         Raises:
-            Misuse: this is no connection of IMAP, or a mail client reads from it.
+            Misuse: this is no connection of IMAP.
             SessionEnded: the session has ended.
 
         """
+        if self._client is not None and self.endpoint.protocol == "imap":
+            return aioimaplib_idle.changes(self, reissue)
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
 
     def messages(
@@ -179,11 +184,26 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Tell of the end that the transport found."""
         self._driver.lost(self, cause)
 
+    def late(self) -> None:
+        """Tell that an answer did not come in the time of the mail client; in IDLE none is due."""
+        if not self.machine.is_quiet(self.ticket):
+            self.lost("timed_out")
+
     def over(self, verdict: Verdict, aftermath: Aftermath | None) -> None:
         """Take notice of the end: whoever waits for an answer learns of it."""
         self.verdict, self.aftermath = verdict, aftermath
         self._due.set()
+        self.woken.set()
         self.tap.end()
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Wait for so long for an answer, for a while."""
+        usual, self.timeout = self.timeout, max(self.timeout, seconds)
+        try:
+            yield
+        finally:
+            self.timeout = usual
 
     def hang_up(self) -> None:
         """End the connection under whoever uses it: why comes with the next delivery."""
@@ -193,9 +213,12 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Take notice that it is to be let go."""
         self.renew_by_ms = by_ms
         self._due.set()
+        self.woken.set()
 
     def keep_alive(self) -> None:
-        """Let the client say NOOP, if it does nothing else."""
+        """Let the client say NOOP, if it does nothing else, or IDLE anew."""
+        self.is_asked = True
+        self.woken.set()
         if self._client is not None and self.machine.is_quiet(self.ticket) and not clients.is_idling(self._client):
             self._driver.start(self._say_noop)
 

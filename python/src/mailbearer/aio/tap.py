@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import SessionEnded
 from .connection import Inbox
@@ -123,8 +123,7 @@ class Tap(asyncio.Protocol):
         self._skip = self._skipped = 0
         self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        inbox = transport.get_protocol()
-        assert isinstance(inbox, Inbox)
+        inbox = cast("Inbox", transport.get_protocol())
         pending, is_lost = inbox.take(), inbox.is_lost
         transport.set_protocol(self)
         if pending:

@@ -256,7 +256,10 @@ class Server:
             if not self._peers and not self._handshakes and len(asyncio.all_tasks()) == 1:
                 break
             await asyncio.sleep(0.005)
-        # What was aborted in the last round closes its socket in the next ones.
+        # A client that went away in its handshake may leave a transport that nobody knows.
+        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+            transport.abort()
+        # What was aborted closes its socket in the next rounds.
         await asyncio.sleep(0.01)
 
     def _act(self, connection: int, send: bytes, then: str) -> None:
