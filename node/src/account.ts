@@ -64,6 +64,7 @@ const NO_CLIENT: Adapter<undefined> = {
     goodbye: () => Promise.resolve(),
     ask: () => undefined,
     isLost: () => false,
+    askAgain: () => Promise.resolve(),
 };
 
 /**

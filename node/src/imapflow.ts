@@ -83,7 +83,11 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
     async make(connection: SessionConnection<ImapFlow>): Promise<ImapFlow> {
         const client = await over(connection, this.#options);
         // The end of a session is told by the session: without a listener ImapFlow's event would end the program.
-        client.on("error", () => undefined);
+        client.on("error", (error: Error & { code?: unknown }) => {
+            if (error.code === "ETIMEOUT") {
+                connection.timedOut(error);
+            }
+        });
         return client;
     }
 
@@ -97,8 +101,23 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
     }
 
     isLost(error: unknown): boolean {
-        return error instanceof SessionEnded || GONE.includes((error as { code?: unknown } | null)?.code);
+        return error instanceof SessionEnded || GONE.includes((error as Fields | null)?.code) || isRefusal(error);
     }
+
+    async askAgain(client: ImapFlow, error: unknown): Promise<void> {
+        // Exchange refuses each command where a login works and nothing is behind it, and ends nothing by that.
+        if (isRefusal(error)) {
+            await client.noop();
+        }
+    }
+}
+
+/** What ImapFlow puts into its errors. */
+type Fields = { readonly code?: unknown; readonly responseStatus?: unknown };
+
+/** Of a command, as in "User is authenticated but not connected". */
+function isRefusal(error: unknown): boolean {
+    return typeof (error as Fields | null)?.responseStatus === "string";
 }
 
 async function over(connection: Connection, options: ClientOptions | undefined): Promise<ImapFlow> {

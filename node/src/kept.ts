@@ -1,9 +1,9 @@
 /** A connection that an account keeps an eye on, and a mail client over it. */
 import { Connection, hangUp } from "./connection";
-import type { Aftermath, Mechanism, Verdict } from "./core";
+import { type Aftermath, failureOfHost, type Mechanism, type Verdict } from "./core";
 import { nowMs } from "./clock";
 import type { Driver } from "./driver";
-import { SessionEnded } from "./errors";
+import { LoginFailed, SessionEnded } from "./errors";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
@@ -20,6 +20,8 @@ export interface Adapter<Client> {
     /** Lets it say something harmless, while it waits for no answer. */
     ask(client: Client): void;
     isLost(error: unknown): boolean;
+    /** Where an error says that a command was refused, asks once more: the answer may end the session, and say why. */
+    askAgain(client: Client, error: unknown): Promise<void>;
 }
 
 /** For the goodbye of a mail client, when its connection is let go. */
@@ -62,7 +64,7 @@ export class SessionConnection<Client> extends Connection {
         this.settings = settings;
         this.#driver = driver;
         this.#adapter = adapter;
-        this.#tap = new Tap(this.socket, this.#listener(), settings.timeout);
+        this.#tap = new Tap(this.socket, this.#listener(), settings);
         // The machine has seen what came with the login, and not yet what came behind it.
         this.#tap.begin();
         this.putBack(given.leftover);
@@ -98,6 +100,7 @@ export class SessionConnection<Client> extends Connection {
             await this.letGo();
             return result;
         } catch (error) {
+            await this.#inTime(() => this.#adapter.askAgain(this.client, error));
             const isEnd = error instanceof SessionEnded || this.#adapter.isLost(error);
             const isTold = this.#verdict !== undefined;
             await this.close();
@@ -127,14 +130,20 @@ export class SessionConnection<Client> extends Connection {
 
     /** Says goodbye, if a mail client is there, and closes. POP3 and SMTP clients commit by that. */
     async letGo(): Promise<void> {
-        if (this.#isOpen && this.#verdict === undefined && this.client !== undefined) {
-            let late: NodeJS.Timeout | undefined;
-            const deadline = new Promise<void>((resolve) => (late = setTimeout(resolve, GOODBYE_MS)));
-            // What fails here has ended the session, and is told with the next one.
-            await Promise.race([this.#adapter.goodbye(this.client).catch(() => undefined), deadline]);
-            clearTimeout(late);
-        }
+        await this.#inTime(() => this.#adapter.goodbye(this.client));
         await this.close();
+    }
+
+    /** Lets the mail client say something before the end, if it is there still. */
+    async #inTime(say: () => Promise<void>): Promise<void> {
+        if (!this.#isOpen || this.#verdict !== undefined || this.client === undefined) {
+            return;
+        }
+        let late: NodeJS.Timeout | undefined;
+        const deadline = new Promise<void>((resolve) => (late = setTimeout(resolve, GOODBYE_MS)));
+        // What fails here has ended the session, and is told with the next one.
+        await Promise.race([say().catch(() => undefined), deadline]);
+        clearTimeout(late);
     }
 
     /** Closes it without a goodbye, and lets the next one come. */
@@ -166,6 +175,16 @@ export class SessionConnection<Client> extends Connection {
         if (this.#isOpen && this.client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
             this.#adapter.ask(this.client);
         }
+    }
+
+    /** Masks the tokens of the account. @internal */
+    redact(text: string): string {
+        return this.#driver.machine.redact(text);
+    }
+
+    /** The mail client gave it up, for nothing came in its own time. @internal */
+    timedOut(error: Error): void {
+        this.#driver.ended(this.ticket, new LoginFailed(failureOfHost("timed_out", error.message), { cause: error }));
     }
 
     #leave(): void {
