@@ -12,7 +12,7 @@
  */
 import { ImapFlow, type ImapFlowOptions } from "imapflow";
 import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
-import { SessionEnded } from "./errors";
+import { Misuse, SessionEnded } from "./errors";
 import { known } from "./native";
 import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
 import type { Adapter, SessionConnection } from "./kept";
@@ -93,6 +93,18 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
 
     async goodbye(client: ImapFlow): Promise<void> {
         await client.logout();
+    }
+
+    async quiet(client: ImapFlow, mailbox: string | undefined, readOnly: boolean): Promise<() => void> {
+        const open = client.mailbox === false ? undefined : client.mailbox.path;
+        const path = mailbox ?? open;
+        if (path === undefined) {
+            throw new Misuse("open a mailbox first: mailboxOpen(...)");
+        }
+        // A lock keeps ImapFlow from IDLE, and NOOP ends one that has begun.
+        const lock = await client.getMailboxLock(path, { readOnly });
+        await client.noop();
+        return () => lock.release();
     }
 
     ask(client: ImapFlow): void {

@@ -41,6 +41,7 @@ export type {
     InitialResponse,
     LoginSettings,
     Mailbox,
+    MailboxEvent,
     MailProtocol,
     Mechanism,
     Names,
@@ -78,7 +79,9 @@ export {
 export { explain } from "./explain";
 export type { Explanation, ExplainOptions } from "./explain";
 export type { SessionPolicy } from "./policy";
+export type { IdleOptions } from "./follower";
 export { SessionConnection } from "./kept";
+export type { NewMessagesOptions } from "./kept";
 export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
 export { Endpoint } from "./settings";

@@ -1,9 +1,11 @@
 /** A connection that an account keeps an eye on, and a mail client over it. */
 import { Connection, hangUp } from "./connection";
-import { type Aftermath, failureOfHost, type Mechanism, type Verdict } from "./core";
+import { type Aftermath, failureOfHost, type MailboxEvent, type Mechanism, type Verdict } from "./core";
 import { nowMs } from "./clock";
 import type { Driver } from "./driver";
-import { LoginFailed, SessionEnded } from "./errors";
+import { LoginFailed, Misuse, SessionEnded } from "./errors";
+import { Follower, type Ground, type IdleOptions } from "./follower";
+import { known, optionalNumeric, optionalText, text } from "./native";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
@@ -17,11 +19,24 @@ import type { Given } from "./world";
 export interface Adapter<Client> {
     make(connection: SessionConnection<Client>): Promise<Client>;
     goodbye(client: Client): Promise<void>;
+    /**
+     * Keeps it from saying anything until what it gives is called, with this mailbox open in it; `undefined`: with the one
+     * that is.
+     */
+    quiet(client: Client, mailbox: string | undefined, readOnly: boolean): Promise<() => void>;
     /** Lets it say something harmless, while it waits for no answer. */
     ask(client: Client): void;
     isLost(error: unknown): boolean;
     /** Where an error says that a command was refused, asks once more: the answer may end the session, and say why. */
     askAgain(client: Client, error: unknown): Promise<void>;
+}
+
+/** How new messages are followed. */
+export interface NewMessagesOptions extends IdleOptions {
+    /** A cursor that was stored; left out: messages that come from now on. */
+    since?: string | undefined;
+    /** Whether the mailbox is opened with EXAMINE, so that nothing is marked as read. Default: false. */
+    readOnly?: boolean | undefined;
 }
 
 /** For the goodbye of a mail client, when its connection is let go. */
@@ -47,6 +62,7 @@ export class SessionConnection<Client> extends Connection {
     #aftermath: Aftermath | undefined;
     #renewBy: Date | undefined;
     #isOpen = true;
+    #follower: Follower<MailboxEvent> | undefined;
 
     /** @internal */
     constructor(
@@ -128,6 +144,82 @@ export class SessionConnection<Client> extends Connection {
         return signal.aborted;
     }
 
+    /**
+     * Waits in IDLE for what changes in the mailbox that is selected, and iterates over it. Between two changes the connection
+     * is the program's, and nobody idles.
+     *
+     *     for await (const { exists, expunged, flagged } of connection.idle()) { ... }
+     *
+     * It ends when the connection is to be let go, or has ended; go on with the next one. IDLE is said anew every 90 seconds, so
+     * that a server or a path that is mute is noticed within two minutes. Where the server has no IDLE, it is asked with NOOP.
+     */
+    idle(options: IdleOptions = {}): AsyncIterableIterator<MailboxEvent & { kind: "changed" }> {
+        return this.#followed(undefined, false, options, {});
+    }
+
+    /**
+     * Selects a mailbox, and iterates over its new messages by UID, from where the program stands (`since`, a cursor of
+     * before) or from now on. What came between two connections is told once.
+     *
+     *     for await (const event of connection.newMessages("INBOX", { since: cursor })) {
+     *         ...                              // fetch event.uids, where event.kind is "messages"
+     *         cursor = event.cursor;           // store it, and give it to the next connection
+     *     }
+     *
+     * It ends as {@link idle} does, and rejects with {@link LoginFailed} where the mailbox cannot be selected.
+     */
+    newMessages(
+        mailbox: string,
+        options: NewMessagesOptions = {},
+    ): AsyncIterableIterator<MailboxEvent & { kind: "messages" | "reset" }> {
+        const { since, readOnly = false, ...times } = options;
+        const name = text(mailbox, "mailbox");
+        const cursor = optionalText(since, "since");
+        return this.#followed(name, readOnly, times, { mailbox: name, since: cursor, readOnly, tellsMessages: true });
+    }
+
+    #followed<E extends MailboxEvent>(
+        mailbox: string | undefined,
+        readOnly: boolean,
+        options: IdleOptions,
+        others: object,
+    ): Follower<E> {
+        known(options, ["reissue", "answer", "poll"], "options");
+        if (this.endpoint.protocol !== "imap") {
+            throw new Misuse("only IMAP has mailboxes to follow");
+        }
+        const has = this.capabilities.map((one) => one.toUpperCase());
+        this.#follower = new Follower<E>(this.#ground(mailbox, readOnly), {
+            reissueMs: optionalNumeric(options.reissue, "reissue"),
+            answerMs: optionalNumeric(options.answer, "answer"),
+            pollMs: optionalNumeric(options.poll, "poll"),
+            // Where the server has not said what it can do, it is tried.
+            hasIdle: has.length === 0 || has.includes("IDLE"),
+            firstTag: this.#follower?.tags ?? 0,
+            ...others,
+        }) as Follower<MailboxEvent>;
+        return this.#follower as Follower<E>;
+    }
+
+    #ground(mailbox: string | undefined, readOnly: boolean): Ground {
+        const own = (): SessionConnection<Client> => this;
+        const late = failureOfHost("timed_out", "in IDLE");
+        return {
+            quiet: () => this.#adapter.quiet(this.client, mailbox, readOnly),
+            divert: (to) => {
+                this.#tap.divert(to);
+                // Somebody must read, or nothing comes.
+                this.socket.read(0);
+            },
+            write: (data) => void this.socket.write(data),
+            late: () => this.#driver.ended(this.ticket, new LoginFailed(late)),
+            due: this.#due.signal,
+            get isOver() {
+                return own().#verdict !== undefined || !own().#isOpen;
+            },
+        };
+    }
+
     /** Says goodbye, if a mail client is there, and closes. POP3 and SMTP clients commit by that. */
     async letGo(): Promise<void> {
         await this.#inTime(() => this.#adapter.goodbye(this.client));
@@ -172,6 +264,9 @@ export class SessionConnection<Client> extends Connection {
 
     /** @internal */
     ask(): void {
+        if (this.#follower?.ask() === true) {
+            return;
+        }
         if (this.#isOpen && this.client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
             this.#adapter.ask(this.client);
         }

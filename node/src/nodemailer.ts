@@ -468,6 +468,10 @@ class SmtpAdapter implements Adapter<SMTPConnection> {
         });
     }
 
+    quiet(): Promise<() => void> {
+        return Promise.reject(new Misuse("SMTP has no mailboxes to follow"));
+    }
+
     ask(client: SMTPConnection): void {
         // Nodemailer has no NOOP; between messages RSET is none the less.
         void this.#next(() => reset(client));
