@@ -62,8 +62,10 @@ export const SESSION_OPTIONS = [...new Set([...LOGIN_OPTIONS, ...ACCOUNT_OPTIONS
 const NO_CLIENT: Adapter<undefined> = {
     make: () => Promise.resolve(undefined),
     goodbye: () => Promise.resolve(),
+    quiet: () => Promise.resolve(() => undefined),
     ask: () => undefined,
     isLost: () => false,
+    askAgain: () => Promise.resolve(),
 };
 
 /**

@@ -12,7 +12,7 @@
  */
 import { ImapFlow, type ImapFlowOptions } from "imapflow";
 import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
-import { SessionEnded } from "./errors";
+import { Misuse, SessionEnded } from "./errors";
 import { known } from "./native";
 import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
 import type { Adapter, SessionConnection } from "./kept";
@@ -83,12 +83,28 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
     async make(connection: SessionConnection<ImapFlow>): Promise<ImapFlow> {
         const client = await over(connection, this.#options);
         // The end of a session is told by the session: without a listener ImapFlow's event would end the program.
-        client.on("error", () => undefined);
+        client.on("error", (error: Error & { code?: unknown }) => {
+            if (error.code === "ETIMEOUT") {
+                connection.timedOut(error);
+            }
+        });
         return client;
     }
 
     async goodbye(client: ImapFlow): Promise<void> {
         await client.logout();
+    }
+
+    async quiet(client: ImapFlow, mailbox: string | undefined, readOnly: boolean): Promise<() => void> {
+        const open = client.mailbox === false ? undefined : client.mailbox.path;
+        const path = mailbox ?? open;
+        if (path === undefined) {
+            throw new Misuse("open a mailbox first: mailboxOpen(...)");
+        }
+        // A lock keeps ImapFlow from IDLE, and NOOP ends one that has begun.
+        const lock = await client.getMailboxLock(path, { readOnly });
+        await client.noop();
+        return () => lock.release();
     }
 
     ask(client: ImapFlow): void {
@@ -97,8 +113,23 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
     }
 
     isLost(error: unknown): boolean {
-        return error instanceof SessionEnded || GONE.includes((error as { code?: unknown } | null)?.code);
+        return error instanceof SessionEnded || GONE.includes((error as Fields | null)?.code) || isRefusal(error);
     }
+
+    async askAgain(client: ImapFlow, error: unknown): Promise<void> {
+        // Exchange refuses each command where a login works and nothing is behind it, and ends nothing by that.
+        if (isRefusal(error)) {
+            await client.noop();
+        }
+    }
+}
+
+/** What ImapFlow puts into its errors. */
+type Fields = { readonly code?: unknown; readonly responseStatus?: unknown };
+
+/** Of a command, as in "User is authenticated but not connected". */
+function isRefusal(error: unknown): boolean {
+    return typeof (error as Fields | null)?.responseStatus === "string";
 }
 
 async function over(connection: Connection, options: ClientOptions | undefined): Promise<ImapFlow> {

@@ -41,6 +41,7 @@ export type {
     InitialResponse,
     LoginSettings,
     Mailbox,
+    MailboxEvent,
     MailProtocol,
     Mechanism,
     Names,
@@ -64,14 +65,12 @@ export type { AccountOptions, AccountSessionOptions, SessionOptions } from "./ac
 export { connect, Connection } from "./connection";
 export type { ConnectOptions } from "./connection";
 export type { OnEvent, SessionEvent } from "./events";
-export type { Changes, IdleOptions, Messages, MessagesOptions } from "./following";
 export {
     ConfigError,
     GaveUp,
     InternalError,
     LoginFailed,
     MailbearerError,
-    MailboxRefused,
     Misuse,
     NeedsUser,
     SessionEnded,
@@ -80,7 +79,9 @@ export {
 export { explain } from "./explain";
 export type { Explanation, ExplainOptions } from "./explain";
 export type { SessionPolicy } from "./policy";
+export type { IdleOptions } from "./follower";
 export { SessionConnection } from "./kept";
+export type { NewMessagesOptions } from "./kept";
 export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
 export { Endpoint } from "./settings";

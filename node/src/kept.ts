@@ -1,10 +1,11 @@
 /** A connection that an account keeps an eye on, and a mail client over it. */
 import { Connection, hangUp } from "./connection";
-import type { Aftermath, Mechanism, Verdict } from "./core";
+import { type Aftermath, failureOfHost, type MailboxEvent, type Mechanism, type Verdict } from "./core";
 import { nowMs } from "./clock";
 import type { Driver } from "./driver";
-import { type LoginFailed, SessionEnded } from "./errors";
-import { type Changes, follow, type IdleOptions, type Messages, type MessagesOptions } from "./following";
+import { LoginFailed, Misuse, SessionEnded } from "./errors";
+import { Follower, type Ground, type IdleOptions } from "./follower";
+import { known, optionalNumeric, optionalText, text } from "./native";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
@@ -18,9 +19,24 @@ import type { Given } from "./world";
 export interface Adapter<Client> {
     make(connection: SessionConnection<Client>): Promise<Client>;
     goodbye(client: Client): Promise<void>;
+    /**
+     * Keeps it from saying anything until what it gives is called, with this mailbox open in it; `undefined`: with the one
+     * that is.
+     */
+    quiet(client: Client, mailbox: string | undefined, readOnly: boolean): Promise<() => void>;
     /** Lets it say something harmless, while it waits for no answer. */
     ask(client: Client): void;
     isLost(error: unknown): boolean;
+    /** Where an error says that a command was refused, asks once more: the answer may end the session, and say why. */
+    askAgain(client: Client, error: unknown): Promise<void>;
+}
+
+/** How new messages are followed. */
+export interface NewMessagesOptions extends IdleOptions {
+    /** A cursor that was stored; left out: messages that come from now on. */
+    since?: string | undefined;
+    /** Whether the mailbox is opened with EXAMINE, so that nothing is marked as read. Default: false. */
+    readOnly?: boolean | undefined;
 }
 
 /** For the goodbye of a mail client, when its connection is let go. */
@@ -38,8 +54,6 @@ export class SessionConnection<Client> extends Connection {
     readonly resumed: Aftermath | undefined;
     /** @internal */
     readonly settings: Settings;
-    /** The last tag of who followed a mailbox over it. @internal */
-    followTags = 0;
     readonly #driver: Driver<LinkWire>;
     readonly #adapter: Adapter<Client>;
     readonly #tap: Tap;
@@ -48,6 +62,7 @@ export class SessionConnection<Client> extends Connection {
     #aftermath: Aftermath | undefined;
     #renewBy: Date | undefined;
     #isOpen = true;
+    #follower: Follower<MailboxEvent> | undefined;
 
     /** @internal */
     constructor(
@@ -65,7 +80,7 @@ export class SessionConnection<Client> extends Connection {
         this.settings = settings;
         this.#driver = driver;
         this.#adapter = adapter;
-        this.#tap = new Tap(this.socket, this.#listener(), settings.timeout);
+        this.#tap = new Tap(this.socket, this.#listener(), settings);
         // The machine has seen what came with the login, and not yet what came behind it.
         this.#tap.begin();
         this.putBack(given.leftover);
@@ -101,6 +116,7 @@ export class SessionConnection<Client> extends Connection {
             await this.letGo();
             return result;
         } catch (error) {
+            await this.#inTime(() => this.#adapter.askAgain(this.client, error));
             const isEnd = error instanceof SessionEnded || this.#adapter.isLost(error);
             const isTold = this.#verdict !== undefined;
             await this.close();
@@ -129,56 +145,97 @@ export class SessionConnection<Client> extends Connection {
     }
 
     /**
-     * Waits in IDLE, and tells what changes in the mailbox that is selected; until the connection is due.
+     * Waits in IDLE for what changes in the mailbox that is selected, and iterates over it. Between two changes the connection
+     * is the program's, and nobody idles.
      *
-     * IDLE is said anew every 90 seconds, so that a server or a path that is mute is noticed within two minutes: the session
-     * ends then. A server without IDLE is asked with NOOP each minute. Between two changes the program may use `socket`.
+     *     for await (const { exists, expunged, flagged } of connection.idle()) { ... }
      *
-     * @throws {@link Misuse} where this is no connection of IMAP, or a mail client reads from it.
-     * @throws {@link SessionEnded} when the session has ended.
+     * It ends when the connection is to be let go, or has ended; go on with the next one. IDLE is said anew every 90 seconds, so
+     * that a server or a path that is mute is noticed within two minutes. Where the server has no IDLE, it is asked with NOOP.
      */
-    async *idle({ reissue }: IdleOptions = {}): AsyncGenerator<Changes, void, void> {
-        for await (const event of follow(this, { reissueMs: reissue }, this.#due.signal)) {
-            if (event.kind === "changed") {
-                yield { exists: event.exists, expunged: event.expunged, flagged: event.flagged };
-            }
-        }
+    idle(options: IdleOptions = {}): AsyncIterableIterator<MailboxEvent & { kind: "changed" }> {
+        return this.#followed(undefined, false, options, {});
     }
 
     /**
-     * Selects a mailbox, and tells its messages that are new to the program; until the connection is due.
+     * Selects a mailbox, and iterates over its new messages by UID, from where the program stands (`since`, a cursor of
+     * before) or from now on. What came between two connections is told once.
      *
-     *     for await (const { uids, cursor } of connection.messages({ since: stored })) { … }
+     *     for await (const event of connection.newMessages("INBOX", { since: cursor })) {
+     *         ...                              // fetch event.uids, where event.kind is "messages"
+     *         cursor = event.cursor;           // store it, and give it to the next connection
+     *     }
      *
-     * Nothing that came since is missed, and nothing is told twice. It waits as {@link SessionConnection.idle} does.
-     *
-     * @throws {@link ConfigError} where `since` is no cursor.
-     * @throws {@link MailboxRefused} where the server does not select the mailbox.
-     * @throws {@link Misuse} where this is no connection of IMAP, or a mail client reads from it.
-     * @throws {@link SessionEnded} when the session has ended.
+     * It ends as {@link idle} does, and rejects with {@link LoginFailed} where the mailbox cannot be selected.
      */
-    async *messages(options: MessagesOptions = {}): AsyncGenerator<Messages, void, void> {
-        const { mailbox = "INBOX", since, readOnly, reissue } = options;
-        const how = { mailbox, since, readOnly, reissueMs: reissue, tellsMessages: true };
-        for await (const event of follow(this, how, this.#due.signal)) {
-            if (event.kind === "messages") {
-                yield { uids: event.uids, cursor: event.cursor, isReset: false };
-            } else if (event.kind === "reset") {
-                yield { uids: [], cursor: event.cursor, isReset: true };
-            }
+    newMessages(
+        mailbox: string,
+        options: NewMessagesOptions = {},
+    ): AsyncIterableIterator<MailboxEvent & { kind: "messages" | "reset" }> {
+        const { since, readOnly = false, ...times } = options;
+        const name = text(mailbox, "mailbox");
+        const cursor = optionalText(since, "since");
+        return this.#followed(name, readOnly, times, { mailbox: name, since: cursor, readOnly, tellsMessages: true });
+    }
+
+    #followed<E extends MailboxEvent>(
+        mailbox: string | undefined,
+        readOnly: boolean,
+        options: IdleOptions,
+        others: object,
+    ): Follower<E> {
+        known(options, ["reissue", "answer", "poll"], "options");
+        if (this.endpoint.protocol !== "imap") {
+            throw new Misuse("only IMAP has mailboxes to follow");
         }
+        const has = this.capabilities.map((one) => one.toUpperCase());
+        this.#follower = new Follower<E>(this.#ground(mailbox, readOnly), {
+            reissueMs: optionalNumeric(options.reissue, "reissue"),
+            answerMs: optionalNumeric(options.answer, "answer"),
+            pollMs: optionalNumeric(options.poll, "poll"),
+            // Where the server has not said what it can do, it is tried.
+            hasIdle: has.length === 0 || has.includes("IDLE"),
+            firstTag: this.#follower?.tags ?? 0,
+            ...others,
+        }) as Follower<MailboxEvent>;
+        return this.#follower as Follower<E>;
+    }
+
+    #ground(mailbox: string | undefined, readOnly: boolean): Ground {
+        const own = (): SessionConnection<Client> => this;
+        const late = failureOfHost("timed_out", "in IDLE");
+        return {
+            quiet: () => this.#adapter.quiet(this.client, mailbox, readOnly),
+            divert: (to) => {
+                this.#tap.divert(to);
+                // Somebody must read, or nothing comes.
+                this.socket.read(0);
+            },
+            write: (data) => void this.socket.write(data),
+            late: () => this.#driver.ended(this.ticket, new LoginFailed(late)),
+            due: this.#due.signal,
+            get isOver() {
+                return own().#verdict !== undefined || !own().#isOpen;
+            },
+        };
     }
 
     /** Says goodbye, if a mail client is there, and closes. POP3 and SMTP clients commit by that. */
     async letGo(): Promise<void> {
-        if (this.#isOpen && this.#verdict === undefined && this.client !== undefined) {
-            let late: NodeJS.Timeout | undefined;
-            const deadline = new Promise<void>((resolve) => (late = setTimeout(resolve, GOODBYE_MS)));
-            // What fails here has ended the session, and is told with the next one.
-            await Promise.race([this.#adapter.goodbye(this.client).catch(() => undefined), deadline]);
-            clearTimeout(late);
-        }
+        await this.#inTime(() => this.#adapter.goodbye(this.client));
         await this.close();
+    }
+
+    /** Lets the mail client say something before the end, if it is there still. */
+    async #inTime(say: () => Promise<void>): Promise<void> {
+        if (!this.#isOpen || this.#verdict !== undefined || this.client === undefined) {
+            return;
+        }
+        let late: NodeJS.Timeout | undefined;
+        const deadline = new Promise<void>((resolve) => (late = setTimeout(resolve, GOODBYE_MS)));
+        // What fails here has ended the session, and is told with the next one.
+        await Promise.race([say().catch(() => undefined), deadline]);
+        clearTimeout(late);
     }
 
     /** Closes it without a goodbye, and lets the next one come. */
@@ -207,14 +264,22 @@ export class SessionConnection<Client> extends Connection {
 
     /** @internal */
     ask(): void {
+        if (this.#follower?.ask() === true) {
+            return;
+        }
         if (this.#isOpen && this.client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
             this.#adapter.ask(this.client);
         }
     }
 
-    /** The server does not answer. @internal */
-    lost(problem: LoginFailed): void {
-        this.#driver.ended(this.ticket, problem);
+    /** Masks the tokens of the account. @internal */
+    redact(text: string): string {
+        return this.#driver.machine.redact(text);
+    }
+
+    /** The mail client gave it up, for nothing came in its own time. @internal */
+    timedOut(error: Error): void {
+        this.#driver.ended(this.ticket, new LoginFailed(failureOfHost("timed_out", error.message), { cause: error }));
     }
 
     #leave(): void {

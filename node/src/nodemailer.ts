@@ -7,18 +7,19 @@
  *     nodemailer.createTransport(login({ user, token }));       // Nodemailer's own connections, our login
  *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
  */
+import type { TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { secureSocket } from "./connection";
 import { type AccessToken, type Aftermath, type Failure, Negotiation, type SessionStatus } from "./core";
 import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
-import { LoginFailed, Misuse, SessionEnded } from "./errors";
+import { ConfigError, LoginFailed, Misuse, SessionEnded } from "./errors";
 import type { SessionEvent } from "./events";
 import type { Adapter, SessionConnection } from "./kept";
 import { known } from "./native";
 import type { Sessions } from "./sessions";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { ended } from "./tap";
-import { hinted, type Source, sourceOf, type TokenSource } from "./tokens";
+import { hinted, type Source, sourceOf, tokenInTime, type TokenSource } from "./tokens";
 
 // ---- Nodemailer's own connections, our login ------------------------------------------------------------------------
 
@@ -41,9 +42,10 @@ export interface NodemailerOptions {
     customAuth: { [METHOD]: (context: AuthContext) => Promise<void> };
     /** Opens the connections, so that what is wrong with one is told as with every login of mailbearer. */
     getSocket: (options: object, callback: SocketCallback) => void;
-    /** For connections of Nodemailer's own, as through its `proxy`. */
     tls: object;
     connectionTimeout: number;
+    /** Silence that Nodemailer bears: the end of a message may take its time. */
+    socketTimeout: number;
     name: string | undefined;
 }
 
@@ -56,7 +58,8 @@ const METHOD = "MAILBEARER";
  * Nodemailer's own, over TLS, and the login is mailbearer's. The token goes in one step where the line takes it, else in
  * two; after a refusal one more login is made with a fresh token, on the same connection.
  *
- * Do not override `secure`, `requireTLS` and `tls.rejectUnauthorized`: the token would be readable on the way.
+ * Whatever options are put beside these, the token goes over TLS, and only over a connection that mailbearer has opened: with
+ * a `proxy` or a `getSocket` of Nodemailer's the login fails. A reply that repeats the token is read without it.
  */
 export function login(options: LoginOptions & { token: TokenSource }): NodemailerOptions {
     known(options, [...LOGIN_OPTIONS, "token"], "options");
@@ -70,33 +73,74 @@ export function login(options: LoginOptions & { token: TokenSource }): Nodemaile
         requireTLS: tls === "starttls",
         forceAuth: true,
         auth: { type: "custom", user: settings.user, method: METHOD },
-        customAuth: { [METHOD]: (context) => logIn(context, settings, source) },
-        getSocket: (_, callback) => void open(settings).then((socket) => callback(null, socket), callback),
+        customAuth: { [METHOD]: () => Promise.reject(new ConfigError(NOT_OURS)) },
+        getSocket: (_, callback) => void open(settings, source).then((socket) => callback(null, socket), callback),
         tls: { ...settings.tlsOptions, rejectUnauthorized: true },
         connectionTimeout: settings.timeout,
+        socketTimeout: settings.dataTimeout,
         name: settings.login.ehloName,
     };
 }
 
-/** A connection over TLS, as Nodemailer takes it. */
-async function open(settings: Settings): Promise<object> {
+/** Of another connection nobody can tell here whether it is encrypted. */
+const NOT_OURS =
+    "the connection is not the one that mailbearer opens over TLS, and the token was not sent: " +
+    "leave getSocket, proxy and customAuth out";
+
+/**
+ * A connection over TLS, as Nodemailer takes it. The login that has the token comes with it, and with no other: whatever
+ * options are put beside those of {@link login}, the token goes over TLS.
+ */
+async function open(settings: Settings, source: Source): Promise<object> {
     const connection = await secureSocket(settings);
     // The greeting is read: to Nodemailer, the server greets now.
     connection.unshift(Buffer.from("220 ready\r\n"));
-    return { connection, secure: true, secured: true, requireTLS: false };
+    const masks: Mask[] = [];
+    maskReplies(connection, masks);
+    const customAuth = { [METHOD]: (context: AuthContext) => logIn(context, settings, source, masks) };
+    return { connection, secure: true, secured: true, requireTLS: false, customAuth };
 }
 
-async function logIn(context: AuthContext, settings: Settings, source: Source): Promise<void> {
-    const first = await source.get(false);
-    const refusal = await dialogue(context, settings, first.token);
+type Mask = (reply: string) => string;
+
+/** The octets that no reply line is longer than; longer ones go by as they come. RFC 5321 section 4.5.3.1.5 says 512. */
+const LINE_OCTETS_MAX = 65_536;
+
+/**
+ * A server may repeat the token in a reply, and Nodemailer puts replies into its errors and its log: it reads them without.
+ * Lines go by whole, as it takes them.
+ */
+function maskReplies(socket: TLSSocket, masks: readonly Mask[]): void {
+    const push = socket.push.bind(socket);
+    let rest: Buffer = Buffer.alloc(0);
+    socket.push = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
+        if (masks.length === 0) {
+            return push(chunk, encoding);
+        }
+        const data = chunk === null ? rest : Buffer.concat([rest, chunk]);
+        const end = chunk === null || data.length > LINE_OCTETS_MAX ? data.length : data.lastIndexOf(0x0a) + 1;
+        rest = data.subarray(end);
+        if (end > 0) {
+            const text = data.toString("latin1", 0, end);
+            const masked = masks.reduce((line, mask) => mask(line), text);
+            push(masked === text ? data.subarray(0, end) : Buffer.from(masked, "latin1"));
+        }
+        return chunk === null ? push(null) : true;
+    };
+}
+
+async function logIn(context: AuthContext, settings: Settings, source: Source, masks: Mask[]): Promise<void> {
+    const first = await tokenInTime(source, false, settings.timeout, undefined);
+    const refusal = await dialogue(context, settings, first, masks);
     if (refusal === undefined) {
         return;
     }
     if (refusal.failure.advice !== "refresh_token" || !source.canRefresh) {
         throw refused(hinted(refusal.failure, source), refusal.redact);
     }
-    const second = await source.get(true);
-    const again = second.token.equals(first.token) ? refusal : await dialogue(context, settings, second.token);
+    const second = await tokenInTime(source, true, settings.timeout, undefined, first);
+    masks.push(refusal.redact);
+    const again = second.equals(first) ? refusal : await dialogue(context, settings, second, masks);
     if (again !== undefined) {
         throw refused(again.failure, (reply) => refusal.redact(again.redact(reply)));
     }
@@ -124,7 +168,12 @@ function refused(failure: Failure, redact: Refusal["redact"]): LoginFailed {
 }
 
 /** Gives the machine's lines to the server, and its replies to the machine. The greeting was Nodemailer's, as is TLS. */
-async function dialogue(context: AuthContext, settings: Settings, token: AccessToken): Promise<Refusal | undefined> {
+async function dialogue(
+    context: AuthContext,
+    settings: Settings,
+    token: AccessToken,
+    masks: Mask[],
+): Promise<Refusal | undefined> {
     const negotiation = new Negotiation({ ...settings.login, tls: "implicit" }, token);
     let step = negotiation.receive(Buffer.from("220 ready\r\n"));
     if (step.next === "read" && offersXOAuth2(context, settings)) {
@@ -134,6 +183,7 @@ async function dialogue(context: AuthContext, settings: Settings, token: AccessT
     for (;;) {
         switch (step.next) {
             case "done":
+                masks.push((reply) => negotiation.redact(reply));
                 return undefined;
             case "failed":
                 return { failure: step.failure, redact: (reply) => negotiation.redact(reply) };
@@ -282,8 +332,9 @@ export class SessionTransport {
         for (let tries = 1; ; tries += 1) {
             const connection = await this.#connection();
             try {
-                return await submit(connection.client, mail, content);
-            } catch (error) {
+                return withoutToken(await submit(connection.client, mail, content), connection);
+            } catch (thrown) {
+                const error = withoutToken(thrown, connection);
                 if (connection.verdict === undefined) {
                     await reset(connection.client);
                     throw error;
@@ -333,6 +384,19 @@ function refuseIfUnknown(connection: SessionConnection<SMTPConnection>, cause: u
             "ask before sending it again.";
         throw new SessionEnded(verdict, sentence, { cause });
     }
+}
+
+/** What Nodemailer gives or throws, without the token that a server may have repeated in it. */
+function withoutToken<T>(given: T, connection: SessionConnection<SMTPConnection>): T {
+    const fields = given as { message?: unknown; response?: unknown; stack?: unknown };
+    for (const name of ["message", "response", "stack"] as const) {
+        const text = typeof given === "object" && given !== null ? fields[name] : undefined;
+        const masked = typeof text === "string" ? connection.redact(text) : text;
+        if (masked !== text) {
+            fields[name] = masked;
+        }
+    }
+    return given;
 }
 
 function built(mail: MailMessage): Promise<Buffer> {
@@ -404,6 +468,10 @@ class SmtpAdapter implements Adapter<SMTPConnection> {
         });
     }
 
+    quiet(): Promise<() => void> {
+        return Promise.reject(new Misuse("SMTP has no mailboxes to follow"));
+    }
+
     ask(client: SMTPConnection): void {
         // Nodemailer has no NOOP; between messages RSET is none the less.
         void this.#next(() => reset(client));
@@ -411,5 +479,9 @@ class SmtpAdapter implements Adapter<SMTPConnection> {
 
     isLost(): boolean {
         return false;
+    }
+
+    askAgain(): Promise<void> {
+        return Promise.resolve();
     }
 }

@@ -36,6 +36,10 @@ export interface LoginOptions {
     tlsOptions?: TlsOptions | undefined;
     /** Milliseconds for connection, TLS, greeting and login together. Default: 60,000. */
     timeout?: number | undefined;
+    /** Milliseconds that an answer to a command may take after the login, where nothing comes. Default: as `timeout`. */
+    answerTimeout?: number | undefined;
+    /** Milliseconds for the answer to the end of a message that is sent (RFC 5321 section 4.5.3.2.6). Default: 600,000. */
+    dataTimeout?: number | undefined;
     /** The mailbox to act for, where it is not the user's own. */
     authzid?: string | undefined;
     mechanisms?: LoginSettings["mechanisms"];
@@ -54,6 +58,8 @@ export const LOGIN_OPTIONS = [
     "provider",
     "tlsOptions",
     "timeout",
+    "answerTimeout",
+    "dataTimeout",
     "authzid",
     "mechanisms",
     "initialResponse",
@@ -104,6 +110,8 @@ export interface Settings {
     readonly endpoint: Endpoint;
     readonly user: string;
     readonly timeout: number;
+    readonly answerTimeout: number;
+    readonly dataTimeout: number;
     readonly tlsOptions: TlsOptions;
     /** What the machines are told. */
     readonly login: LoginSettings;
@@ -146,7 +154,9 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
     return {
         endpoint,
         user: options.user,
-        timeout: timeoutOf(options.timeout),
+        timeout: timeoutOf("timeout", options.timeout ?? 60_000),
+        answerTimeout: timeoutOf("answerTimeout", options.answerTimeout ?? options.timeout ?? 60_000),
+        dataTimeout: timeoutOf("dataTimeout", options.dataTimeout ?? 600_000),
         tlsOptions: verifying(options.tlsOptions),
         login,
         service,
@@ -219,11 +229,11 @@ function endpointOf(protocol: MailProtocol, options: LoginOptions, service: Part
     return new Endpoint(protocol, host, mode === usual && profiled ? profiled : PORTS[protocol][mode], mode);
 }
 
-function timeoutOf(timeout: number | undefined): number {
-    const given = numeric(timeout ?? 60_000, "timeout");
+function timeoutOf(name: string, timeout: number): number {
+    const given = numeric(timeout, name);
     // What Node's timers take: a longer one would ring at once.
     if (!(given > 0 && given <= 2_147_483_647)) {
-        throw new ConfigError("timeout must be a number of milliseconds above zero, and at most 2147483647");
+        throw new ConfigError(`${name} must be a number of milliseconds above zero, and at most 2147483647`);
     }
     return Math.ceil(given);
 }

@@ -5,8 +5,7 @@
  * `_write`, `_writev`, `_destroy`), where every octet passes, whoever reads or writes.
  */
 import type { TLSSocket } from "node:tls";
-import type { Verdict } from "./core";
-import { failureOfHost } from "./core";
+import { failureOfHost, type MailProtocol, type Verdict } from "./core";
 import { LoginFailed, SessionEnded } from "./errors";
 
 /** Whom the tap tells. */
@@ -25,10 +24,20 @@ export interface Listener {
 
 type Callback = (error?: Error | null) => void;
 
+/** How long an answer may take, in milliseconds. */
+export interface Timeouts {
+    readonly answerTimeout: number;
+    readonly dataTimeout: number;
+    readonly endpoint: { readonly protocol: MailProtocol };
+}
+
+/** The end of a message in SMTP. */
+const END_OF_DATA = "\r\n.\r\n";
+
 export class Tap {
     readonly #socket: TLSSocket;
     readonly #listener: Listener;
-    readonly #answerMs: number;
+    readonly #timeouts: Timeouts;
     readonly #push: TLSSocket["push"];
     #verdict: Verdict | undefined;
     #isLetGo = false;
@@ -37,12 +46,15 @@ export class Tap {
     #skip = 0;
     #skipped = 0;
     #heardAt = performance.now();
+    /** The last octets that were written. */
+    #tail = "";
+    #divert: ((data: Buffer) => void) | undefined;
     #timer: NodeJS.Timeout | undefined;
 
-    constructor(socket: TLSSocket, listener: Listener, answerMs: number) {
+    constructor(socket: TLSSocket, listener: Listener, timeouts: Timeouts) {
         this.#socket = socket;
         this.#listener = listener;
-        this.#answerMs = answerMs;
+        this.#timeouts = timeouts;
         this.#push = socket.push.bind(socket);
         // The end of a session is told by the connection; a socket that nobody listens to must not end the program.
         socket.on("error", () => undefined);
@@ -95,11 +107,20 @@ export class Tap {
         };
     }
 
+    /** What comes goes to somebody else than who reads the socket, until that is taken back. */
+    divert(to: ((data: Buffer) => void) | undefined): void {
+        this.#divert = to;
+    }
+
     #deliver(chunk: Buffer): boolean {
         this.#heardAt = performance.now();
         this.#isDelivering = true;
         try {
             this.#show(chunk);
+            if (this.#divert !== undefined) {
+                this.#divert(chunk);
+                return true;
+            }
             return this.#push(chunk);
         } finally {
             this.#isDelivering = false;
@@ -156,6 +177,9 @@ export class Tap {
         }
         if (!this.#isLetGo) {
             this.#listener.sent(data);
+            this.#tail = (this.#tail + data.toString("latin1", Math.max(0, data.length - END_OF_DATA.length))).slice(
+                -5,
+            );
             this.#expect();
         }
         return true;
@@ -170,7 +194,8 @@ export class Tap {
                     // Also by leaving a loop over what comes: streams call that an AbortError.
                     this.#listener.closed();
                 } else {
-                    this.#listener.lost();
+                    const lost = failureOfHost("connection_lost", error.message);
+                    this.#listener.lost(new LoginFailed(lost, { cause: error }));
                 }
             }
             clearTimeout(this.#timer);
@@ -200,7 +225,8 @@ export class Tap {
     /** Something was written: an answer must come in time, unless none is due. */
     #expect(): void {
         this.#heardAt = performance.now();
-        this.#timer ??= setTimeout(() => this.#checkAnswer(), this.#answerMs);
+        const { answerTimeout, dataTimeout } = this.#timeouts;
+        this.#timer ??= setTimeout(() => this.#checkAnswer(), Math.min(answerTimeout, dataTimeout));
     }
 
     #checkAnswer(): void {
@@ -208,11 +234,14 @@ export class Tap {
         if (this.#verdict !== undefined || this.#isLetGo || this.#listener.isQuiet) {
             return;
         }
-        const left = this.#heardAt + this.#answerMs - performance.now();
+        const { answerTimeout, dataTimeout, endpoint } = this.#timeouts;
+        const isEndOfData = endpoint.protocol === "smtp" && this.#tail === END_OF_DATA;
+        const left = this.#heardAt + (isEndOfData ? dataTimeout : answerTimeout) - performance.now();
         if (left > 0) {
             this.#timer = setTimeout(() => this.#checkAnswer(), left);
         } else {
-            this.#listener.lost(new LoginFailed(failureOfHost("timed_out", "")));
+            const detail = isEndOfData ? "behind the end of a message" : "";
+            this.#listener.lost(new LoginFailed(failureOfHost("timed_out", detail)));
         }
     }
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import os from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import * as tls from "node:tls";
@@ -26,6 +27,7 @@ import { Server, type ServerOptions } from "mailbearer/testing";
 import { accountCases } from "./account_cases.mjs";
 import { certificate } from "./certificates.mjs";
 import { DriverPlayer } from "./driver_cases.mjs";
+import { nowMs, Sleep } from "./inside.mjs";
 import { ROOT } from "./places.mjs";
 import { Counted, rejection, until } from "./waiting.mjs";
 
@@ -332,6 +334,21 @@ describe("a stop", () => {
         assert.equal((await next(again)).generation, 1);
         assert.throws(() => accountOf({ snapshot: Buffer.from("mailbearer-session 1 x") }), ConfigError);
         assert.throws(() => accountOf({ snapshot: account.snapshot().subarray(0, -1) }), ConfigError);
+    });
+});
+
+describe("sleep of the machine", () => {
+    it("is noticed, told in milliseconds, and added to the clock once", (context) => {
+        const [one, two] = [new Sleep(), new Sleep()];
+        assert.deepEqual([one.look(), two.look()], [0, 0]);
+        const uptime = os.uptime();
+        const before = nowMs();
+        context.mock.method(os, "uptime", () => uptime + 100);
+        for (const asleep of [one.look(), two.look()]) {
+            assert.ok(Math.abs(asleep - 100_000) < 2_000, `${asleep}`);
+        }
+        assert.ok(Math.abs(nowMs() - before - 100_000) < 2_000);
+        assert.deepEqual([one.look(), two.look()], [0, 0]);
     });
 });
 

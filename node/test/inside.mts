@@ -7,6 +7,7 @@ const require = createRequire(import.meta.url);
 const inside = (name: string): unknown => require(join(APP, "node_modules", "mailbearer", "dist", name));
 
 export const { Driver } = inside("driver.js") as typeof import("../dist/driver.js");
+export const { nowMs, Sleep } = inside("clock.js") as typeof import("../dist/clock.js");
 export const { NoToken } = inside("answers.js") as typeof import("../dist/answers.js");
 export const { failureOfConnect, failureOfHost, failureOfTls } = inside(
     "core/index.js",

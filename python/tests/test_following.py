@@ -64,7 +64,7 @@ def test_changes_are_told_and_the_client_may_be_used_between_them(servers: mails
 def test_a_mailbox_that_does_not_exist_is_refused_with_the_servers_words(servers: mailservers.RealServers) -> None:
     for connection in mailbearer.sessions("imap", USER, token, **settings(servers)):
         with connection, pytest.raises(mailbearer.MailboxRefused) as caught:
-            next(iter(connection.messages("Nope")))
+            next(iter(connection.new_messages("Nope")))
         assert "Mailbox doesn't exist" in str(caught.value)
         break
 
@@ -72,7 +72,7 @@ def test_a_mailbox_that_does_not_exist_is_refused_with_the_servers_words(servers
 def test_what_is_no_cursor_is_refused(servers: mailservers.RealServers) -> None:
     for connection in mailbearer.sessions("imap", USER, token, **settings(servers)):
         with connection, pytest.raises(mailbearer.ConfigError, match="3857529045:4392"):
-            next(iter(connection.messages(since="soon")))
+            next(iter(connection.new_messages(since="soon")))
         break
 
 
@@ -158,7 +158,7 @@ class Follower:
             for connection in mailbearer.sessions("imap", USER, self._token, **self._options):
                 with connection:
                     self.sessions += 1
-                    for new in connection.messages(self._mailbox, since=self._cursor, reissue=self._reissue):
+                    for new in connection.new_messages(self._mailbox, since=self._cursor, reissue=self._reissue):
                         if new.uids:
                             assert connection.client.uid("fetch", str(new.uids[-1]), "(FLAGS)")[0] == "OK"
                         self._note(new)
@@ -180,7 +180,7 @@ class Follower:
             async for connection in sessions:
                 async with connection:
                     self.sessions += 1
-                    async for new in connection.messages(self._mailbox, since=self._cursor, reissue=self._reissue):
+                    async for new in connection.new_messages(self._mailbox, since=self._cursor, reissue=self._reissue):
                         connection.writer.write(b"X1 NOOP\r\n")
                         while not (await connection.reader.readline()).startswith(b"X1 OK"):
                             pass

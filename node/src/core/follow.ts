@@ -1,55 +1,44 @@
-/** One mailbox of an IMAP connection, followed. */
+/** One mailbox, followed: IDLE that is said anew, and each new message told once. */
 import { enter, native, octets } from "../native";
 
-/** How a mailbox is followed. */
-export interface FollowOptions {
-    /** The mailbox to select, as people write it; `undefined`: the one that is selected. */
-    readonly mailbox?: string | undefined;
-    /** Where the program stands: the `cursor` of what it was told last. */
-    readonly since?: string | undefined;
-    /** Whether it is opened so that nothing is marked as read. */
-    readonly readOnly?: boolean | undefined;
-    /** Whether new messages are searched for by UID. */
-    readonly tellsMessages?: boolean | undefined;
-    /** Whether the server has IDLE. */
-    readonly hasIdle?: boolean | undefined;
-    /** Milliseconds after which IDLE is said anew. */
-    readonly reissueMs?: number | undefined;
-    /** Milliseconds for an answer. */
-    readonly answerMs?: number | undefined;
-    /** The last tag of who followed on the same connection before. */
-    readonly firstTag?: number | undefined;
-}
-
-/** Something that happened in the mailbox that is followed. */
-export type FollowEvent =
-    | { readonly kind: "messages"; readonly uids: number[]; readonly cursor: string }
+/** What happened in a mailbox. */
+export type MailboxEvent =
+    | {
+          readonly kind: "messages";
+          /** Messages that were not told yet, ascending. They may be gone by the time that they are fetched. */
+          readonly uids: readonly number[];
+          /** Where the program stands once it has done with them: to be stored then. */
+          readonly cursor: string;
+      }
+    /** The mailbox was made anew: UIDs of before mean nothing any more. It goes on from what there is now. */
     | { readonly kind: "reset"; readonly cursor: string }
     | {
           readonly kind: "changed";
+          /** How many messages there are, where the server said it. */
           readonly exists?: number;
-          readonly expunged: number[];
-          readonly flagged: number[];
-      }
-    | { readonly kind: "free" }
-    | { readonly kind: "refused"; readonly code?: string; readonly text: string }
-    | { readonly kind: "late" };
+          /** Sequence numbers of messages that were expunged, in the server's order. */
+          readonly expunged: readonly number[];
+          /** Sequence numbers of messages whose flags the server told. */
+          readonly flagged: readonly number[];
+      };
 
-/** What to write, what happened, and when to come back. */
+/** What the machine tells besides. */
+export type FollowEvent =
+    | MailboxEvent
+    | { readonly kind: "free" | "late" }
+    | { readonly kind: "refused"; readonly code?: string; readonly text: string };
+
 export interface FollowPlan {
     readonly data: Buffer;
-    readonly events: FollowEvent[];
+    readonly events: readonly FollowEvent[];
     readonly wakeAtMs?: number;
 }
 
-/**
- * Follows one mailbox of an IMAP connection that is logged in. Octets and times go in, a plan comes out; between `free` and
- * `resume` the program may use the connection.
- */
+/** Follows one mailbox of a connection that is logged in: octets and times in, a plan out. @internal */
 export class Follow {
     readonly #native: native.NativeFollow;
 
-    constructor(options: FollowOptions) {
+    constructor(options: native.JsFollowOptions) {
         this.#native = enter(() => new native.NativeFollow(options));
     }
 
@@ -57,18 +46,15 @@ export class Follow {
         return enter(() => this.#native.start(nowMs)) as FollowPlan;
     }
 
-    /** What one read of the connection brought, while it is not the program's. */
     receive(nowMs: number, data: Uint8Array): FollowPlan {
         const bytes = octets(data, "data");
         return enter(() => this.#native.receive(nowMs, bytes)) as FollowPlan;
     }
 
-    /** The program has done with the connection: it waits for more. */
     resume(nowMs: number): FollowPlan {
         return enter(() => this.#native.resume(nowMs)) as FollowPlan;
     }
 
-    /** Ends the wait: `free` follows as soon as no command is under way. */
     interrupt(nowMs: number): FollowPlan {
         return enter(() => this.#native.interrupt(nowMs)) as FollowPlan;
     }
@@ -77,10 +63,7 @@ export class Follow {
         return enter(() => this.#native.tick(nowMs)) as FollowPlan;
     }
 
-    get state(): string {
-        return this.#native.state;
-    }
-
+    /** The last number of its tags. */
     get tags(): number {
         return this.#native.tags;
     }

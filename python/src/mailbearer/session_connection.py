@@ -119,7 +119,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
 
-    def messages(
+    def new_messages(
         self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
     ) -> Iterator[following.Messages]:
         """Select a mailbox, and tell its messages that are new to the program; until the connection is due.

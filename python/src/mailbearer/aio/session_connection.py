@@ -120,12 +120,12 @@ class SessionConnection(Connection, Generic[ClientT]):
             return aioimaplib_idle.changes(self, reissue)
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
 
-    def messages(
+    def new_messages(
         self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
     ) -> AsyncIterator[Messages]:
         """Select a mailbox, and tell its messages that are new to the program; until the connection is due.
 
-        As in :meth:`mailbearer.SessionConnection.messages`, over ``reader`` and ``writer``.
+        As in :meth:`mailbearer.SessionConnection.new_messages`, over ``reader`` and ``writer``.
 
         Raises:
             ConfigError: ``since`` is no cursor.
