@@ -1,5 +1,6 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
 # make test    runs all tests: it installs what it needs, and says what it does
+# make check   the quick part, while one works: Rust, and the languages whose files differ from BASE=main; CHECK="python node" picks
 # make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
 # make fuzz    gives every machine hostile octets for FUZZ_SECONDS each; FUZZ_TARGETS="watch" picks targets
 # make bench   measures mailbearer beside its peers in one run: FLEET=1000000 makes the fleet that large (five minutes more)
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test dist dist-cross release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: demo test check check-rust check-python check-node check-kotlin check-swift dist dist-cross release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -25,7 +26,8 @@ DIST := dist
 # What is shipped runs with glibc 2.17 and later (manylinux2014): zig has its symbols.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 ZIG := PATH=$(abspath .cache/venv/bin):$$PATH
-MOBILE := target/$(HOST)/mobile
+MOBILE ?= target/$(HOST)/mobile
+BASE ?= main
 TOOLS := .cache/tools
 NODE_APP := .cache/node
 BENCH_PYTHON := .cache/bench-python
@@ -132,6 +134,44 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	    esac | tee target/cases/$$runtime.txt || status=1; \
 	done; \
 	$(PYTHON) tests/cases/side_by_side.py target/cases || status=1; exit $$status
+
+# Without optimisation: what is checked is what the code does. The packages and their stamps stay as they are.
+check:
+	@for part in rust $(or $(CHECK),$$(tests/changed.sh $(BASE))); do \
+	    start=$$SECONDS; $(MAKE) --no-print-directory check-$$part; took="$$took $$part $$((SECONDS - start)) s,"; \
+	done; echo "make check:$$took all passed"
+
+check-rust:
+	cargo fmt --all --check
+	cargo clippy --locked -q --workspace --all-targets --all-features -- -D warnings
+	MAILBEARER_CUTS=few cargo test --locked -q -p mailbearer --features testing --lib --test cases --test session
+
+check-python: $(VENV)/packages
+	$(VENV)/bin/ruff format -q --check --config python/pyproject.toml python core/tests tests bindings
+	$(VENV)/bin/ruff check -q --config python/pyproject.toml python core/tests tests bindings
+	cd python && ../$(VENV)/bin/mypy
+	cargo build --locked -q -p mailbearer-python
+	rm -rf target/check; mkdir -p target/check
+	cp -r python/src target/check/python
+	cp target/debug/libmailbearer_python.so target/check/python/mailbearer/_core.abi3.so
+	PYTHONPATH=target/check/python $(VENV)/bin/python python/tests/cases_runner.py
+
+check-node: node/node_modules
+	cd node && npx prettier --log-level warn --check src "test/*.mts" "*.mjs"
+	cd node && node_modules/.bin/napi build --platform --manifest-path ../bindings/node/Cargo.toml --package mailbearer-node \
+	    --output-dir native --js binding.js --dts binding.d.ts -- --locked -q
+	cd node && npm run --silent build:dist
+	[ -e $(NODE_APP)/node_modules ] || $(MAKE) --no-print-directory $(NODE_APP)/installed
+	cp -r node/dist node/native $(NODE_APP)/node_modules/mailbearer/
+	node/node_modules/.bin/tsc -p node/test
+	node $(NODE_APP)/test/cases.mjs
+
+# The jars that the tests install are made anew afterwards: these have the library without optimisation in them.
+check-kotlin:
+	status=0; $(MAKE) --no-print-directory cases RUNTIMES=kotlin MOBILE=target/debug || status=$$?; rm -f $(KOTLIN)/native; exit $$status
+
+check-swift:
+	$(MAKE) --no-print-directory cases RUNTIMES=swift MOBILE=target/debug
 
 # The compiler's own LLVM is 22: `rustc -vV`.
 LLVM := /usr/lib/llvm-22/bin
@@ -267,8 +307,12 @@ $(DIST)/npm/built: node/node_modules $(VENV)/packages $(NODE_SOURCES)
 	cd node && $(ZIG) npm run build:native -- -x --target $(HOST).2.17 -- --locked && npm run build:dist && node pack.mjs ../$(DIST)/npm
 	touch $@
 
+target/debug/built: $(MOBILE_SOURCES)
+	cargo build --locked -q -p mailbearer-mobile -p mailbearer-mobile-testing
+	touch $@
+
 # Each for itself: together, the testing server's part of the core would get into the library for apps.
-$(MOBILE)/built: $(VENV)/packages $(MOBILE_SOURCES)
+target/$(HOST)/mobile/built: $(VENV)/packages $(MOBILE_SOURCES)
 	$(SAY) "The library for mobile apps, and its testing server"
 	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile --target $(HOST).2.17
 	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile-testing --target $(HOST).2.17
@@ -284,7 +328,7 @@ $(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
 $(DIST)/maven/built: $(KOTLIN)/native $(KOTLIN_SOURCES) THIRD-PARTY.md
 	$(SAY) "Kotlin: the jars, their sources and their documentation"
 	rm -rf $(DIST)/maven
-	cd bindings/mobile/kotlin && mvn -B -ntp -q deploy -Pdist -pl .,library,testing -DskipTests \
+	cd bindings/mobile/kotlin && mvn -B -ntp -q deploy -Pdist -pl .,library,testing -DskipTests -Dmaven.install.skip \
 	    -DaltDeploymentRepository=dist::file://$(abspath $(DIST)/maven)
 	touch $@
 

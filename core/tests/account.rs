@@ -200,3 +200,37 @@ fn a_host_cannot_log_in_by_itself_in_an_account() {
     let error = account.add(config).expect_err("a conflict");
     assert!(error.to_string().contains("leave it out"), "{error}");
 }
+
+#[test]
+fn the_end_of_a_message_is_told_apart_until_the_server_has_taken_it() {
+    let identity = Identity::new("joe@gmail.com");
+    let config = SessionConfig::for_provider(&Provider::gmail(), Protocol::Smtp, identity);
+    let mut account =
+        Account::new(AccountConfig::for_provider(&Provider::gmail()), 7).expect("an account");
+    let session = account.add(config.expect("a configuration")).expect("a session");
+    let _plan = account.handle(0, Fact::Want { session }).expect("a want");
+    let fact = Fact::Token { request: 1, token: token(), lives_ms: Some(3_599_000) };
+    let _plan = account.handle(0, fact).expect("a token");
+    let _plan = account.handle(0, Fact::Opened { ticket: 1 }).expect("an open connection");
+    let login: [&[u8]; 3] =
+        [b"220 mail ESMTP\r\n", b"250-mail\r\n250 AUTH XOAUTH2\r\n", b"235 2.7.0 Accepted\r\n"];
+    for words in login {
+        let _plan = account.receive(0, 1, words).expect("a read");
+    }
+    let dialogue: [(&[u8], &[u8]); 3] = [
+        (b"MAIL FROM:<joe@gmail.com>\r\n", b"250 ok\r\n"),
+        (b"RCPT TO:<ann@example.org>\r\n", b"250 ok\r\n"),
+        (b"DATA\r\n", b"354 go on\r\n"),
+    ];
+    for (said, answer) in dialogue {
+        account.sent(1, said);
+        assert!(!account.is_delivering(1));
+        let _plan = account.receive(0, 1, answer).expect("a read");
+    }
+    account.sent(1, b"Subject: hello\r\n\r\nworld\r\n");
+    assert!(!account.is_delivering(1));
+    account.sent(1, b".\r\n");
+    assert!(account.is_delivering(1));
+    let _plan = account.receive(0, 1, b"250 2.0.0 OK\r\n").expect("a read");
+    assert!(!account.is_delivering(1) && !account.is_delivering(2));
+}

@@ -1,5 +1,6 @@
 /** One mailbox, kept connected: its sessions share one token, one limit of connections and one stop. */
 import { randomBytes } from "node:crypto";
+import { onAbort } from "./abort";
 import { AccountMachine, type AccountStatus, type MailProtocol, type Provider } from "./core";
 import { Driver } from "./driver";
 import { ConfigError, Misuse } from "./errors";
@@ -8,7 +9,7 @@ import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
-import { type Owner, Sessions } from "./sessions";
+import { Sessions } from "./sessions";
 import { LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
@@ -78,7 +79,7 @@ const NO_CLIENT: Adapter<undefined> = {
  * allows, and one stop: a refused token costs two logins and not two for each session. Nothing is opened before a connection
  * is waited for. `mailbearer/imapflow` and `mailbearer/nodemailer` take an account too.
  */
-export class Account implements Owner {
+export class Account {
     /** @internal */
     readonly driver: Driver<LinkWire>;
     readonly #user: string;
@@ -86,8 +87,8 @@ export class Account implements Owner {
     readonly #provider: string | Provider | undefined;
     readonly #policy: SessionPolicy;
     readonly #signal: AbortSignal | undefined;
+    readonly #ignore: () => void;
     readonly #isOfOne: boolean;
-    readonly #abort = (): void => this.#end();
     readonly #sessions = new Set<Sessions<unknown>>();
     readonly #scopes = new Set<string>();
     #source: Source | undefined;
@@ -116,7 +117,7 @@ export class Account implements Owner {
         });
         const [source, { onEvent }] = [() => this.#source as Source, options];
         this.driver = new Driver({ world, machine, user: this.#user, source, onEvent });
-        this.#signal?.addEventListener("abort", this.#abort);
+        this.#ignore = onAbort(this.#signal, () => this.#end());
     }
 
     /** Adds a session over sockets: iterate over what this gives, and get a connection each time that one is due. */
@@ -197,7 +198,7 @@ export class Account implements Owner {
 
     #end(): void {
         this.#isClosed = true;
-        this.#signal?.removeEventListener("abort", this.#abort);
+        this.#ignore();
         this.#sessions.forEach((sessions) => sessions.detach());
         this.driver.close();
     }

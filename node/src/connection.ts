@@ -1,5 +1,6 @@
 /** A login: from nothing to a TLS socket that is logged in. */
 import type { TLSSocket } from "node:tls";
+import { onAbort } from "./abort";
 import {
     type AccessToken,
     type Authenticated,
@@ -139,8 +140,7 @@ async function login(
 ): Promise<Connection> {
     signal?.throwIfAborted();
     const link = new Link(settings, trace === undefined ? undefined : new Tracer(token, trace));
-    const abort = () => link.abort(signal?.reason);
-    signal?.addEventListener("abort", abort);
+    const ignore = onAbort(signal, () => link.abort(signal?.reason));
     try {
         const authenticated = await dialogue(link, new Negotiation(settings.login, token));
         return new Connection(link, settings.endpoint, authenticated);
@@ -149,7 +149,7 @@ async function login(
         throw error;
     } finally {
         link.tracer?.flush();
-        signal?.removeEventListener("abort", abort);
+        ignore();
     }
 }
 

@@ -2,27 +2,13 @@
  * Turns what becomes of connections and tokens into facts for an {@link AccountMachine}, carries out its orders, and shows
  * its deliveries to the program. It decides nothing.
  */
+import { onAbort } from "./abort";
 import { noTokenOf } from "./answers";
 import type { AccountMachine, AccountPlan, Delivery, Order } from "./core";
 import { GaveUp, type LoginFailed, Misuse, NeedsUser } from "./errors";
-import { type OnEvent, OwnErrors, tellEvent } from "./events";
-import type { Settings } from "./settings";
-import { hinted, type Source } from "./tokens";
-import { Alarm, type Given, type Held, type Waiter, type Wire, type World } from "./world";
-
-export interface DriverOptions<W extends Wire> {
-    readonly world: World<W>;
-    readonly machine: AccountMachine;
-    readonly user: string;
-    readonly source: () => Source;
-    readonly onEvent: OnEvent | undefined;
-}
-
-/** A session. */
-interface Member {
-    readonly settings: Settings;
-    readonly onEvent: OnEvent | undefined;
-}
+import { eventOf, OwnErrors, tellEvent } from "./events";
+import { hinted } from "./tokens";
+import { Alarm, type DriverOptions, type Given, type Held, type Member, type Waiter, type Wire } from "./world";
 
 /** Tells the machine; gives nothing where there was nothing to tell any more. */
 type Fact = (nowMs: number) => AccountPlan | undefined;
@@ -30,8 +16,6 @@ type Ordered<Kind> = Extract<Order, { kind: Kind }>;
 type Delivered<Kind> = Extract<Delivery, { kind: Kind }>;
 
 const RAISED = { needs_user: NeedsUser, gave_up: GaveUp };
-/** Events of the token source. */
-const OF_SOURCE: readonly string[] = ["token_failed", "mistake"];
 
 export class Driver<W extends Wire> {
     readonly machine: AccountMachine;
@@ -46,8 +30,6 @@ export class Driver<W extends Wire> {
     #isTelling = false;
     #crash: { error: unknown } | undefined;
     #tokenCall: AbortController | undefined;
-    /** The last request that brought no token. */
-    #request: number | undefined;
 
     constructor(options: DriverOptions<W>) {
         this.machine = options.machine;
@@ -69,12 +51,12 @@ export class Driver<W extends Wire> {
         if (this.#crash !== undefined) {
             throw this.#crash.error;
         }
-        let cancel = (): void => undefined;
+        let stay = (): void => undefined;
         try {
             return (await new Promise<Held | undefined>((resolve, reject) => {
                 const waiter = { make, resolve, reject };
-                cancel = () => this.tell((now) => this.#noLonger(now, session, waiter, signal?.reason));
-                signal?.addEventListener("abort", cancel);
+                const leave = (now: number) => this.#noLonger(now, session, waiter, signal?.reason);
+                stay = onAbort(signal, () => this.tell(leave));
                 this.tell((now) => {
                     const plan = this.machine.want(now, session);
                     this.#waiters.set(session, waiter);
@@ -82,7 +64,7 @@ export class Driver<W extends Wire> {
                 }, reject);
             })) as T | undefined;
         } finally {
-            signal?.removeEventListener("abort", cancel);
+            stay();
         }
     }
 
@@ -188,7 +170,7 @@ export class Driver<W extends Wire> {
             answer = (now) => machine.token(now, request, token, expiresInMs);
         } catch (error) {
             const { why, text, own } = noTokenOf(error);
-            this.#errors.note("request", (this.#request = request), own);
+            this.#errors.noteSource(request, own);
             answer = (now) => machine.noToken(now, request, why, machine.redact(text));
         }
         this.tell((now) => (signal.aborted ? undefined : answer(now)));
@@ -219,7 +201,7 @@ export class Driver<W extends Wire> {
     }
 
     ended(ticket: number, problem?: LoginFailed): void {
-        this.#errors.note("ticket", ticket, problem?.cause);
+        this.#errors.note(ticket, problem?.cause);
         this.tell((now) => this.machine.ended(now, ticket, problem?.failure));
         this.#wires.delete(ticket);
     }
@@ -248,19 +230,11 @@ export class Driver<W extends Wire> {
         connection?.over(verdict, aftermath);
     }
 
-    event({ kind: _, what, ...told }: Delivered<"event">): void {
+    event(event: Delivered<"event">): void {
         const { user, onEvent } = this.#options;
-        const member = this.#sessions.get(told.session ?? 0);
-        const protocol = member?.settings.endpoint.protocol;
-        const error = this.#errors.of(told.ticket, OF_SOURCE.includes(what) ? this.#request : undefined);
-        const event = {
-            ...told,
-            kind: what,
-            user,
-            ...(protocol && { protocol }),
-            ...(error !== undefined && { error }),
-        };
-        [onEvent, member?.onEvent].forEach((one) => tellEvent(one, event));
+        const member = this.#sessions.get(event.session ?? 0);
+        const told = eventOf(event, user, member?.settings.endpoint.protocol, this.#errors);
+        [onEvent, member?.onEvent].forEach((one) => tellEvent(one, told));
     }
 
     #answered(session: number): Waiter<W> | undefined {

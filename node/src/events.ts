@@ -26,22 +26,48 @@ export function tellEvent(onEvent: OnEvent | undefined, event: SessionEvent): vo
     }
 }
 
+/** An event in the words of the program, with what was thrown. */
+export function eventOf(
+    { what, session, ticket, generation, cause, text, waitMs }: AccountEvent,
+    user: string,
+    protocol: MailProtocol | undefined,
+    errors: OwnErrors,
+): SessionEvent {
+    const error = OF_SOURCE.includes(what) ? errors.ofSource : errors.of(ticket, undefined);
+    const told = { user, protocol, session, ticket, generation, cause, text, waitMs, error };
+    const known = Object.entries(told).filter(([, value]) => value !== undefined);
+    return { kind: what, ...(Object.fromEntries(known) as unknown as Omit<SessionEvent, "kind">) };
+}
+
+/** Events of the token source. */
+const OF_SOURCE: readonly string[] = ["token_failed", "mistake"];
+
 /** More are not kept: only the last ones are asked for. */
 const KEPT_MAX = 64;
 
-/** What the system and the token source threw, by the number of the connection, or of the request. */
+/** What the system threw, by the connection, and the token source, by the last request that brought no token. */
 export class OwnErrors {
-    readonly #errors = new Map<string, unknown>();
+    readonly #errors = new Map<number, unknown>();
+    #source: { request: number; error: unknown } | undefined;
 
-    note(of: "ticket" | "request", number: number, error: unknown): void {
-        this.#errors.set(`${of} ${number}`, error);
+    get ofSource(): unknown {
+        return this.#source?.error;
+    }
+
+    note(ticket: number, error: unknown): void {
+        this.#errors.set(ticket, error);
         const [oldest] = this.#errors.keys();
         if (this.#errors.size > KEPT_MAX && oldest !== undefined) {
             this.#errors.delete(oldest);
         }
     }
 
+    noteSource(request: number, error: unknown): void {
+        this.#source = { request, error };
+    }
+
     of(ticket: number | undefined, request: number | undefined): unknown {
-        return this.#errors.get(`ticket ${ticket}`) ?? this.#errors.get(`request ${request}`);
+        const isOfSource = request !== undefined && request === this.#source?.request;
+        return isOfSource ? this.#source?.error : this.#errors.get(ticket ?? 0);
     }
 }

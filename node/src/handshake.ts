@@ -7,8 +7,8 @@ import type { TlsOptions } from "./settings";
 /** A TLS socket on its way, and the certificate that its server has shown. */
 export interface Handshake {
     readonly socket: tls.TLSSocket;
-    /** Its DER, kept for a failure: a socket whose certificate is refused has lost it when it says so. */
-    readonly certificate: () => Buffer | undefined;
+    /** Kept for a failure: a socket whose certificate is refused has lost it when it says so. */
+    readonly certificate: () => tls.PeerCertificate | undefined;
 }
 
 /** Makes a socket with TLS; certificate and host name are verified, whatever the environment says. */
@@ -23,13 +23,33 @@ export function secured(
         // An address is verified as such, and has no place in SNI (RFC 6066 section 3).
         ...(net.isIP(name) === 0 ? { servername: name } : {}),
         rejectUnauthorized: true,
+        checkServerIdentity: (_, certificate) => misnamed(name, certificate),
     });
-    let certificate: Buffer | undefined;
+    let certificate: tls.PeerCertificate | undefined;
     // Before Node's own listener, which verifies, and destroys the socket where that fails. In Node 20 that listener finds
     // no names where getPeerX509Certificate was called before.
-    socket.prependOnceListener("secure", () => (certificate = socket.getPeerCertificate().raw));
+    socket.prependOnceListener("secure", () => (certificate = socket.getPeerCertificate()));
     return { socket, certificate: () => certificate };
 }
+
+/** What is wrong where a handshake is done, and nobody was verified for this name, whatever became of options since. */
+export function unverified({ socket, certificate }: Handshake, name: string): Error | undefined {
+    const shown = certificate();
+    if (!socket.authorized || shown === undefined) {
+        return Object.assign(new Error("the certificate was not verified"), { code: "CERT_UNTRUSTED" });
+    }
+    return misnamed(name, shown);
+}
+
+// As it was when this was loaded, whatever becomes of the module.
+const { checkServerIdentity } = tls;
+
+function misnamed(name: string, certificate: tls.PeerCertificate): Error | undefined {
+    // RFC 9525 section 2: the common name is no name of a service.
+    return checkServerIdentity(name, { ...certificate, subject: NOBODY });
+}
+
+const NOBODY = {} as tls.PeerCertificate["subject"];
 
 /**
  * Whether a port speaks TLS from the first octet: a handshake of its own, in which no octet of ours is sent but the

@@ -44,6 +44,7 @@ export type {
     MailProtocol,
     Mechanism,
     Names,
+    OAuth,
     Order,
     Phase,
     Plan,
@@ -63,12 +64,14 @@ export type { AccountOptions, AccountSessionOptions, SessionOptions } from "./ac
 export { connect, Connection } from "./connection";
 export type { ConnectOptions } from "./connection";
 export type { OnEvent, SessionEvent } from "./events";
+export type { Changes, IdleOptions, Messages, MessagesOptions } from "./following";
 export {
     ConfigError,
     GaveUp,
     InternalError,
     LoginFailed,
     MailbearerError,
+    MailboxRefused,
     Misuse,
     NeedsUser,
     SessionEnded,

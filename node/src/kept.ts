@@ -3,11 +3,12 @@ import { Connection, hangUp } from "./connection";
 import type { Aftermath, Mechanism, Verdict } from "./core";
 import { nowMs } from "./clock";
 import type { Driver } from "./driver";
-import { SessionEnded } from "./errors";
+import { type LoginFailed, SessionEnded } from "./errors";
+import { type Changes, follow, type IdleOptions, type Messages, type MessagesOptions } from "./following";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
-import type { Given, Held } from "./world";
+import type { Given } from "./world";
 
 /**
  * A mail client over a connection, for the adapters: how it is made, how it says goodbye, and whether an error of its own
@@ -26,7 +27,7 @@ export interface Adapter<Client> {
 const GOODBYE_MS = 5_000;
 
 /** A connection that a session keeps an eye on. */
-export class SessionConnection<Client> extends Connection implements Held {
+export class SessionConnection<Client> extends Connection {
     /** The mail client, logged in, with the adapters; else `undefined`. */
     client!: Client;
     /** The number of the connection attempt. */
@@ -37,6 +38,8 @@ export class SessionConnection<Client> extends Connection implements Held {
     readonly resumed: Aftermath | undefined;
     /** @internal */
     readonly settings: Settings;
+    /** The last tag of who followed a mailbox over it. @internal */
+    followTags = 0;
     readonly #driver: Driver<LinkWire>;
     readonly #adapter: Adapter<Client>;
     readonly #tap: Tap;
@@ -125,6 +128,47 @@ export class SessionConnection<Client> extends Connection implements Held {
         return signal.aborted;
     }
 
+    /**
+     * Waits in IDLE, and tells what changes in the mailbox that is selected; until the connection is due.
+     *
+     * IDLE is said anew every 90 seconds, so that a server or a path that is mute is noticed within two minutes: the session
+     * ends then. A server without IDLE is asked with NOOP each minute. Between two changes the program may use `socket`.
+     *
+     * @throws {@link Misuse} where this is no connection of IMAP, or a mail client reads from it.
+     * @throws {@link SessionEnded} when the session has ended.
+     */
+    async *idle({ reissue }: IdleOptions = {}): AsyncGenerator<Changes, void, void> {
+        for await (const event of follow(this, { reissueMs: reissue }, this.#due.signal)) {
+            if (event.kind === "changed") {
+                yield { exists: event.exists, expunged: event.expunged, flagged: event.flagged };
+            }
+        }
+    }
+
+    /**
+     * Selects a mailbox, and tells its messages that are new to the program; until the connection is due.
+     *
+     *     for await (const { uids, cursor } of connection.messages({ since: stored })) { … }
+     *
+     * Nothing that came since is missed, and nothing is told twice. It waits as {@link SessionConnection.idle} does.
+     *
+     * @throws {@link ConfigError} where `since` is no cursor.
+     * @throws {@link MailboxRefused} where the server does not select the mailbox.
+     * @throws {@link Misuse} where this is no connection of IMAP, or a mail client reads from it.
+     * @throws {@link SessionEnded} when the session has ended.
+     */
+    async *messages(options: MessagesOptions = {}): AsyncGenerator<Messages, void, void> {
+        const { mailbox = "INBOX", since, readOnly, reissue } = options;
+        const how = { mailbox, since, readOnly, reissueMs: reissue, tellsMessages: true };
+        for await (const event of follow(this, how, this.#due.signal)) {
+            if (event.kind === "messages") {
+                yield { uids: event.uids, cursor: event.cursor, isReset: false };
+            } else if (event.kind === "reset") {
+                yield { uids: [], cursor: event.cursor, isReset: true };
+            }
+        }
+    }
+
     /** Says goodbye, if a mail client is there, and closes. POP3 and SMTP clients commit by that. */
     async letGo(): Promise<void> {
         if (this.#isOpen && this.#verdict === undefined && this.client !== undefined) {
@@ -166,6 +210,11 @@ export class SessionConnection<Client> extends Connection implements Held {
         if (this.#isOpen && this.client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
             this.#adapter.ask(this.client);
         }
+    }
+
+    /** The server does not answer. @internal */
+    lost(problem: LoginFailed): void {
+        this.#driver.ended(this.ticket, problem);
     }
 
     #leave(): void {

@@ -1,9 +1,10 @@
 /** A socket on its way to be logged in: TCP, TLS, reads and writes, all within one deadline. */
 import * as net from "node:net";
 import type * as tls from "node:tls";
+import { Attempts } from "./addresses";
 import { type Cause, type Failure, failureOfConnect, failureOfHost } from "./core";
 import { LoginFailed } from "./errors";
-import { type Handshake, secured, speaksTls } from "./handshake";
+import { type Handshake, secured, speaksTls, unverified } from "./handshake";
 import type { Settings } from "./settings";
 import { connectFailure, handshakeFailure } from "./system";
 import type { Tracer } from "./trace";
@@ -11,11 +12,15 @@ import type { Tracer } from "./trace";
 /** A server greets within this; one that is silent for longer may wait for TLS. */
 const GREETING_MS = 5_000;
 
+/** Silence after which the system asks whether the peer is there, and then each second. Routers forget after four minutes. */
+const KEEP_ALIVE_MS = 60_000;
+
 /** Whatever fails here is a {@link LoginFailed}, or the reason of the signal that aborted it. */
 export class Link {
     readonly #settings: Settings;
     readonly #begun = performance.now();
     readonly #deadline: NodeJS.Timeout;
+    #attempts: Attempts<net.Socket> | undefined;
     #socket: net.Socket | undefined;
     #problem: unknown;
     #wake: (() => void) | undefined;
@@ -42,22 +47,44 @@ export class Link {
         return this.#socket?.errored ?? undefined;
     }
 
-    /** Connects, with TLS where it is implicit. Node tries the addresses of the host one after the other. */
+    /** Connects to the first address of the host that answers, with TLS where it is implicit. */
     async open(): Promise<void> {
         const { host, port, tls: mode } = this.#settings.endpoint;
-        // One socket where TLS is implicit: a second one below it would cost as much as the login.
-        const handshake = mode === "implicit" ? this.#secured({ host, port }) : undefined;
-        const socket = handshake?.socket ?? net.connect({ host, port });
+        const handshakes = new Map<net.Socket, Handshake>();
+        const make = (address: string): net.Socket => {
+            if (mode !== "implicit") {
+                return net.connect({ host: address, port });
+            }
+            // One socket where TLS is implicit: a second one below it would cost as much as the login.
+            const handshake = secured(this.#settings.tlsOptions, { host: address, port }, host);
+            handshakes.set(handshake.socket, handshake);
+            return handshake.socket;
+        };
+        const socket = await this.#connected(new Attempts(host, make, this.#look));
         socket.setNoDelay(true);
+        // Also in IDLE a peer is noticed that is gone, and a router on the way keeps the connection in mind.
+        socket.setKeepAlive(true, KEEP_ALIVE_MS);
         this.#own(socket);
-        await this.#until(
-            () => !socket.connecting && socket.readyState !== "closed",
-            (error) => caused(connectFailure(error), error),
-        );
         this.#isConnected = true;
+        const handshake = handshakes.get(socket);
         if (handshake !== undefined) {
             await this.#untilSecure(handshake);
         }
+    }
+
+    async #connected(attempts: Attempts<net.Socket>): Promise<net.Socket> {
+        this.#attempts = attempts;
+        while (attempts.socket === undefined) {
+            if (this.#problem !== undefined) {
+                throw this.#problem;
+            }
+            const { error } = attempts;
+            if (error !== undefined) {
+                throw caused(connectFailure(error), error);
+            }
+            await this.#woken();
+        }
+        return attempts.socket;
     }
 
     /** What has come and nobody has read: before the handshake, that must be nothing. */
@@ -71,25 +98,25 @@ export class Link {
     async startTls(): Promise<void> {
         this.tracer?.flush();
         const { host } = this.#settings.endpoint;
-        const handshake = this.#secured({ socket: this.#take(), host });
+        const handshake = secured(this.#settings.tlsOptions, { socket: this.#take(), host });
         this.#own(handshake.socket);
         await this.#untilSecure(handshake);
     }
 
-    #secured(over: { host: string; port?: number; socket?: net.Socket }): Handshake {
-        const handshake = secured(this.#settings.tlsOptions, over);
-        handshake.socket.once("secureConnect", () => {
-            this.#isSecure = true;
-            this.#wake?.();
+    async #untilSecure(handshake: Handshake): Promise<void> {
+        const { socket, certificate } = handshake;
+        let isDone = false;
+        socket.once("secureConnect", () => {
+            isDone = true;
+            this.#look();
         });
-        return handshake;
-    }
-
-    async #untilSecure({ certificate }: Handshake): Promise<void> {
-        await this.#until(
-            () => this.#isSecure,
-            (error) => caused(handshakeFailure(error, certificate()), error),
-        );
+        const failure = (error: Error | null) => caused(handshakeFailure(error, certificate()?.raw), error);
+        await this.#until(() => isDone, failure);
+        const doubt = unverified(handshake, this.#settings.endpoint.host);
+        if (doubt !== undefined) {
+            throw failure(doubt);
+        }
+        this.#isSecure = true;
     }
 
     /** What has come; nothing at the end. */
@@ -174,6 +201,7 @@ export class Link {
     abort(problem?: unknown): void {
         clearTimeout(this.#deadline);
         this.#problem ??= problem;
+        this.#attempts?.stop();
         this.#socket?.destroy();
         this.#wake?.();
     }

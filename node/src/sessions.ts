@@ -1,4 +1,5 @@
 /** Connections of one session, one after the other. */
+import { onAbort } from "./abort";
 import type { SessionStatus } from "./core";
 import type { Driver } from "./driver";
 import { type Adapter, SessionConnection } from "./kept";
@@ -39,7 +40,7 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
     readonly #adapter: Adapter<Client>;
     /** Of the account, and its own. */
     readonly #signals: Signals;
-    readonly #abort = (): void => this.#leave();
+    readonly #ignore: () => void;
     #given: SessionConnection<Client> | undefined;
     #lastStatus: SessionStatus | undefined;
 
@@ -50,7 +51,7 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
         this.#settings = settings;
         this.#adapter = adapter;
         this.#signals = signals;
-        signals[1]?.addEventListener("abort", this.#abort);
+        this.#ignore = onAbort(signals[1], () => this.#leave());
     }
 
     [Symbol.asyncIterator](): this {
@@ -147,7 +148,7 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
 
     /** Listens no more. @internal */
     detach(): void {
-        this.#signals[1]?.removeEventListener("abort", this.#abort);
+        this.#ignore();
     }
 
     #leave(): void {

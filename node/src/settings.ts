@@ -118,6 +118,9 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         throw new ConfigError("protocol is none of the known values: imap, pop3, smtp");
     }
     const profile = profileOf(options);
+    if (profile?.instead !== undefined && options.host === undefined) {
+        throw new ConfigError(`${profile.name} cannot be logged in to with OAuth. ${profile.instead}`);
+    }
     const service: Partial<Service> = profile?.services.find((one) => one.protocol === protocol) ?? {};
     const host = options.host ?? service.host;
     if (host === undefined) {
@@ -169,7 +172,7 @@ function profileOf(options: LoginOptions): Provider | undefined {
         return remembered(provider, () => Provider.named(provider));
     }
     if (provider !== undefined) {
-        known(provider, ["name", "domains", "tokenLifetimeMs", "services"], "provider");
+        known(provider, ["name", "domains", "tokenLifetimeMs", "services", "oauth", "instead"], "provider");
         if (!Array.isArray(provider.services)) {
             throw new ConfigError(`services must be an array, not ${kindOf(provider.services)}`);
         }
@@ -246,5 +249,6 @@ function verifying(options: TlsOptions | undefined): TlsOptions {
     } catch (error) {
         throw new ConfigError(`tlsOptions cannot be used (${shown((error as Error).message)})`);
     }
-    return options;
+    // A copy: what is added to them later would not have been checked.
+    return Object.freeze({ ...options });
 }

@@ -25,9 +25,6 @@ export interface Listener {
 
 type Callback = (error?: Error | null) => void;
 
-/** A dead peer is noticed, also in IDLE. */
-const KEEP_ALIVE_MS = 60_000;
-
 export class Tap {
     readonly #socket: TLSSocket;
     readonly #listener: Listener;
@@ -49,7 +46,6 @@ export class Tap {
         this.#push = socket.push.bind(socket);
         // The end of a session is told by the connection; a socket that nobody listens to must not end the program.
         socket.on("error", () => undefined);
-        socket.setKeepAlive(true, KEEP_ALIVE_MS);
         this.#tapReads();
         this.#tapWrites();
         this.#tapEnd();

@@ -1,7 +1,9 @@
 /** What a driver needs of the system, and what it gives to the program: Node's own, or another one in tests. */
-import type { AccountPlan, Aftermath, Delivery, Verdict } from "./core";
+import type { AccountMachine, AccountPlan, Aftermath, Delivery, Verdict } from "./core";
 import type { LoginFailed } from "./errors";
+import type { OnEvent } from "./events";
 import type { Settings } from "./settings";
+import type { Source } from "./tokens";
 
 /** What a connection tells of itself. */
 export interface Reports {
@@ -33,6 +35,21 @@ export interface World<W extends Wire> {
     /** Calls back at this time, or earlier; what it gives takes that back. Only what is `busy` keeps the process alive. */
     wakeAt(atMs: number | undefined, busy: boolean, call: () => void): () => void;
     open(settings: Settings, reports: Reports): W;
+}
+
+/** What a driver is made of. */
+export interface DriverOptions<W extends Wire> {
+    readonly world: World<W>;
+    readonly machine: AccountMachine;
+    readonly user: string;
+    readonly source: () => Source;
+    readonly onEvent: OnEvent | undefined;
+}
+
+/** A session, as its driver knows it. */
+export interface Member {
+    readonly settings: Settings;
+    readonly onEvent: OnEvent | undefined;
 }
 
 /** A connection for the program. */

@@ -21,6 +21,7 @@ import {
     type Verdict,
     Watch,
 } from "mailbearer";
+import { type AccountCase, AccountPlayer } from "./account_cases.mjs";
 import { ROOT } from "./places.mjs";
 import { CaseFailed, type Cut, deal, type ServerStep } from "./script.mjs";
 import { type SessionCase, SessionPlayer } from "./session_cases.mjs";
@@ -62,11 +63,12 @@ interface ClassifyCase {
     advice: string;
 }
 
-export type Case = { id: string } & (DialogueCase | ClassifyCase | SessionCase);
+export type Case = { id: string } & (DialogueCase | ClassifyCase | SessionCase | AccountCase);
 
 export function load(): Case[] {
     const folder = process.env["MAILBEARER_CASES"] || OURS;
-    const files = readdirSync(folder).filter((file) => file.endsWith(".json") && file !== "exceptions.json");
+    const all = readdirSync(folder, { recursive: true }) as string[];
+    const files = all.filter((file) => file.endsWith(".json") && file !== "exceptions.json");
     return files.sort().flatMap((file) => JSON.parse(readFileSync(join(folder, file), "utf8")) as Case[]);
 }
 
@@ -93,12 +95,17 @@ export function run(one: Case): string | undefined {
             return played(one, () => new Player(one));
         case "session":
             return played(one, () => new SessionPlayer(one));
+        case "account":
+            return played(one, () => new AccountPlayer(one));
         default:
             return `the kind ${(one as Case).kind} is not known`;
     }
 }
 
-function played(one: DialogueCase | SessionCase, player: () => Player | SessionPlayer): string | undefined {
+/** Cases with a script. */
+type Played = DialogueCase | SessionCase | AccountCase;
+
+function played(one: Played, player: () => { play(cut: Cut): void }): string | undefined {
     for (const cut of cuts(one)) {
         try {
             player().play(cut);
@@ -113,7 +120,7 @@ function played(one: DialogueCase | SessionCase, player: () => Player | SessionP
 }
 
 /** Whole, octet by octet, and once at every position of every server message. */
-function* cuts(one: DialogueCase | SessionCase): Iterable<Cut> {
+function* cuts(one: Played): Iterable<Cut> {
     yield "whole";
     const sizes = one.steps.map((step: ServerStep) => (step.server?.length ?? 0) * (step.repeat ?? 1));
     if (sizes.reduce((sum, size) => sum + size, 0) > CUT_OCTETS_MAX) {

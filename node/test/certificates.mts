@@ -16,6 +16,7 @@ export function certificate(
     issuer = "/O=Example Inc/CN=Example Shield",
     names = "DNS:localhost,IP:127.0.0.1",
     days = 2,
+    subject = "/CN=a server",
 ): Identity {
     const folder = mkdtempSync(join(tmpdir(), "mb-certificate-"));
     const openssl = (...words: string[]) => execFileSync("openssl", words, { cwd: folder, stdio: "ignore" });
@@ -31,7 +32,7 @@ export function certificate(
     try {
         openssl("req", "-x509", ...key("ca"), "-out", "ca.pem", "-subj", issuer, "-days", "2");
         writeFileSync(join(folder, "ext"), `subjectAltName=${names}\nextendedKeyUsage=serverAuth\n`);
-        openssl("req", "-new", ...key("server"), "-out", "server.csr", "-subj", "/CN=a server");
+        openssl("req", "-new", ...key("server"), "-out", "server.csr", "-subj", subject);
         const signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", String(days)];
         openssl("x509", "-req", "-in", "server.csr", ...signed, "-extfile", "ext", "-out", "server.pem");
         const [own, cert, ca] = ["server.key", "server.pem", "ca.pem"].map((name) => readFileSync(join(folder, name)));

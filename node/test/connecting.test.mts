@@ -14,6 +14,7 @@ import {
     GaveUp,
     LoginFailed,
     type MailProtocol,
+    Provider,
     type SessionEvent,
     sessions,
 } from "mailbearer";
@@ -359,8 +360,8 @@ describe("what a server does not take is told by its name:", () => {
             ];
             const way = await scripted("220 strict ESMTP", hello);
             const options = { protocol: "smtp", user: USER, token: "abc", ...way } as const;
-            for (const work of [connect(options), sessions(options).next()]) {
-                const error = await rejection(LoginFailed, work);
+            for (const work of [() => connect(options), () => sessions(options).next()]) {
+                const error = await rejection(LoginFailed, work());
                 assert.equal(error.failure.cause, "client_name_refused", error.message);
                 assert.equal(error.advice, "fix_configuration");
                 assert.match(error.message, /ehlo_name/);
@@ -393,6 +394,17 @@ describe("what a server does not take is told by its name:", () => {
                 assert.equal(error?.failure.cause, "wrong_service", `${door}: ${error?.message}`);
             }
         }
+    });
+
+    it("a provider that takes no tokens, with what its users do instead", async () => {
+        const options = { user: "joe@gmx.net", token: "abc" };
+        const words = /gmx cannot be logged in to with OAuth\. .*password/;
+        assert.match((await rejection(ConfigError, connect({ ...options, protocol: "imap" }))).message, words);
+        assert.throws(() => sessions({ ...options, protocol: "imap" }), words);
+        assert.throws(() => login(options), words);
+        const { oauth } = Provider.named("gmail");
+        assert.match(oauth?.tokenEndpoint ?? "", /^https:\/\/oauth2\.googleapis\.com\//);
+        assert.equal(oauth?.parameters["access_type"], "offline");
     });
 
     it("a host that is none, before anything is sent", async () => {

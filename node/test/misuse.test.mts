@@ -5,7 +5,16 @@
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Action, MailbearerError, type MailProtocol, Negotiation, Session, Watch } from "mailbearer";
+import {
+    AccountMachine,
+    type AccountPlan,
+    type Action,
+    MailbearerError,
+    type MailProtocol,
+    Negotiation,
+    Session,
+    Watch,
+} from "mailbearer";
 
 const PROTOCOLS: MailProtocol[] = ["imap", "pop3", "smtp"];
 const LIVES = 80;
@@ -230,6 +239,84 @@ class Host {
     }
 }
 
+/** Answers the orders of an account of two sessions of one protocol, mostly as it should. */
+class AccountHost {
+    readonly #chance: Chance;
+    readonly #twins: Twins;
+    readonly #goesWell: string[];
+    readonly #right: Call[] = [["want", 1]];
+    readonly #answers = new Map<number, string[]>();
+    #numbers: unknown[] = [0, 1, 2, 3];
+    #tag = "A0";
+    #now = 1_000;
+    online = 0;
+
+    constructor(chance: Chance, twins: Twins, goesWell: string[]) {
+        [this.#chance, this.#twins, this.#goesWell] = [chance, twins, goesWell];
+    }
+
+    step(): void {
+        const chance = this.#chance;
+        this.#now += chance.of([0, 1, 50, 50, 1_000, 60_000, 4_000_000]);
+        const [name, ...given] = (chance.is(0.6) ? this.#right.shift() : undefined) ?? this.#anyCall();
+        const now = chance.is(0.9) ? this.#now : chance.of<unknown>([0, this.#now - 5_000, ...NONSENSE]);
+        const timeless = ["sent", "skipped", "snapshot", "status", "isQuiet", "standing", "redact"].includes(name);
+        const plan = this.#twins.call(timeless ? [name, ...given] : [name, now, ...given]) as Partial<AccountPlan>;
+        this.#obey(plan ?? {});
+    }
+
+    #anyCall(): Call {
+        const chance = this.#chance;
+        const number = chance.is(0.8) ? chance.of(this.#numbers) : chance.of<unknown>(NONSENSE);
+        const ofNumber = ["want", "noLonger", "letGo", "opened", "secured", "answered", "slept", "isQuiet", "standing"];
+        const failure = chance.of<unknown>([undefined, { cause: "timed_out", detail: "" }, { cause: "none" }, 5]);
+        return chance.of<Call>([
+            [chance.of(["tick", "networkLost", "networkBack", "retry", "status"])],
+            [chance.of(ofNumber), number],
+            [chance.of(ofNumber), number],
+            chance.is(0.1) ? ["remove", number] : ["want", 1],
+            [
+                "token",
+                number,
+                chance.of<unknown>(["t".repeat(40), "", "two words", null]),
+                chance.of([undefined, 0, 9]),
+            ],
+            ["noToken", number, chance.of<unknown>(["outage", "permanent", "mistake", "why", 5]), "words"],
+            ["ended", number, failure],
+            ["receive", number, spoken(chance, this.#tag)],
+            ["skipped", number, chance.of<unknown>([0, 5, -1, 2 ** 64])],
+            ["sent", number, wire(chance.of(CLIENT_SAYS))],
+            ["snapshot", chance.of<unknown>([0, 5, -1, null])],
+            ["redact", chance.of<unknown>(["x", 7])],
+        ]);
+    }
+
+    #obey({ orders = [], deliveries = [] }: Partial<AccountPlan>): void {
+        const right = this.#right;
+        for (const order of orders) {
+            const number = "ticket" in order ? order.ticket : order.request;
+            this.#numbers = [...this.#numbers.slice(-6), number];
+            if (order.kind === "fetch_token") {
+                right.push(["token", number, `t${number}${"x".repeat(40)}`, 3_600_000]);
+            } else if (order.kind === "open") {
+                right.push(["opened", number], ["receive", number, wire(this.#goesWell[0] ?? "")]);
+                this.#answers.set(number, this.#goesWell.slice(1));
+            } else if (order.kind === "send") {
+                this.#tag = tagOf(order.bytes, this.#tag);
+                const line = this.#answers.get(number)?.shift() ?? this.#chance.of(SERVER_SAYS);
+                right.push(["receive", number, wire(line, this.#tag)]);
+            }
+        }
+        for (const delivery of deliveries) {
+            if (delivery.kind === "give") {
+                this.online += 1;
+                right.push(["sent", delivery.ticket, wire(this.#chance.of(CLIENT_SAYS))], ["letGo", delivery.ticket]);
+                right.push(["want", this.#chance.of([1, 2])]);
+            }
+        }
+    }
+}
+
 describe("calls in any order leave the machine unharmed where they are refused:", () => {
     it("a Negotiation", () =>
         lives((protocol, chance) => {
@@ -286,6 +373,22 @@ describe("calls in any order leave the machine unharmed where they are refused:"
             const state = (one: Session) => [one.status(), one.snapshot(), one.aftermath(), one.isQuiet];
             const twins = new Twins(make, state);
             const host = new Host(chance, twins, GOES_WELL[protocol]);
+            for (let step = 0; step < STEPS * 2; step += 1) {
+                host.step();
+            }
+            return { twins, logins: host.online };
+        }));
+
+    it("an AccountMachine", () =>
+        lives((protocol, chance) => {
+            const seed = BigInt(Math.floor(chance.next() * 2 ** 48));
+            const make = () => {
+                const machine = new AccountMachine({ seed });
+                [1, 2].forEach(() => machine.add({ ...SETTINGS, protocol, tls: "implicit" }));
+                return machine;
+            };
+            const twins = new Twins(make, (one: AccountMachine) => [one.status(), one.snapshot(0)]);
+            const host = new AccountHost(chance, twins, GOES_WELL[protocol]);
             for (let step = 0; step < STEPS * 2; step += 1) {
                 host.step();
             }

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 
+import account_cases
 import cases_runner
 
 ARGUED = cases_runner.exceptions()
@@ -41,6 +42,23 @@ def test_the_runner_sees_a_case_that_does_not_hold(change: dict[str, object]) ->
     case = next(copy.deepcopy(case) for case in cases_runner.load() if case["id"] == "imap-tamper-c01")
     assert cases_runner.run(case) is None
     assert cases_runner.run(case | change) is not None
+
+
+@pytest.mark.parametrize("key", ["orders", "deliveries", "events", "standing", "wake"])
+@pytest.mark.parametrize("way", [account_cases.BindingPlayer, account_cases.DriverPlayer])
+def test_the_players_of_accounts_see_a_case_that_does_not_hold(way: type[account_cases.Player], key: str) -> None:
+    case = next(copy.deepcopy(case) for case in cases_runner.load() if case["id"] == "account-login-imap")
+    way(case, cases_runner.deal).play(None)
+    wrong = {
+        "orders": ["open 9 9"],
+        "deliveries": [],
+        "events": ["online"],
+        "standing": {"1": "stopped"},
+        "wake": [1, 2],
+    }
+    case["steps"][-1][key] = wrong[key]
+    with pytest.raises(account_cases.CaseFailed):
+        way(case, cases_runner.deal).play(None)
 
 
 def test_the_check_for_leaks_sees_a_leak() -> None:

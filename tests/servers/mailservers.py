@@ -242,6 +242,15 @@ class Relay:
         for pair in self._pairs:
             self._swallowed.extend(pair)
 
+    def cut(self) -> None:
+        """Drop the connections that are open, without a goodbye of TLS; new ones work."""
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for one in pair:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+
     def close(self) -> None:
         """Stop listening, and close all."""
         self._listener.close()

@@ -5,9 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 readonly libraries=$1
 
-# What an app may have to carry for this.
-readonly MOST_OCTETS=1572864
-
 cargo build --locked -p mailbearer-bindgen
 rm -rf target/kotlin
 
@@ -39,10 +36,3 @@ check_closed_objects() {
 
 make_part library libmailbearer_mobile.so
 make_part testing libmailbearer_testing.so
-
-octets=$(stat -c %s target/kotlin/library/resources/linux-x86-64/libmailbearer_mobile.so)
-echo "libmailbearer_mobile.so, stripped, linux-x86-64: $octets octets (at most $MOST_OCTETS)"
-if [ "$octets" -gt "$MOST_OCTETS" ]; then
-    echo "the library for mobile apps has grown above its limit" >&2
-    exit 1
-fi

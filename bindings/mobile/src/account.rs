@@ -316,6 +316,12 @@ impl AccountMachine {
         locked(&self.0, |account| Ok(account.is_quiet(ticket)))
     }
 
+    /// Whether the end of a message was written on this connection, and the server has not said yet whether it takes it: a
+    /// host waits 10 minutes for that (RFC 5321 section 4.5.3.2.6), however soon it wants other answers.
+    pub fn is_delivering(&self, ticket: u64) -> Result<bool, CoreError> {
+        locked(&self.0, |account| Ok(account.is_delivering(ticket)))
+    }
+
     /// How it stands.
     pub fn status(&self) -> Result<AccountStatus, CoreError> {
         locked(&self.0, |account| Ok(account.status().into()))

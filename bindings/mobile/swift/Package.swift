@@ -14,7 +14,9 @@ let package = Package(
             dependencies: [
                 "MailbearerCoreFFI",
                 .target(name: "COpenSSL", condition: .when(platforms: [.linux])),
-            ]
+            ],
+            // What Apple's App Store wants to be told.
+            resources: [.copy("PrivacyInfo.xcprivacy")]
         ),
         // The runner of tests/cases.
         .executableTarget(name: "mailbearer-cases", dependencies: ["Mailbearer"], path: "Sources/Cases"),

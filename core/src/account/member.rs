@@ -129,8 +129,8 @@ impl Member {
 
     /// Whether this connection is open, or on its way.
     pub(super) fn has(&self, ticket: u64) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket)
-            || self.given == Some(ticket)
+        self.given == Some(ticket)
+            || self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == ticket)
             || self.leaving == Some(ticket)
             || self.ready.as_ref().is_some_and(|ready| ready.given.ticket == ticket)
     }

@@ -6,6 +6,8 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `program.rs` | what the program says, and its token source |
+//! | `misuse.rs` | calls that are wrong |
 //! | `tokens.rs` | the one token: asking, judging, counting refusals |
 //! | `places.rs` | how many connections the server allows, and the waits that it asked for |
 //! | `stops.rs` | what a person must mend before anything is tried again |
@@ -22,8 +24,10 @@ mod doubt;
 mod facts;
 mod link;
 mod member;
+mod misuse;
 mod places;
 mod plan;
+mod program;
 mod settle;
 mod snapshot;
 mod stops;
@@ -41,12 +45,13 @@ pub use plan::{
 };
 
 use crate::config::{ConfigError, Field, Protocol};
-use crate::failure::{Cause, Failure, Misuse, Verdict};
-use crate::session::{Input, Login, Session, SessionConfig, Status};
-use member::{Member, Want};
+use crate::failure::{Failure, Misuse};
+use crate::session::{Input, Login, Read, Session, SessionConfig, Status};
+use crate::watch::{Aftermath, Submission};
+use member::Member;
 use places::Places;
 use stops::Stops;
-use tokens::{Answer, Tokens, Word};
+use tokens::Tokens;
 
 /// A plan that comes this much later than it asked for was slept through.
 const LATE_MS: u64 = 60_000;
@@ -283,19 +288,25 @@ impl Account {
         let mut plan = AccountPlan::default();
         self.clock(now_ms, false, &mut plan);
         let now_ms = self.now_ms;
-        let Some(at) = self.place_of(ticket) else { return Ok(self.settle(plan)) };
-        let Some(member) = self.members.get_mut(at) else { return Ok(self.settle(plan)) };
+        let mut members = self.members.iter_mut().enumerate();
+        let Some((at, member)) = members.find(|(_, member)| member.has(ticket)) else {
+            return Ok(self.settle(plan));
+        };
         member.doubt.heard(now_ms);
-        let wake_at_ms = member.wake_at_ms();
-        let came = member.session.receive(now_ms, ticket, bytes)?;
-        plan.skip = came.skip;
-        let is_due = self.wake_at_ms.is_some_and(|at_ms| now_ms >= at_ms);
-        if came.actions.is_empty() && came.wake_at_ms == wake_at_ms && !is_due {
-            // The common case: content, and nothing to decide.
-            plan.wake_at_ms = self.wake_at_ms;
-            return Ok(plan);
+        match member.session.read(now_ms, ticket, bytes)? {
+            Read::Content { skip } => {
+                plan.skip = skip;
+                if self.wake_at_ms.is_none_or(|at_ms| now_ms < at_ms) {
+                    // The common case: nothing to decide.
+                    plan.wake_at_ms = self.wake_at_ms;
+                    return Ok(plan);
+                }
+            }
+            Read::Decided(came) => {
+                plan.skip = came.skip;
+                self.obey(at, came, &mut plan);
+            }
         }
-        self.obey(at, came, &mut plan);
         Ok(self.settle(plan))
     }
 
@@ -367,173 +378,16 @@ impl Account {
         member.is_none_or(|member| member.session.is_quiet())
     }
 
+    /// Whether the end of a message was written on this connection, and the server has not said yet whether it takes it: a
+    /// host waits 10 minutes for that (RFC 5321 section 4.5.3.2.6), however soon it wants other answers.
+    #[must_use]
+    pub fn is_delivering(&self, ticket: u64) -> bool {
+        let member = self.place_of(ticket).and_then(|at| self.members.get(at));
+        let aftermath = member.and_then(|member| member.session.aftermath());
+        matches!(aftermath, Some(Aftermath::Smtp { submission: Submission::Unknown }))
+    }
+
     fn standing_of(&self, member: &Member) -> Standing {
         member.standing(self.stops.of(member.session.service()).is_some())
-    }
-
-    // ---- Calls that are wrong ------------------------------------------------------------------------------------
-
-    fn check(&self, fact: &Fact) -> Result<(), Misuse> {
-        let answer = fact.name();
-        match fact {
-            Fact::Want { session } => {
-                let member = self.member(*session)?;
-                if member.want.is_some() { Err(Misuse::WantedAlready) } else { Ok(()) }
-            }
-            Fact::NoLonger { session } | Fact::Remove { session } => {
-                self.member(*session).map(|_| ())
-            }
-            Fact::Close
-            | Fact::Retry
-            | Fact::NetworkLost
-            | Fact::NetworkBack
-            | Fact::Slept { .. }
-            | Fact::Tick => Ok(()),
-            Fact::Opened { ticket } => {
-                self.check_answer(*ticket, &Input::Connected { ticket: *ticket }, answer)
-            }
-            Fact::Secured { ticket } => {
-                self.check_answer(*ticket, &Input::TlsEstablished { ticket: *ticket }, answer)
-            }
-            Fact::LetGo { ticket } | Fact::Ended { ticket, .. } | Fact::Answered { ticket } => {
-                self.check_ticket(*ticket, answer)
-            }
-            Fact::Token { request, .. } | Fact::NoToken { request, .. } => {
-                if self.tokens.knows(*request) {
-                    Ok(())
-                } else {
-                    Err(Misuse::UnexpectedAnswer { answer })
-                }
-            }
-        }
-    }
-
-    fn check_ticket(&self, ticket: u64, answer: &'static str) -> Result<(), Misuse> {
-        let known = (1..=self.tickets).contains(&ticket);
-        if known { Ok(()) } else { Err(Misuse::UnexpectedAnswer { answer }) }
-    }
-
-    fn check_answer(&self, ticket: u64, input: &Input, answer: &'static str) -> Result<(), Misuse> {
-        self.check_ticket(ticket, answer)?;
-        match self.place_of(ticket).and_then(|at| self.members.get(at)) {
-            Some(member) => member.session.accepts(input),
-            // It is over.
-            None => Ok(()),
-        }
-    }
-
-    fn member(&self, key: SessionKey) -> Result<&Member, Misuse> {
-        let member = self.members.iter().find(|member| member.key == key);
-        member.ok_or(Misuse::UnknownSession { session: key.number() })
-    }
-
-    fn at(&self, key: SessionKey) -> Option<usize> {
-        self.members.iter().position(|member| member.key == key)
-    }
-
-    /// Whose connection this is, while it is open.
-    fn place_of(&self, ticket: u64) -> Option<usize> {
-        self.members.iter().position(|member| member.has(ticket))
-    }
-
-    // ---- What the program says -----------------------------------------------------------------------------------
-
-    fn wanted(&mut self, key: SessionKey, plan: &mut AccountPlan) {
-        self.turns = self.turns.saturating_add(1);
-        let want = Want { turn: self.turns, since_ms: self.now_ms };
-        let closed = self.closed;
-        let Some(member) = self.at(key).and_then(|at| self.members.get_mut(at)) else { return };
-        if closed {
-            plan.deliveries.push(Delivery::End { session: key });
-            return;
-        }
-        member.want = Some(want);
-        member.told_ms = 0;
-    }
-
-    fn no_longer(&mut self, key: SessionKey) {
-        if let Some(member) = self.at(key).and_then(|at| self.members.get_mut(at)) {
-            member.want = None;
-        }
-    }
-
-    fn remove(&mut self, key: SessionKey, plan: &mut AccountPlan) {
-        let Some(at) = self.at(key) else { return };
-        self.end(at, plan);
-        self.members.remove(at);
-    }
-
-    fn close(&mut self, plan: &mut AccountPlan) {
-        for at in 0..self.members.len() {
-            self.end(at, plan);
-        }
-        self.closed = true;
-        self.mistake = None;
-        self.tokens.clear();
-    }
-
-    /// Closes what a session has open, and tells who waits.
-    fn end(&mut self, at: usize, plan: &mut AccountPlan) {
-        let now_ms = self.now_ms;
-        let Some(member) = self.members.get_mut(at) else { return };
-        let key = member.key;
-        let given = [member.given.take(), member.leaving.take()];
-        (member.ready, member.attempt) = (None, None);
-        let was_wanted = member.want.take().is_some();
-        let closed = member.session.close(now_ms);
-        self.obey(at, closed, plan);
-        for ticket in given.into_iter().flatten() {
-            let verdict = Verdict::of_host(Cause::Cancelled);
-            plan.deliveries.push(Delivery::Over { session: key, ticket, verdict, aftermath: None });
-        }
-        if was_wanted {
-            plan.deliveries.push(Delivery::End { session: key });
-        }
-    }
-
-    fn retry(&mut self, plan: &mut AccountPlan) {
-        self.stops.lift();
-        self.mistake = None;
-        self.tokens.forgive();
-        for at in 0..self.members.len() {
-            let now_ms = self.now_ms;
-            let Some(member) = self.members.get_mut(at) else { continue };
-            member.failed = None;
-            member.other_than = None;
-            let begun = member.session.begin_again(now_ms);
-            self.obey(at, begun, plan);
-        }
-    }
-
-    // ---- Tokens --------------------------------------------------------------------------------------------------
-
-    fn no_token(&mut self, request: u64, why: NoToken, text: &str, plan: &mut AccountPlan) {
-        let works = self.members.iter().any(|member| member.online() > 0);
-        let (config, rng) = (&self.config, &mut self.rng);
-        let word = Word { request, why, text, works };
-        let answer = self.tokens.none(self.now_ms, &word, config, rng);
-        if answer != Answer::Late
-            && let Some((_, failure)) = self.tokens.problem()
-        {
-            let (cause, text) = (Some(failure.cause), failure.detail.clone().into_owned());
-            let event = AccountEvent { cause, text, ..AccountEvent::new(EventKind::TokenFailed) };
-            plan.deliveries.push(Delivery::Event(event.into()));
-        }
-        self.answered(request, answer, plan);
-    }
-
-    fn answered(&mut self, request: u64, answer: Answer, plan: &mut AccountPlan) {
-        match answer {
-            Answer::GoOn | Answer::Late => {}
-            Answer::Stop(failure) => {
-                self.stop_all(RaiseKind::NeedsUser, failure, Some(request), None, plan);
-            }
-            Answer::Mistake(failure) => {
-                let text = failure.detail.clone().into_owned();
-                let event = AccountEvent { text, ..AccountEvent::new(EventKind::Mistake) };
-                plan.deliveries.push(Delivery::Event(event.into()));
-                self.mistake = Some((request, Box::new(failure)));
-            }
-        }
     }
 }

@@ -1,10 +1,12 @@
 //! How many connections a server allows for the mailbox, as far as is known, and the waits that it asked for. Protocols
 //! are counted apart, as providers do.
 
+use alloc::boxed::Box;
+
 use super::AccountConfig;
 use crate::config::Protocol;
 use crate::limits::LIMIT_RETRIAL_MS;
-use crate::session::backoff_ms;
+use crate::session::Backoff;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -18,8 +20,8 @@ const LASTS_MS: u64 = 60_000;
 const FORGET_MS: u64 = 60 * 60 * 1_000;
 
 /// What is known of one service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Service {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Service {
     /// What the server was seen to allow.
     seen: Option<Seen>,
     /// No login before this time, for the server asked for it.
@@ -51,29 +53,34 @@ impl Service {
     }
 }
 
-/// The services of an account.
+/// The services of an account. Limits are rare, and accounts many: no room is kept for what was never met.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    imap: Service,
-    pop3: Service,
-    smtp: Service,
+    imap: Option<Box<Service>>,
+    pop3: Option<Box<Service>>,
+    smtp: Option<Box<Service>>,
 }
 
 impl Places {
-    fn of(&self, protocol: Protocol) -> &Service {
-        match protocol {
+    fn of(&self, protocol: Protocol) -> Service {
+        let known = match protocol {
             Protocol::Imap => &self.imap,
             Protocol::Pop3 => &self.pop3,
             Protocol::Smtp => &self.smtp,
-        }
+        };
+        known.as_deref().copied().unwrap_or_default()
     }
 
-    fn of_mut(&mut self, protocol: Protocol) -> &mut Service {
+    fn slot(&mut self, protocol: Protocol) -> &mut Option<Box<Service>> {
         match protocol {
             Protocol::Imap => &mut self.imap,
             Protocol::Pop3 => &mut self.pop3,
             Protocol::Smtp => &mut self.smtp,
         }
+    }
+
+    fn of_mut(&mut self, protocol: Protocol) -> &mut Service {
+        self.slot(protocol).get_or_insert_default()
     }
 
     /// How many connections may be open now; `None`: no limit is known.
@@ -114,7 +121,7 @@ impl Places {
 
     /// So many are logged in now: perhaps more than the server was seen to allow.
     pub(super) fn logged_in(&mut self, now_ms: u64, protocol: Protocol, open: u32) {
-        let service = self.of_mut(protocol);
+        let Some(service) = self.slot(protocol) else { return };
         service.seen = service.seen(now_ms);
         if let Some(seen) = service.seen.as_mut().filter(|seen| open > seen.limit) {
             seen.tried = Some((now_ms, open));
@@ -146,9 +153,10 @@ impl Places {
         service.struck_at_ms = now_ms;
         let base_ms = config.backoff_base_ms.saturating_mul(LIMIT_FACTOR);
         let max_ms = config.backoff_max_ms.saturating_mul(LIMIT_FACTOR);
-        let own_ms = backoff_ms(base_ms, max_ms, service.strikes, 0, rng);
-        let asked_ms = wait_ms.map_or(0, |least_ms| backoff_ms(base_ms, max_ms, 1, least_ms, rng));
-        let until_ms = now_ms.saturating_add(own_ms.max(asked_ms));
+        // The server has said that it is too much.
+        let backoff = Backoff { base_ms, max_ms, at_least_half: true };
+        let wait_ms = backoff.wait_ms(service.strikes, wait_ms.unwrap_or(0), rng);
+        let until_ms = now_ms.saturating_add(wait_ms);
         service.throttled_until_ms = service.throttled_until_ms.max(until_ms);
     }
 
@@ -175,7 +183,12 @@ impl Places {
     /// Goes on with what outlived the process, `dead_ms` later.
     pub(super) fn remember(&mut self, memory: [Memory; 3], now_ms: u64, dead_ms: u64) {
         let later = |ms: u64| now_ms.saturating_add(ms.saturating_sub(dead_ms));
+        let is_known =
+            |one: &Memory| one.limit.is_some() || one.throttled_ms > 0 || one.strikes > 0;
         for (protocol, one) in Protocol::ALL.into_iter().zip(memory) {
+            if !is_known(&one) {
+                continue;
+            }
             *self.of_mut(protocol) = Service {
                 seen: one.limit.map(|limit| Seen {
                     limit,

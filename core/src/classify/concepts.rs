@@ -12,6 +12,7 @@ pub(super) enum Concept {
     AppPassword,
     Argument,
     Auth,
+    Backend,
     Certificate,
     Change,
     ClientHost,
@@ -144,7 +145,7 @@ const STOCK: &[&str] = &[
     "complete", "completed", "process", "processing", "command", "request", "response", "reply", "server", "imap", "imap4", "pop",
     "pop3", "smtp", "esmtp", "service", "system", "here", "code", "reason", "status", "ref", "session", "remote", "attempt", "gsmtp",
     "nsmtp", "right", "enter", "entered", "re", "provided", "supplied", "given", "presented", "specified", "used", "using", "successful",
-    "succeed", "so", "there", "something", "that's", "i", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
+    "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
     "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
     "were", "when", "while", "during", "aborted", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
 ];
@@ -231,6 +232,11 @@ impl Stems {
 
 /// How many words a stem takes, where the words begin with it.
 fn begins(stem: &str, words: &[Word]) -> Option<usize> {
+    // Nearly all stems end here, and there are a thousand of them for each word.
+    let initial = stem.bytes().next();
+    if initial != Some(b'~') && initial != words.first()?.text.bytes().next() {
+        return None;
+    }
     let mut count = 0_usize;
     let fits = stem.split(' ').all(|pattern| {
         let word = words.get(count);

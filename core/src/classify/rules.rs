@@ -14,14 +14,14 @@ use crate::failure::{Advice, Cause, Certainty};
 use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
-    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, Change, ClientHost, ClientName, Command, Connection, Credential, Denied,
-    Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login,
-    Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must, NotAllowed,
-    NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Rate, Reason, Recipient,
-    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
-    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
-    WrongState,
+    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Backend, Blocked, Busy,
+    Cancelled, Certificate, Change, ClientHost, ClientName, Command, Connection, Credential,
+    Denied, Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked,
+    LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must,
+    NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Rate, Reason,
+    Recipient, Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut,
+    Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName,
+    Verification, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
     // RFC 5530 section 3, RFC 4954 section 6, RFC 7817; Exchange for 4.7.66.
     Rule::new("tls-required-code", Cause::TlsRefused, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
-        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66", "x.7.10", "x.7.11"]),
+        .codes(&["PRIVACYREQUIRED", "538", "523", "4.7.66", "5.7.10", "5.7.11"]),
     // RFC 5530 section 3, RFC 9051 section 7.1: of one mailbox, whose name the text may hold. Gmail's OVERQUOTA is a rate.
     Rule::new("mailbox-code", Cause::Unrecognized, Proceed, Stated)
         .in_phases(&[MidSession])
@@ -68,6 +68,11 @@ pub(super) const RULES: &[Rule] = &[
         .codes(&["REFERRAL"]),
     // RFC 5530 section 3: a credential whose time is over, and a token is one.
     Rule::new("expired-code", Cause::TokenRejected, RefreshToken, Inferred).codes(&["EXPIRED"]),
+    // Sora says it also before the end of a session.
+    Rule::new("ended-in-use", Cause::SessionEnded, Reconnect, Stated)
+        .in_phases(&[Disconnect])
+        .codes(&["INUSE", "IN-USE"])
+        .says(&[&[Again, Idle]]),
     // RFC 5530 INUSE, RFC 2449 IN-USE: the login itself was fine.
     Rule::new("locked-code", Cause::MailboxLocked, BackOff, Stated).codes(&["INUSE", "IN-USE"]),
     // RFC 5530 section 3: the server says that the client is at fault.
@@ -169,6 +174,9 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[AppPassword]]),
     // RFC 4954 section 6 calls 534 5.7.9 a mechanism that is too weak; Gmail means the app password.
     Rule::new("too-weak", Cause::AppPasswordRequired, AskUser, Inferred).codes(&["534"]),
+    Rule::new("too-weak-code", Cause::AppPasswordRequired, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .codes(&["5.7.9"]),
     // Gmail, Outlook, Yandex, Yahoo.
     Rule::new("web-login", Cause::InteractionRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -195,9 +203,17 @@ pub(super) const RULES: &[Rule] = &[
     // The client says what the server does not know until it closes: Dovecot, Google, Cyrus to a web browser.
     Rule::new("commands", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Imap, Pop3])
-        .together(&[&[TooMany, ThisIs], &[Command, Server], &[Invalid, Unknown, Server]]),
+        .together(&[&[TooMany], &[Command], &[Invalid, Unknown]]),
+    Rule::new("this-is", Cause::ProtocolViolation, FixConfiguration, Stated)
+        .on(&[Imap, Pop3])
+        .together(&[&[ThisIs], &[Server]]),
+    Rule::new("last-command", Cause::ProtocolViolation, FixConfiguration, Inferred)
+        .on(&[Imap, Pop3])
+        .in_phases(&[Disconnect])
+        .together(&[&[Command], &[Unknown]]),
     Rule::new("commands-smtp", Cause::ProtocolViolation, Reconnect, Stated)
         .on(&[Smtp])
+        .in_phases(&[AuthFail, MidSession, Disconnect])
         .together(&[&[TooMany], &[Command], &[Invalid, Unknown]]),
     // Exchange POP3 and Postfix: the token is too long in two steps as well.
     Rule::new("response-too-long", Cause::LineTooLong, AskUser, Stated)
@@ -211,11 +227,17 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[TooLong]]),
     Rule::new("line-too-long", Cause::LineTooLong, Reconnect, Stated)
         .in_phases(&[AuthFail])
-        .says(&[&[TooLong]]),
+        .says(&[&[TooLong]])
+        .without(&[Backend, Internal]),
     // Gmail, Dovecot, Cyrus, Exchange.
     Rule::new("connections", Cause::TooManyConnections, BackOff, Stated)
         .together(&[&[Connection], &[TooMany]])
         .without(&[Aged]),
+    // What a person has to lift, whatever led to it.
+    Rule::new("blocked-until-asked", Cause::AccountDisabled, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Account], &[Blocked, Locked], &[Person]])
+        .without(&[Later]),
     // Exchange, Gmail, Yahoo, Stalwart.
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
@@ -249,8 +271,8 @@ pub(super) const RULES: &[Rule] = &[
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
-        .says(&[&[Denied]])
-        .without(&[Later]),
+        .says(&[&[Denied, NotAllowed]])
+        .without(&[Busy, Later, TooMany]),
     // Mailtrap, Hiveminder: what the account is not paid for.
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
@@ -265,7 +287,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Concept::Protocol], &[Off], &[Service]]),
     // mox, and servers that want a certificate of the client.
     Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
-        .together(&[&[Certificate], &[Expired, Must, NotValid]]),
+        .together(&[&[Certificate], &[Expired, Invalid, Must, NotValid]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, NotAllowed, Off, Unsupported]]),
@@ -345,11 +367,15 @@ pub(super) const RULES: &[Rule] = &[
     // DavMail, maddy: the token is of another user.
     Rule::new("other-user", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
-        .together(&[&[UserName, Account], &[Mismatch]])
+        .together(&[&[UserName], &[Mismatch]])
+        .without(&[Credential]),
+    Rule::new("other-account", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Account], &[Mismatch]])
         .without(&[Credential, Token]),
     // RFC 2221, Zimbra: the mailbox is at another server.
     Rule::new("elsewhere", Cause::Unrecognized, FixConfiguration, Inferred)
-        .in_phases(OF_THE_LOGIN)
+        .in_phases(&[Greeting, AuthFail])
         .says(&[&[Elsewhere]])
         .without(&[Later]),
 
@@ -360,6 +386,9 @@ pub(super) const RULES: &[Rule] = &[
     // Exchange, Stalwart.
     Rule::new("token-expired", Cause::TokenExpired, RefreshToken, Stated)
         .together(&[&[Token], &[Expired]]),
+    // RFC 7662 section 2.2: what introspection says of a token that is over.
+    Rule::new("token-inactive", Cause::TokenRejected, RefreshToken, Inferred)
+        .together(&[&[Token], &[Inactive]]),
     // Gmail's SMTP, Stalwart.
     Rule::new("connection-expired", Cause::SessionLimit, Reconnect, Stated)
         .in_phases(OF_THE_SESSION)
@@ -410,6 +439,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
         .says(&[&[NotOpened]]),
+    // A refused login that speaks of TLS, and of nothing else that is known.
+    Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Tls]])
+        .without(&[Busy, Internal, Invalid, Later, TooMany]),
     // RFC 5321 section 3.1: there is no service here. Exim says so to whom it does not let in.
     Rule::new("no-service", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
@@ -437,19 +471,29 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
     // Exchange: a policy of the tenant, whose name is not known. A login that failed without a reason is none.
     Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
-    // A refused login that speaks of TLS, and of nothing else that is known.
-    Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
-        .in_phases(&[AuthFail])
-        .says(&[&[Tls]])
-        .without(&[Invalid]),
     Rule::new("off", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Blocked, NotAllowed, Off]])
         .without(&[Credential, Invalid, Token]),
+    // A refusal that speaks of a protocol, and of no login that failed.
+    Rule::new("protocol-spoken-of", Cause::ProtocolDisabled, AskUser, Guessed)
+        .in_phases(&[AuthFail])
+        .with_status(&[No, Err, Permanent])
+        .says(&[&[Concept::Protocol]])
+        .without(&[Auth, Credential, Invalid, Login, Token]),
     // A person is asked for, and no credential is told to be bad.
     Rule::new("ask-a-person-login", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Person]]),
+    // A reason that speaks of mechanisms, or of what stands behind the server.
+    Rule::new("reason-mechanism", Cause::MechanismUnavailable, FixConfiguration, Guessed)
+        .in_phases(&[AuthFail])
+        .says(&[&[Mechanism], &[Reason]])
+        .without(&[Invalid, Token]),
+    Rule::new("reason-backend", Cause::Unavailable, BackOff, Guessed)
+        .in_phases(&[Greeting, AuthFail])
+        .says(&[&[Backend], &[Invalid, Reason]])
+        .without(&[Credential, Token]),
     // A reason in words that are not known: a refused token has none.
     Rule::new("reason", Cause::Unrecognized, AskUser, Guessed)
         .in_phases(&[AuthFail])
@@ -481,6 +525,19 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Greeting, Capability, AuthFail])
         .codes(&["530"]),
     Rule::new("login-forgotten", Cause::SessionEnded, Reconnect, Inferred).codes(&["530"]),
+    // RFC 4954 section 6: a line of the exchange is too long.
+    Rule::new("line-too-long-code", Cause::LineTooLong, Reconnect, Inferred)
+        .in_phases(&[AuthFail])
+        .codes(&["5.5.6"])
+        .without(&[Invalid, Malformed]),
+    // RFC 7372, RFC 3463: too much at once; and an address that is not known here.
+    Rule::new("flood-code", Cause::RateLimited, BackOff, Inferred)
+        .in_phases(&[Greeting, Capability, AuthFail])
+        .codes(&["5.7.28", "4.7.28"]),
+    Rule::new("address-code", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[AuthFail])
+        .codes(&["5.1.0", "5.1.1", "5.1.2", "5.1.3"]),
     // RFC 4954 section 4, RFC 5321 section 4.2.1: syntax, and no such command.
     Rule::new("syntax-login", Cause::ProtocolViolation, FixConfiguration, Inferred)
         .on(&[Smtp])

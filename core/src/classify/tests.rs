@@ -245,3 +245,39 @@ fn only_the_server_says_how_long_to_wait() {
     }
     assert_eq!(wait(", wait 5 minutes"), (Cause::TooManyConnections, Some(300_000)));
 }
+
+#[test]
+fn a_reason_in_unknown_words_calls_a_person_and_a_stock_refusal_is_worth_a_token() {
+    let reason = "the grue of your zork has been frobbed";
+    for (protocol, head) in [
+        (Imap, "A1 NO "),
+        (Imap, "A1 NO [AUTHENTICATIONFAILED] "),
+        (Protocol::Pop3, "-ERR "),
+        (Smtp, "535 5.7.8 "),
+        (Smtp, "550 "),
+    ] {
+        let advice = |text: &str| classify(protocol, AuthFail, &[&[head, text].concat()]).advice;
+        assert_eq!(advice(reason), AskUser, "{head}");
+        assert_eq!(advice(&["Login failed, ", reason].concat()), AskUser, "{head}");
+        assert_eq!(advice(&["Invalid token, ", reason].concat()), RefreshToken, "{head}");
+        assert_eq!(advice("Login failed, please check your user name"), RefreshToken, "{head}");
+    }
+}
+
+/// RFC 5321 section 4.2.1, RFC 5530 and RFC 3206: what passes calls nobody, whatever it says in words that are not known.
+#[test]
+fn what_passes_calls_no_person_for_unknown_words() {
+    for (protocol, head) in [
+        (Imap, "A1 NO [UNAVAILABLE] "),
+        (Imap, "A1 NO [INUSE] "),
+        (Imap, "A1 NO [LIMIT] "),
+        (Protocol::Pop3, "-ERR [SYS/TEMP] "),
+        (Protocol::Pop3, "-ERR [LOGIN-DELAY] "),
+        (Smtp, "454 4.7.0 "),
+        (Smtp, "421 4.3.2 "),
+        (Smtp, "451 "),
+    ] {
+        let line = [head, "the grue of your zork has been frobbed"].concat();
+        assert_eq!(classify(protocol, AuthFail, &[&line]).advice, BackOff, "{head}");
+    }
+}

@@ -362,9 +362,9 @@ impl Follow {
         match (self.cursor.filter(|cursor| cursor.uid_validity == validity), now) {
             (Some(cursor), Some(now)) if cursor.uid_next >= now.uid_next => self.wait(now_ms),
             (Some(_), _) => self.search(now_ms),
-            (None, Some(now)) => self.begin_at(now_ms, now),
+            (None, Some(now)) => self.begin_at(now),
             (None, None) if self.seen.exists == Some(0) => {
-                self.begin_at(now_ms, Cursor { uid_validity: validity, uid_next: 1 })
+                self.begin_at(Cursor { uid_validity: validity, uid_next: 1 })
             }
             (None, None) => {
                 self.cursor = None;
@@ -374,12 +374,14 @@ impl Follow {
     }
 
     /// Nothing of before is told.
-    fn begin_at(&mut self, now_ms: u64, cursor: Cursor) -> FollowPlan {
+    fn begin_at(&mut self, cursor: Cursor) -> FollowPlan {
         self.cursor = Some(cursor);
-        if self.config.since.take().is_some() {
-            return self.free(Vec::from([FollowEvent::Reset { cursor }]));
-        }
-        self.wait(now_ms)
+        let event = match self.config.since.take() {
+            Some(_) => FollowEvent::Reset { cursor },
+            // To be stored at once: what comes before the first message is told must not be missed.
+            None => FollowEvent::Messages { uids: Vec::new(), cursor },
+        };
+        self.free(Vec::from([event]))
     }
 
     fn found(&mut self, now_ms: u64) -> FollowPlan {
@@ -390,7 +392,7 @@ impl Follow {
         let Some(cursor) = self.cursor else {
             let uid_next = last.map_or(1, |uid| uid.saturating_add(1));
             let uid_validity = self.seen.uid_validity.unwrap_or(0);
-            return self.begin_at(now_ms, Cursor { uid_validity, uid_next });
+            return self.begin_at(Cursor { uid_validity, uid_next });
         };
         // n:* names the last message also where its UID is less than n (RFC 9051 section 9, seq-range).
         uids.retain(|uid| *uid >= cursor.uid_next);

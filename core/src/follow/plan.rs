@@ -67,6 +67,7 @@ pub struct FollowPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowEvent {
     /// Messages that were not told yet, in the order of their UIDs. They may be gone by the time that they are fetched.
+    /// None at first, where no cursor was given: the cursor says where it begins.
     Messages {
         /// UIDs, ascending.
         uids: Vec<u32>,

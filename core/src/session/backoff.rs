@@ -5,16 +5,16 @@ use crate::limits::{Allowance, PAID_BACK_AFTER, PAID_BACK_FROM};
 /// Exponential back-off with jitter: a random time below a ceiling that doubles (Amazon's architecture blog, "Exponential
 /// backoff and jitter").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Backoff {
-    pub(super) base_ms: u64,
-    pub(super) max_ms: u64,
+pub(crate) struct Backoff {
+    pub(crate) base_ms: u64,
+    pub(crate) max_ms: u64,
     /// At least half of the ceiling: where a server has said that it is too much.
-    pub(super) at_least_half: bool,
+    pub(crate) at_least_half: bool,
 }
 
 impl Backoff {
     /// Milliseconds to wait after this many failures in a row. What the server asked for is the least.
-    pub(super) fn wait_ms(self, failures: u32, least_ms: u64, rng: &mut fastrand::Rng) -> u64 {
+    pub(crate) fn wait_ms(self, failures: u32, least_ms: u64, rng: &mut fastrand::Rng) -> u64 {
         let doublings = failures.saturating_sub(1).min(32);
         let ceiling = self.base_ms.saturating_mul(1 << doublings).min(self.max_ms);
         let floor = if self.at_least_half { ceiling / 2 } else { 0 };

@@ -23,10 +23,15 @@ impl Session {
             }
         }
         let wake = self.next_wake();
-        self.wake_at_ms = wake.map(|(at_ms, _)| at_ms.max(self.now_ms.saturating_add(1)));
-        plan.wake_at_ms = self.wake_at_ms;
-        plan.wake_reason = wake.map(|(_, reason)| reason);
+        self.wake = wake.map(|(at_ms, why)| (at_ms.max(self.now_ms.saturating_add(1)), why));
+        self.say_wake(&mut plan);
         plan
+    }
+
+    /// When to come back, as it was planned last.
+    pub(super) fn say_wake(&self, plan: &mut Plan) {
+        plan.wake_at_ms = self.wake.map(|(at_ms, _)| at_ms);
+        plan.wake_reason = self.wake.map(|(_, why)| why);
     }
 
     /// Applies one rule; false when none applies.

@@ -39,8 +39,10 @@ mod failures;
 mod joint;
 mod learning;
 mod limited;
+mod misuse;
 mod plan;
 pub(crate) mod snapshot;
+mod stopping;
 mod supply;
 mod token;
 
@@ -48,13 +50,13 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 
-pub(crate) use backoff::Rate;
+pub(crate) use backoff::{Backoff, Rate};
 pub use config::{Login, Renewal, SessionConfig};
 pub use plan::{
     Action, Input, Learnt, Plan, RenewWhy, SESSION_TRANSITIONS, SessionPhase, Status, TokenNeed,
     WakeReason,
 };
-pub(crate) use supply::{Supply, Wish, backoff_ms};
+pub(crate) use supply::{Supply, Wish};
 
 use crate::config::ConfigError;
 use crate::failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
@@ -119,7 +121,8 @@ pub struct Session {
     config: Arc<SessionConfig>,
     rng: fastrand::Rng,
     now_ms: u64,
-    wake_at_ms: Option<u64>,
+    /// When to come back, and why.
+    wake: Option<(u64, WakeReason)>,
     run: Run,
     token: TokenRegion,
     /// The token of the last login that failed, or that the host made: what is said of it may hold it.
@@ -170,6 +173,15 @@ enum Run {
     NeedsUser,
     /// Likewise.
     GaveUp,
+}
+
+/// What came of a read.
+pub(crate) enum Read {
+    /// Content, and nothing to decide: of it, so much that comes next need not be shown.
+    Content {
+        skip: u64,
+    },
+    Decided(Plan),
 }
 
 /// A connection on its way.
@@ -237,7 +249,7 @@ impl Session {
             config: Arc::new(config),
             rng: fastrand::Rng::with_seed(seed),
             now_ms: 0,
-            wake_at_ms: None,
+            wake: None,
             run: Run::Stopped,
             token: TokenRegion::default(),
             spent: None,
@@ -315,6 +327,18 @@ impl Session {
     /// # Errors
     /// [`Misuse`] when the calling code is wrong.
     pub fn receive(&mut self, now_ms: u64, ticket: u64, bytes: &[u8]) -> Result<Plan, Misuse> {
+        match self.read(now_ms, ticket, bytes)? {
+            Read::Decided(plan) => Ok(plan),
+            Read::Content { skip } => {
+                let mut plan = Plan { skip, ..Plan::default() };
+                self.say_wake(&mut plan);
+                Ok(plan)
+            }
+        }
+    }
+
+    /// The same, for who reads much and is seldom told anything.
+    pub(crate) fn read(&mut self, now_ms: u64, ticket: u64, bytes: &[u8]) -> Result<Read, Misuse> {
         self.check_ticket(ticket, "receive")?;
         if bytes.is_empty() {
             return Err(Misuse::EmptyRead);
@@ -330,11 +354,8 @@ impl Session {
             if let Some(verdict) = sighting.ending {
                 self.close_live(verdict, &mut plan);
             } else if !self.is_due(now_ms) && !self.may_renew() {
-                // The common case: content, and nothing to decide.
-                let wake = self.next_wake();
-                plan.wake_at_ms = self.wake_at_ms;
-                plan.wake_reason = wake.map(|(_, reason)| reason);
-                return Ok(plan);
+                // The common case.
+                return Ok(Read::Content { skip: sighting.skip });
             }
         } else if let Some(Attempt { stage: Stage::LoggingIn(negotiation), .. }) =
             self.attempt.as_deref_mut().filter(|attempt| attempt.ticket == ticket)
@@ -342,7 +363,7 @@ impl Session {
             let step = negotiation.receive(bytes)?;
             self.on_step(ticket, step, &mut plan);
         }
-        Ok(self.settle(plan))
+        Ok(Read::Decided(self.settle(plan)))
     }
 
     /// Octets of message content that the host passed by without showing them, at most the last [`Plan::skip`].
@@ -426,59 +447,6 @@ impl Session {
         }
     }
 
-    // ---- Calls that are wrong ------------------------------------------------------------------------------------
-
-    /// Answers to orders that were never given, and answers that do not fit. An answer to an old order is none of these.
-    fn check(&self, input: &Input) -> Result<(), Misuse> {
-        let answer = input.name();
-        let misuse = Err(Misuse::UnexpectedAnswer { answer });
-        let stage = |ticket: u64| {
-            self.attempt
-                .as_ref()
-                .filter(|attempt| attempt.ticket == ticket)
-                .map(|attempt| &attempt.stage)
-        };
-        match input {
-            Input::Start | Input::Stop | Input::Tick | Input::Woke => Ok(()),
-            Input::Token { request, .. } | Input::TokenFailed { request, .. } => {
-                if self.token.knows(*request) { Ok(()) } else { misuse }
-            }
-            Input::Connected { ticket } => {
-                self.check_ticket(*ticket, answer)?;
-                match stage(*ticket) {
-                    Some(Stage::LoggingIn(_) | Stage::HostLogin) => misuse,
-                    Some(Stage::Connecting) | None => Ok(()),
-                }
-            }
-            Input::TlsEstablished { ticket } => {
-                self.check_ticket(*ticket, answer)?;
-                match stage(*ticket) {
-                    Some(Stage::LoggingIn(negotiation)) if negotiation.awaits_tls() => Ok(()),
-                    Some(Stage::LoggingIn(_) | Stage::Connecting | Stage::HostLogin) => misuse,
-                    None => Ok(()),
-                }
-            }
-            Input::Authenticated { ticket } | Input::Refused { ticket, .. } => {
-                self.check_ticket(*ticket, answer)?;
-                match stage(*ticket) {
-                    Some(Stage::LoggingIn(_) | Stage::Connecting) => misuse,
-                    Some(Stage::HostLogin) | None => Ok(()),
-                }
-            }
-            Input::Ended { ticket, .. }
-            | Input::Line { ticket, .. }
-            | Input::Drained { ticket } => self.check_ticket(*ticket, answer),
-        }
-    }
-
-    fn check_ticket(&self, ticket: u64, answer: &'static str) -> Result<(), Misuse> {
-        if (1..=self.tickets).contains(&ticket) {
-            Ok(())
-        } else {
-            Err(Misuse::UnexpectedAnswer { answer })
-        }
-    }
-
     // ---- Time ----------------------------------------------------------------------------------------------------
 
     /// Moves the clock, never backwards. True when the machine must have slept, and for more than a nap.
@@ -486,7 +454,7 @@ impl Session {
         self.now_ms = self.now_ms.max(now_ms);
         // An account knows by itself whether the machine slept.
         !self.supplied
-            && self.wake_at_ms.is_some_and(|wake_at_ms| {
+            && self.wake.is_some_and(|(wake_at_ms, _)| {
                 self.now_ms > wake_at_ms.saturating_add(self.config.nap_ms)
             })
     }
@@ -494,7 +462,7 @@ impl Session {
     /// The link is not to be trusted, and what was wrong with the network may be over: begin anew, without counting it as a
     /// failure. What the server asked for still holds.
     fn woke(&mut self, plan: &mut Plan) {
-        self.wake_at_ms = None;
+        self.wake = None;
         self.wait_until_ms = self.now_ms;
         self.token.network_is_back();
         if let Some(attempt) = self.end_attempt() {
@@ -533,69 +501,6 @@ impl Session {
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
-        self.wake_at_ms.is_some_and(|wake_at_ms| now_ms >= wake_at_ms)
-    }
-
-    // ---- Start and stop ------------------------------------------------------------------------------------------
-
-    fn start(&mut self) {
-        if self.stop_at_end.take().is_some() {
-            self.forgive();
-        }
-        match self.run {
-            Run::Running => {}
-            Run::Stopped | Run::NeedsUser | Run::GaveUp => {
-                self.run = Run::Running;
-                self.failures = 0;
-                self.not_connected = 0;
-                self.wait_until_ms = self.now_ms;
-                self.budget.give_back();
-                self.forgive();
-            }
-        }
-    }
-
-    /// A person has acted.
-    fn forgive(&mut self) {
-        self.rejections = 0;
-        self.refusals.forget();
-        self.token.forgive();
-    }
-
-    fn stop(&mut self, plan: &mut Plan) {
-        self.close_all(plan);
-        self.spent = None;
-        self.run = Run::Stopped;
-    }
-
-    fn close_all(&mut self, plan: &mut Plan) {
-        if let Some(live) = &self.live {
-            self.resumed = Some(Box::new(self.aftermath_of(&live.watch)));
-        }
-        let open = self.end_attempt().map(|attempt| attempt.ticket);
-        let live = self.live.take().map(|live| live.ticket);
-        let leaving = self.leaving.take().map(|leaving| leaving.ticket);
-        for ticket in open.into_iter().chain(live).chain(leaving) {
-            plan.actions.push(Action::Close { ticket, cause: Cause::Cancelled });
-        }
-        self.token.clear();
-    }
-
-    fn note_failure(&mut self, failure: Failure) {
-        self.last_failure = Some(Box::new(failure));
-    }
-
-    fn needs_user(&mut self, failure: Failure, plan: &mut Plan) {
-        self.close_all(plan);
-        self.note_failure(failure.clone());
-        self.run = Run::NeedsUser;
-        plan.actions.push(Action::NeedsUser(failure));
-    }
-
-    fn give_up(&mut self, failure: Failure, plan: &mut Plan) {
-        self.close_all(plan);
-        self.note_failure(failure.clone());
-        self.run = Run::GaveUp;
-        plan.actions.push(Action::GiveUp(failure));
+        self.wake.is_some_and(|(wake_at_ms, _)| now_ms >= wake_at_ms)
     }
 }

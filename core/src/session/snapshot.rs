@@ -17,7 +17,7 @@ use super::limited::Refusals;
 use super::{Run, Session, SessionConfig};
 use crate::config::{ConfigError, InitialResponse};
 use crate::failure::{Advice, Cause, Certainty, Failure};
-use crate::limits::AGREEING_LENGTHS;
+use crate::limits::{AGREEING_LENGTHS, LEARNT_LENGTH_LEAST_MS};
 use crate::watch::{Aftermath, Mailbox, Submission};
 
 const HEADER: &str = "mailbearer-session 2 ";
@@ -125,7 +125,10 @@ fn learning(content: &Content) -> Result<Learning, ConfigError> {
     lengths_ms.truncate(AGREEING_LENGTHS);
     Ok(Learning {
         lengths_ms,
-        session_ms: content.optional("session_ms", Value::as_u64)?,
+        // One that was learnt when less sufficed would be met by renewing ahead of it for ever.
+        session_ms: content
+            .optional("session_ms", Value::as_u64)?
+            .filter(|length_ms| *length_ms >= LEARNT_LENGTH_LEAST_MS),
         untried: content.small("sessions_since_trial")?,
         expiry: content.optional("expiry", expiry_from_json)?,
         ends_with_token: content.optional("ends_with_token", Value::as_bool)?,
@@ -543,6 +546,14 @@ mod tests {
     fn no_more_lengths_are_taken_than_are_remembered() {
         let snapshot = with_member("lengths_ms", Some(json!([6, 5, 4, 3, 2, 1])));
         assert_eq!(restored(&snapshot).unwrap().learning.lengths_ms, [6, 5, 4]);
+    }
+
+    #[test]
+    fn a_length_that_is_too_short_to_be_learnt_is_not_believed() {
+        for (length_ms, learnt) in [(599_999, None), (600_000, Some(600_000))] {
+            let snapshot = with_member("session_ms", Some(json!(length_ms)));
+            assert_eq!(restored(&snapshot).unwrap().learning.session_ms, learnt);
+        }
     }
 
     #[test]

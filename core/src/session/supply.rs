@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backoff::Backoff;
 use super::limited::Refusals;
 use super::token::Held;
 use super::{Input, Plan, RenewWhy, Run, Session, SessionConfig, Stage};
@@ -205,7 +204,7 @@ impl Session {
     }
 
     pub(crate) fn wake_at_ms(&self) -> Option<u64> {
-        self.wake_at_ms
+        self.wake.map(|(at_ms, _)| at_ms)
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -232,15 +231,4 @@ impl Session {
     pub(crate) fn last_ending(&self) -> Option<&Verdict> {
         self.last_ending.as_deref()
     }
-}
-
-/// A wait at random, below a ceiling that doubles with each failure.
-pub(crate) fn backoff_ms(
-    base_ms: u64,
-    max_ms: u64,
-    failures: u32,
-    least_ms: u64,
-    rng: &mut fastrand::Rng,
-) -> u64 {
-    Backoff { base_ms, max_ms, at_least_half: false }.wait_ms(failures, least_ms, rng)
 }

@@ -18,12 +18,31 @@ export interface Service {
     readonly connections?: number;
 }
 
+/** Where a provider's tokens come from: for OAuth libraries. mailbearer itself asks none of these. */
+export interface OAuth {
+    readonly issuer?: string;
+    readonly authorizationEndpoint: string;
+    readonly tokenEndpoint: string;
+    readonly deviceAuthorizationEndpoint?: string;
+    readonly revocationEndpoint?: string;
+    readonly registrationEndpoint?: string;
+    /** Whether it wants a secret from an app that cannot keep one. */
+    readonly needsClientSecret: boolean;
+    /** What an authorization request needs besides, as `access_type: "offline"`. */
+    readonly parameters: Readonly<Record<string, string>>;
+    /** Whether the request may name the user (`login_hint`). */
+    readonly takesLoginHint: boolean;
+}
+
 /** What is known of a mail provider. A program may make its own: it is a plain object. */
 export interface Provider {
     readonly name: string;
     readonly domains: readonly string[];
     readonly tokenLifetimeMs?: number;
     readonly services: readonly Service[];
+    readonly oauth?: OAuth;
+    /** What to do in place of OAuth, where it has none for mail. */
+    readonly instead?: string;
 }
 
 /** The providers that mailbearer knows. */

@@ -40,6 +40,7 @@ from .errors import (
     GaveUp,
     InternalError,
     LoginFailed,
+    MailboxRefused,
     Misuse,
     NeedsUser,
     SessionEnded,
@@ -48,6 +49,7 @@ from .errors import (
 )
 from .events import SessionEvent
 from .explaining import explain
+from .following import Changes, Messages
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .sessions import Sessions
@@ -60,6 +62,7 @@ __all__ = [
     "Account",
     "Aftermath",
     "Authenticated",
+    "Changes",
     "ConfigError",
     "Connection",
     "Endpoint",
@@ -69,6 +72,8 @@ __all__ = [
     "InternalError",
     "LoginFailed",
     "Mailbox",
+    "MailboxRefused",
+    "Messages",
     "Misuse",
     "NeedsUser",
     "Negotiation",

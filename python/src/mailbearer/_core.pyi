@@ -16,6 +16,9 @@ __all__ = [
     "Authenticated",
     "Delivery",
     "Failure",
+    "Follow",
+    "FollowEvent",
+    "FollowPlan",
     "Mailbox",
     "Negotiation",
     "Order",
@@ -197,6 +200,54 @@ class Transcript:
     def sent(self, data: _Data, sensitive: bool) -> list[tuple[Literal["C", "S"], str]]: ...
     def received(self, data: _Data) -> list[tuple[Literal["C", "S"], str]]: ...
     def flush(self) -> list[tuple[Literal["C", "S"], str]]: ...
+
+@final
+class FollowEvent:
+    """Something that happened in the mailbox that is followed."""
+
+    kind: Literal["messages", "reset", "changed", "free", "refused", "late"]
+    uids: list[int] | None
+    cursor: str | None
+    exists: int | None
+    expunged: list[int] | None
+    flagged: list[int] | None
+    code: str | None
+    text: str | None
+
+@final
+class FollowPlan:
+    """What to write, what happened, and when to come back."""
+
+    data: bytes
+    events: list[FollowEvent]
+    wake_at_ms: int | None
+
+@final
+class Follow:
+    """Follows one mailbox of an IMAP connection that is logged in."""
+
+    state: Literal["selecting", "searching", "entering", "idle", "leaving", "resting", "asking", "free", "over"]
+    tags: int
+    cursor: str | None
+
+    def __init__(
+        self,
+        mailbox: str | None = None,
+        *,
+        since: str | None = None,
+        read_only: bool = False,
+        tells_messages: bool = False,
+        has_idle: bool = True,
+        reissue_ms: int | None = None,
+        poll_ms: int | None = None,
+        answer_ms: int | None = None,
+        first_tag: int = 0,
+    ) -> None: ...
+    def start(self, now_ms: int) -> FollowPlan: ...
+    def receive(self, now_ms: int, data: _Data) -> FollowPlan: ...
+    def resume(self, now_ms: int) -> FollowPlan: ...
+    def interrupt(self, now_ms: int) -> FollowPlan: ...
+    def tick(self, now_ms: int) -> FollowPlan: ...
 
 @final
 class Watch:

@@ -71,6 +71,12 @@ def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
     return _logged_in(imapclient_over, connect("imap", user, token, **settings))
 
 
+def note_selected(client: Any) -> None:
+    """Let a client know that a mailbox was selected past it."""
+    # IMAPClient has one of imaplib inside.
+    vars(client).get("_imap", client).state = "SELECTED"
+
+
 def imapclient_over(connection: Connection) -> IMAPClient:
     """Make an ``imapclient.IMAPClient`` over a connection that is logged in."""
     import imapclient as package

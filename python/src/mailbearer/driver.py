@@ -7,19 +7,18 @@ the last error of the source and of the system. Subclasses add sockets, threads 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ._core import Account, AccountPlan, Delivery, Failure, Order
+from ._core import Account, AccountPlan, Delivery, Order
 from .answers import Token
-from .clock import now_ms, wall_ms
-from .errors import ConfigError, Error, GaveUp, LoginFailed, Misuse, NeedsUser, TokenSourceFailed, TokenSourceMistake
+from .errors import Error, LoginFailed, Misuse
 from .events import SessionEvent
-from .held import Given, Waiter, Wire
+from .held import Given, Host, Waiter, Wire
 from .hiding import without_secrets
 from .options import AccountSettings
+from .own_errors import OwnErrors, why
 from .policy import SessionPolicy
 from .settings import Settings
 from .tokens import Source
@@ -27,7 +26,7 @@ from .tokens import Source
 _log = logging.getLogger("mailbearer")
 
 
-class Driver:
+class Driver(Host):
     """Facts in, orders out, deliveries to the program."""
 
     def __init__(self, settings: AccountSettings, source: Source) -> None:
@@ -50,51 +49,12 @@ class Driver:
         self.is_telling = False
         self.crash: BaseException | None = None
         self._facts: deque[tuple[Callable[..., AccountPlan], tuple[Any, ...]]] = deque()
-        self._request = 0
-        self._of_request: dict[int, BaseException] = {}
-        self._of_session: dict[int, tuple[int, LoginFailed]] = {}
-
-    # ---- What the subclasses add -----------------------------------------------------------------------------
-
-    def ask(self, request: int, force: bool, refused: Any) -> None:
-        """Ask the source; answer with :meth:`token_came` or :meth:`no_token`."""
-        raise NotImplementedError
-
-    def connect(self, ticket: int, session: int) -> Wire:
-        """Begin a connection; answer with the facts of its ticket."""
-        raise NotImplementedError
-
-    def hand_over(self, wire: Wire, given: Delivery) -> Given:
-        """Make the program's connection of one that is logged in."""
-        raise NotImplementedError
-
-    def new_waiter(self) -> Waiter:
-        """Make something to wait for."""
-        raise NotImplementedError
-
-    def changed(self) -> None:
-        """Wake the timer, and whoever looks at the state of a connection."""
-        raise NotImplementedError
-
-    def now_ms(self) -> int:
-        """Milliseconds of a clock that goes on while the machine sleeps."""
-        return now_ms()
-
-    def wall_ms(self) -> int:
-        """Milliseconds since 1970."""
-        return wall_ms()
-
-    def seed(self) -> int:
-        """Return what decides all that is left to chance."""
-        return secrets.randbits(64)
+        self._errors = OwnErrors()
 
     # ---- Facts -----------------------------------------------------------------------------------------------
 
     def tell(self, fact: Callable[..., AccountPlan], *said: Any) -> int:
-        """Tell the machine a fact, and do what it says; from within an order or a delivery, after that.
-
-        Returns how many octets need not be shown that come next.
-        """
+        """Tell a fact, and do what comes of it, or afterwards if within that; returns what octets may be skipped."""
         self._facts.append((fact, said))
         if self.is_telling:
             return 0
@@ -109,6 +69,7 @@ class Driver:
 
     def _tell_next(self) -> int:
         fact, said = self._facts.popleft()
+        self._errors.answered = 0
         plan = fact(self.now_ms(), *said)
         if plan.orders or plan.deliveries or plan.wake_at_ms != self.wake_at_ms:
             self.carry_out(plan.orders)
@@ -122,15 +83,6 @@ class Driver:
         key = settings.add_to(self.machine, policy)
         self.sessions[key] = settings
         return key
-
-    def status(self, session: int) -> dict[str, Any]:
-        """Tell how one session stands; nothing where it was closed."""
-        sessions: list[dict[str, Any]] = self.machine.status()["sessions"]
-        return next((one for one in sessions if one["session"] == session), {})
-
-    def snapshot(self) -> bytes:
-        """Return what must outlive the process."""
-        return self.machine.snapshot(self.wall_ms())
 
     def want(self, session: int) -> Waiter:
         """Wait for a connection; the earlier one has been let go."""
@@ -157,15 +109,20 @@ class Driver:
 
     def no_token(self, request: int, error: Error) -> None:
         """Tell that the source has none, and why, in its own words."""
-        self._of_request = {**dict([*self._of_request.items()][-1:]), request: error}
+        self._errors.note_source(request, error)
         text = self.machine.redact(without_secrets(str(error)))
-        self.tell(self.machine.no_token, request, _why(error), text)
+
+        def fact(now_ms: int) -> AccountPlan:
+            self._errors.answered = request
+            return self.machine.no_token(now_ms, request, why(error), text)
+
+        self.tell(fact)
 
     def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:
         """Tell that a connection has ended, or could not be opened, and what the system said of it."""
         wire = self.wires.pop(ticket, None)
         if wire is not None and problem is not None:
-            self._of_session[wire.session] = (ticket, problem)
+            self._errors.note_system(wire.session, ticket, problem)
         self.tell(self.machine.ended, ticket, problem and problem.failure)
 
     def shut(self) -> None:
@@ -190,13 +147,12 @@ class Driver:
 
     def fetch_token(self, order: Order) -> None:
         """Ask the source; a newer request takes the place of an older one."""
-        self._request = order.request or 0
-        self.ask(self._request, bool(order.force), order.refused)
+        self.ask(order.request or 0, bool(order.force), order.refused)
 
     def open(self, order: Order) -> None:
         """Open a connection, and read from it."""
-        ticket, session = order.ticket or 0, order.session or 0
-        self.wires[ticket] = self.connect(ticket, session)
+        ticket = order.ticket or 0
+        self.wires[ticket] = self.connect(ticket, order.session or 0)
 
     def start_tls(self, order: Order) -> None:
         """Do the handshake."""
@@ -237,7 +193,7 @@ class Driver:
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Show to the program what there is, in the order in which it came."""
         for one in deliveries:
-            getattr(self, _DELIVERIES[one.kind])(one)
+            getattr(self, one.kind if one.kind != "raise" else "raise_")(one)
 
     def give(self, one: Delivery) -> None:
         """Give a connection to who waits for it."""
@@ -250,9 +206,7 @@ class Driver:
 
     def raise_(self, one: Delivery) -> None:
         """Raise to who waits."""
-        error = _ERRORS[one.why or ""](one.failure)  # type: ignore[arg-type]
-        error.__cause__ = self._own_error(one)
-        self._answer(one.session or 0, error)
+        self._answer(one.session or 0, self._errors.raised(one))
 
     def end(self, one: Delivery) -> None:
         """End an iteration."""
@@ -272,18 +226,8 @@ class Driver:
     def event(self, one: Delivery) -> None:
         """Tell the program what happened."""
         settings = self.sessions.get(one.session or 0)
-        event = SessionEvent(
-            kind=one.why,  # type: ignore[arg-type]
-            protocol=settings.endpoint.protocol if settings else None,
-            user=self.settings.user,
-            session=one.session,
-            ticket=one.ticket,
-            generation=one.generation,
-            cause=one.cause,
-            text=one.text,
-            seconds=None if one.wait_ms is None else one.wait_ms / 1000,
-            error=self._own_error(one),
-        )
+        protocol = settings.endpoint.protocol if settings else None
+        event = SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one))
         try:
             if self.settings.on_event is not None:
                 self.settings.on_event(event)
@@ -301,26 +245,3 @@ class Driver:
         else:
             waiter.set_result(answer)
         return True
-
-    def _own_error(self, one: Delivery) -> BaseException | None:
-        """Find what the source or the system raised, of which a delivery tells."""
-        if one.ticket is not None:
-            of_ticket = [problem for ticket, problem in self._of_session.values() if ticket == one.ticket]
-            return of_ticket[0].__cause__ if of_ticket else None
-        error = self._of_request.get(self._request if one.kind == "event" else one.request or 0)
-        return error.__cause__ or error if isinstance(error, TokenSourceMistake) else error
-
-
-def _why(error: Error) -> str:
-    """Say what kind of failure of a source this is."""
-    if isinstance(error, TokenSourceMistake | ConfigError):
-        return "mistake"
-    return "permanent" if isinstance(error, TokenSourceFailed) and error.permanent else "outage"
-
-
-def _mistake(failure: Failure) -> TokenSourceMistake:
-    return TokenSourceMistake(failure.sentence, permanent=True)
-
-
-_ERRORS: dict[str, Callable[[Failure], Error]] = {"needs_user": NeedsUser, "gave_up": GaveUp, "mistake": _mistake}
-_DELIVERIES = {one: one for one in ("give", "end", "renew", "over", "event")} | {"raise": "raise_"}

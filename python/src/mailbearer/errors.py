@@ -113,6 +113,21 @@ class GaveUp(LoginFailed):
     """The program's own settings cannot work, or nothing helps: ``failure`` says why."""
 
 
+class MailboxRefused(Error):
+    """A mailbox cannot be followed: the server does not select or search it.
+
+    Attributes:
+        code: RFC 5530 code such as ``NONEXISTENT``, where the server gave one.
+        server_text: what the server said: untrusted, without control characters.
+
+    """
+
+    def __init__(self, server_text: str, code: str | None = None) -> None:
+        super().__init__(f"The mailbox cannot be followed; the server said: {server_text}")
+        self.code = code
+        self.server_text = server_text
+
+
 class SessionEnded(Error):
     """The session is over, in the middle of what the program did with it. The next one follows.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
+
+from ._core import Delivery
 
 EventKind: TypeAlias = Literal[
     "fetching_token",
@@ -51,6 +53,22 @@ class SessionEvent:
     text: str | None = None
     seconds: float | None = None
     error: BaseException | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, one: Delivery, user: str, protocol: str | None, error: BaseException | None) -> SessionEvent:
+        """Make it of what the machine delivers."""
+        return cls(
+            kind=cast("EventKind", one.why),
+            protocol=protocol,
+            user=user,
+            session=one.session,
+            ticket=one.ticket,
+            generation=one.generation,
+            cause=one.cause,
+            text=one.text,
+            seconds=None if one.wait_ms is None else one.wait_ms / 1000,
+            error=error,
+        )
 
 
 OnEvent: TypeAlias = Callable[[SessionEvent], None]

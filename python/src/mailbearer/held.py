@@ -1,10 +1,12 @@
-"""What a driver holds: sockets by ticket, before and after they are given, and waiters by session."""
+"""What a driver holds, sockets by ticket and waiters by session, and the I/O that makes them."""
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, Protocol
 
-from ._core import Aftermath, Verdict
+from ._core import AccessToken, Aftermath, Delivery, Verdict
+from .clock import now_ms, wall_ms
 
 
 class Wire(Protocol):
@@ -66,3 +68,39 @@ class Waiter(Protocol):
 
     def set_exception(self, error: BaseException) -> None:
         """Raise in its place."""
+
+
+class Host:
+    """The I/O below a driver."""
+
+    def ask(self, request: int, force: bool, refused: AccessToken | None) -> None:
+        """Ask the source; answer with :meth:`token_came` or :meth:`no_token`."""
+        raise NotImplementedError
+
+    def connect(self, ticket: int, session: int) -> Wire:
+        """Begin a connection; answer with the facts of its ticket."""
+        raise NotImplementedError
+
+    def hand_over(self, wire: Wire, given: Delivery) -> Given:
+        """Make the program's connection of one that is logged in."""
+        raise NotImplementedError
+
+    def new_waiter(self) -> Waiter:
+        """Make something to wait for."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """Wake the timer, and whoever looks at the state of a connection."""
+        raise NotImplementedError
+
+    def now_ms(self) -> int:
+        """Milliseconds of a clock that goes on while the machine sleeps."""
+        return now_ms()
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return wall_ms()
+
+    def seed(self) -> int:
+        """Return what decides all that is left to chance."""
+        return secrets.randbits(64)

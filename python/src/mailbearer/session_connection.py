@@ -7,10 +7,11 @@ import poplib
 import smtplib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from . import clients, following
 from ._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from .clock import now_ms
 from .connection import Connection, Link
@@ -63,9 +64,12 @@ class SessionConnection(Connection, Generic[ClientT]):
         self._client: ClientT | None = None
         self._is_open = True
         self.is_asked = False
+        # The last tag of who followed a mailbox over it.
+        self.follow_tags = 0
         self.round_trips, self.seconds = link.round_trips, link.seconds
         self.sock = WatchedSocket(self, link.logged_in())
         self.endpoint = settings.endpoint
+        self.timeout = settings.timeout
         self.mechanism = cast("Any", given.mechanism)
         self.capabilities = list(given.capabilities or [])
         self.leftover = given.leftover or b""
@@ -97,6 +101,49 @@ class SessionConnection(Connection, Generic[ClientT]):
         NOOP, if this thread is the one that used it last.
         """
         return self._driver.wait_for_renewal(self, seconds)
+
+    def idle(self, *, reissue: float = 90.0) -> Iterator[following.Changes]:
+        """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
+
+        IDLE is said anew each ``reissue`` seconds, so that a server or a path that is mute is noticed within two
+        minutes: the session ends then, and :class:`~mailbearer.SessionEnded` leaves the ``with`` block. A server
+        without IDLE is asked with NOOP each minute. Between two changes the mail client may be used.
+
+        Raises:
+            Misuse: this is no connection of IMAP.
+            SessionEnded: the session has ended.
+
+        """
+        return self._follow(None, {"reissue_ms": round(reissue * 1000)})
+
+    def messages(
+        self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
+    ) -> Iterator[following.Messages]:
+        """Select a mailbox, and tell its messages that are new to the program; until the connection is due.
+
+        ``since`` is the ``cursor`` of the last :class:`~mailbearer.Messages` that the program has done with, from this
+        or an earlier connection or process: nothing that came since is missed, and nothing is told twice. ``None``:
+        what comes from now on. ``read_only`` marks nothing as read. It waits as :meth:`idle` does; when it has told
+        messages, the mail client may fetch them.
+
+        Raises:
+            ConfigError: ``since`` is no cursor.
+            MailboxRefused: the server does not select the mailbox.
+            Misuse: this is no connection of IMAP.
+            SessionEnded: the session has ended.
+
+        """
+        options = {"since": since, "read_only": read_only, "reissue_ms": round(reissue * 1000)}
+        return self._follow(mailbox, options | {"tells_messages": True})
+
+    def _follow(self, mailbox: str | None, options: dict[str, Any]) -> Iterator[Any]:
+        # What cannot work is raised here, and not with the first message.
+        machine = following.machine(self, mailbox, options)
+        return following.follow(self, machine, selects=mailbox is not None)
+
+    def note_selected(self) -> None:
+        """Let the mail client know that a mailbox was selected past it."""
+        clients.note_selected(self.client)
 
     def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close. POP3 commits its deletions by that."""

@@ -80,11 +80,12 @@ class Sessions(Generic[ClientT]):
         * ``learnt_session_ms``, ``learnt_ends_with_token``: what this server was seen to do;
         * ``last_failure``, a :class:`~mailbearer.Failure`, and ``last_ending``, a :class:`~mailbearer.Verdict`.
         """
-        return self._driver.status(self._session)
+        sessions: list[dict[str, Any]] = self._driver.machine.status()["sessions"]
+        return next((one for one in sessions if one["session"] == self._session), {})
 
     def snapshot(self) -> bytes:
         """Return what must outlive the process, of the whole account: see :meth:`Account.snapshot`."""
-        return self._driver.snapshot()
+        return self._driver.machine.snapshot(self._driver.wall_ms())
 
     def retry(self) -> None:
         """Say that a person has acted: every stop of the account is lifted, and the next iteration tries again."""

@@ -14,10 +14,11 @@ from typing import Any
 from ._core import AccountPlan, Delivery
 from .answers import Token
 from .clock import Sleep
-from .connection import Connection, Link
+from .connection import Connection
 from .driver import Driver
 from .errors import Error, LoginFailed, Misuse
 from .failures import failed
+from .login_thread import Login
 from .options import AccountSettings
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
@@ -165,9 +166,9 @@ class ThreadDriver(Driver):
             else:
                 self.token_came(request, token)
 
-    def connect(self, ticket: int, session: int) -> _Login:
+    def connect(self, ticket: int, session: int) -> Login:
         """Begin a login, in a thread of its own."""
-        login = _Login(self, ticket, session)
+        login = Login(self, ticket, session)
         thread = threading.Thread(target=self._run, args=(login,), name="mailbearer-login", daemon=True)
         self._threads.add(thread)
         thread.start()
@@ -187,7 +188,7 @@ class ThreadDriver(Driver):
 
     # ---- The threads ---------------------------------------------------------------------------------------------
 
-    def _run(self, login: _Login) -> None:
+    def _run(self, login: Login) -> None:
         with self._guard():
             pass
         try:
@@ -202,13 +203,13 @@ class ThreadDriver(Driver):
             with self._turn:
                 self._threads.discard(threading.current_thread())
 
-    def report(self, login: _Login, fact: Callable[..., AccountPlan], *said: Any) -> None:
+    def report(self, login: Login, fact: Callable[..., AccountPlan], *said: Any) -> None:
         """Tell what a login saw, unless nobody waits for it any more."""
         with self._guard():
             if not login.is_over:
                 self.tell(fact, login.ticket, *said)
 
-    def login_ended(self, login: _Login, problem: LoginFailed | None = None) -> None:
+    def login_ended(self, login: Login, problem: LoginFailed | None = None) -> None:
         """Tell that a login found the end of its connection, or could not open it."""
         with self._guard():
             if not login.is_over:
@@ -245,59 +246,3 @@ class ThreadDriver(Driver):
             except BaseException as error:
                 # Also an exit that the program asked for, in its token function or observer.
                 self.fail(error)
-
-
-class _Login:
-    """A connection on its way, in a thread of its own."""
-
-    def __init__(self, driver: ThreadDriver, ticket: int, session: int) -> None:
-        self.ticket = ticket
-        self.session = session
-        self.link = Link(driver.sessions[session])
-        # Nobody waits for facts of it any more: it is logged in, or closed.
-        self.is_over = False
-        self._driver = driver
-        self._is_logged_in = False
-        self._is_to_secure = False
-
-    def run(self) -> None:
-        """Open it, and read until the login is over."""
-        machine = self._driver.machine
-        self.link.open()
-        self._driver.report(self, machine.opened)
-        while not self.is_over:
-            if self._is_to_secure:
-                self._is_to_secure = False
-                self.link.start_tls()
-                self._driver.report(self, machine.secured)
-            elif data := self.link.read():
-                self._driver.report(self, machine.receive, data)
-            else:
-                self._driver.login_ended(self)
-
-    def start_tls(self) -> None:
-        """Let the thread do the handshake."""
-        self._is_to_secure = True
-
-    def send(self, data: bytes) -> None:
-        """Write all of it: a login fits into the buffers of the system."""
-        try:
-            self.link.write(data)
-        except LoginFailed as problem:
-            self._driver.ended(self.ticket, problem)
-
-    def pause(self) -> None:
-        """Read no more."""
-        self.is_over = self._is_logged_in = True
-
-    def close(self) -> None:
-        """End it, and wake the thread."""
-        self.is_over = True
-        if self._is_logged_in:
-            self.link.close()
-        self.link.interrupt()
-
-    def done(self) -> None:
-        """Close it, now that its thread ends, unless it is logged in."""
-        if not self._is_logged_in:
-            self.link.close()

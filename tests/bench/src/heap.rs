@@ -3,9 +3,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mailbearer::{AccessToken, Identity, Input, Protocol, Provider, Session, SessionConfig};
-#[cfg(test)]
-use mailbearer::{Account, AccountConfig, Fact};
+use mailbearer::{
+    AccessToken, Account, AccountConfig, Fact, Identity, Input, Protocol, Provider, Session,
+    SessionConfig,
+};
 use serde_json::json;
 
 const SESSIONS: usize = 100_000;
@@ -41,6 +42,12 @@ pub(crate) fn report() {
         });
         println!("{line}");
     }
+    for (client, sessions) in [("Account of one", 1), ("one of twenty of an Account", 20)] {
+        for protocol in Protocol::ALL {
+            let octets = of_account(protocol, sessions);
+            eprintln!("{client}, {protocol}: {octets} octets, its token included");
+        }
+    }
 }
 
 /// Octets of one session, of so many that are in the middle of their work.
@@ -54,7 +61,7 @@ fn of_one(protocol: Protocol, count: usize) -> usize {
 /// What a mail client writes, and the answer.
 type Exchange = (&'static [u8], &'static [u8]);
 
-fn online(protocol: Protocol, seed: usize) -> Session {
+pub(crate) fn online(protocol: Protocol, seed: usize) -> Session {
     let identity = Identity::new("joe@gmail.com");
     let config = SessionConfig::for_provider(&Provider::gmail(), protocol, identity);
     let mut session =
@@ -108,7 +115,6 @@ fn dialogue(protocol: Protocol) -> (&'static [&'static [u8]], &'static [Exchange
 
 /// Octets of one session of an account with so many of them that are in the middle of their work, the account and its
 /// one token included.
-#[cfg(test)]
 fn of_account(protocol: Protocol, sessions: u32) -> usize {
     const ACCOUNTS: usize = 500;
     let before = IN_USE.load(Ordering::Relaxed);
@@ -118,8 +124,7 @@ fn of_account(protocol: Protocol, sessions: u32) -> usize {
     held / accounts.len() / sessions as usize
 }
 
-#[cfg(test)]
-fn account_online(protocol: Protocol, sessions: u32, seed: usize) -> Account {
+pub(crate) fn account_online(protocol: Protocol, sessions: u32, seed: usize) -> Account {
     let gmail = Provider::gmail();
     let mut account =
         Account::new(AccountConfig::for_provider(&gmail), seed as u64).expect("an account");

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a benchmark of known inputs")]
 
 mod heap;
+mod read;
 mod watch;
 
 use std::thread;
@@ -26,6 +27,7 @@ fn main() {
     });
     println!("{facts}");
     heap::report();
+    read::report();
     watch::report();
 }
 

@@ -11,5 +11,5 @@ mod world;
 
 pub use checks::Broken;
 pub use history::{Fault, History, Move, Opening, Setting, Word};
-pub use mailbox::{Limit, Mailbox, MailboxBug, MailboxReport};
+pub use mailbox::{Limit, Mailbox, MailboxBug, MailboxReport, Rule};
 pub use world::{Bug, Report, World};

@@ -12,7 +12,11 @@ let package = Package(
             url: "https://github.com/mailbearer/mailbearer-swift/releases/download/@VERSION@/MailbearerCoreFFI.xcframework.zip",
             checksum: "@CHECKSUM@"
         ),
-        .target(name: "Mailbearer", dependencies: ["MailbearerCoreFFI"]),
+        .target(
+            name: "Mailbearer",
+            dependencies: ["MailbearerCoreFFI"],
+            resources: [.copy("PrivacyInfo.xcprivacy")]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -2,14 +2,14 @@
 
 use super::{always, denied, plain};
 use crate::classify::concepts::Concept::{
-    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Blocked, Busy, Cancelled,
-    Certificate, Change, ClientHost, ClientName, Command, Connection, Credential, Denied,
-    Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked, LockedOut, Login,
-    Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must, NotAllowed,
-    NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Protocol, Rate, Recipient,
-    Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut, Tls, Token,
-    TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName, Verification,
-    WrongState,
+    Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Backend, Blocked, Busy,
+    Cancelled, Certificate, Change, ClientHost, ClientName, Command, Connection, Credential,
+    Denied, Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked,
+    LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must,
+    NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Protocol, Rate,
+    Recipient, Scope, Security, Server, Service, Session, Shutdown, SystemError, ThisIs, TimedOut,
+    Tls, Token, TooLong, TooMany, Unavailable, Unexplained, Unknown, Unsupported, UserName,
+    Verification, WrongState,
 };
 use crate::classify::concepts::Stems;
 
@@ -25,6 +25,10 @@ pub(super) const SUBJECTS: &[Stems] = &[
     ]),
     always(Argument, &["argument~", "parameter~", "initial response"]),
     always(Auth, &["auth~"]),
+    always(Backend, &[
+        "cluster", "upstream", "indexed", "indexing", "node", "replica~", "hardware", "raid", "nfs", "mount~",
+        "machine", "pipe", "child", "cache", "lookup", "directory serv~", "data center", "datacenter", "storage", "corrupt~",
+    ]),
     always(Certificate, &["certificate~"]),
     always(Change, &["chang~", "reset", "update", "choose", "temporary password"]),
     always(ClientHost, &[
@@ -50,8 +54,8 @@ pub(super) const SUBJECTS: &[Stems] = &[
     plain(Person, &["support"]),
     always(Plan, &[
         "premium", "subscri~", "licen~", "paid", "your plan", "package", "invoice", "payment", "sign up", "unpaid",
-        "overdue", "past due", "billing", "free accounts", "free users", "free plan", "credits", "balance", "upgrad~",
-        "renew~", "pro users", "trial",
+        "overdue", "past due", "billing", "free accounts", "free plan", "credits", "balance", "upgrad~", "renew~",
+        "pro users", "trial", "buy", "purchase", "contract", "pay", "settle~",
     ]),
     always(Policy, &[
         "policy", "policies", "conditional access", "criteria", "filter~", "whitelist", "third party", "your organi~",
@@ -60,13 +64,14 @@ pub(super) const SUBJECTS: &[Stems] = &[
         "dynamic", "dialup", "residential", "unsolicited", "trusted", "approved", "less secure", "unregistered",
         "risk~", "threat", "office hours", "working hours", "time of day", "managed device~", "device",
         "unknown location", "new location", "unusual location", "administratively prohibited", "by your admin~",
-        "by the admin~", "by admin~", "is listed", "violated", "violating", "r dns", "dnsbl", "firewall",
+        "by the admin~", "by admin~", "is listed", "violated", "violating", "r dns", "dnsbl", "firewall", "parental",
+        "complaints",
     ]),
     always(Protocol, &["imap", "imap4", "pop", "pop3", "smtp", "protocol", "jmap", "legacy"]),
     always(Rate, &[
         "throttl~", "rate", "bandwidth", "attempts", "requests", "too fast", "too often", "too frequent~",
         "every minutes", "rapid~", "quickly", "flood~", "brute~", "backoff", "back off", "cooldown", "per hour",
-        "per minute", "per day", "ratelimit~", "failures", "penalt~", "tarpit~",
+        "per minute", "per day", "ratelimit~", "failures", "penalt~", "tarpit~", "hourly", "daily", "allowance",
     ]),
     always(Recipient, &["recipient"]),
     always(Scope, &["scope~", "insufficient", "permission", "privileg~", "lacks"]),
@@ -84,7 +89,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         "unsecured", "cipher~",
     ]),
     always(Token, &["token~", "jwt", "bearer", "assertion", "api key", "grant"]),
-    always(UserName, &["username", "userid", "login name", "email address", "full email"]),
+    always(UserName, &["username", "userid", "login name", "email address", "full email", "full address"]),
     always(Verification, &[
         "browser", "web login", "web for", "robot", "captcha", "consent", "suspicious", "unusual activity", "unlock",
         "terms", "agree~", "web ui", "web interface", "multi factor", "change your password", "reset your password",
@@ -93,7 +98,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         "identity verification", "phone number", "mobile number", "phone verif~", "sms", "sign in attempt",
         "privacy notice", "privacy policy", "acceptance", "accept the", "activat~ your", "unusual sign",
         "unusual login", "finish the", "registration", "re enable", "reactivat~", "interaction required", "interactive",
-        "confirm your", "confirmation required", "to webmail", "via webmail", "in webmail",
+        "confirm your", "confirmation required", "to webmail", "via webmail", "in webmail", "invalid grant",
     ]),
 ];
 
@@ -106,13 +111,14 @@ pub(super) const STATES: &[Stems] = &[
     always(Blocked, &[
         "block~", "suspend~", "banned", "barred", "pending", "awaiting", "account has been cancel~", "black~", "frozen",
         "closed", "deleted", "abnormal", "migrated", "quarantin~", "terminated", "erased", "purged", "archived",
-        "unconfirmed", "unverified", "unapproved", "ceased", "ended", "flagged", "dormant", "hold", "decommission~",
+        "unconfirmed", "unverified", "unapproved", "ceased", "flagged", "dormant", "hold", "decommission~",
         "unprovisioned", "unlicensed", "has left", "no longer with",
     ]),
+    plain(Blocked, &["ended"]),
     denied(Blocked, &["verified", "confirmed"]),
     always(Busy, &[
-        "out of memory", "congest~", "heavy", "high traffic", "resources", "resource", "capacity", "saturated",
-        "swamped", "overwhelmed", "queue", "are full", "system full", "memory exhausted", "enough memory",
+        "out of memory", "congest~", "heavy", "high traffic", "resources", "capacity", "saturated", "swamped",
+        "overwhelmed", "queue", "are full", "system full", "memory exhausted", "enough memory",
     ]),
     plain(Busy, &[
         "busy", "load~", "overload~", "another session", "another client", "another program", "currently used",
@@ -122,11 +128,15 @@ pub(super) const STATES: &[Stems] = &[
     always(Denied, &["denied", "forbidden", "unauthorized"]),
     always(Elsewhere, &[
         "wrong host", "wrong server", "wrong port", "different server", "another server", "incorrect server",
-        "use port", "connect to port", "submission port", "server name", "obsolete server",
+        "use port", "connect to port", "submission port", "server name", "obsolete server", "lives on", "moved to",
+        "located on", "hosted on", "hosted elsewhere", "this port",
     ]),
     always(Expired, &["invalidated", "lapsed", "revoked"]),
     always(Folder, &["selected mailbox"]),
-    always(Idle, &["idle", "inactivity", "lost input", "autologout", "inactive for", "autologoff", "auto logout"]),
+    always(Idle, &[
+        "idle", "inactivity", "lost input", "autologout", "inactive for", "autologoff", "auto logout", "nothing heard",
+        "heard nothing",
+    ]),
     denied(Idle, &["activity", "input", "command~"]),
     always(Inactive, &["inactive"]),
     denied(Inactive, &["activ~"]),
@@ -136,51 +146,57 @@ pub(super) const STATES: &[Stems] = &[
         "went wrong", "negotiation", "technical", "unhandled", "redis", "dns", "socket", "fork", "malloc", "allocat~",
         "panic", "bug", "daemon", "bad happened", "local error", "local problem", "misconfigur~", "failed to connect",
         "failed to access", "cannot connect", "can't connect", "cannot contact", "unexpected", "~sql~", "i o error",
-        "db", "dbase", "operating system", "general failure", "general error", "undefined", "unspecified",
+        "db", "dbase", "operating system", "general failure", "general error", "undefined", "unspecified", "io failure",
+        "internet connection", "took too long",
     ]),
-    always(Invalid, &["fail~", "invalid", "incorre~", "bad", "errors", "erroneous", "auth~ error", "login error"]),
+    always(Invalid, &[
+        "fail~", "invalid", "incorre~", "bad", "errors", "erroneous", "auth~ error", "login error", "token~ reject~",
+        "credential~ reject~",
+    ]),
     denied(Invalid, &["accepted"]),
     always(Later, &[
-        "later", "temporar~", "maintenance", "for a while", "come back", "soon", "being migrated", "being moved",
-        "being rebuilt", "being upgraded", "try again in", "tempfail", "transient", "momentar~", "a few minutes",
-        "some minutes", "few moments", "some time", "shortly", "postponed", "greylist~", "graylist~", "wait a",
-        "please wait", "at this time", "right now", "for now", "at the moment", "at present", "tomorrow", "starting up",
-        "being created", "being restored", "being repaired", "syncing", "synchroni~", "not yet", "standby", "stand by",
-        "migrating", "one moment", "backup in progress", "migration in progress", "update in progress",
-        "upgrade in progress", "sometime", "retry operation",
+        "later", "temporar~", "maintenance", "come back", "soon", "being migrated", "being moved", "being rebuilt",
+        "being upgraded", "tempfail", "transient", "momentar~", "a few minutes", "some minutes", "few moments",
+        "some time", "shortly", "postponed", "greylist~", "graylist~", "wait a", "please wait", "at this time",
+        "right now", "for now", "at the moment", "at present", "tomorrow", "starting up", "being created",
+        "being restored", "being repaired", "syncing", "synchroni~", "standby", "stand by", "migrating", "one moment",
+        "backup in progress", "migration in progress", "update in progress", "upgrade in progress", "sometime",
+        "retry operation", "yet", "an hour", "next hour", "be patient", "hang on", "hold on", "having a bad", "updates",
+        "again in", "a while", "for minutes", "for hours", "for seconds",
     ]),
     always(Locked, &[
         "lock~", "in use", "exclusive", "already open", "other session", "concurrent session", "opened by",
-        "being used", "another process", "exclusively",
+        "being used", "another process", "exclusively", "previous session", "old session",
     ]),
+    // Yahoo says it to good credentials after many logins.
     always(LockedOut, &["incorrect username"]),
     always(Malformed, &[
         "syntax", "decode", "format", "malformed", "challenge", "base64", "bad protocol", "authentication string",
         "auth string", "parse", "parsing", "decoding", "encod~", "utf~", "illegal char~", "invalid char~", "nul char~",
-        "bad sequence", "out of sequence", "invalid sasl", "corrupt~",
+        "bad sequence", "out of sequence", "invalid sasl", "payload", "garbled",
     ]),
     denied(Malformed, &["provided", "specified", "supplied"]),
     always(Mismatch, &["mismatch~", "differ~", "normali~"]),
     denied(Mismatch, &["match", "same"]),
     always(Must, &[
         "unencrypted", "mandatory", "enforced", "obligatory", "necessary", "secure connection", "encrypted connection",
-        "no required",
+        "no required", "full address",
     ]),
-    plain(Must, &["must", "need~", "before you", "use tls", "use ssl", "first", "requir~"]),
+    plain(Must, &["must", "need~", "before you", "use tls", "use ssl", "first", "requir~", "only"]),
     denied(Must, &["present", "active", "established", "started"]),
     always(NotAllowed, &[
         "are refused", "may not", "host rejected", "allows only", "restricted", "disallowed", "prohibit~", "ineligible",
         "no right~",
     ]),
     denied(NotAllowed, &[
-        "allowed", "permitted", "list", "authorized", "authorised", "eligible", "entitled", "welcome",
+        "allowed", "permitted", "list", "authorized", "authorised", "eligible", "entitled", "welcome", "use",
     ]),
     denied(NotConnected, &["connected"]),
     always(NotOpened, &[
         "unable to open", "unable to access", "unable to scan", "can't open", "cannot open", "cannot access",
         "unable to read", "unable to get", "unable to create", "unable to process", "cannot read", "cannot load",
         "can't read", "can't get", "failed to read", "could not load", "could not read", "error opening",
-        "error reading", "error accessing",
+        "error reading", "error accessing", "read fail~", "open fail~",
     ]),
     always(NotValid, &["certificate error"]),
     denied(NotValid, &["valid"]),
@@ -196,9 +212,9 @@ pub(super) const STATES: &[Stems] = &[
     always(TimedOut, &["timed out", "timeout", "time out", "timer", "timing out", "time limit"]),
     always(TooLong, &["too long", "too large", "longer than", "response limit"]),
     always(TooMany, &[
-        "too many", "only one", "slow down", "no more connections", "no more sessions", "used up", "frequency limited",
-        "exceed~", "limit", "maximum", "too much", "excessive~", "surpass~", "exhausted", "overuse", "limits",
-        "reached", "repeated", "max", "quota", "threshold",
+        "too many", "only one", "slow down", "used up", "frequency limited", "exceed~", "limit", "maximum", "too much",
+        "excessive~", "surpass~", "exhausted", "overuse", "limits", "reached", "repeated", "max", "quota", "threshold",
+        "more than", "already hold", "more sessions", "more connections",
     ]),
     always(Unavailable, &[
         "unavailable", "is down", "system down", "offline", "unable to reach", "out of service", "unreach~",
@@ -208,6 +224,7 @@ pub(super) const STATES: &[Stems] = &[
         "available", "ready", "answer~", "respond~", "running", "operational", "reachable", "online", "working",
         "determine",
     ]),
+    // Postfix, where its authentication server gives no reason.
     always(Unexplained, &["reason unavailable"]),
     always(Unknown, &[
         "unknown", "unrecognized", "no account", "invalid user", "no mailbox", "no such", "is incorrect", "nonexist~",
@@ -220,6 +237,7 @@ pub(super) const STATES: &[Stems] = &[
     ]),
     always(Unsupported, &[
         "unsupported", "invalid auth~ mechanism", "stronger", "not implemented", "no mechanism", "no worthy", "weak",
+        "no auth",
     ]),
     denied(Unsupported, &[
         "support~", "offer~", "sasl", "advertised", "handle~", "defined", "understood", "understand", "possible",

@@ -3,8 +3,8 @@
 use super::{always, denied};
 use crate::classify::concepts::Concept::{
     Account, AppPassword, Blocked, Busy, Change, Connection, Credential, Expired, Internal,
-    Invalid, Later, Mailbox, Mechanism, NotAllowed, Off, Person, Rate, Service, Token, TooMany,
-    Unavailable, Unknown, Unsupported, Verification,
+    Invalid, Later, Locked, Mailbox, Mechanism, Must, NotAllowed, Off, Person, Rate, Service, Tls,
+    Token, TooMany, Unavailable, Unknown, Unsupported, Verification,
 };
 use crate::classify::concepts::Stems;
 
@@ -33,16 +33,21 @@ pub(super) const STEMS: &[Stems] = &[
     always(AppPassword, &["anwendungsspezifisch~"]),
     always(Change, &["ändern", "geändert"]),
     always(Connection, &["verbindungen"]),
-    always(Credential, &["passwort"]),
+    always(Credential, &["passwort", "kennwort"]),
     always(Mailbox, &["postfach"]),
     always(Person, &["kundenservice", "kundendienst", "wenden sie", "kontaktieren"]),
     always(Service, &["zugang", "zugriff", "dienst"]),
+    always(Tls, &["verschlüssel~"]),
     always(Blocked, &["gesperrt", "gelöscht", "gekündigt", "stillgelegt"]),
     always(Busy, &["überlastet", "ausgelastet"]),
     always(Expired, &["abgelaufen"]),
     always(Internal, &["interner", "systemfehler"]),
     always(Invalid, &["falsch~"]),
-    always(Later, &["später", "wartung~", "vorübergehend", "zurzeit", "derzeit", "momentan", "erneut"]),
+    always(Later, &[
+        "später", "wartung~", "vorübergehend", "zurzeit", "derzeit", "momentan", "erneut", "gewartet", "minuten",
+    ]),
+    always(Locked, &["in benutzung", "wird verwendet"]),
+    always(Must, &["erforderlich", "benötigt"]),
     always(NotAllowed, &["verboten", "verweigert"]),
     denied(NotAllowed, &["erlaubt", "gestattet", "berechtigt"]),
     always(Off, &["deaktiviert", "abgeschaltet", "ausgeschaltet"]),
@@ -60,6 +65,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Person, &["contatt~", "contate", "administrador", "administrateur", "amministratore"]),
     always(Rate, &["tentativ~", "intentos"]),
     always(Service, &["accès", "acceso", "acesso", "accesso"]),
+    always(Tls, &["chiffré~", "cifrad~"]),
     always(Blocked, &["bloqu~", "bloccat~", "sospes~", "suspens~", "verrouill~", "clôtur~", "cancelad~", "eliminad~"]),
     always(Busy, &["surchargé~", "ocupado", "occupato", "sobrecarg~"]),
     always(Expired, &["expir~", "scadut~", "caduca~"]),
@@ -67,8 +73,10 @@ pub(super) const STEMS: &[Stems] = &[
     always(Invalid, &["errat~"]),
     always(Later, &[
         "plus tard", "tarde", "tardi", "mantenimiento", "manuten~", "temporane~", "temporair~", "ultérieurement",
-        "momentané~",
+        "momentané~", "minuti", "minutos",
     ]),
+    always(Locked, &["in uso", "en uso", "em uso", "en cours d'utilisation"]),
+    always(Must, &["requis~", "requerid~", "richiest~", "obligatoire", "necesari~"]),
     always(NotAllowed, &["interdit~", "refusé~", "rifiutat~"]),
     denied(NotAllowed, &["autorisé~", "autorizad~", "autorizzat~", "permitid~", "consentit~"]),
     always(Off, &[
@@ -89,7 +97,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Blocked, &["~冻结~", "~锁定~", "~停用~", "~禁用~", "~封禁~", "~注销~", "~欠费~", "~异常~", "~过期~"]),
     always(Busy, &["~忙~"]),
     always(Later, &["~稍后~", "~稍候~", "~暂时~", "~维护~"]),
-    always(Off, &["~未开启~", "~未开通~", "~未启用~", "~关闭~", "~无权~", "~禁止~", "~拒绝访问~"]),
+    always(Off, &["~未启用~", "~关闭~", "~无权~", "~禁止~", "~拒绝访问~", "~开启~", "~开通~"]),
     always(TooMany, &["~过多~", "~太多~", "~超过~", "~超出~"]),
     always(Unknown, &["~不存在~"]),
     // Polish.
@@ -127,13 +135,51 @@ pub(super) const STEMS: &[Stems] = &[
     always(Blocked, &["~ロック~", "~停止~"]),
     always(Busy, &["~混雑~"]),
     always(Later, &["~しばらく~", "~メンテナンス~"]),
-    always(Off, &["~無効~"]),
+    always(Off, &["~無効~", "~有効~"]),
     always(TooMany, &["~多すぎ~", "~制限~"]),
     // Korean.
     always(Account, &["~계정~"]),
     always(AppPassword, &["~애플리케이션~"]),
     always(Blocked, &["~정지~", "~잠겼~", "~차단~", "~휴면~"]),
     always(Later, &["~잠시~", "~점검~"]),
-    always(Off, &["~해제~"]),
+    always(Off, &["~해제~", "~설정~"]),
     always(TooMany, &["~초과~"]),
+    // Swedish, Danish, Norwegian.
+    always(Account, &["användaren"]),
+    always(Blocked, &["spärrat", "spärrad", "sperret", "spærret", "avstängt"]),
+    always(Off, &["deaktivert", "deaktiveret", "inaktiverat"]),
+    always(Later, &["senare", "senere", "tillfälligt", "midlertidig~"]),
+    always(TooMany, &["för många", "for mange"]),
+    // Finnish.
+    always(Account, &["tili"]),
+    always(Blocked, &["lukittu"]),
+    always(Later, &["myöhemmin"]),
+    always(TooMany, &["liian monta"]),
+    // Hungarian.
+    always(Account, &["fiók"]),
+    always(Blocked, &["tiltva", "letiltva"]),
+    always(Later, &["később"]),
+    always(TooMany, &["túl sok"]),
+    // Romanian.
+    always(Account, &["contul"]),
+    always(Blocked, &["blocat"]),
+    always(Off, &["dezactivat"]),
+    always(Later, &["mai târziu"]),
+    always(TooMany, &["prea multe"]),
+    // Greek.
+    always(Account, &["λογαριασμό~"]),
+    always(Blocked, &["κλειδωθεί", "ανασταλεί"]),
+    always(Later, &["αργότερα"]),
+    always(TooMany, &["πάρα πολλές"]),
+    // Ukrainian.
+    always(Account, &["обліковий"]),
+    always(Blocked, &["заблоков~"]),
+    always(Off, &["вимкнен~"]),
+    always(Later, &["пізніше"]),
+    always(TooMany, &["забагато"]),
+    // Vietnamese.
+    always(Account, &["tài khoản"]),
+    always(Blocked, &["bị khóa"]),
+    always(Later, &["thử lại sau"]),
+    always(TooMany, &["quá nhiều"]),
 ];

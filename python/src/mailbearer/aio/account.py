@@ -108,7 +108,7 @@ class Account:
 
         It holds no secret. Times go on while no process runs.
         """
-        return self._driver.snapshot()
+        return self._driver.machine.snapshot(self._driver.wall_ms())
 
     def retry(self) -> None:
         """Say that a person has acted: every stop is lifted."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
+from ..following import Changes, Messages, machine
 from ..settings import Settings
-from . import clients
+from . import clients, following
 from .connection import Connection, Link
 from .tap import Reader, Tap, WatchedTransport, Writer
 
@@ -55,6 +57,8 @@ class SessionConnection(Connection, Generic[ClientT]):
         self._driver = driver
         self._client: Any = None
         self._due = asyncio.Event()
+        # The last tag of who followed a mailbox over it.
+        self.follow_tags = 0
         self._is_open = True
         self._streams = None
         self.endpoint = settings.endpoint
@@ -75,6 +79,11 @@ class SessionConnection(Connection, Generic[ClientT]):
         return client
 
     @property
+    def is_due(self) -> bool:
+        """Whether it is to be let go, or has ended."""
+        return self._due.is_set()
+
+    @property
     def renew_by(self) -> float | None:
         """When it is closed, if it has not been let go, as :func:`time.monotonic` counts; ``None``: not yet due."""
         if self.renew_by_ms is None:
@@ -88,6 +97,45 @@ class SessionConnection(Connection, Generic[ClientT]):
             async with asyncio.timeout(seconds):
                 await self._due.wait()
         return self._due.is_set()
+
+    async def due(self) -> None:
+        """Return when it is to be let go, or has ended."""
+        await self._due.wait()
+
+    def idle(self, *, reissue: float = 90.0) -> AsyncIterator[Changes]:
+        """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
+
+        As in :meth:`mailbearer.SessionConnection.idle`, over ``reader`` and ``writer``: between two changes the program
+        may use them.
+
+        Raises:
+            Misuse: this is no connection of IMAP, or a mail client reads from it.
+            SessionEnded: the session has ended.
+
+        """
+        return self._follow(None, {"reissue_ms": round(reissue * 1000)})
+
+    def messages(
+        self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
+    ) -> AsyncIterator[Messages]:
+        """Select a mailbox, and tell its messages that are new to the program; until the connection is due.
+
+        As in :meth:`mailbearer.SessionConnection.messages`, over ``reader`` and ``writer``.
+
+        Raises:
+            ConfigError: ``since`` is no cursor.
+            MailboxRefused: the server does not select the mailbox.
+            Misuse: this is no connection of IMAP, or a mail client reads from it.
+            SessionEnded: the session has ended.
+
+        """
+        options = {"since": since, "read_only": read_only, "reissue_ms": round(reissue * 1000)}
+        return self._follow(mailbox, options | {"tells_messages": True})
+
+    def _follow(self, mailbox: str | None, options: dict[str, Any]) -> AsyncIterator[Any]:
+        if self._client is not None:
+            raise Misuse("a mail client reads from this connection: use its own IDLE, or sessions without client=")
+        return following.follow(self, machine(self, mailbox, options))
 
     async def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close."""

@@ -37,8 +37,8 @@ __all__ = ["Server", "ServerEvent", "ca_file", "client_context"]
 
 _T = TypeVar("_T")
 _FOLDER = pathlib.Path(__file__).parent
-# Half a second: longer than any client needs to be gone.
-_CLOSE_ROUNDS_MAX = 100
+# Two seconds: longer than any client needs to be gone.
+_CLOSE_ROUNDS_MAX = 400
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TLS: tuple[Tls, ...] = ("implicit", "starttls")
@@ -248,10 +248,10 @@ class Server:
             self._timer.cancel()
         for listener in self._listeners:
             listener.close()
-        for peer in list(self._peers.values()):
-            peer.abort()
         # The transports close in the next rounds of the loop; a handshake that is under way ends with its client.
         for _ in range(_CLOSE_ROUNDS_MAX):
+            for peer in list(self._peers.values()):
+                peer.abort()
             # Another task has just accepted a client.
             if not self._peers and not self._handshakes and len(asyncio.all_tasks()) == 1:
                 break

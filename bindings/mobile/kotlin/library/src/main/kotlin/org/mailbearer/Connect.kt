@@ -49,7 +49,7 @@ private suspend fun logIn(settings: Settings, token: AccessToken): Connection {
 }
 
 /** One login: it gives the octets to the machine, and what the machine says to the link. */
-internal class DirectLogin(private val settings: Settings, token: AccessToken) {
+internal class DirectLogin(private val settings: Settings, private val token: AccessToken) {
     private val link = SocketLink(settings, token)
     private val negotiation = Negotiation(settings.config, token)
 
@@ -86,5 +86,5 @@ internal class DirectLogin(private val settings: Settings, token: AccessToken) {
     }
 
     private fun connection(login: Authenticated): Connection =
-        Connection(link, settings.config, login.mechanism, login.capabilities, login.leftover).also(link::begin)
+        Connection(link, settings.config, login.mechanism, login.capabilities, login.leftover, token::masked).also(link::begin)
 }

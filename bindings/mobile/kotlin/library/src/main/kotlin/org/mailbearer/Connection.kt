@@ -32,6 +32,8 @@ internal constructor(
     val mechanism: Mechanism,
     val capabilities: List<String>,
     leftover: ByteArray,
+    /** Masks its token in a text. */
+    internal val masker: (String) -> String,
 ) : Closeable {
     /** Where it leads. */
     val endpoint: Endpoint = config.endpoint
@@ -153,6 +155,13 @@ internal constructor(
     internal fun cut(problem: () -> IOException) {
         incoming.end(problem)
         link.abort()
+    }
+
+    /** Ends what blocks a thread, for the coroutine that it is in was cancelled. */
+    internal fun interrupt() {
+        incoming.interrupt()
+        // A write that is half done leaves nothing that could be used.
+        if (writing.isLocked) link.abort()
     }
 
     /** Closes it, once: the program is done with it. */

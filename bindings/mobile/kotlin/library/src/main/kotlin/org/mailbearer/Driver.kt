@@ -127,6 +127,8 @@ internal class Driver(
 
     fun isQuiet(ticket: ULong): Boolean = machine.isQuiet(ticket)
 
+    fun isDelivering(ticket: ULong): Boolean = machine.isDelivering(ticket)
+
     /** A bug of ours: nothing of it is lost, and nobody waits for ever. */
     fun crashed(error: Throwable) = lock.withLock {
         bug = error

@@ -43,11 +43,18 @@ fun readRejection(challenge: ByteArray): Rejection = readRejection(challenge.dec
 internal interface MailLibrary {
     /** What an exception tells by itself, without what is nested in it; `null` where it is none of the library, or tells nothing. */
     fun explain(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure?
+
+    /** Whether it tells that the connection has ended. */
+    fun tellsOfEnd(error: Throwable): Boolean
 }
 
 private val LIBRARIES: List<MailLibrary> by lazy {
     ServiceLoader.load(MailLibrary::class.java, MailLibrary::class.java.classLoader).toList()
 }
+
+/** Whether an exception tells that a connection has ended: in our words, or in those of a mail library. */
+internal fun tellsOfEnd(error: Throwable): Boolean =
+    chainOf(error).any { one -> one is SessionEndedException || LIBRARIES.any { it.tellsOfEnd(one) } }
 
 private fun failureOfLibrary(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? =
     LIBRARIES.firstNotNullOfOrNull { it.explain(error, protocol, user, host) }

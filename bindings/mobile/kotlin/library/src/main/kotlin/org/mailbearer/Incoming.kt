@@ -3,9 +3,15 @@ package org.mailbearer
 import java.io.IOException
 import java.io.InputStream
 import java.io.InterruptedIOException
+import java.util.concurrent.CancellationException
+import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.locks.ReentrantLock
 import kotlin.concurrent.withLock
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.job
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
@@ -18,6 +24,9 @@ internal class Incoming {
     private var waiting = ByteArray(0)
     private var isOver = false
     private var problem: (() -> IOException)? = null
+
+    private val blocked = ConcurrentHashMap.newKeySet<Job>()
+    @Volatile private var isInterrupted = false
 
     private val reading = Mutex()
     private var chunk = ByteArray(0)
@@ -91,6 +100,24 @@ internal class Incoming {
         }
     }
 
+    /** Ends reads that block a thread, now and from now on. */
+    fun interrupt() {
+        isInterrupted = true
+        blocked.forEach { it.cancel() }
+    }
+
+    private suspend fun <T> blocking(read: suspend () -> T): T {
+        val job = currentCoroutineContext().job
+        blocked += job
+        try {
+            if (isInterrupted) job.cancel()
+            currentCoroutineContext().ensureActive()
+            return read()
+        } finally {
+            blocked -= job
+        }
+    }
+
     /** The same as a stream, for blocking code. */
     val stream: InputStream =
         object : InputStream() {
@@ -101,10 +128,12 @@ internal class Incoming {
 
             override fun read(into: ByteArray, offset: Int, length: Int): Int =
                 try {
-                    runBlocking { this@Incoming.read(into, offset, length) }
+                    runBlocking { blocking { this@Incoming.read(into, offset, length) } }
                 } catch (_: InterruptedException) {
                     Thread.currentThread().interrupt()
                     throw InterruptedIOException("the read was interrupted")
+                } catch (_: CancellationException) {
+                    throw InterruptedIOException("the coroutine that works with the connection was cancelled")
                 }
 
             override fun available(): Int = chunk.size - at + lock.withLock { waiting.size }

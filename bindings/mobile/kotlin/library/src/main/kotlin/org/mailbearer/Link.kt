@@ -1,7 +1,6 @@
 package org.mailbearer
 
 import java.io.IOException
-import java.net.InetSocketAddress
 import java.net.Socket
 import java.net.SocketTimeoutException
 import java.nio.ByteBuffer
@@ -71,8 +70,9 @@ internal interface Link {
 
 /** A [Link] that is a socket. */
 internal class SocketLink(private val settings: Settings, token: AccessToken? = null) : Link {
-    private val tcp = Socket()
-    private var socket: Socket = tcp
+    private val dialer = Dialer(settings.endpoint.port.toInt())
+    private lateinit var tcp: Socket
+    private lateinit var socket: Socket
     private val begun = System.nanoTime()
     private val chunk = ByteArray(READ_OCTETS)
     private val octets = DirectOctets()
@@ -96,11 +96,9 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
 
     override suspend fun open() {
         try {
-            blocking {
-                // imaplib and IMAPClient lose 44 ms in every login because they leave that off.
-                tcp.tcpNoDelay = true
-                tcp.connect(InetSocketAddress(java.net.InetAddress.getByName(endpoint.host), endpoint.port.toInt()))
-            }
+            val addresses = blocking { settings.dns.addressesOf(endpoint.host) }
+            tcp = dialer.dial(addresses)
+            socket = tcp
         } catch (error: IOException) {
             throw LoginFailedException(failureOfConnect(error, place), error)
         }
@@ -124,10 +122,13 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
     }
 
     private fun handshake(factory: SSLSocketFactory): SSLSocket {
+        // A second look trusts nobody, and says so by itself.
+        if (!settings.onlyLooks) checkVerifies(settings.sslContext)
         val secured = factory.createSocket(tcp, endpoint.host, endpoint.port.toInt(), true) as SSLSocket
         // An SSLSocket verifies no host name by itself (RFC 9525; the name of this setting is Java's).
         secured.sslParameters = secured.sslParameters.apply { endpointIdentificationAlgorithm = "HTTPS" }
         secured.startHandshake()
+        checkNames(secured.session, endpoint.host)
         return secured
     }
 
@@ -169,9 +170,7 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
 
     override fun send(bytes: ByteArray, offset: Int, count: Int) = socket.getOutputStream().write(bytes, offset, count)
 
-    override fun abort() {
-        tcp.close()
-    }
+    override fun abort() = dialer.abort()
 
     override suspend fun close() {
         try {

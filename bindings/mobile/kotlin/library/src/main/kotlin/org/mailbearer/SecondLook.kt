@@ -22,10 +22,10 @@ private val LOOK = 5.seconds
 
 /**
  * Does what waits for a greeting in the clear. Where none comes, the port is looked at meanwhile: one that speaks TLS from
- * the first octet waits for the client, and a server that is only slow is not disturbed.
+ * the first octet waits for the client, and a server that is only slow is not disturbed. Under implicit TLS it speaks TLS.
  */
 internal suspend fun <T> awaitingGreeting(settings: Settings, isSilent: () -> Boolean, wait: suspend () -> T): T =
-    coroutineScope {
+    if (settings.endpoint.tls == Tls.IMPLICIT) wait() else coroutineScope {
         val looking = launch {
             delay(SILENCE)
             if (isSilent() && speaksTls(settings) && isSilent()) {

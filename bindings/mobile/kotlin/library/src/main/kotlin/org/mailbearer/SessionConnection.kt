@@ -5,7 +5,9 @@ import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Job
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.selects.select
 import kotlinx.coroutines.withTimeoutOrNull
 
 /**
@@ -23,6 +25,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         given.mechanism ?: error("the account logged in by itself"),
         given.capabilities,
         given.leftover,
+        driver::redact,
     ) {
     val generation: ULong = given.generation
     val resumed: Aftermath? = given.resumed
@@ -46,6 +49,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
 
     private val due = CompletableDeferred<Unit>()
     private val gone = CompletableDeferred<Unit>()
+    private val nudges = Channel<Unit>(Channel.CONFLATED)
     @Volatile private var pumping: Thread? = null
     private val seen = DirectOctets()
     private val sent = DirectOctets()
@@ -60,12 +64,15 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         return due.isCompleted
     }
 
-    /** Runs the block and lets the connection go. The end of the session is a reason to leave the block, and no error. */
+    /**
+     * Runs the block and lets the connection go. The end of the session is a reason to leave the block, and no error: also as
+     * a mail library tells it, as Angus Mail's `FolderClosedException`.
+     */
     suspend fun use(block: suspend (SessionConnection) -> Unit) {
         try {
             block(this)
-        } catch (ended: SessionEndedException) {
-            if (verdict == null) throw ended
+        } catch (error: Exception) {
+            if (verdict == null || !tellsOfEnd(error)) throw error
         } finally {
             close()
         }
@@ -102,8 +109,27 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         due.complete(Unit)
     }
 
-    /** Nothing is said here without the program: only it knows whether a command is under way. */
-    internal fun keepAlive() = Unit
+    /** Only the program knows whether a command is under way: it is said to [idle], or to nobody. */
+    internal fun keepAlive() {
+        nudges.trySend(Unit)
+    }
+
+    /** Waits until something is to be said to the server, or nothing more: at most so long. */
+    internal suspend fun awaitNudge(atMost: Duration) {
+        withTimeoutOrNull(atMost) {
+            select {
+                nudges.onReceive {}
+                due.onAwait {}
+            }
+        }
+    }
+
+    /** Whether it is to be let go, or has ended. */
+    internal val isDue: Boolean
+        get() = due.isCompleted
+
+    /** No answer came in time. */
+    internal fun unanswered(time: Duration) = driver.ended(ticket, failureOfHost(Cause.TIMED_OUT, "no answer in $time"))
 
     /** Waits until it is let go, or over. */
     internal suspend fun awaitGone() = gone.await()
@@ -152,11 +178,12 @@ internal constructor(private val driver: Driver, private val settings: Settings,
 
     private suspend fun awaitAnswer() {
         while (verdict == null) {
-            val left = settings.timeout - ((System.nanoTime() - heardAt) / 1_000_000).milliseconds
+            val time = if (driver.isDelivering(ticket)) settings.dataTimeout else settings.answerTimeout
+            val left = time - ((System.nanoTime() - heardAt) / 1_000_000).milliseconds
             when {
-                left.isPositive() -> delay(left)
+                left.isPositive() -> delay(minOf(left, settings.answerTimeout))
                 driver.isQuiet(ticket) -> return
-                else -> return driver.ended(ticket, failureOfHost(Cause.TIMED_OUT, "no answer in ${settings.timeout}"))
+                else -> return unanswered(time)
             }
         }
     }

@@ -3,10 +3,16 @@ package org.mailbearer
 import java.io.Closeable
 import java.util.concurrent.CancellationException
 import java.util.concurrent.atomic.AtomicBoolean
-import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.isActive
+import kotlinx.coroutines.launch
 
 /**
  * Stays logged in: a flow of connections, a new one each time that the last has ended, or is let go before its end. It is
@@ -65,7 +71,7 @@ internal constructor(private val account: Account, private val key: UInt, privat
     private var earlier: SessionConnection? = null
     private var last: SessionStatus = status()
 
-    override suspend fun collect(collector: kotlinx.coroutines.flow.FlowCollector<SessionConnection>) = flow.collect(collector)
+    override suspend fun collect(collector: FlowCollector<SessionConnection>) = flow.collect(collector)
 
     private suspend fun run(give: suspend (SessionConnection) -> Unit) {
         if (!isCollected.compareAndSet(false, true)) {
@@ -92,15 +98,28 @@ internal constructor(private val account: Account, private val key: UInt, privat
         return earlier
     }
 
-    private suspend fun hand(connection: SessionConnection, give: suspend (SessionConnection) -> Unit) {
+    private suspend fun hand(connection: SessionConnection, give: suspend (SessionConnection) -> Unit) = coroutineScope {
+        val guard = launch(Dispatchers.Unconfined) { interruptWhenCancelled(connection, this@coroutineScope) }
         try {
             give(connection)
         } catch (end: Throwable) {
             // `first` and its like want no more, and have it now. Who fails, or is cancelled, has nothing.
-            if (end !is CancellationException || !currentCoroutineContext().isActive) connection.close()
+            if (end !is CancellationException || !isActive) connection.close()
+            // What a blocking call throws when its coroutine is cancelled is no failure.
+            ensureActive()
             throw end
+        } finally {
+            guard.cancel()
         }
     }
+
+    /** Blocking code does not see that its coroutine is cancelled: it learns it from the stream that it reads. */
+    private suspend fun interruptWhenCancelled(connection: SessionConnection, work: CoroutineScope): Nothing =
+        try {
+            awaitCancellation()
+        } finally {
+            if (!work.isActive) connection.interrupt()
+        }
 
     /** How the session stands: whether it is wanted, connected or stopped; and its phase, generation, failures, what was learnt. */
     fun status(): SessionStatus {

@@ -2,6 +2,7 @@ package org.mailbearer
 
 import javax.net.ssl.SSLContext
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.minutes
 import kotlin.time.Duration.Companion.seconds
 
 /**
@@ -15,13 +16,17 @@ import kotlin.time.Duration.Companion.seconds
  * @property provider a profile, as [providerNamed] gives it.
  * @property sslContext whom to trust, in place of the machine's authorities. Certificate and host name are verified in any
  *   case, by this package.
- * @property timeout for connection and login together; then for each answer of the server.
+ * @property timeout for connection and login together.
+ * @property answerTimeout for each answer of the server after the login, but for the end of DATA; by default as [timeout]. A
+ *   connection of [connect] is read without one.
+ * @property dataTimeout for the answer to the end of a message (RFC 5321 section 4.5.3.2.6).
  * @property authzid the identity to act as, where it differs from the user.
  * @property ehloName the client's name in SMTP's `EHLO`, for servers that are strict about it: a domain, or an address literal
  *   such as `[192.0.2.1]`.
  * @property clock see [Clock].
  * @property trace is shown each line of a login's dialogue, for logs: whole lines, in which the token is masked also where the
  *   server repeats it. It must not block.
+ * @property dns looks up the host. All its addresses are tried, the next one after 250 ms or when one fails.
  */
 data class LoginOptions(
     val host: String? = null,
@@ -38,6 +43,9 @@ data class LoginOptions(
     val clock: Clock = MachineClock,
     val unusualPort: Boolean = false,
     val trace: ((TraceLine) -> Unit)? = null,
+    val dns: Dns = SystemDns,
+    val answerTimeout: Duration? = null,
+    val dataTimeout: Duration = 10.minutes,
 )
 
 /** A login, but for its token. */
@@ -49,6 +57,9 @@ internal class Settings(
     val limits: SessionLimits?,
     val tokenLifetimeMs: ULong?,
     val trace: ((TraceLine) -> Unit)?,
+    val dns: Dns = SystemDns,
+    val answerTimeout: Duration = timeout,
+    val dataTimeout: Duration = 10.minutes,
     /** Of a second connection, which must not lead to a third. */
     val onlyLooks: Boolean = false,
 ) {
@@ -60,7 +71,7 @@ internal class Settings(
     /** For a connection that only looks: with this trust, and with this beginning of TLS. */
     fun looking(context: SSLContext, tls: Tls = endpoint.tls): Settings {
         val there = config.copy(endpoint = endpoint.copy(tls = tls))
-        return Settings(there, context, timeout, clock, limits, tokenLifetimeMs, trace = null, onlyLooks = true)
+        return Settings(there, context, timeout, clock, limits, tokenLifetimeMs, trace = null, dns, onlyLooks = true)
     }
 }
 
@@ -73,7 +84,9 @@ internal fun resolve(protocol: MailProtocol, user: String, options: LoginOptions
             "the provider ${provider.name} has no ${protocol.name.lowercase()} service: give another protocol, or a host"
         )
     }
-    if (!options.timeout.isPositive()) throw ConfigException("timeout must be above zero")
+    for ((name, time) in listOf("timeout" to options.timeout, "answerTimeout" to options.answerTimeout, "dataTimeout" to options.dataTimeout)) {
+        if (time?.isPositive() == false) throw ConfigException("$name must be above zero")
+    }
     val (port, tls) = portAndTls(protocol, options, service?.endpoint)
     val config = NegotiationConfig(
         endpoint = Endpoint(protocol, tls, options.host ?: service?.endpoint?.host ?: "", port),
@@ -86,7 +99,10 @@ internal fun resolve(protocol: MailProtocol, user: String, options: LoginOptions
     // The machine checks every field; a token of one letter stands in for the real one.
     AccessToken("x").use { Negotiation(config, it).close() }
     val context = options.sslContext ?: SSLContext.getDefault()
-    Settings(config, context, options.timeout, options.clock, service?.limits, provider?.tokenLifetimeMs, options.trace)
+    Settings(
+        config, context, options.timeout, options.clock, service?.limits, provider?.tokenLifetimeMs, options.trace, options.dns,
+        options.answerTimeout ?: options.timeout, options.dataTimeout,
+    )
 }
 
 private fun portAndTls(protocol: MailProtocol, options: LoginOptions, known: Endpoint?): Pair<UShort, Tls> {

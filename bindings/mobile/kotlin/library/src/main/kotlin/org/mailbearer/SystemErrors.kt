@@ -69,8 +69,9 @@ internal fun isOfCertificate(error: Throwable): Boolean = chainOf(error).any { i
 
 /** The certificate that Java did not take, where its exception has it: of one that has expired, but not of a wrong name. */
 internal fun certificateIn(error: Throwable): X509Certificate? =
-    chainOf(error).firstNotNullOfOrNull { (it as? CertPathValidatorException)?.certPath?.certificates?.firstOrNull() }
-        as? X509Certificate
+    chainOf(error).firstNotNullOfOrNull {
+        (it as? NotVerified)?.certificate ?: (it as? CertPathValidatorException)?.certPath?.certificates?.firstOrNull()
+    } as? X509Certificate
 
 /** What a socket, or TLS on it, threw; `null` where it is none of these. */
 internal fun failureOfSocket(error: Throwable): Failure? =

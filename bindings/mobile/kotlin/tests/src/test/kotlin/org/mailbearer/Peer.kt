@@ -70,16 +70,16 @@ internal class ExampleShield(
     begins: String = "-1d",
     days: Int = 30,
     hasAuthority: Boolean = false,
+    issuer: String = "CN=Example Shield CA, O=Example Shield",
 ) {
     private val folder: File = Files.createTempDirectory("mailbearer-shield").toFile()
-    private val issuer = "CN=Example Shield CA, O=Example Shield"
 
     /** Who is to be trusted for it. */
     val authority: X509Certificate
     val server: SSLContext
 
     init {
-        val names = listOf("-ext", "san=$names")
+        val names = if (names.isEmpty()) emptyList() else listOf("-ext", "san=$names")
         val dates = listOf("-startdate", begins, "-validity", "$days")
         if (hasAuthority) {
             keytool("-genkeypair", "-alias", "ca", "-keyalg", "EC", "-dname", issuer, "-ext", "bc:c")

@@ -63,6 +63,17 @@ class ReadmeTest {
         }
     }
 
+    @Suppress("unused")
+    private suspend fun waiting(source: TokenSource) {
+        sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->
+            connection.use {
+                connection.writeLine("A1 SELECT INBOX")
+                while (connection.readLine()?.startsWith("A1 ") == false) continue
+                connection.idle().collect { line -> if (line.endsWith("EXISTS")) println(line) }
+            }
+        }
+    }
+
     private suspend fun watch(connection: SessionConnection) = connection.writeLine("A1 NOOP")
 
     private suspend fun send(connection: SessionConnection) = connection.writeLine("NOOP")

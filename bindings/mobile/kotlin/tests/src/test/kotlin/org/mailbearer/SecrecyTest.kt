@@ -15,11 +15,13 @@ import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.parallel.ResourceLock
 import org.mailbearer.angus.connectStore
 import org.mailbearer.angus.connectTransport
+import org.mailbearer.angus.imapStore
 import org.mailbearer.testing.Server
 import org.mailbearer.testing.trusting
 
@@ -164,6 +166,48 @@ class SecrecyTest {
             }
         }
         assertContains(written, "XOAUTH2")
+        leak.check("$written")
+    }
+
+    @Test
+    @ResourceLock("java.util.logging")
+    fun `what a server repeats after the login is masked in Angus Mail's log`() = test {
+        val written = StringBuffer()
+        val handler = object : Handler() {
+            override fun publish(record: LogRecord) {
+                written.append(record.message).append('\n')
+            }
+
+            override fun flush() = Unit
+
+            override fun close() = Unit
+        }
+        handler.level = Level.ALL
+        val logger = Logger.getLogger("org.eclipse.angus.mail")
+        logger.level = Level.ALL
+        logger.addHandler(handler)
+        val repeating = inTls(shield.server) { socket ->
+            fun say(text: String) = socket.getOutputStream().write("$text\r\n".encodeToByteArray())
+            say("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR] ready")
+            for (line in socket.getInputStream().bufferedReader().lineSequence()) {
+                val tag = line.substringBefore(' ')
+                if ("AUTHENTICATE" !in line) say("* OK you came with $token")
+                if ("CAPABILITY" in line) say("* CAPABILITY IMAP4rev1")
+                say("$tag OK done")
+            }
+        }
+        try {
+            Peer(repeating).use { peer ->
+                connectStore(MailProtocol.IMAP, user, fixedToken(token), at(peer)).close()
+                connect(MailProtocol.IMAP, user, fixedToken(token), at(peer)).use { imapStore(it).close() }
+                val all = sessions(MailProtocol.IMAP, user, fixedToken(token), at(peer))
+                all.first().use { imapStore(it).close() }
+            }
+        } finally {
+            logger.removeHandler(handler)
+            logger.level = null
+        }
+        assertTrue(Regex("you came with <token>").findAll(written).count() >= 3, "$written")
         leak.check("$written")
     }
 

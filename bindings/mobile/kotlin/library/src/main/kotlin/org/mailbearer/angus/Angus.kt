@@ -8,7 +8,13 @@ import jakarta.mail.Session
 import jakarta.mail.Store
 import jakarta.mail.Transport
 import java.util.Properties
+import javax.net.ssl.HostnameVerifier
 import javax.net.ssl.SSLException
+import javax.net.ssl.SSLSession
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
+import kotlinx.coroutines.withTimeoutOrNull
+import org.mailbearer.Cause
 import org.mailbearer.CheckedToken
 import org.mailbearer.ConfigException
 import org.mailbearer.Failure
@@ -22,10 +28,14 @@ import org.mailbearer.Tls
 import org.mailbearer.TokenSource
 import org.mailbearer.awaitingGreeting
 import org.mailbearer.chainOf
+import org.mailbearer.checkNames
+import org.mailbearer.checkVerifies
 import org.mailbearer.ehloNameOf
 import org.mailbearer.explain
+import org.mailbearer.failed
 import org.mailbearer.failureOfTls
 import org.mailbearer.loggingIn
+import org.mailbearer.masked
 import org.mailbearer.resolve
 import org.mailbearer.without
 
@@ -57,19 +67,46 @@ private suspend fun <T : Service> connect(settings: Settings, token: TokenSource
 private suspend fun <T : Service> logIn(settings: Settings, token: CheckedToken, make: (Session) -> T): T {
     val endpoint = settings.endpoint
     val sockets = ListeningSockets()
-    val service = make(Session.getInstance(properties(settings, sockets)))
+    val names = NamesOfHost()
+    val service = make(Session.getInstance(properties(settings, sockets, names)))
+    MaskedLog.add(service, token.token::masked)
     try {
-        return awaitingGreeting(settings, sockets::areSilent) {
-            sockets.connecting(service) {
-                service.connect(endpoint.host, endpoint.port.toInt(), settings.user, token.given.value)
-                // Over POP3, Angus Mail 2.0 takes the challenge that says why for a login that worked. The next command tells.
-                if (!service.isConnected) throw AuthenticationFailedException("[AUTH] the login was refused")
+        checkVerifies(settings.sslContext)
+        return withTimeoutOrNull(settings.timeout + OWN_WORDS) {
+            awaitingGreeting(settings, sockets::areSilent) {
+                sockets.connecting(service) {
+                    service.connect(endpoint.host, endpoint.port.toInt(), settings.user, token.given.value)
+                    // Over POP3, Angus Mail 2.0 takes the challenge that says why for a login that worked. The next command tells.
+                    if (!service.isConnected) throw AuthenticationFailedException("[AUTH] the login was refused")
+                }
             }
-        }
+        } ?: throw failed(Cause.TIMED_OUT, "in connection and login together")
+    } catch (error: SSLException) {
+        throw LoginFailedException(settings.failureOfTls(error), error)
     } catch (error: MessagingException) {
-        throw LoginFailedException(settings.failureOf(error).without(token.token), error.without(token.token))
+        val failure = names.problem?.let { settings.failureOfTls(it) } ?: settings.failureOf(error)
+        throw LoginFailedException(failure.without(token.token), error.without(token.token))
     }
 }
+
+/** Verifies the name of a host as [org.mailbearer.connect] does: Angus Mail does not say what was wrong. */
+private class NamesOfHost : HostnameVerifier {
+    @Volatile
+    var problem: SSLException? = null
+        private set
+
+    override fun verify(host: String, session: SSLSession): Boolean =
+        try {
+            checkNames(session, host)
+            true
+        } catch (unnamed: SSLException) {
+            problem = unnamed
+            false
+        }
+}
+
+/** What Angus Mail has to say of a connection that does not open comes first. */
+private val OWN_WORDS = 500.milliseconds
 
 private suspend fun Settings.failureOf(error: MessagingException): Failure {
     val handshake = chainOf(error).firstNotNullOfOrNull { it as? SSLException }
@@ -78,21 +115,24 @@ private suspend fun Settings.failureOf(error: MessagingException): Failure {
 }
 
 /** What Angus Mail is told, so that it logs in as [org.mailbearer.connect] does. */
-private fun properties(settings: Settings, sockets: ListeningSockets): Properties {
+private fun properties(settings: Settings, sockets: ListeningSockets, names: NamesOfHost): Properties {
     val endpoint = settings.endpoint
     if (settings.config.mechanisms?.contains(Mechanism.XOAUTH2) == false) {
         throw ConfigException("mechanisms must have XOAUTH2: Angus Mail speaks no other one that takes a token")
     }
     val isImplicit = endpoint.tls == Tls.IMPLICIT
     val prefix = "mail.${endpoint.protocol.name.lowercase()}"
-    val milliseconds = settings.timeout.inWholeMilliseconds.coerceAtMost(Int.MAX_VALUE.toLong()).toString()
+    fun milliseconds(time: Duration) = time.inWholeMilliseconds.coerceAtMost(Int.MAX_VALUE.toLong()).toString()
+    // It has one time-out for all answers: over SMTP that is the longest. The coroutine keeps the deadline of the login.
+    val answer = if (endpoint.protocol == MailProtocol.SMTP) maxOf(settings.answerTimeout, settings.dataTimeout) else settings.answerTimeout
     val properties = Properties()
     fun set(name: String, value: Any) = properties.put("$prefix.$name", value)
     set("ssl.enable", "$isImplicit")
     set("starttls.enable", "${!isImplicit}")
     set("starttls.required", "${!isImplicit}")
     set("ssl.checkserveridentity", "true")
-    set("ssl.socketFactory", settings.sslContext.socketFactory)
+    set("ssl.hostnameverifier", names)
+    set("ssl.socketFactory", TunedSockets(settings.sslContext.socketFactory))
     // Else it would try again with the machine's authorities where a certificate is not of those that are trusted here.
     set("socketFactory.fallback", "false")
     if (!isImplicit) set("socketFactory", sockets)
@@ -101,7 +141,9 @@ private fun properties(settings: Settings, sockets: ListeningSockets): Propertie
     set("auth.mechanisms", Mechanism.XOAUTH2.name)
     // A line of POP3 ends at 255 octets (RFC 2449 section 4): the token has one of its own.
     set("auth.xoauth2.two.line.authentication.format", "true")
-    for (name in listOf("connectiontimeout", "timeout", "writetimeout")) set(name, milliseconds)
+    set("connectiontimeout", milliseconds(settings.timeout))
+    set("timeout", milliseconds(answer))
+    set("writetimeout", milliseconds(settings.answerTimeout))
     properties["mail.store.protocol"] = endpoint.protocol.name.lowercase()
     properties["mail.transport.protocol"] = endpoint.protocol.name.lowercase()
     return properties

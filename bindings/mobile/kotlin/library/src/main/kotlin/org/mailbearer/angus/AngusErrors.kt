@@ -36,7 +36,17 @@ internal class AngusMail : MailLibrary {
         val isOfMail = names.any { it.startsWith("jakarta.mail.") || it.startsWith("org.eclipse.angus.mail.") }
         return if (isOfMail) failureOfMail(error, protocol, user, host) else null
     }
+
+    override fun tellsOfEnd(error: Throwable): Boolean = error.javaClass.name in ENDS
 }
+
+/** By name, for the same reason. */
+private val ENDS = setOf(
+    "jakarta.mail.FolderClosedException",
+    "jakarta.mail.StoreClosedException",
+    "org.eclipse.angus.mail.iap.ConnectionException",
+    "org.eclipse.angus.mail.util.FolderClosedIOException",
+)
 
 private fun failureOfMail(error: Throwable, protocol: MailProtocol?, user: String, host: String): Failure? {
     val spoken = protocol ?: protocolOf(error)

@@ -8,9 +8,11 @@ import java.net.InetSocketAddress
 import java.net.Socket
 import java.util.concurrent.ConcurrentLinkedQueue
 import javax.net.SocketFactory
+import javax.net.ssl.SSLSocketFactory
 import kotlin.coroutines.resumeWithException
 import kotlinx.coroutines.suspendCancellableCoroutine
 import org.mailbearer.SOCKETS
+import org.mailbearer.tuned
 
 /** Sockets that Angus Mail begins a login with in the clear: they notice when the server has spoken, and can be closed. */
 internal class ListeningSockets : SocketFactory() {
@@ -58,7 +60,33 @@ internal class ListeningSockets : SocketFactory() {
         }
 }
 
+/** TLS over sockets with the options of every connection: Angus Mail makes those by itself, and gives them to be wrapped. */
+internal class TunedSockets(private val plain: SSLSocketFactory) : SSLSocketFactory() {
+    override fun getDefaultCipherSuites(): Array<String> = plain.defaultCipherSuites
+
+    override fun getSupportedCipherSuites(): Array<String> = plain.supportedCipherSuites
+
+    override fun createSocket(): Socket = plain.createSocket().apply(::tuned)
+
+    override fun createSocket(below: Socket, host: String, port: Int, autoClose: Boolean): Socket =
+        plain.createSocket(below.apply(::tuned), host, port, autoClose)
+
+    override fun createSocket(host: String, port: Int): Socket = plain.createSocket(host, port).apply(::tuned)
+
+    override fun createSocket(host: String, port: Int, near: InetAddress, nearPort: Int): Socket =
+        plain.createSocket(host, port, near, nearPort).apply(::tuned)
+
+    override fun createSocket(host: InetAddress, port: Int): Socket = plain.createSocket(host, port).apply(::tuned)
+
+    override fun createSocket(host: InetAddress, port: Int, near: InetAddress, nearPort: Int): Socket =
+        plain.createSocket(host, port, near, nearPort).apply(::tuned)
+}
+
 private class ListeningSocket : Socket() {
+    init {
+        tuned(this)
+    }
+
     @Volatile
     var hasHeard = false
         private set

@@ -9,10 +9,6 @@ import java.util.concurrent.TimeUnit
 import javax.net.ssl.SSLContext
 import javax.net.ssl.TrustManagerFactory
 import kotlin.system.exitProcess
-import kotlin.time.Duration.Companion.ZERO
-import kotlin.time.Duration.Companion.minutes
-import kotlinx.coroutines.async
-import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.runBlocking
 import org.mailbearer.LoginFailedException
 import org.mailbearer.LoginOptions
@@ -22,6 +18,7 @@ import org.mailbearer.SessionEvent
 import org.mailbearer.SessionPolicy
 import org.mailbearer.Token
 import org.mailbearer.TokenSource
+import org.mailbearer.idle
 import org.mailbearer.sessions
 
 private const val USAGE = """usage: notifier USER TOKEN_COMMAND [HOST PORT CA_FILE]
@@ -54,31 +51,19 @@ private class Inbox(private val connection: SessionConnection) {
 
     suspend fun watch() {
         for (line in command("SELECT INBOX")) announce(line)
-        while (!connection.wait(ZERO)) idle()
+        connection.idle().collect(::announce)
         command("LOGOUT")
-    }
-
-    /** Waits for mail; IDLE must be begun anew every half an hour (RFC 2177), and ended before the connection is let go. */
-    private suspend fun idle() = coroutineScope {
-        val end = "A${++tag} "
-        connection.writeLine("${end}IDLE")
-        val listening = async { readTo(end) { announce(it) } }
-        connection.wait(25.minutes)
-        connection.writeLine("DONE")
-        listening.await()
     }
 
     private suspend fun command(words: String): List<String> {
         val end = "A${++tag} "
         connection.writeLine("$end$words")
-        return buildList { readTo(end) { add(it) } }
-    }
-
-    private suspend fun readTo(end: String, each: (String) -> Unit) {
-        while (true) {
-            val line = connection.readLine() ?: return
-            if (line.startsWith(end)) return
-            each(line)
+        return buildList {
+            while (true) {
+                val line = connection.readLine() ?: break
+                if (line.startsWith(end)) break
+                add(line)
+            }
         }
     }
 

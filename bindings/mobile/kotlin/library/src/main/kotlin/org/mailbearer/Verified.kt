@@ -1,0 +1,121 @@
+package org.mailbearer
+
+import java.security.KeyStore
+import java.security.cert.CertificateException
+import java.security.cert.X509Certificate
+import java.nio.ByteBuffer
+import javax.net.ssl.KeyManagerFactory
+import javax.net.ssl.SSLContext
+import javax.net.ssl.SSLEngine
+import javax.net.ssl.SSLEngineResult.HandshakeStatus
+import javax.net.ssl.SSLException
+import javax.net.ssl.SSLHandshakeException
+import javax.net.ssl.SSLSession
+
+// A trust manager of the program's may do as it likes. So it is checked at every handshake that the peer was in fact verified.
+
+/** The certificate is not of this host; [certificate] is the server's. */
+internal class NotVerified(message: String, val certificate: X509Certificate) : CertificateException(message)
+
+/** Checks that the certificate names the host. A common name is no name (RFC 9525 section 2). */
+internal fun checkNames(session: SSLSession, host: String) {
+    // It throws where the peer showed none.
+    val certificate = session.peerCertificates.first() as X509Certificate
+    val names = certificate.subjectAlternativeNames.orEmpty()
+    val isNamed = names.any { (kind, name) ->
+        when (kind) {
+            DNS_NAME -> isNameOf(host, "$name")
+            IP_ADDRESS -> isAddressOf(host, "$name")
+            else -> false
+        }
+    }
+    if (isNamed) return
+    val problem = NotVerified("the certificate does not name $host as a host", certificate)
+    throw SSLHandshakeException(problem.message).apply { initCause(problem) }
+}
+
+/** RFC 9525 section 6.3: a wildcard is the whole first label, and stands for one. */
+internal fun isNameOf(host: String, name: String): Boolean {
+    val (asked, named) = host.trimEnd('.').lowercase() to name.trimEnd('.').lowercase()
+    if (!named.startsWith("*.")) return asked == named
+    val (rest, pattern) = asked.substringAfter('.', "") to named.drop(2)
+    return '.' in pattern && rest == pattern && !asked.startsWith(".")
+}
+
+private fun isAddressOf(host: String, name: String): Boolean {
+    val isAddress = ':' in host || host.all { it.isDigit() || it == '.' }
+    return isAddress && runCatching {
+        java.net.InetAddress.getByName(host).address.contentEquals(java.net.InetAddress.getByName(name).address)
+    }.getOrDefault(false)
+}
+
+private const val DNS_NAME = 2
+private const val IP_ADDRESS = 7
+
+/** Checks that a context verifies: it must not take a certificate that nobody has issued. */
+internal fun checkVerifies(context: SSLContext) {
+    if (!Stranger.isTakenBy(context)) return
+    throw SSLException("the SSLContext takes any certificate: give one whose trust manager verifies")
+}
+
+/** A server within this process that nobody may trust. Its key is no secret: it is in every copy of this library. */
+internal object Stranger {
+    private val server: SSLContext by lazy {
+        val store = KeyStore.getInstance("PKCS12")
+        val password = "stranger".toCharArray()
+        checkNotNull(Stranger::class.java.getResourceAsStream("stranger.p12")).use { store.load(it, password) }
+        val keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm()).apply { init(store, password) }
+        SSLContext.getInstance("TLS").apply { init(keys.keyManagers, null, null) }
+    }
+
+    /** Does a handshake in memory; whether the client takes it. */
+    fun isTakenBy(context: SSLContext): Boolean {
+        val client = context.createSSLEngine("mail.example.test", 993).apply { useClientMode = true }
+        client.sslParameters = client.sslParameters.apply { endpointIdentificationAlgorithm = "HTTPS" }
+        val stranger = server.createSSLEngine().apply { useClientMode = false }
+        return try {
+            shakeHands(Side(client), Side(stranger))
+        } catch (_: Exception) {
+            // A trust manager may throw what it likes: it did not take it.
+            false
+        }
+    }
+
+    private class Side(val engine: SSLEngine) {
+        /** What it has said, to be read. */
+        val said: ByteBuffer = ByteBuffer.allocate(8 * engine.session.packetBufferSize)
+        val plain: ByteBuffer = ByteBuffer.allocate(2 * engine.session.applicationBufferSize)
+    }
+
+    private fun shakeHands(client: Side, stranger: Side): Boolean {
+        repeat(STEPS_MAX) {
+            if (step(client, stranger)) return true
+            step(stranger, client)
+        }
+        return false
+    }
+
+    /** One step; true when the handshake of this side is done. */
+    private fun step(one: Side, other: Side): Boolean {
+        val status =
+            when (one.engine.handshakeStatus) {
+                HandshakeStatus.NEED_TASK -> {
+                    generateSequence { one.engine.delegatedTask }.forEach { it.run() }
+                    return false
+                }
+                HandshakeStatus.NEED_UNWRAP, HandshakeStatus.NEED_UNWRAP_AGAIN -> {
+                    other.said.flip()
+                    val result = one.engine.unwrap(other.said, one.plain)
+                    other.said.compact()
+                    result.handshakeStatus
+                }
+                HandshakeStatus.NOT_HANDSHAKING, HandshakeStatus.NEED_WRAP ->
+                    one.engine.wrap(ByteBuffer.allocate(0), one.said).handshakeStatus
+                HandshakeStatus.FINISHED -> HandshakeStatus.FINISHED
+                null -> null
+            }
+        return status == HandshakeStatus.FINISHED
+    }
+
+    private const val STEPS_MAX = 100
+}

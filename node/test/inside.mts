@@ -1,0 +1,14 @@
+/** What is inside the package, and not for programs. */
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { APP } from "./places.mjs";
+
+const require = createRequire(import.meta.url);
+const inside = (name: string): unknown => require(join(APP, "node_modules", "mailbearer", "dist", name));
+
+export const { Driver } = inside("driver.js") as typeof import("../dist/driver.js");
+export const { NoToken } = inside("answers.js") as typeof import("../dist/answers.js");
+export const { failureOfConnect, failureOfHost, failureOfTls } = inside(
+    "core/index.js",
+) as typeof import("../dist/core/index.js");
+export type { Given, Held, Reports, Wire, World } from "../dist/world.js";
