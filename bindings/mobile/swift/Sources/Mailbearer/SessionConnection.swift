@@ -30,8 +30,8 @@ public final class SessionConnection: Connection, @unchecked Sendable {
     package let ticket: UInt64
     package let inbox = Inbox()
     let state: ConnectionState
-    /// Of IMAP: what ``idle(probeEvery:answer:)`` knows of this connection.
-    let idler = Idler()
+    /// Of IMAP: follows the mailbox that is selected.
+    let follower = Follower()
     private let driver: Driver
 
     init(_ given: Given, _ line: any Line, _ driver: Driver) {
@@ -106,10 +106,10 @@ public final class SessionConnection: Connection, @unchecked Sendable {
         inbox.finish(nil)
     }
 
-    /// Where the program waits in ``idle(probeEvery:answer:)``, that says something. Else the program speaks on this connection, and
-    /// nobody else may.
+    /// Where the program waits in ``idle(probeEvery:answer:)`` or ``newMessages(in:since:readOnly:probeEvery:answer:)``, that says
+    /// something. Else the program speaks on this connection, and nobody else may.
     func keepAlive() {
-        idler.probe()
+        follower.probe()
     }
 
     /// An answer did not come in time.

@@ -188,7 +188,7 @@ struct ConnectTests {
     @Test func settingsAreCheckedBeforeAnyIO() async throws {
         let wrong = [
             LoginOptions(host: "bad host"), LoginOptions(host: "localhost", timeout: .zero), LoginOptions(host: "localhost", authzid: "a\u{1}"),
-            LoginOptions(provider: Provider(name: "none", domains: [], tokenLifetimeMs: nil, services: [])),
+            LoginOptions(provider: Provider(name: "none", domains: [], tokenLifetimeMs: nil, services: [], oauth: nil, instead: nil)),
         ]
         for options in wrong {
             await #expect(throws: CoreError.self) {

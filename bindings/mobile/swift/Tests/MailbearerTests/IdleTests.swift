@@ -25,17 +25,17 @@ struct IdleTests {
         let connection = try #require(try await sessions.makeAsyncIterator().next())
         try await select(connection)
         let count = UInt32(try await server.messageCount())
-        var seen: [MailboxChange] = []
+        var seen: [UInt32?] = []
         Task { try await server.deliver("Subject: one\r\n\r\none\r\n") }
         for try await change in connection.idle() {
-            seen.append(change)
+            seen.append(change.exists)
             #expect(try await connection.ask("a\(seen.count + 1) NOOP").hasPrefix("a"))
             if seen.count == 3 {
                 break
             }
             try await server.deliver("Subject: more\r\n\r\nmore\r\n")
         }
-        #expect(seen == [.exists(count + 1), .exists(count + 2), .exists(count + 3)])
+        #expect(seen == [count + 1, count + 2, count + 3])
         // Left by the body, it is not in IDLE.
         #expect(try await connection.ask("b1 NOOP").hasPrefix("b1 OK"))
         await sessions.close()
@@ -50,7 +50,7 @@ struct IdleTests {
                 try await select(connection)
                 try await server.deliver("Subject: news\r\n\r\nnews\r\n")
                 for try await change in connection.idle() {
-                    if case .exists = change { told += 1 }
+                    told += change.exists == nil ? 0 : 1
                 }
                 ends += 1
                 #expect(connection.renewBy != nil)
@@ -91,7 +91,7 @@ struct IdleTests {
         await #expect(throws: CancellationError.self) { try await waiting.value }
         try await server.deliver("Subject: one\r\n\r\none\r\n")
         let count = UInt32(try await server.messageCount())
-        #expect(try await connection.idle().first { _ in true } == .exists(count))
+        #expect(try await connection.idle().first { _ in true }?.exists == count)
         await sessions.close()
     }
 
@@ -136,7 +136,7 @@ struct IdleTests {
         let server = try await server(said, answers: 1)
         let sessions = try open(server, answer: .seconds(1))
         let connection = try #require(try await sessions.makeAsyncIterator().next())
-        let waiting = Task { try await connection.idle(probeEvery: nil).first { _ in true } }
+        let waiting = Task { try await connection.idle(probeEvery: .seconds(600)).first { _ in true } }
         try await Task.sleep(for: .milliseconds(300))
         await sessions.networkBack()
         #expect(try await eventually { said.value == 1 })
@@ -151,29 +151,60 @@ struct IdleTests {
         await sessions.close()
     }
 
-    @Test func aServerWithoutIdleSaysSo() async throws {
-        let server = try await TlsServer.start { line in
-            if line.isEmpty { return "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready" }
-            let tag = line.split(separator: " ").first ?? ""
-            if line.hasSuffix(" IDLE") { return "\(tag) BAD unknown command" }
-            return line.contains(" AUTHENTICATE ") || line.hasSuffix(" NOOP") ? "\(tag) OK" : nil
+    // MARK: - New messages
+
+    @Test func newMessagesAreToldOnceThroughExpiriesAndCuts() async throws {
+        let server = try await TestingServer(tokenLifetime: 8)
+        let sessions = try open(server, says: 2, renewal: .ahead)
+        var (cursor, uids, connections): (String?, [UInt32], Int) = (nil, [], 0)
+        let delivering = Task {
+            for number in 1...12 {
+                try await server.deliver("Subject: \(number)\r\n\r\nx\r\n")
+                if number % 4 == 0 { try await server.restart() }
+                try await Task.sleep(for: .milliseconds(300))
+            }
         }
-        let sessions = try open(server)
-        let connection = try #require(try await sessions.makeAsyncIterator().next())
-        let refused = try await thrown(IdleRefused.self) { try await connection.idle().first { _ in true } }
-        #expect(refused.reply.hasSuffix("BAD unknown command"))
-        #expect(try await connection.ask("a1 NOOP").hasPrefix("a1 OK"))
+        for try await connection in sessions where uids.count < 12 {
+            connections += 1
+            try await connection.use { connection in
+                // Behind the three messages that are there.
+                let behind = "\(try await validity(connection)):4"
+                for try await new in connection.newMessages(since: cursor ?? behind) {
+                    #expect(try await connection.ask("b1 UID FETCH \(new.uids[0]) FLAGS").hasPrefix("* "))
+                    while try await connection.answer().hasPrefix("b1 ") == false {}
+                    (uids, cursor) = (uids + new.uids, new.cursor)
+                    if uids.count >= 12 { break }
+                }
+            }
+            if uids.count >= 12 { break }
+        }
+        #expect(uids == Array(4...15))
+        #expect(connections > 1)
+        try await delivering.value
         await sessions.close()
     }
 
-    @Test func changesAreRead() {
-        #expect(MailboxChange("* 4 EXISTS") == .exists(4))
-        #expect(MailboxChange("* 3 expunge") == .expunge(3))
-        #expect(MailboxChange("* 3 FETCH (FLAGS (\\Seen))") == .other("* 3 FETCH (FLAGS (\\Seen))"))
-        #expect(MailboxChange("* 0 RECENT") == .other("* 0 RECENT"))
-        for line in ["* OK Still here", "* BYE Session expired", "+ idling", "a1 OK", "*", ""] {
-            #expect(MailboxChange(line) == nil)
+    /// UIDVALIDITY of INBOX.
+    private func validity(_ connection: SessionConnection) async throws -> String {
+        var (line, found) = (try await connection.ask("v1 EXAMINE INBOX"), "")
+        while !line.hasPrefix("v1 ") {
+            if let number = line.firstMatch(of: #/UIDVALIDITY (\d+)/#) { found = String(number.output.1) }
+            line = try await connection.answer()
         }
+        return found
+    }
+
+    @Test func aMailboxThatIsNotThereIsRefused() async throws {
+        let server = try await TestingServer()
+        let sessions = try open(server)
+        let connection = try #require(try await sessions.makeAsyncIterator().next())
+        let refused = try await thrown(MailboxRefused.self) {
+            try await connection.newMessages(in: "No such").first { _ in true }
+        }
+        #expect(!refused.serverText.isEmpty)
+        await #expect(throws: CoreError.self) { try await connection.newMessages(since: "x").first { _ in true } }
+        #expect(try await connection.ask("a1 NOOP").hasPrefix("a1 OK"))
+        await sessions.close()
     }
 }
 

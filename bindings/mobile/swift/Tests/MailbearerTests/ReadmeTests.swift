@@ -72,15 +72,18 @@ struct ReadmeTests {
         await outbox.close()
     }
 
-    private func idling(
-        inbox: Sessions, select: (String, SessionConnection) async throws -> Void
-    ) async throws {
-        func fetch(upTo count: UInt32, _ connection: SessionConnection) async throws {}
+    private struct Store {
+        var cursor: String?
+    }
+
+    private func following(inbox: Sessions, store: Store) async throws {
+        var store = store
+        func fetch(_ uids: [UInt32], _ connection: SessionConnection) async throws {}
         for try await connection in inbox {
             try await connection.use { connection in
-                try await select("INBOX", connection)
-                for try await change in connection.idle() {
-                    if case .exists(let count) = change { try await fetch(upTo: count, connection) }
+                for try await new in connection.newMessages(in: "INBOX", since: store.cursor) {
+                    try await fetch(new.uids, connection)
+                    store.cursor = new.cursor
                 }
             }
         }
