@@ -122,7 +122,7 @@ class RealServersTest {
             loginInterval = 1.milliseconds,
         )
         var connections = 0
-        sessions(MailProtocol.IMAP, user, { token(3.seconds) }, options, policy).take(21).collect { connection ->
+        sessions(MailProtocol.IMAP, user, { token(4.seconds) }, options, policy).take(21).collect { connection ->
             connection.use {
                 imapStore(connection).use { store ->
                     store.getFolder("INBOX").use { inbox ->
