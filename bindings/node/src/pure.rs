@@ -1,6 +1,6 @@
 //! Pure functions, tokens and providers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use mailbearer::{
     AccessToken, Endpoint, Identity, Mechanism, Names, OAuth, Phase, Protocol, Provider, Said,
@@ -162,7 +162,7 @@ pub struct JsOAuth {
     pub revocation_endpoint: Option<String>,
     pub registration_endpoint: Option<String>,
     pub needs_client_secret: bool,
-    pub parameters: HashMap<String, String>,
+    pub parameters: BTreeMap<String, String>,
     pub takes_login_hint: bool,
 }
 
