@@ -163,8 +163,27 @@ final class Socket: Sendable {
         // The descriptor must not be closed, and its number given to another, before the source is done with it.
         source.setCancelHandler { withExtendedLifetime(self) {} }
         source.activate()
-        defer { source.cancel() }
+        lookAgain(direction, event, after: .milliseconds(50))
+        defer {
+            source.cancel()
+            event.resolve(.failure(CancellationError()))
+        }
         try await event.value()
+    }
+
+    /// A source was seen to miss a reset that came while another one of this descriptor was being cancelled: it is looked again,
+    /// each time after twice as long.
+    private func lookAgain(_ direction: Direction, _ event: Pending<Void>, after delay: DispatchTimeInterval) {
+        guard case .milliseconds(let ms) = delay else { return }
+        Self.queue.asyncAfter(deadline: .now() + delay) { [weak self] in
+            guard let self, !event.isResolved else { return }
+            var look = pollfd(fd: descriptor, events: Int16(direction == .read ? POLLIN : POLLOUT), revents: 0)
+            if poll(&look, 1, 0) > 0 {
+                event.resolve(.success(()))
+            } else {
+                lookAgain(direction, event, after: .milliseconds(min(ms * 2, 60_000)))
+            }
+        }
     }
 }
 
