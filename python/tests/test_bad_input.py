@@ -141,3 +141,24 @@ def test_a_token_with_something_around_it_is_told_what_that_is(mistake: str) -> 
     assert SECRET not in str(caught.value)
     # More than which octet is not allowed.
     assert "offset" not in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["joe@gmx.net", "joe@proton.me", "joe@qq.com"])
+def test_a_provider_that_takes_no_tokens_says_what_to_do_instead(user: str) -> None:
+    provider = mailbearer.Provider.of_address(user)
+    assert provider is not None
+    assert provider.oauth is None
+    assert provider.instead is not None
+    for attempt in (mailbearer.connect, mailbearer.sessions):
+        with pytest.raises(mailbearer.ConfigError) as caught:
+            attempt("imap", user, "t" * 40)  # type: ignore[operator]
+        assert str(caught.value) == f"{provider.name} cannot be logged in to with OAuth. {provider.instead}"
+
+
+def test_a_provider_says_where_its_tokens_come_from() -> None:
+    oauth = mailbearer.Provider.named("gmail").oauth
+    assert oauth is not None
+    assert oauth["token_endpoint"] == "https://oauth2.googleapis.com/token"
+    assert oauth["parameters"] == {"access_type": "offline", "prompt": "consent"}
+    assert oauth["device_authorization_endpoint"] is None
+    assert mailbearer.Provider.generic("mail.example.org").oauth is None

@@ -202,10 +202,12 @@ def _profile(
     return _built_in(profile.name, protocol)
 
 
-# Eight names and three protocols; names in other cases come and go.
-@functools.lru_cache(maxsize=32)
+# Sixteen names and three protocols; names in other cases come and go.
+@functools.lru_cache(maxsize=64)
 def _built_in(name: str, protocol: MailProtocol) -> tuple[Provider, Mapping[str, Any]]:
     profile = Provider.named(name)
+    if profile.instead is not None:
+        raise ConfigError(f"{profile.name} cannot be logged in to with OAuth. {profile.instead}")
     return profile, MappingProxyType(profile.service(protocol) or {})
 
 

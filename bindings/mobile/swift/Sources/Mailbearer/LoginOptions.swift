@@ -97,6 +97,9 @@ package struct Settings: Sendable {
     /// Gathers the settings and checks them, before any I/O.
     package init(_ mailProtocol: MailProtocol, _ user: String, _ options: LoginOptions) throws {
         let provider = try Self.provider(user, options)
+        if let provider, let instead = provider.instead, options.host == nil {
+            throw CoreError.Config(message: "\(provider.name) cannot be logged in to with OAuth. \(instead)")
+        }
         service = provider?.service(mailProtocol)
         if let provider, service == nil, options.host == nil {
             throw CoreError.Config(

@@ -28,6 +28,17 @@ struct MachineTests {
         } catch CoreError.Misuse {}
     }
 
+    @Test func aProviderThatTakesNoTokensSaysWhatToDoInstead() throws {
+        #expect(try providerNamed(name: "gmail").oauth?.tokenEndpoint == "https://oauth2.googleapis.com/token")
+        let instead = try #require(try providerOfAddress(address: "joe@gmx.net")?.instead)
+        do {
+            _ = try Settings(.imap, "joe@gmx.net", LoginOptions())
+            Issue.record("the settings were taken")
+        } catch CoreError.Config(let message) {
+            #expect(message == "gmx cannot be logged in to with OAuth. \(instead)")
+        }
+    }
+
     @Test func errorsNameTheFieldAndNotTheValue() throws {
         let secret = "secret\u{1}token"
         do {

@@ -78,6 +78,9 @@ internal class Settings(
 /** Gathers the settings of a login and checks them, before any I/O. */
 internal fun resolve(protocol: MailProtocol, user: String, options: LoginOptions): Settings = configuring {
     val provider = options.provider ?: profileOf(user, options.host)
+    if (provider?.instead != null && options.host == null) {
+        throw ConfigException("${provider.name} cannot be logged in to with OAuth. ${provider.instead}")
+    }
     val service = provider?.services?.find { it.endpoint.protocol == protocol }
     if (provider != null && service == null && options.host == null) {
         throw ConfigException(

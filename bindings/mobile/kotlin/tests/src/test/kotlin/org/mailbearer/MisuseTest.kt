@@ -65,6 +65,14 @@ class MisuseTest {
     private fun misuse(block: () -> Unit): String = assertNotNull(assertFailsWith<CoreException.Misuse> { block() }.message)
 
     @Test
+    fun `a provider that takes no tokens says what to do instead`() {
+        assertEquals("https://oauth2.googleapis.com/token", providerNamed("gmail").oauth?.tokenEndpoint)
+        val instead = providerOfAddress("joe@gmx.net")?.instead
+        val error = assertFailsWith<ConfigException> { sessions(MailProtocol.IMAP, "joe@gmx.net", { Token("t") }) }
+        assertEquals("gmx cannot be logged in to with OAuth. $instead", error.message)
+    }
+
+    @Test
     fun `a token is never shown`() {
         val canary = "CANARYCANARYCANARY"
         val token = AccessToken(canary)
