@@ -310,7 +310,9 @@ impl Account {
         let (at_ms, opens, needed) = match wish {
             Wish::Login { .. } if member.want.is_none() => return Hindrance::Unwanted,
             Wish::Login { at_ms } => {
-                (at_ms, true, Needed { other_than: member.other_than, outlives_ms: None })
+                // Where the source has no other token, the same one is tried again, and counts.
+                let other_than = member.other_than.filter(|_| !self.tokens.has_no_newer());
+                (at_ms, true, Needed { other_than, outlives_ms: None })
             }
             Wish::Renewal { .. } if member.given.is_none() => return Hindrance::Unwanted,
             Wish::Renewal { why, at_ms, overlaps } => {

@@ -179,6 +179,11 @@ impl Tokens {
         self.tried = Tried::Nothing;
     }
 
+    /// Whether the source was asked past its cache, and still somebody needs another token than it gave.
+    pub(super) fn has_no_newer(&self) -> bool {
+        self.tried == Tried::Force && !self.force
+    }
+
     /// Another token than there is, is needed: asks for it, or says when.
     pub(super) fn want(
         &mut self,
@@ -189,7 +194,7 @@ impl Tokens {
         if let Some(asked) = &self.asked {
             return Err(asked.deadline_ms);
         }
-        if self.tried == Tried::Force && !self.force {
+        if self.has_no_newer() {
             // The source works, and has no newer one.
             self.cool(now_ms, config.backoff_base_ms.max(NOT_NEWER_LEAST_MS), config, rng);
         }
