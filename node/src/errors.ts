@@ -76,6 +76,21 @@ export class NeedsUser extends LoginFailed {}
 /** The program's own settings cannot work, or nothing helps: `failure` says why. */
 export class GaveUp extends LoginFailed {}
 
+/** A mailbox cannot be followed: the server does not select or search it. */
+export class MailboxRefused extends MailbearerError {
+    override code = "mailbox_refused" as const;
+    /** RFC 5530 code such as `NONEXISTENT`, where the server gave one. */
+    readonly serverCode: string | undefined;
+    /** What the server said: untrusted, without control characters. */
+    readonly serverText: string;
+
+    constructor(serverText: string, serverCode?: string) {
+        super(`The mailbox cannot be followed; the server said: ${serverText}`);
+        this.serverCode = serverCode;
+        this.serverText = serverText;
+    }
+}
+
 /** The session is over, in the middle of what the program did with it. The next one follows. */
 export class SessionEnded extends MailbearerError {
     /** Why: `cause`, `advice`, `certainty`. */

@@ -1,8 +1,7 @@
 /** Iterates over what happens in a mailbox, on the connection that a mail client uses meanwhile. */
 import { Follow, type FollowPlan, type MailboxEvent } from "./core";
 import { nowMs } from "./clock";
-import { failureOfReply } from "./core";
-import { LoginFailed } from "./errors";
+import { MailboxRefused } from "./errors";
 import type { native } from "./native";
 
 /** How a mailbox is followed. Times are milliseconds. */
@@ -144,12 +143,10 @@ export class Follower<E extends MailboxEvent> implements AsyncIterableIterator<E
                     this.#isEnding = true;
                     this.#free?.();
                     break;
-                case "refused": {
-                    const said = { status: "NO", code: event.code, text: event.text };
-                    this.#error = new LoginFailed(failureOfReply("imap", "mid_session", said, {}));
+                case "refused":
+                    this.#error = new MailboxRefused(event.text, event.code);
                     this.#free?.();
                     break;
-                }
             }
         }
     }

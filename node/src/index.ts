@@ -71,6 +71,7 @@ export {
     InternalError,
     LoginFailed,
     MailbearerError,
+    MailboxRefused,
     Misuse,
     NeedsUser,
     SessionEnded,

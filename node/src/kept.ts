@@ -166,7 +166,7 @@ export class SessionConnection<Client> extends Connection {
      *         cursor = event.cursor;           // store it, and give it to the next connection
      *     }
      *
-     * It ends as {@link idle} does, and rejects with {@link LoginFailed} where the mailbox cannot be selected.
+     * It ends as {@link idle} does, and rejects with {@link MailboxRefused} where the mailbox cannot be selected.
      */
     newMessages(
         mailbox: string,

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect as tcp, createServer, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConfigError, connect, LoginFailed, Misuse, sessions } from "mailbearer";
+import { ConfigError, connect, MailboxRefused, Misuse, sessions } from "mailbearer";
 import { RealServers, realToken } from "./real_servers.mjs";
 import { rejection, until } from "./waiting.mjs";
 
@@ -157,7 +157,7 @@ describe("a mailbox that is followed", { concurrency: true }, () => {
 
     it("is refused with the server's words where it does not exist", async () => {
         for await (const connection of sessions({ protocol: "imap", user: USER, token, ...servers.at("imap") })) {
-            const error = await rejection(LoginFailed, connection.newMessages("Nope").next());
+            const error = await rejection(MailboxRefused, connection.newMessages("Nope").next());
             assert.match(error.message, /Mailbox doesn't exist: Nope/);
             assert.throws(() => connection.newMessages("INBOX", { since: "soon" }), ConfigError);
             break;

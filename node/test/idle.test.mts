@@ -1,7 +1,7 @@
 /** Mailboxes that are followed: IDLE over sockets and over ImapFlow, new messages told once, and servers that go mute. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { type Cause, LoginFailed, Misuse, type SessionConnection, type SessionOptions, sessions } from "mailbearer";
+import { type Cause, MailboxRefused, Misuse, type SessionConnection, type SessionOptions, sessions } from "mailbearer";
 import * as imapflow from "mailbearer/imapflow";
 import { Server } from "mailbearer/testing";
 import { until } from "./waiting.mjs";
@@ -178,7 +178,7 @@ describe("new messages", () => {
             .newMessages("no such mailbox")
             .next()
             .catch((one: unknown) => one);
-        assert.ok(error instanceof LoginFailed, String(error));
+        assert.ok(error instanceof MailboxRefused, String(error));
         assert.match(error.message, /the server said/);
         assert.match(await ask(connection, "A1 NOOP"), /A1 OK/);
     });

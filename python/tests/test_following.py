@@ -203,6 +203,6 @@ class Follower:
     def _token(self) -> tuple[str, float]:
         return mailservers.token(USER, expires_in=600), self._lives
 
-    def _note(self, new: mailbearer.Messages) -> None:
+    def _note(self, new: mailbearer.NewMessages) -> None:
         self.uids += new.uids
         self._cursor = new.cursor

@@ -94,3 +94,27 @@ def test_the_session_machine_can_be_driven() -> None:
         session.connected(2, 9)
     with pytest.raises(ValueError, match="no setting"):
         mailbearer.Session("imap", "joe", host="h.example", seed=1, policy={"wish": 1})
+
+
+SUB_INTERPRETER = """
+import importlib.util
+name = "_interpreters" if importlib.util.find_spec("_interpreters") else "_xxsubinterpreters"
+interpreters = importlib.import_module(name)
+import mailbearer
+run = getattr(interpreters, "run_string")
+script = '''
+try:
+    import mailbearer
+except ImportError as error:
+    print(error)
+'''
+run(interpreters.create(), script)
+print(mailbearer.AccessToken("still-usable-here"))
+"""
+
+
+def test_a_second_import_in_a_sub_interpreter_says_that_it_is_not_supported() -> None:
+    run = subprocess.run([sys.executable, "-c", SUB_INTERPRETER], capture_output=True, text=True, check=False)
+    assert "mailbearer does not support sub-interpreters" in run.stdout
+    # And the first one goes on to work.
+    assert run.stdout.endswith("<token>\n"), run.stderr

@@ -19,7 +19,23 @@ mod testing;
 mod token;
 mod types;
 
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
+
+/// The interpreter that has imported this first, by the address of its `sys.modules`: PyO3's types belong to it (PyO3 #576).
+static OWNER: OnceLock<usize> = OnceLock::new();
+
+fn refuse_other_interpreters(py: Python<'_>) -> PyResult<()> {
+    let own = py.import("sys")?.getattr("modules")?.as_ptr().addr();
+    if *OWNER.get_or_init(|| own) == own {
+        return Ok(());
+    }
+    let text = "mailbearer does not support sub-interpreters, and another interpreter of this process has it already: import it \
+                in one only, or use processes";
+    Err(PyImportError::new_err(text))
+}
 
 #[pymodule(gil_used = false, name = "_core")]
 mod core_module {
@@ -57,6 +73,7 @@ mod core_module {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::refuse_other_interpreters(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let causes: Vec<&str> = mailbearer::Cause::ALL.iter().map(|cause| cause.as_str()).collect();
         module.add("CAUSES", causes)?;

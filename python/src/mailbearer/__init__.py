@@ -50,7 +50,7 @@ from .errors import (
 )
 from .events import SessionEvent
 from .explaining import explain
-from .following import Changes, Messages
+from .following import MailboxChange, NewMessages
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .sessions import Sessions
@@ -63,7 +63,6 @@ __all__ = [
     "Account",
     "Aftermath",
     "Authenticated",
-    "Changes",
     "ConfigError",
     "Connection",
     "Endpoint",
@@ -73,11 +72,12 @@ __all__ = [
     "InternalError",
     "LoginFailed",
     "Mailbox",
+    "MailboxChange",
     "MailboxRefused",
-    "Messages",
     "Misuse",
     "NeedsUser",
     "Negotiation",
+    "NewMessages",
     "Provider",
     "Rejection",
     "Session",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._core import Follow, FollowEvent, FollowPlan
 from .clock import now_ms
@@ -26,7 +26,7 @@ _LOOK_MS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changes:
+class MailboxChange:
     """What changed in the mailbox that is selected.
 
     Attributes:
@@ -41,14 +41,14 @@ class Changes:
     flagged: list[int]
 
     @classmethod
-    def of(cls, event: FollowEvent) -> Changes:
+    def of(cls, event: FollowEvent) -> MailboxChange:
         """Read them from what the machine told."""
         return cls(exists=event.exists, expunged=event.expunged or [], flagged=event.flagged or [])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Messages:
-    """Messages of a mailbox that were not told before.
+class NewMessages:
+    """NewMessages of a mailbox that were not told before.
 
     Attributes:
         uids: their UIDs, ascending. A message may be gone by the time that it is fetched. None at first, where no
@@ -64,15 +64,17 @@ class Messages:
     is_reset: bool = False
 
     @classmethod
-    def of(cls, event: FollowEvent) -> Messages:
+    def of(cls, event: FollowEvent) -> NewMessages:
         """Read them from what the machine told."""
         return cls(uids=event.uids or [], cursor=event.cursor or "", is_reset=event.kind == "reset")
 
 
-TELLS: dict[str, Callable[[FollowEvent], Changes | Messages]] = {
-    "changed": Changes.of,
-    "messages": Messages.of,
-    "reset": Messages.of,
+Told: TypeAlias = MailboxChange | NewMessages
+
+TELLS: dict[str, Callable[[FollowEvent], Told]] = {
+    "changed": MailboxChange.of,
+    "messages": NewMessages.of,
+    "reset": NewMessages.of,
 }
 
 
@@ -98,12 +100,12 @@ def late(connection: Any) -> SessionTimedOut:
     return SessionTimedOut(connection.verdict)
 
 
-def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool) -> Iterator[Changes | Messages]:
+def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool) -> Iterator[Told]:
     """Follow, until the connection is due; while the program has what was told, the connection is the program's."""
     plan = follow.start(now_ms())
     # What a mail client has read already is not said again.
     held = connection.read_ahead()
-    told: list[Changes | Messages] = []
+    told: list[Told] = []
     while True:
         if plan.data:
             connection.sock.sendall(plan.data)

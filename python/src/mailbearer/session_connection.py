@@ -105,7 +105,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """
         return self._driver.wait_for_renewal(self, seconds)
 
-    def idle(self, *, reissue: float = 90.0) -> Iterator[following.Changes]:
+    def idle(self, *, reissue: float = 90.0) -> Iterator[following.MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
         IDLE is said anew each ``reissue`` seconds, so that a server or a path that is mute is noticed within two
@@ -121,13 +121,13 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     def new_messages(
         self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
-    ) -> Iterator[following.Messages]:
+    ) -> Iterator[following.NewMessages]:
         """Select a mailbox, and tell its messages that are new to the program; until the connection is due.
 
-        ``since`` is the ``cursor`` of the last :class:`~mailbearer.Messages` that the program has done with, from this
-        or an earlier connection or process: nothing that came since is missed, and nothing is told twice. ``None``:
-        what comes from now on. ``read_only`` marks nothing as read. It waits as :meth:`idle` does; when it has told
-        messages, the mail client may fetch them.
+        ``since`` is the ``cursor`` of the last :class:`~mailbearer.NewMessages` that the program has done with, from
+        this or an earlier connection or process: nothing that came since is missed, and nothing is told twice.
+        ``None``: what comes from now on. ``read_only`` marks nothing as read. It waits as :meth:`idle` does; when
+        it has told messages, the mail client may fetch them.
 
         Raises:
             ConfigError: ``since`` is no cursor.

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..following import ANSWER_MS_MAX, Changes, late
+from ..following import ANSWER_MS_MAX, MailboxChange, late
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
@@ -18,7 +18,7 @@ _ANSWER_SECONDS = ANSWER_MS_MAX / 1000
 _CHANGE = re.compile(rb"(\d+) (EXISTS|EXPUNGE|FETCH)\b", re.IGNORECASE)
 
 
-async def changes(connection: SessionConnection[Any], reissue: float) -> AsyncIterator[Changes]:
+async def changes(connection: SessionConnection[Any], reissue: float) -> AsyncIterator[MailboxChange]:
     """Tell what changes, until the connection is due to be let go."""
     client = connection.client
     while not connection.is_due:
@@ -29,7 +29,7 @@ async def changes(connection: SessionConnection[Any], reissue: float) -> AsyncIt
         # The end of the session is told by what is waited for here, and is not to be logged as lost.
         ended.add_done_callback(lambda task: task.cancelled() or task.exception())
         command = client.protocol.pending_sync_command
-        told: list[Changes] = []
+        told: list[MailboxChange] = []
         async for lines in _pushed(connection, client.wait_server_push, reissue):
             told = _changes_of(lines) if isinstance(lines, list) else []
             if told:
@@ -41,7 +41,7 @@ async def changes(connection: SessionConnection[Any], reissue: float) -> AsyncIt
             yield one
 
 
-def _left_of(queue: asyncio.Queue[Any], command: Any) -> list[Changes]:
+def _left_of(queue: asyncio.Queue[Any], command: Any) -> list[MailboxChange]:
     """Take what came after DONE: in the queue, or with the answer, where aioimaplib would leave it."""
     told = []
     while not queue.empty():
@@ -50,13 +50,13 @@ def _left_of(queue: asyncio.Queue[Any], command: Any) -> list[Changes]:
     return told + _changes_of(getattr(command, "buffer", []))
 
 
-def _changes_of(lines: list[bytes]) -> list[Changes]:
+def _changes_of(lines: list[bytes]) -> list[MailboxChange]:
     return [_change_of(found) for line in lines if (found := _CHANGE.match(line))]
 
 
-def _change_of(found: re.Match[bytes]) -> Changes:
+def _change_of(found: re.Match[bytes]) -> MailboxChange:
     number, kind = int(found[1]), found[2].upper()
-    return Changes(
+    return MailboxChange(
         exists=number if kind == b"EXISTS" else None,
         expunged=[number] if kind == b"EXPUNGE" else [],
         flagged=[number] if kind == b"FETCH" else [],

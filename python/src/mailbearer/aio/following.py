@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from .._core import Follow, FollowPlan
 from ..clock import now_ms
 from ..connection import READ_OCTETS
-from ..following import TELLS, Changes, Messages, late, refused
+from ..following import TELLS, Told, late, refused
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
 
 
-async def follow(connection: SessionConnection[Any], follow: Follow) -> AsyncIterator[Changes | Messages]:
+async def follow(connection: SessionConnection[Any], follow: Follow) -> AsyncIterator[Told]:
     """Follow, until the connection is due; while the program has what was told, the connection is the program's."""
     plan = follow.start(now_ms())
-    told: list[Changes | Messages] = []
+    told: list[Told] = []
     due = asyncio.ensure_future(connection.due())
     reading: asyncio.Future[bytes] | None = None
     try:

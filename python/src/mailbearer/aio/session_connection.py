@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from .._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
-from ..following import Changes, Messages, machine
+from ..following import MailboxChange, NewMessages, machine
 from ..settings import Settings
 from . import aioimaplib_idle, clients, following
 from .connection import Connection, Link
@@ -105,7 +105,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Return when it is to be let go, or has ended."""
         await self._due.wait()
 
-    def idle(self, *, reissue: float = 90.0) -> AsyncIterator[Changes]:
+    def idle(self, *, reissue: float = 90.0) -> AsyncIterator[MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
         As in :meth:`mailbearer.SessionConnection.idle`: over ``reader`` and ``writer``, which the program may use
@@ -122,7 +122,7 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     def new_messages(
         self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
-    ) -> AsyncIterator[Messages]:
+    ) -> AsyncIterator[NewMessages]:
         """Select a mailbox, and tell its messages that are new to the program; until the connection is due.
 
         As in :meth:`mailbearer.SessionConnection.new_messages`, over ``reader`` and ``writer``.

@@ -49,14 +49,14 @@ extension SessionConnection {
     /// for the next change. Where the server has no IDLE, it is asked with NOOP once a minute.
     ///
     /// - Parameters:
-    ///   - probeEvery: IDLE is begun anew after so long, so that a server or a path that is mute is noticed: with 90 seconds,
+    ///   - reissue: IDLE is begun anew after so long, so that a server or a path that is mute is noticed: with 90 seconds,
     ///     within two minutes. Each is a wake of the device.
     ///   - answer: how long IDLE may take to begin and to end.
     /// - Throws: ``SessionEnded`` at the end of the connection, which ``use(isolation:_:)`` catches.
     public func idle(
-        probeEvery: Duration = .seconds(90), answer: Duration = .seconds(20)
+        reissue: Duration = .seconds(90), answer: Duration = .seconds(20)
     ) -> Followed<MailboxChange> {
-        Followed(connection: self, config: config(nil, nil, false, false, probeEvery, answer)) { event in
+        Followed(connection: self, config: config(nil, nil, false, false, reissue, answer)) { event in
             guard case .changed(let exists, let expunged, let flagged) = event else { return nil }
             return MailboxChange(exists: exists, expunged: expunged, flagged: flagged)
         }
@@ -74,21 +74,21 @@ extension SessionConnection {
     ///         }
     ///     }
     ///
-    /// In the body the connection may be used, as with ``idle(probeEvery:answer:)``, and another mailbox must not be selected.
+    /// In the body the connection may be used, as with ``idle(reissue:answer:)``, and another mailbox must not be selected.
     ///
     /// - Parameters:
     ///   - mailbox: as people write it.
     ///   - since: where the program stands; `nil`: only what comes from now on is told.
     ///   - readOnly: the mailbox is opened so that nothing is marked as read.
-    ///   - probeEvery: as for ``idle(probeEvery:answer:)``.
+    ///   - reissue: as for ``idle(reissue:answer:)``.
     ///   - answer: how long an answer may take; a search has ten times as long.
     /// - Throws: ``MailboxRefused``, and ``SessionEnded`` at the end of the connection, which ``use(isolation:_:)`` catches;
     ///   ``CoreError`` where `since` is no cursor.
     public func newMessages(
-        in mailbox: String = "INBOX", since: String? = nil, readOnly: Bool = false, probeEvery: Duration = .seconds(90),
+        in mailbox: String = "INBOX", since: String? = nil, readOnly: Bool = false, reissue: Duration = .seconds(90),
         answer: Duration = .seconds(20)
     ) -> Followed<NewMessages> {
-        Followed(connection: self, config: config(mailbox, since, readOnly, true, probeEvery, answer)) { event in
+        Followed(connection: self, config: config(mailbox, since, readOnly, true, reissue, answer)) { event in
             switch event {
             case .messages(let uids, let cursor): NewMessages(uids: uids, cursor: cursor, isReset: false)
             case .reset(let cursor): NewMessages(uids: [], cursor: cursor, isReset: true)

@@ -124,7 +124,7 @@ struct IdleTests {
         let sessions = try open(server)
         let connection = try #require(try await sessions.makeAsyncIterator().next())
         let end = try await thrown(SessionEnded.self) {
-            try await connection.idle(probeEvery: .milliseconds(300), answer: .seconds(1)).first { _ in true }
+            try await connection.idle(reissue: .milliseconds(300), answer: .seconds(1)).first { _ in true }
         }
         #expect(end.verdict.cause == .timedOut)
         #expect(said.value == 3)
@@ -136,7 +136,7 @@ struct IdleTests {
         let server = try await server(said, answers: 1)
         let sessions = try open(server, answer: .seconds(1))
         let connection = try #require(try await sessions.makeAsyncIterator().next())
-        let waiting = Task { try await connection.idle(probeEvery: .seconds(600)).first { _ in true } }
+        let waiting = Task { try await connection.idle(reissue: .seconds(600)).first { _ in true } }
         try await Task.sleep(for: .milliseconds(300))
         await sessions.networkBack()
         #expect(try await eventually { said.value == 1 })
