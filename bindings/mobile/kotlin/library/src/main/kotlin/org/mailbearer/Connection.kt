@@ -48,6 +48,9 @@ internal constructor(
     /** How long connection and login took together. */
     val loginTime: Duration = link.elapsed
 
+    /** Angus Mail reads it, and nobody else may. */
+    @Volatile internal var isOfAngus = false
+
     private val incoming = Incoming().apply { if (leftover.isNotEmpty()) put(leftover) }
     private val writing = ReentrantLock()
     private val pumped = CountDownLatch(1)
@@ -74,6 +77,9 @@ internal constructor(
     /** Reads what has come, at most [length] octets; -1 at the end. */
     suspend fun read(into: ByteArray, offset: Int = 0, length: Int = into.size - offset): Int =
         incoming.read(into, offset, length)
+
+    /** Waits until something can be read, or the end; it takes nothing. */
+    internal suspend fun awaitOctets() = incoming.await()
 
     /** Reads a line, without its line end; `null` at the end. */
     suspend fun readLine(): String? = incoming.readLine()?.decodeToString()

@@ -48,6 +48,15 @@ class GaveUpException(failure: Failure, cause: Throwable? = null) : LoginFailedE
 class SessionEndedException(val verdict: Verdict, cause: Throwable? = null) :
     MailbearerException(failureOfHost(verdict.cause, "").sentence, cause)
 
+/**
+ * The mailbox cannot be selected, or the server does not search it.
+ *
+ * @property code RFC 5530 code, such as `NONEXISTENT`.
+ * @property serverText what the server said: untrusted, without control characters.
+ */
+class MailboxRefusedException(val code: String?, val serverText: String) :
+    MailbearerException("The server refused the mailbox: $serverText")
+
 /** A failure that the host saw: of TLS, of a deadline, of the connection. */
 internal fun failed(cause: Cause, detail: String): LoginFailedException =
     LoginFailedException(failureOfHost(cause, detail))

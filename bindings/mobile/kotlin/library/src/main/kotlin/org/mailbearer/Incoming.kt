@@ -61,6 +61,11 @@ internal class Incoming {
         count
     }
 
+    /** Waits until something can be read, or the end; it takes nothing. */
+    suspend fun await() {
+        reading.withLock { if (at == chunk.size) fill() }
+    }
+
     suspend fun readLine(): ByteArray? = reading.withLock {
         var end = -1
         while (end < 0) {

@@ -58,6 +58,9 @@ internal constructor(private val driver: Driver, private val settings: Settings,
     @Volatile private var heardAt = 0L
     private var watchdog: Job? = null
 
+    /** Of IMAP: follows the mailbox that is selected. */
+    internal val follower = Follower(this)
+
     /** Waits, and returns early when the connection is due to be let go, or has ended. True in these two cases. */
     suspend fun wait(timeout: Duration = Duration.INFINITE): Boolean {
         withTimeoutOrNull(timeout) { due.await() }
@@ -109,7 +112,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         due.complete(Unit)
     }
 
-    /** Only the program knows whether a command is under way: it is said to [idle], or to nobody. */
+    /** Only the program knows whether a command is under way: it is said to [idle] and [newMessages], or to nobody. */
     internal fun keepAlive() {
         nudges.trySend(Unit)
     }
@@ -124,7 +127,18 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         }
     }
 
-    /** Whether it is to be let go, or has ended. */
+    /** The same as two things to wait for among others. */
+    internal val onNudge
+        get() = nudges.onReceive
+
+    internal val onDue
+        get() = due.onAwait
+
+    internal fun nowMs(): ULong = driver.world.nowMs()
+
+    internal suspend fun sleepUntil(ms: ULong) = driver.world.sleepUntil(ms)
+
+    /** Whether it is to be let go, was closed, or has ended. */
     internal val isDue: Boolean
         get() = due.isCompleted
 

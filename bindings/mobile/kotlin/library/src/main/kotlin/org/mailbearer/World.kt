@@ -34,11 +34,16 @@ internal open class World(private val clock: Clock) {
     }
 
     private suspend fun wait(atMs: ULong, driver: Driver) {
+        sleepUntil(atMs) { sleep.sleptMs()?.let(driver::slept) }
+        driver.tick()
+    }
+
+    /** Waits until then, and looks at times whether the machine slept: that counts. */
+    suspend fun sleepUntil(atMs: ULong, look: () -> Unit = {}) {
         while (nowMs() < atMs) {
             delay(minOf(atMs - nowMs(), SleepWatch.LOOK_MS.toULong()).toLong())
-            sleep.sleptMs()?.let(driver::slept)
+            look()
         }
-        driver.tick()
     }
 }
 

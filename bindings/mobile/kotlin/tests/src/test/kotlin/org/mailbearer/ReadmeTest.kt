@@ -64,15 +64,18 @@ class ReadmeTest {
     }
 
     @Suppress("unused")
-    private suspend fun waiting(source: TokenSource) {
+    private suspend fun waiting(source: TokenSource, store: Cursors, fetch: suspend (List<UInt>, SessionConnection) -> Unit) {
         sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->
             connection.use {
-                connection.writeLine("A1 SELECT INBOX")
-                while (connection.readLine()?.startsWith("A1 ") == false) continue
-                connection.idle().collect { line -> if (line.endsWith("EXISTS")) println(line) }
+                connection.newMessages("INBOX", since = store.cursor).collect { new ->
+                    fetch(new.uids, connection)
+                    store.cursor = new.cursor
+                }
             }
         }
     }
+
+    private class Cursors(var cursor: String?)
 
     private suspend fun watch(connection: SessionConnection) = connection.writeLine("A1 NOOP")
 

@@ -51,6 +51,7 @@ private fun sessionOver(connection: Connection, protocol: MailProtocol, greeting
     if (connection.endpoint.protocol != protocol) {
         throw ConfigException("the connection speaks ${connection.endpoint.protocol.name}, and not ${protocol.name}")
     }
+    connection.isOfAngus = true
     MaskedLog.add(connection, connection.masker)
     val name = protocol.name.lowercase()
     val properties = Properties()

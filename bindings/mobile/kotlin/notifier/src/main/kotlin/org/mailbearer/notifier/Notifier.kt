@@ -50,8 +50,8 @@ private class Inbox(private val connection: SessionConnection) {
     private var tag = 0
 
     suspend fun watch() {
-        for (line in command("SELECT INBOX")) announce(line)
-        connection.idle().collect(::announce)
+        for (line in command("SELECT INBOX")) countIn(line)?.let(::announce)
+        connection.idle().collect { change -> change.exists?.let(::announce) }
         command("LOGOUT")
     }
 
@@ -67,10 +67,9 @@ private class Inbox(private val connection: SessionConnection) {
         }
     }
 
-    private fun announce(line: String) {
-        val (count) = Regex("""\* (\d+) EXISTS""").matchEntire(line)?.destructured ?: return
-        println("$count messages in INBOX")
-    }
+    private fun countIn(line: String): UInt? = Regex("""\* (\d+) EXISTS""").matchEntire(line)?.groupValues?.get(1)?.toUInt()
+
+    private fun announce(count: UInt) = println("$count messages in INBOX")
 }
 
 private fun log(event: SessionEvent) {
