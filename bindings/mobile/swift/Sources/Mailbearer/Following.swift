@@ -148,6 +148,8 @@ actor Follower {
     private var wakeAtMs: UInt64?
     /// No command is under way.
     private var isFree = true
+    /// The connection is due, and that was told.
+    private var isLeaving = false
     private nonisolated let numbers = Numbers()
     private nonisolated let asked = Asked()
 
@@ -172,6 +174,11 @@ actor Follower {
                     return nil
                 }
                 try await carryOut(connection) { try $0.resume(nowMs: $1) }
+            }
+            // It may have become due while something was written, when nobody waited for that.
+            if !isFree, !isLeaving, connection.isDue, connection.verdict == nil {
+                isLeaving = true
+                try await carryOut(connection) { try $0.interrupt(nowMs: $1) }
             }
             if !isFree, try await !step(connection) {
                 return nil
@@ -221,7 +228,7 @@ actor Follower {
         for event in plan.events {
             switch event {
             case .messages, .reset, .changed: events.append(event)
-            case .free: isFree = true
+            case .free: (isFree, isLeaving) = (true, false)
             case .late: await connection.isMute()
             case .refused(let code, let text):
                 isFree = true

@@ -42,15 +42,15 @@ data class NewMessages(val uids: List<UInt>, val cursor: String, val isReset: Bo
  * it go, or ask for the next change. Where the server has no IDLE, it is asked with NOOP once a minute. One flow of a connection is
  * collected at a time. Over Angus Mail use [org.mailbearer.angus.idle].
  *
- * @param probeEvery IDLE is begun anew after so long, and when a keep-alive is due, so that a server or a path that is mute is
+ * @param reissue IDLE is begun anew after so long, and when a keep-alive is due, so that a server or a path that is mute is
  *   noticed: with 90 seconds, the default, within two minutes. Each is a wake of the device; a server ends an IDLE of 30 minutes.
  * @param answer how long IDLE may take to begin and to end; by default 20 seconds.
  * @throws ConfigException the connection does not speak IMAP.
  * @throws MisuseException Angus Mail has the connection; when collected: another flow of it is collected.
  * @throws SessionEndedException when collected: the session has ended; [SessionConnection.use] takes it for what it is.
  */
-fun SessionConnection.idle(probeEvery: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
-    followed(config(null, null, false, false, probeEvery, answer)) { event ->
+fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
+    followed(config(null, null, false, false, reissue, answer)) { event ->
         when (event) {
             is FollowEvent.Changed -> MailboxChange(event.exists, event.expunged, event.flagged)
             is FollowEvent.Messages, is FollowEvent.Reset, is FollowEvent.Refused, FollowEvent.Free, FollowEvent.Late -> null
@@ -78,7 +78,7 @@ fun SessionConnection.idle(probeEvery: Duration = 90.seconds, answer: Duration =
  * @param mailbox as people write it.
  * @param since where the program stands; `null`: only what comes from now on is told, and the first is where that begins.
  * @param readOnly the mailbox is opened so that nothing is marked as read.
- * @param probeEvery as for [idle].
+ * @param reissue as for [idle].
  * @param answer how long an answer may take; a search has ten times as long, and both have no longer than `answerTimeout`.
  * @throws ConfigException the connection does not speak IMAP; when collected: `since` is no cursor.
  * @throws MisuseException Angus Mail has the connection; when collected: another flow of it is collected.
@@ -89,10 +89,10 @@ fun SessionConnection.newMessages(
     mailbox: String = "INBOX",
     since: String? = null,
     readOnly: Boolean = false,
-    probeEvery: Duration = 90.seconds,
+    reissue: Duration = 90.seconds,
     answer: Duration = 20.seconds,
 ): Flow<NewMessages> =
-    followed(config(mailbox, since, readOnly, true, probeEvery, answer)) { event ->
+    followed(config(mailbox, since, readOnly, true, reissue, answer)) { event ->
         when (event) {
             is FollowEvent.Messages -> NewMessages(event.uids, event.cursor, isReset = false)
             is FollowEvent.Reset -> NewMessages(emptyList(), event.cursor, isReset = true)
@@ -105,7 +105,7 @@ private fun SessionConnection.config(
     since: String?,
     readOnly: Boolean,
     tellsMessages: Boolean,
-    probeEvery: Duration,
+    reissue: Duration,
     answer: Duration,
 ): FollowConfig =
     FollowConfig(
@@ -114,7 +114,7 @@ private fun SessionConnection.config(
         readOnly = readOnly,
         tellsMessages = tellsMessages,
         hasIdle = capabilities.isEmpty() || capabilities.any { it.equals("IDLE", ignoreCase = true) },
-        reissueMs = probeEvery.inWholeMilliseconds.toULong(),
+        reissueMs = reissue.inWholeMilliseconds.toULong(),
         answerMs = answer.inWholeMilliseconds.toULong(),
     )
 

@@ -79,7 +79,7 @@ class IdleTest {
                 server.deliver(user, mail)
             }
             val seen = mutableListOf<UInt?>()
-            connection.idle(probeEvery = 200.milliseconds).takeWhile { seen.size < 3 }.collect { change ->
+            connection.idle(reissue = 200.milliseconds).takeWhile { seen.size < 3 }.collect { change ->
                 seen += change.exists
                 assertContains(connection.ask("B${seen.size} NOOP").last(), "OK")
                 server.deliver(user, mail)
@@ -96,7 +96,7 @@ class IdleTest {
     fun `a keep-alive that is due begins IDLE anew`() = test { server ->
         imap(server).first().use { connection ->
             connection.select()
-            val idling = launch { connection.idle(probeEvery = 20.minutes).collect {} }
+            val idling = launch { connection.idle(reissue = 20.minutes).collect {} }
             while (idles(server) == 0) delay(20)
             delay(300)
             assertEquals(0, idles(server))
@@ -119,7 +119,7 @@ class IdleTest {
                             delay(300)
                             server.deliver(user, mail)
                         }
-                        it.idle(probeEvery = 20.minutes).collect { change -> change.exists?.let(told::add) }
+                        it.idle(reissue = 20.minutes).collect { change -> change.exists?.let(told::add) }
                         delivering.join()
                         assertContains(it.ask("A2 NOOP").last(), "A2 OK")
                         assertNull(it.verdict, "it was let go too late")
@@ -163,8 +163,8 @@ class IdleTest {
     @Test
     fun `a server that has gone mute is noticed in the time that the program says`() = test { server ->
         val waits = listOf<(SessionConnection) -> Flow<*>>(
-            { it.idle(probeEvery = 1.seconds, answer = 500.milliseconds) },
-            { it.newMessages(probeEvery = 1.seconds, answer = 500.milliseconds) },
+            { it.idle(reissue = 1.seconds, answer = 500.milliseconds) },
+            { it.newMessages(reissue = 1.seconds, answer = 500.milliseconds) },
         )
         for (wait in waits) {
             val noticed = measureTime {
@@ -319,7 +319,7 @@ class IdleTest {
                 delay(1_500)
                 server.deliver(user, mail)
             }
-            assertEquals(1, idle(folder, connection, probeEvery = 300.milliseconds).first().messages.size)
+            assertEquals(1, idle(folder, connection, reissue = 300.milliseconds).first().messages.size)
             assertTrue(idles(server) >= 3)
             assertEquals(4, folder.messageCount)
             assertTrue(folder.isOpen)

@@ -24,13 +24,13 @@ import org.mailbearer.SessionConnection
  * }
  * ```
  *
- * As [org.mailbearer.idle], it begins anew after the time of [probeEvery] and when a keep-alive is due, and completes when the
+ * As [org.mailbearer.idle], it begins anew after the time of [reissue] and when a keep-alive is due, and completes when the
  * connection is due to be let go.
  *
  * @param connection the one that the store is over.
- * @param probeEvery how long one IDLE lasts at most; by default 90 seconds.
+ * @param reissue how long one IDLE lasts at most; by default 90 seconds.
  */
-fun idle(folder: IMAPFolder, connection: SessionConnection, probeEvery: Duration = 90.seconds): Flow<MessageCountEvent> = channelFlow {
+fun idle(folder: IMAPFolder, connection: SessionConnection, reissue: Duration = 90.seconds): Flow<MessageCountEvent> = channelFlow {
     val listener = object : MessageCountListener {
         override fun messagesAdded(event: MessageCountEvent) = tell(event)
 
@@ -42,15 +42,15 @@ fun idle(folder: IMAPFolder, connection: SessionConnection, probeEvery: Duration
     }
     folder.addMessageCountListener(listener)
     try {
-        while (!connection.isDue) idleOnce(folder, connection, probeEvery)
+        while (!connection.isDue) idleOnce(folder, connection, reissue)
     } finally {
         folder.removeMessageCountListener(listener)
     }
 }
 
-private suspend fun idleOnce(folder: IMAPFolder, connection: SessionConnection, probeEvery: Duration) = coroutineScope {
+private suspend fun idleOnce(folder: IMAPFolder, connection: SessionConnection, reissue: Duration) = coroutineScope {
     val nudge = launch {
-        connection.awaitNudge(probeEvery)
+        connection.awaitNudge(reissue)
         // Another command ends IDLE, and has an answer.
         blocking { folder.doCommand { it.simpleCommand("NOOP", null) } }
     }
