@@ -266,6 +266,7 @@ impl Failure {
     /// let failure = Failure::of_connect("ECONNREFUSED", "Connection refused");
     /// assert_eq!(failure.cause, Cause::ConnectionRefused);
     /// assert!(failure.to_string().contains("(Connection refused)"));
+    /// assert_eq!(Failure::of_connect("ECONNRESET", "Connection reset by peer").cause, Cause::ConnectionLost);
     /// ```
     #[must_use]
     pub fn of_connect(error: &str, words: &str) -> Self {
@@ -274,6 +275,8 @@ impl Failure {
             "EAI_NONAME" | "EAI_NODATA" | "ENOTFOUND" | "ENODATA" | "ENONAME"
             | "HOST_NOT_FOUND" | "NO_DATA" => Cause::HostNotFound,
             "ECONNREFUSED" => Cause::ConnectionRefused,
+            // It was there, and hung up before the system had said so.
+            "ECONNRESET" | "ECONNABORTED" => Cause::ConnectionLost,
             _ => Cause::Unreachable,
         };
         Self::of_host(cause, displayable(words.as_bytes()))

@@ -229,7 +229,8 @@ def test_pop3_after_the_login() -> None:
             pop3.stat()
     failure = mailbearer.explain(caught.value)
     assert (failure.cause, failure.code, failure.advice) == ("protocol_disabled", "SYS/PERM", "ask_user")
-    with pytest.raises(poplib.error_proto) as caught:
+    # The server is gone: its system may say so with a reset, in place of an end.
+    with pytest.raises((poplib.error_proto, ConnectionError)) as caught:
         pop3.stat()
     pop3.close()
     assert mailbearer.explain(caught.value).cause == "connection_lost"

@@ -102,3 +102,13 @@ def test_idle_is_of_imap(server: Server) -> None:
         pytest.raises(mailbearer.Misuse, match="smtp has no mailboxes"),
     ):
         next(others).idle()
+
+
+def test_sessions_that_are_closed_leave_no_connection_open_that_had_ended(server: Server) -> None:
+    sessions = mailbearer.sessions("imap", USER, server.issue_token(USER), **server.at("imap"))
+    connection = next(sessions)
+    server.set_fault("command", "drop")
+    with pytest.raises(mailbearer.SessionEnded):
+        connection.client.noop()
+    sessions.close()
+    assert connection.sock.fileno() == -1

@@ -230,8 +230,8 @@ class Follow:
     tags: int
     cursor: str | None
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         mailbox: str | None = None,
         *,
         since: str | None = None,
@@ -242,7 +242,7 @@ class Follow:
         poll_ms: int | None = None,
         answer_ms: int | None = None,
         first_tag: int = 0,
-    ) -> None: ...
+    ) -> Follow: ...
     def start(self, now_ms: int) -> FollowPlan: ...
     def receive(self, now_ms: int, data: _Data) -> FollowPlan: ...
     def resume(self, now_ms: int) -> FollowPlan: ...

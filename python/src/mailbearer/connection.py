@@ -241,6 +241,8 @@ class _Login:
             return self._run(negotiation)
         finally:
             watchdog.cancel()
+            # It ends at once: no thread outlives a login.
+            watchdog.join()
 
     def _run(self, negotiation: Negotiation) -> Connection:
         try:

@@ -272,3 +272,4 @@ def _say_goodbye(client: Any, sock: WatchedSocket) -> None:
             client.quit() if isinstance(client, smtplib.SMTP) else client.logout()
     finally:
         timer.cancel()
+        timer.join()

@@ -105,11 +105,13 @@ class Opening:
             except BaseException as error:
                 answer.set_exception(error)
 
-        threading.Thread(target=ask, name="mailbearer-names", daemon=True).start()
+        thread = threading.Thread(target=ask, name="mailbearer-names", daemon=True)
+        thread.start()
+        thread.join(max(0.0, self._deadline - time.monotonic()))
+        if not answer.done():
+            raise failed("timed_out", f"the name server did not answer for {host}")
         try:
-            return answer.result(max(0.0, self._deadline - time.monotonic()))
-        except TimeoutError:
-            raise failed("timed_out", f"the name server did not answer for {host}") from None
+            return answer.result()
         except OSError as error:
             raise not_connected(error, self._endpoint) from error
 

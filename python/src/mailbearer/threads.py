@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -41,6 +42,7 @@ class ThreadDriver(Driver):
         super().__init__(settings, source)
         self._turn = threading.Condition(threading.RLock())
         self._makes: dict[int, Make] = {}
+        self._handed: weakref.WeakSet[SessionConnection[Any]] = weakref.WeakSet()  # ended ones, too
         self._threads: set[threading.Thread] = set()
         self._timer: threading.Thread | None = None
         self._asked: Future[Token] | None = None
@@ -114,12 +116,10 @@ class ThreadDriver(Driver):
         with self._turn:
             if self.is_closed or session not in self.sessions:
                 return
-            given = [
-                one for one in self.given.values() if isinstance(one, SessionConnection) and one.session == session
-            ]
+            handed = [one for one in self._handed if one.session == session]
             self.tell(self.machine.remove, session)
             del self.sessions[session], self._makes[session]
-        for connection in given:
+        for connection in handed:
             connection.sock.close_now()
 
     def end_all(self) -> None:
@@ -130,7 +130,6 @@ class ThreadDriver(Driver):
         with self._turn:
             if self.is_closed:
                 return
-            given = [one for one in self.given.values() if isinstance(one, SessionConnection)]
             self.shut()
             self.changed()
             threads = {*self._threads, *({self._timer} if self._timer else ())}
@@ -140,7 +139,7 @@ class ThreadDriver(Driver):
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in threads - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
-        for connection in given:
+        for connection in list(self._handed):
             connection.sock.close_now()
 
     # ---- What the shared driver needs ----------------------------------------------------------------------------
@@ -176,7 +175,10 @@ class ThreadDriver(Driver):
 
     def hand_over(self, wire: Any, given: Delivery) -> SessionConnection[Any]:
         """Give the socket of a login to the program."""
-        return SessionConnection(self, given, wire.link, self.sessions[wire.session], self._makes[wire.session])
+        settings, make = self.sessions[wire.session], self._makes[wire.session]
+        connection: SessionConnection[Any] = SessionConnection(self, given, wire.link, settings, make)
+        self._handed.add(connection)
+        return connection
 
     def new_waiter(self) -> Future[Any]:
         """Make something to wait for."""
