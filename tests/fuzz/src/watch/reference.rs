@@ -133,7 +133,7 @@ impl Reference {
         }
         match &self.side {
             Side::Imap(side) => {
-                side.commands.iter().all(|command| command.verb == "IDLE")
+                side.commands.iter().all(|command| command.idle == Some(Idle::Acknowledged))
                     && side.open.is_none()
                     && !side.client.continued
                     && side.client.line.is_empty()
@@ -288,6 +288,15 @@ struct Command {
     /// All that it says, where that is known.
     words: Option<Vec<String>>,
     replaces_by_uid: bool,
+    /// Of IDLE: it is quiet from its `+` to its DONE.
+    idle: Option<Idle>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Idle {
+    Asked,
+    Acknowledged,
+    Ended,
 }
 
 impl Imap {
@@ -330,7 +339,12 @@ impl Imap {
                 return self.tagged(first);
             }
             self.something_else_was_said();
-            self.client.asks = false;
+            let is_leave = std::mem::take(&mut self.client.asks);
+            if let Some(Command { idle: idle @ Some(Idle::Asked), .. }) = self.commands.back_mut()
+                && !is_leave
+            {
+                *idle = Some(Idle::Acknowledged);
+            }
             if self.commands.back().is_some_and(|command| command.verb == "AUTHENTICATE") {
                 return Some(Outcome::Doubt);
             }
@@ -439,6 +453,10 @@ impl Imap {
             let first = text(start(&line));
             if self.idling && first.trim().eq_ignore_ascii_case("DONE") {
                 self.idling = false;
+                let mut commands = self.commands.iter_mut().rev();
+                if let Some(command) = commands.find(|command| command.idle.is_some()) {
+                    command.idle = Some(Idle::Ended);
+                }
             } else {
                 self.open = Some(Command::new(&first, start(&line).len()));
             }
@@ -507,7 +525,8 @@ impl Command {
             || octets >= WATCHED_LINE_OCTETS_MAX;
         let words = (!unknown).then_some(words);
         let replaces_by_uid = shown == "UID REPLACE";
-        Self { tag, verb, shown, literal: Vec::new(), mailbox, words, replaces_by_uid }
+        let idle = (verb == "IDLE").then_some(Idle::Asked);
+        Self { tag, verb, shown, literal: Vec::new(), mailbox, words, replaces_by_uid, idle }
     }
 
     fn sends_mail(&self) -> bool {
