@@ -3,6 +3,7 @@ package org.mailbearer
 import java.io.Closeable
 import java.io.IOException
 import java.io.InputStream
+import java.io.InterruptedIOException
 import java.io.OutputStream
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
@@ -56,6 +57,9 @@ internal constructor(
     private val pumped = CountDownLatch(1)
     private val isClosed = AtomicBoolean()
 
+    /** Calls that block a thread end, now and from now on. */
+    @Volatile private var isInterrupted = false
+
     /** `TLSv1.3`, for example. */
     val tlsVersion: String
         get() = link.tlsVersion
@@ -67,9 +71,12 @@ internal constructor(
     /** Writes to the server. */
     val output: OutputStream =
         object : OutputStream() {
-            override fun write(octet: Int) = send(byteArrayOf(octet.toByte()), 0, 1)
+            override fun write(octet: Int) = write(byteArrayOf(octet.toByte()), 0, 1)
 
-            override fun write(bytes: ByteArray, offset: Int, count: Int) = send(bytes, offset, count)
+            override fun write(bytes: ByteArray, offset: Int, count: Int) {
+                if (isInterrupted) throw InterruptedIOException("the coroutine that this was written in is cancelled")
+                send(bytes, offset, count)
+            }
 
             override fun close() = this@Connection.close()
         }
@@ -165,6 +172,7 @@ internal constructor(
 
     /** Ends what blocks a thread, for the coroutine that it is in was cancelled. */
     internal fun interrupt() {
+        isInterrupted = true
         incoming.interrupt()
         // A write that is half done leaves nothing that could be used.
         if (writing.isLocked) link.abort()
