@@ -295,6 +295,34 @@ def test_an_end_in_the_handshake_is_a_lost_connection(door: str, reset: bool) ->
     assert isinstance(error.__cause__, OSError)
 
 
+@pytest.mark.parametrize("door", PATHS)
+@pytest.mark.parametrize("said", [b"", b"* OK"])
+def test_a_reset_before_the_handshake_begins_is_a_lost_connection(
+    door: str, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes before the first octet of ours is a fault of the same kind, whichever call of the system meets it."""
+    is_reset = threading.Event()
+
+    def reset(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        client.sendall(said)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        is_reset.set()
+
+    def tuned(sock: socket.socket) -> socket.socket:
+        assert is_reset.wait(LONGEST_SECONDS)
+        return sock
+
+    for module in (mailbearer.connection, mailbearer.aio.connection):
+        monkeypatch.setattr(module, "tuned", tuned)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=reset, args=(listener,), daemon=True).start()
+        error = refused(door, host="127.0.0.1", port=listener.getsockname()[1])
+    assert error.cause == "connection_lost"
+    assert isinstance(error.__cause__, OSError)
+
+
 # ---- Another service, and a name that it does not take ---------------------------------------------------------------
 
 SMTP = b"220 mail.example.test ESMTP\r\n"

@@ -337,11 +337,14 @@ class Link:
         """Do the handshake; certificate and host name are verified."""
         sock = self._open_socket()
         sock.settimeout(self._left())
-        # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
-        self._sock = wrapped = self._settings.ssl_context.wrap_socket(
-            sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
-        )
+        wrapped: ssl.SSLSocket | None = None
         try:
+            # One that was reset already is not given to wrap_socket, which would leave its descriptor open.
+            sock.getpeername()
+            # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
+            self._sock = wrapped = self._settings.ssl_context.wrap_socket(
+                sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
+            )
             wrapped.do_handshake()
         except TimeoutError as error:
             raise failed("timed_out", "in the TLS handshake") from error

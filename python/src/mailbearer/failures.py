@@ -93,8 +93,10 @@ def _reason(error: ssl.SSLError) -> str:
     return (error.reason or "the handshake failed").lower().replace("_", " ")
 
 
-def refused_certificate(sock: ssl.SSLSocket) -> bytes | None:
+def refused_certificate(sock: ssl.SSLSocket | None) -> bytes | None:
     """Return the certificate of a handshake that was refused for it, as DER, where OpenSSL has it (from 3.0 on)."""
+    if sock is None:
+        return None
     if sys.version_info >= (3, 13):
         chain = sock.get_unverified_chain()
         return chain[0] if chain else None

@@ -482,8 +482,11 @@ class Link:
     async def _speaks_tls(self) -> bool:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
         inbox = Inbox()
-        # The address that took the first connection.
-        host, port, *_ = self._transport.get_extra_info("peername")
+        # The address that took the first connection; none where it was reset before asyncio saw it.
+        peer = self._transport.get_extra_info("peername")
+        if peer is None:
+            return False
+        host, port, *_ = peer
         transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):

@@ -132,10 +132,14 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
         return secured
     }
 
-    override fun injected(): ByteBuffer? {
-        if (tcp.getInputStream().available() == 0) return null
-        return heard(tcp.getInputStream().read(chunk))
-    }
+    override fun injected(): ByteBuffer? =
+        try {
+            val waiting = tcp.getInputStream().available()
+            if (waiting == 0) null else heard(tcp.getInputStream().read(chunk).coerceAtLeast(0))
+        } catch (_: IOException) {
+            // The handshake meets the same end, and tells it.
+            null
+        }
 
     override suspend fun read(): ByteBuffer? {
         val isGreeting = isSilent && endpoint.tls == Tls.START_TLS && !settings.onlyLooks
