@@ -34,7 +34,7 @@ interface Attack {
     protocol: MailProtocol;
     tls: Tls;
     port: number;
-    ends: "limit" | "server" | "deadline" | "login";
+    ends: "limit" | "server" | "deadline" | "login" | "answer";
     causes: string[];
 }
 
@@ -140,6 +140,28 @@ async function flooded(one: Attack): Promise<Outcome & { octets: number }> {
     return { attack: one, thrown, ms: performance.now() - begun, growthKiB: memory.growthKiB(), octets };
 }
 
+/** Says IDLE, or NOOP, and reads until the session is over. */
+async function unanswered(one: Attack): Promise<Outcome> {
+    const begun = performance.now();
+    const made = sessions(options(one, DEADLINE_MS));
+    const { value: connection } = await made.next();
+    assert.ok(connection);
+    await connection.use(async () => {
+        if (one.protocol === "imap") {
+            for await (const change of connection.idle({ reissue: 100 })) {
+                assert.fail(JSON.stringify(change));
+            }
+        }
+        connection.socket.write("NOOP\r\n");
+        for await (const data of connection.socket) {
+            assert.fail(String(data));
+        }
+    });
+    const thrown = made.status().lastEnding?.cause ?? "open";
+    await made.close();
+    return { attack: one, thrown, ms: performance.now() - begun, growthKiB: 0 };
+}
+
 function nameOf({ name, protocol, tls }: Attack): string {
     return `${name} (${protocol}, ${tls})`;
 }
@@ -223,6 +245,17 @@ describe("a hostile server", () => {
             assert.ok(one.causes.includes(thrown), `${nameOf(one)}: ${thrown}`);
             // Timers of Node may come a millisecond early.
             assert.ok(ms > DEADLINE_MS - 100 && ms < DEADLINE_MS + SLACK_MS, `${nameOf(one)}: ${ms} ms`);
+        }
+        await nothingIsLeft(heldBefore);
+    });
+
+    it("that gives no answer is left when it is late", async () => {
+        const heldBefore = held();
+        const outcomes = await Promise.all(hostile.attacks.filter(({ ends }) => ends === "answer").map(unanswered));
+        tell("unanswered, at once", outcomes);
+        for (const { attack: one, thrown, ms } of outcomes) {
+            assert.ok(one.causes.includes(thrown), `${nameOf(one)}: ${thrown}`);
+            assert.ok(ms < DEADLINE_MS + SLACK_MS, `${nameOf(one)}: ${ms} ms`);
         }
         await nothingIsLeft(heldBefore);
     });

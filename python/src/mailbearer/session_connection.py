@@ -200,6 +200,10 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.said_goodbye = self.said_goodbye or (before is None and self.verdict is not None)
         return skip
 
+    def expects_by(self, late_at: float) -> None:
+        """Let a read or write be ended that does not come back by then."""
+        self._driver.expects_by(late_at)
+
     def _be_patient(self, seconds: float) -> None:
         self.sock.set_patience(seconds)
 
