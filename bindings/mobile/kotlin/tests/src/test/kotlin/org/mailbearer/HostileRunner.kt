@@ -13,6 +13,7 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.takeWhile
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
@@ -51,6 +52,7 @@ fun main() = runBlocking {
     for (attack in hostile.attacks.filter { it.ends == "limit" }.take(20)) hostile.attack(attack)
     hostile.oneAfterTheOther("limit", "server")
     hostile.atOnce()
+    hostile.unansweredAtOnce()
     hostile.oneAfterTheOther("login")
     hostile.sessionsFlooded()
 }
@@ -134,6 +136,34 @@ private class Hostile(facts: JsonObject) {
             require(outcome.growthKib < GROWTH_KIB_MAX, outcome) { "${outcome.growthKib} KiB" }
         }
         nothingIsLeft(held)
+    }
+
+    suspend fun unansweredAtOnce() = coroutineScope {
+        val held = held()
+        val chosen = attacks.filter { it.ends == "answer" }
+        val found = chosen.map { async(Dispatchers.Default) { measured(it) { unanswered(it) } } }.awaitAll()
+        tell("unanswered, at once", found)
+        for (outcome in found) {
+            require(outcome.thrown in outcome.attack.causes, outcome) { outcome.thrown }
+            require(outcome.took < DEADLINE + SLACK, outcome) { "${outcome.took}" }
+        }
+        nothingIsLeft(held)
+    }
+
+    /** Says IDLE, or NOOP, and reads until the session is over. */
+    private suspend fun unanswered(attack: Attack): String {
+        val all = sessions(attack.protocol, USER, token, at(attack, DEADLINE))
+        var cause: Cause? = null
+        all.take(1).collect { connection ->
+            connection.use {
+                if (attack.protocol == MailProtocol.IMAP) it.idle(reissue = 100.milliseconds, answer = DEADLINE).collect {}
+                it.writeLine("NOOP")
+                while (it.readLine() != null) continue
+            }
+            cause = connection.verdict?.cause
+        }
+        all.close()
+        return cause?.name?.lowercase() ?: "open"
     }
 
     /** Stays logged in: does not read, then reads as fast as it comes, until the session has seen enough. */

@@ -27,6 +27,7 @@ import kotlin.time.measureTime
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import org.eclipse.angus.mail.imap.IMAPStore
 import org.mailbearer.angus.connectStore
 import org.mailbearer.testing.Server
 import org.mailbearer.testing.trusting
@@ -112,6 +113,21 @@ class NetworkTest {
             val took = measureTime { connect(MailProtocol.IMAP, user, tokens(server), options.copy(dns = dns)).close() }
             assertTrue(took in 200.milliseconds..10.seconds, "$took")
             sessions(MailProtocol.IMAP, user, tokens(server), options.copy(dns = dns)).first().close()
+        }
+        // Angus Mail's own login, too, with TLS from the start and behind STARTTLS.
+        for (tls in Tls.entries) {
+            val port = server.port(MailProtocol.IMAP, tls)
+            swallowing("127.0.0.2", port) {
+                val dns = Dns { listOf(address("127.0.0.2"), address("127.0.0.3"), address("127.0.0.1")) }
+                val at = server.at(MailProtocol.IMAP, tls).copy(timeout = 20.seconds, dns = dns)
+                val took = measureTime {
+                    connectStore(MailProtocol.IMAP, user, tokens(server), at).use { store ->
+                        assertTrue((store as IMAPStore).isSSL, "$tls")
+                        assertTrue(store.getFolder("INBOX").exists(), "$tls")
+                    }
+                }
+                assertTrue(took in 200.milliseconds..10.seconds, "$tls $took")
+            }
         }
     }
 
