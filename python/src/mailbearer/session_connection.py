@@ -82,6 +82,8 @@ class SessionConnection(Connection, Generic[ClientT]):
         """The mail client, logged in."""
         if self._client is None:
             self._client = self._make(self)
+            # Whoever made it uses it: also where nothing was said yet, this thread may say NOOP in its sleep.
+            self.sock.writer = threading.get_ident()
         return self._client
 
     @property
@@ -101,7 +103,7 @@ class SessionConnection(Connection, Generic[ClientT]):
 
         Nobody reads from the server meanwhile. A server that closes the connection is noticed (on Linux); what it says
         in words is seen with the next command. Where it is the time to keep an idle connection alive, the client says
-        NOOP, if this thread is the one that used it last.
+        NOOP, if this thread is the one that made or used it last.
         """
         return self._driver.wait_for_renewal(self, seconds)
 
