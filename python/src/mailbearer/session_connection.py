@@ -72,7 +72,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.round_trips, self.seconds = link.round_trips, link.seconds
         self.sock = WatchedSocket(self, link.logged_in())
         self.endpoint = settings.endpoint
-        self.timeout = settings.timeout
+        self.timeout, self.data_timeout = settings.answer_timeout, settings.data_timeout
         self.mechanism = cast("Any", given.mechanism)
         self.capabilities = list(given.capabilities or [])
         self.leftover = given.leftover or b""
@@ -201,6 +201,11 @@ class SessionConnection(Connection, Generic[ClientT]):
         # What ends it now was said by the server, in these octets.
         self.said_goodbye = self.said_goodbye or (before is None and self.verdict is not None)
         return skip
+
+    @property
+    def is_delivering(self) -> bool:
+        """Whether the end of a message was written, and the server has not said yet whether it takes it."""
+        return self.endpoint.protocol == "smtp" and self.machine.is_delivering(self.ticket)
 
     def expects_by(self, late_at: float) -> None:
         """Let a read or write be ended that does not come back by then."""

@@ -49,7 +49,7 @@ class WatchedSocket(SocketShell):
         """Read, at most so many octets."""
         self._check()
         try:
-            with self._guarded():
+            with self._patient(), self._guarded():
                 data: bytes = self._sock.recv(octets, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
             raise
@@ -135,6 +135,23 @@ class WatchedSocket(SocketShell):
             raise SessionEnded(self._connection.verdict)
         if self.is_foreign:
             raise Misuse("the connection belongs to the process that opened it: log in anew after a fork")
+
+    @contextlib.contextmanager
+    def _patient(self) -> Iterator[None]:
+        """Wait longer for the answer to the end of a message, unless the program has set a time of its own.
+
+        RFC 5321 section 4.5.3.2.6, and for the last chunk of BDAT as well.
+        """
+        usual = self._sock.gettimeout()
+        if usual != self._timeout or not self._connection.is_delivering:
+            yield
+            return
+        self._sock.settimeout(self._connection.data_timeout)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(usual)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -91,8 +91,9 @@ private actor Program {
 
     func run() async throws {
         let source = TokenSource { [path, lives] _ in try Token(try await path.token(), expiresIn: lives) }
-        var policy = SessionPolicy(endsWithToken: true)
-        policy.tokenLifeLeast = .zero
+        var policy = SessionPolicy()
+        policy.endsWithToken = true
+        policy.tokenLifeLeast = .seconds(0)
         (policy.backoffBase, policy.backoffMax) = (.milliseconds(50), .milliseconds(200))
         policy.loginInterval = .milliseconds(1)
         let all = try Mailbearer.sessions(

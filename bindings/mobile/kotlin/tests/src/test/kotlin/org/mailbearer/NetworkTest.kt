@@ -198,6 +198,12 @@ class NetworkTest {
                 line.startsWith("EHLO") -> say("250-mail\r\n250 AUTH XOAUTH2")
                 line.startsWith("AUTH XOAUTH2") && line.length < 20 -> say("334 ")
                 line == "DATA" -> say("354 go on").also { isData = true }
+                // RFC 3030: the content is a line here, and its reply that to the end of a message.
+                line.startsWith("BDAT") -> continue
+                line == "chunk" -> {
+                    Thread.sleep(3_000)
+                    say("250 2.0.0 taken")
+                }
                 line.startsWith("MAIL") || line.startsWith("RCPT") || line.startsWith("RSET") -> say("250 ok")
                 line == "QUIT" -> say("221 bye")
                 else -> say("235 in")
@@ -215,6 +221,12 @@ class NetworkTest {
                     connection.readLine()
                 }
                 connection.writeLine("Subject: hello\r\n\r\nworld\r\n.")
+                assertContains(assertNotNull(connection.readLine()), "250 2.0.0")
+                for (line in listOf("MAIL FROM:<a@b.c>", "RCPT TO:<d@e.f>")) {
+                    connection.writeLine(line)
+                    connection.readLine()
+                }
+                connection.writeLine("BDAT 7 LAST\r\nchunk")
                 assertContains(assertNotNull(connection.readLine()), "250 2.0.0")
                 connection.writeLine("NOOP")
                 assertTrue(connection.wait(10.seconds))
