@@ -370,6 +370,28 @@ def test_a_flood_that_keeps_tls_busy_is_ended_from_outside(hostile: dict[str, An
     assert time.monotonic() - begun < DEADLINE_SECONDS + SLACK_SECONDS
 
 
+def test_a_server_without_a_certificate_is_refused_where_the_context_allows_it(hostile: dict[str, Any]) -> None:
+    attack = next(one for one in hostile["attacks"] if one["name"] == "no certificate")
+    context = ssl.create_default_context(cafile=hostile["ca_file"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    at = settings(attack, hostile["ca_file"], GENEROUS_SECONDS) | {"ssl_context": context}
+    seen = came_to_pass(hostile)[str(attack["port"])]["octets"]
+
+    async def connect() -> None:
+        await mailbearer.aio.connect("imap", USER, TOKEN, **at)
+
+    for door in (lambda: mailbearer.connect("imap", USER, TOKEN, **at), lambda: asyncio.run(connect())):
+        with pytest.raises(mailbearer.LoginFailed, match="not verified") as caught:
+            door()
+        assert caught.value.cause == "tls_failed"
+    # The handshake was done each time, and the greeting said: it is the check behind it that refused.
+    deadline = time.monotonic() + SLACK_SECONDS
+    while came_to_pass(hostile)[str(attack["port"])]["octets"] <= seen and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert came_to_pass(hostile)[str(attack["port"])]["octets"] > seen
+
+
 def test_the_hostile_server_serves_as_long_as_a_command_runs() -> None:
     command = "import json, os; print(len(json.loads(os.environ['MAILBEARER_HOSTILE'])['attacks']))"
     with contextlib.closing(os.popen(f'"{sys.executable}" "{PROGRAM}" "{sys.executable}" -c "{command}"')) as output:

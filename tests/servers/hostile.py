@@ -84,6 +84,13 @@ class Connection:
         """Begin a TLS that can send handshake messages later."""
         self._tls = handshakes.TlsServer(self._sock, CERTIFICATE, version)
 
+    def start_tls_without_certificate(self) -> None:
+        """Begin a TLS in which nobody says who they are: a client must have asked for that."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")
+        self._sock = context.wrap_socket(self._sock, server_side=True)
+
     def begin_handshake(self) -> None:
         """Answer the ClientHello with the first half of what is due."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -356,10 +363,14 @@ def reset_in_handshake(one: Dialogue) -> None:
     one.connection.reset()
 
 
-@attack("deadline", "timed_out", plain=True, protocols=("imap",))
-def hello_requests_in_place_of_greeting(one: Dialogue) -> None:
-    one.connection.start_tls_of(handshakes.TLS_1_2)
-    one.connection.flood_with_handshakes()
+# The token is for nobody who is not known (issue 13, point 11): also where a program's options allow such ciphers.
+
+
+@attack("server", "tls_failed", plain=True, protocols=("imap",))
+def no_certificate(one: Dialogue) -> None:
+    one.connection.start_tls_without_certificate()
+    one.to_token()
+    one.say(one.words.logged_in)
 
 
 @attack("deadline", "timed_out", plain=True, protocols=("pop3",))
@@ -543,13 +554,6 @@ def hello_requests_behind_token(one: Dialogue) -> None:
     one.connection.flood_with_handshakes()
 
 
-@attack("deadline", "timed_out", plain=True, protocols=("imap",))
-def key_updates_behind_token(one: Dialogue) -> None:
-    one.connection.start_tls_of(handshakes.TLS_1_3)
-    one.to_token()
-    one.connection.flood_with_handshakes()
-
-
 @attack("limit", "protocol_violation")
 def garbage_behind_token(one: Dialogue) -> None:
     one.to_token()
@@ -588,14 +592,14 @@ def no_answer(one: Dialogue) -> None:
     one.connection.wait_for_the_end()
 
 
-@attack("answer", "timed_out", plain=True)
+@attack("answer", "timed_out", plain=True, protocols=("smtp",))
 def hello_requests_in_place_of_an_answer(one: Dialogue) -> None:
     one.connection.start_tls_of(handshakes.TLS_1_2)
     one.to_answer()
     one.connection.flood_with_handshakes()
 
 
-@attack("answer", "timed_out", plain=True)
+@attack("answer", "timed_out", plain=True, protocols=("imap",))
 def key_updates_in_place_of_an_answer(one: Dialogue) -> None:
     one.connection.start_tls_of(handshakes.TLS_1_3)
     one.to_answer()

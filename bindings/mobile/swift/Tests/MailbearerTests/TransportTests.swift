@@ -166,16 +166,17 @@ struct TransportTests {
     }
 
     /// With a context that allows more than it should, as where the system's configuration of OpenSSL does.
-    private func handshake(_ host: String, _ port: UInt16, caFile: String? = nil) async throws {
+    private func handshake(_ host: String, _ port: UInt16, caFile: String? = nil, ciphers: String = "ALL") async throws {
         let socket = try await Socket.connect(host: "127.0.0.1", port: port)
-        let transport = OpenSSLTransport(socket, try relaxed(host, caFile))
+        let transport = OpenSSLTransport(socket, try relaxed(host, caFile, ciphers))
         try await transport.startTls()
     }
 
-    private func relaxed(_ host: String, _ caFile: String?) throws -> sending TlsEngine {
+    private func relaxed(_ host: String, _ caFile: String?, _ ciphers: String) throws -> sending TlsEngine {
         let context = try #require(SSL_CTX_new(TLS_client_method()))
         defer { SSL_CTX_free(context) }
         SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nil)
+        SSL_CTX_set_cipher_list(context, ciphers)
         if let caFile {
             SSL_CTX_load_verify_locations(context, caFile, nil)
         }
@@ -191,5 +192,15 @@ struct TransportTests {
             try await handshake("mail.example.org", server.port, caFile: server.caFile)
         }
         try await handshake("localhost", server.port, caFile: server.caFile)
+    }
+
+    @Test func aServerWithoutACertificateIsRefusedWhereTheContextAllowsIt() async throws {
+        let anonymous = "aNULL:@SECLEVEL=0"
+        let server = try await TlsServer.start(options: ["-tls1_2", "-cipher", anonymous])
+        let error = try await thrown(TransportError.self) {
+            try await handshake("localhost", server.port, caFile: server.caFile, ciphers: anonymous)
+        }
+        // The handshake was done: it is the check behind it that refused.
+        #expect("\(error)".contains("no certificate of this host was verified"))
     }
 }
