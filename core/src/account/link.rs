@@ -429,6 +429,8 @@ impl Account {
     fn stop(&mut self, mut stop: Stop, plan: &mut AccountPlan) {
         stop.failure.mask(|text| self.tokens.redact(text));
         let event = AccountEvent {
+            request: stop.request,
+            ticket: stop.ticket,
             cause: Some(stop.failure.cause),
             text: stop.failure.to_string(),
             ..AccountEvent::new(match stop.kind {
