@@ -23,7 +23,9 @@ nitpick_ignore_regex = [
         r"(ssl|imaplib|poplib|smtplib|imapclient|aioimaplib|aiosmtplib|asyncio|collections|types|typing|datetime|socket"
         r"|time|builtins|google|concurrent|http)\b.*",
     ),
-    ("py:.*", r"[A-Z][a-zA-Z]*T"),
+    # Type variables, and aliases that a signature names.
+    ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T"),
+    ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*|round_trips|endpoint"),
     ("py:.*", r"(Any|Self|Literal|Unpack|IMAPClient|function|generator|optional|default|TracebackType|_Data)"),
     ("py:.*", r"(str|int|float|bool|bytes|bytearray|memoryview|list|dict|tuple|object|type|None|True|False)"),
     ("py:exc", r"(TypeError|ValueError|RuntimeError|TimeoutError|NameError|OSError)"),

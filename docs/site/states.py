@@ -14,7 +14,8 @@ from sphinx.application import Sphinx
 _EDGE = re.compile(r"\s*(\S+) --> (\S+?)(?:: (.*))?\s*")
 _STYLE = """
     rankdir=TB bgcolor=transparent nodesep=0.35 ranksep=0.45
-    node [shape=box style=rounded fontname="sans-serif" fontsize=12 height=0.35 margin="0.12,0.05" color=INK fontcolor=INK]
+    node [shape=box style=rounded fontname="sans-serif" fontsize=12 height=0.35 margin="0.12,0.05"]
+    node [color=INK fontcolor=INK]
     edge [fontname="sans-serif" fontsize=10 arrowsize=0.6 color=FAINT fontcolor=INK]
 """
 # Graphviz knows no custom properties of CSS: these stand in for them.

@@ -1,4 +1,4 @@
-"""What the tests of the pages and of the recipes share: a server in place of the provider's, and the recipes themselves."""
+"""What the tests of the pages share: the modules that the site is made with."""
 
 from __future__ import annotations
 
