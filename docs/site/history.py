@@ -1,4 +1,4 @@
-"""A session through four hours, in a second: the machines of mailbearer and of its testing server, on a clock of our own."""
+"""A session through four hours, in a second: mailbearer's machines and its testing server's, on a clock of our own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from mailbearer import _core
 

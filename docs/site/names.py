@@ -3,10 +3,10 @@
     python docs/site/names.py            # writes the page
     python docs/site/names.py --check    # fails where it is not of today, or a language lacks a name without a reason
 
-Python is asked by importing it, Node by what TypeDoc has read of its types (`target/node-api.json`), Rust by what its crate
-re-exports, Kotlin and Swift by the public declarations of their sources and of what UniFFI makes of `bindings/mobile/src`.
-Members are compared for the types that a program holds in its hands. `names.toml` has what is called otherwise, and the
-reasons for what is lacking.
+Python is asked by importing it, Node by what TypeDoc has read of its types (`target/node-api.json`), Rust by what its
+crate re-exports, Kotlin and Swift by the public declarations of their sources and of what UniFFI makes of
+`bindings/mobile/src`. Members are compared for the types that a program holds in its hands. `names.toml` has what is
+called otherwise, and the reasons for what is lacking.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ SETTINGS = tomllib.loads((pathlib.Path(__file__).parent / "names.toml").read_tex
 # What a program holds in its hands: their members are compared, too.
 HELD = {
     name.lower()
-    for name in ("Account", "Sessions", "SessionConnection", "SessionPolicy", "SessionEvent", "NewMessages", "MailboxChange")
+    for name in (
+        "Account",
+        "Sessions",
+        "SessionConnection",
+        "SessionPolicy",
+        "SessionEvent",
+        "NewMessages",
+        "MailboxChange",
+    )
 }
 Names = dict[str, str]
 
@@ -107,8 +115,8 @@ def uniffi(folder: str = "bindings/mobile/src") -> Iterator[str]:
 
 
 _KOTLIN = re.compile(
-    r"^(?P<indent> *)(?P<modifiers>(?:(?:public|open|abstract|sealed|data|suspend|override|operator|inline|fun|value|private|internal"
-    r"|protected|const|enum|annotation|final)\s+)*)(?P<kind>class|interface|object|fun|val|var|typealias)\s+(?:<[^>]*>\s*)?"
+    r"^(?P<indent> *)(?P<modifiers>(?:(?:public|open|abstract|sealed|data|suspend|override|operator|inline|fun|value"
+    r"|private|internal|protected|const|enum|annotation|final)\s+)*)(?P<kind>class|interface|object|fun|val|var|typealias)\s+(?:<[^>]*>\s*)?"
     r"(?:[A-Z]\w*(?:<[^>]*>)?\.)?(?P<name>\w+)",
 )
 
@@ -118,13 +126,15 @@ def kotlin() -> Iterator[str]:
     yield from uniffi()
     yield from uniffi("bindings/mobile/testing/src")
     folder = ROOT / "bindings/mobile/kotlin"
-    for file in sorted([*folder.glob("library/src/main/kotlin/**/*.kt"), *folder.glob("testing/src/main/kotlin/**/*.kt")]):
+    for file in sorted(
+        [*folder.glob("library/src/main/kotlin/**/*.kt"), *folder.glob("testing/src/main/kotlin/**/*.kt")]
+    ):
         yield from declared(file.read_text(), _KOTLIN, hidden=("private", "internal", "protected"), needs="")
 
 
 _SWIFT = re.compile(
-    r"^(?P<indent> *)(?P<modifiers>(?:(?:public|open|final|static|override|mutating|convenience|private|fileprivate|internal|indirect"
-    r"|nonisolated)(?:\(set\))?\s+)*)(?P<kind>class|struct|enum|protocol|actor|func|var|let|typealias|extension)\s+(?P<name>\w+)",
+    r"^(?P<indent> *)(?P<modifiers>(?:(?:public|open|final|static|override|mutating|convenience|private|fileprivate"
+    r"|internal|indirect|nonisolated)(?:\(set\))?\s+)*)(?P<kind>class|struct|enum|protocol|actor|func|var|let|typealias|extension)\s+(?P<name>\w+)",
 )
 
 
@@ -214,8 +224,8 @@ def lacking(table: dict[str, Names]) -> tuple[list[str], list[str], dict[str, li
 
 HEAD = """# Every public name in five languages
 
-Written by `docs/site/names.py` from the packages themselves; a test fails where a language lacks what the others have without a reason in
-`docs/site/names.toml`. Members are told of the types that a program holds in its hands.
+Written by `docs/site/names.py` from the packages themselves. A test fails where a language lacks what the others have
+without a reason in `docs/site/names.toml`. Members are told of the types that a program holds in its hands.
 
 """
 

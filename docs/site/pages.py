@@ -2,7 +2,7 @@
 
 * A link to a file of the repository leads to that file there; it must exist.
 * A line that ends in `<!-- if PAGE -->` is left out while there is no such page in `docs/`.
-* A comment `<!-- include FILE -->` on a line of its own before a block of code: the block must say what the file says.
+* The page on Swift gets the declarations of its sources.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import pathlib
 import re
 
+import swift
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -46,6 +47,8 @@ def on_the_site(text: str, folder: pathlib.Path) -> tuple[str, list[str]]:
 def _read(app: Sphinx, name: str, source: list[str]) -> None:
     page = DOCS / f"{name}.md"
     source[0], missing = on_the_site(source[0], page.parent)
+    if name == "reference/swift":
+        source[0] = source[0].replace("<!-- declarations of Swift -->", swift.page())
     for target in missing:
         _log.warning("the link leads nowhere: %s", target, location=name)
 

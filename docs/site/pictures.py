@@ -3,8 +3,8 @@
     python docs/site/pictures.py            # draws them into docs/pictures/
     python docs/site/pictures.py --check    # fails where one is not as it would be drawn now
 
-The time line and the logins after a cut are what the machines did on a clock of our own (`history.py`); the login times are
-those of `tests/bench/RESULTS.md`. No number in them is written by hand.
+The time line and the logins after a cut are what the machines did on a clock of our own (`history.py`); the login times
+are those of `tests/bench/RESULTS.md`. No number in them is written by hand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from html import escape
 
-from history import History, Span, World, story
+from history import History, World, story
 
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = DOCS.parent / "tests/bench/RESULTS.md"
@@ -23,17 +23,24 @@ MINUTE = 60_000
 FLEET = 1_000
 
 STYLE = """<style>
-svg { --ink: #1f2328; --faint: #59636e; --grid: #d1d9e0; --ours: #0b57a4; --others: #a9b4c0; --token: #b8860b; --asleep: #8250df; --paper: #fff; }
+svg {
+  --ink: #1f2328; --faint: #59636e; --grid: #d1d9e0; --paper: #fff;
+  --ours: #0b57a4; --others: #a9b4c0; --token: #b8860b; --asleep: #8250df;
+}
 @media (prefers-color-scheme: dark) {
-  svg { --ink: #e6edf3; --faint: #9aa4ae; --grid: #3d444d; --ours: #6cb0f5; --others: #5f6b77; --token: #e3b341; --asleep: #a371f7; --paper: #0d1117; }
+  svg {
+    --ink: #e6edf3; --faint: #9aa4ae; --grid: #3d444d; --paper: #0d1117;
+    --ours: #6cb0f5; --others: #5f6b77; --token: #e3b341; --asleep: #a371f7;
+  }
 }
 text { font: 14px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--ink); }
 .faint { fill: var(--faint); } .small { font-size: 12px; } .bold { font-weight: 600; }
 .grid { stroke: var(--grid); } .axis { stroke: var(--faint); }
 .ours { fill: var(--ours); } .others { fill: var(--others); } .token { fill: var(--token); }
 .asleep { fill: var(--asleep); opacity: 0.16; } .dead { fill: var(--ours); opacity: 0.3; }
-.line { fill: none; stroke: var(--ours); stroke-width: 2; } .inside { fill: var(--paper); font-weight: 700; }
-.number { fill: var(--ours); font-size: 12px; font-weight: 700; } .ring { fill: none; stroke: var(--ours); stroke-width: 1.5; }
+.inside { fill: var(--paper); font-weight: 700; }
+.number { fill: var(--ours); font-size: 12px; font-weight: 700; }
+.ring { fill: none; stroke: var(--ours); stroke-width: 1.5; }
 </style>"""
 
 
@@ -41,9 +48,8 @@ class Drawing:
     """An SVG that grows from top to bottom."""
 
     def __init__(self, width: int, height: int, title: str) -> None:
-        self._head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
-        )
+        box = f'viewBox="0 0 {width} {height}"'
+        self._head = f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img" aria-label="{escape(title)}">'
         self._parts = [STYLE, f"<title>{escape(title)}</title>"]
 
     def text(self, x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> None:
@@ -84,7 +90,9 @@ def seconds(ms: int) -> str:
 
 def timeline(told: History) -> str:
     """Draw four hours of one session."""
-    drawing = Drawing(960, 412, "Four hours of a session: two renewals ahead of a token's end, a cut, and a laptop that sleeps")
+    drawing = Drawing(
+        960, 412, "Four hours of a session: two renewals ahead of a token's end, a cut, and a laptop that sleeps"
+    )
     left, right = 120, 940
     x = lambda ms: left + (right - left) * ms / told.end_ms  # noqa: E731
     drawing.text(left, 22, "one IMAP session at Outlook.com, tokens of an hour", "bold")
@@ -96,7 +104,13 @@ def timeline(told: History) -> str:
         drawing.text(x(half_hour), 216, minutes(half_hour), "small faint", "middle")
     drawing.text(left - 12, 92, "tokens", "", "end")
     for lane, token in enumerate(told.tokens):
-        drawing.bar(x(token.begin_ms), 74 + 15 * (lane % 2), x(min(token.end_ms or 0, told.end_ms)) - x(token.begin_ms), 11, "token")
+        drawing.bar(
+            x(token.begin_ms),
+            74 + 15 * (lane % 2),
+            x(min(token.end_ms or 0, told.end_ms)) - x(token.begin_ms),
+            11,
+            "token",
+        )
     drawing.text(left - 12, 134, "connection", "", "end")
     for number, span in enumerate(told.connections, 1):
         end = told.end_ms if span.end_ms is None else span.end_ms
@@ -121,14 +135,27 @@ def captions(told: History) -> list[tuple[int, str]]:
     ahead = ((told.tokens[0].end_ms or 0) - second.begin_ms) / MINUTE
     kept = sum(third.begin_ms >= token.begin_ms for token in told.tokens)
     nap = told.asleep[0]
+    nap_ms = (nap.end_ms or 0) - nap.begin_ms
     return [
         (first.begin_ms, f"login: a token is fetched, and sent once over TLS; ready after {seconds(first.begin_ms)}"),
-        (second.begin_ms, f"{ahead:.0f} minutes before the token ends a fresh one is there: a quiet moment, and a gap of {gap(first, second)}"),
-        (third.begin_ms, f"the server restarts: its BYE is read, and the next login, with token {kept} still, is done in {gap(second, third)}"),
-        (fourth.begin_ms, f"the second renewal ahead: again the program is asked to let go; the gap is {gap(third, fourth)}"),
+        (
+            second.begin_ms,
+            f"{ahead:.0f} minutes before the token ends a fresh one is there: "
+            f"a quiet moment, and a gap of {gap(first, second)}",
+        ),
+        (
+            third.begin_ms,
+            f"the server restarts: its BYE is read, and the next login, with token {kept} still, "
+            f"is done in {gap(second, third)}",
+        ),
+        (
+            fourth.begin_ms,
+            f"the second renewal ahead: again the program is asked to let go; the gap is {gap(third, fourth)}",
+        ),
         (
             fifth.begin_ms,
-            f"{(nap.end_ms - nap.begin_ms) // MINUTE if nap.end_ms else 0} minutes asleep: token and link are not trusted; back {seconds(fifth.begin_ms - (nap.end_ms or 0))} after waking",
+            f"{nap_ms // MINUTE} minutes asleep: token and link are not trusted; "
+            f"back {seconds(fifth.begin_ms - (nap.end_ms or 0))} after waking",
         ),
     ]
 
@@ -160,9 +187,19 @@ def fleet() -> str:
     later = {minute: logins for minute, logins in each.items() if minute > 40}
     peak = max(later, key=lambda minute: later[minute])
     drawing.line(x(peak), y(later[peak]) - 6, x(peak), y(450), "axis")
-    drawing.text(x(peak) + 6, y(450) + 4, f"an hour later: at most {later[peak]} in a minute, for each renews at a time of its own", "")
+    drawing.text(
+        x(peak) + 6,
+        y(450) + 4,
+        f"an hour later: at most {later[peak]} in a minute, for each renews at a time of its own",
+        "",
+    )
     drawing.text(x(20) + 12, y(FLEET) + 14, "the cut: every session is back in the same minute", "")
-    drawing.text(left, bottom + 46, f"in the two hours after it: {sum(later.values()):,} logins in {len(later)} different minutes", "faint")
+    drawing.text(
+        left,
+        bottom + 46,
+        f"in the two hours after it: {sum(later.values()):,} logins in {len(later)} different minutes",
+        "faint",
+    )
     return drawing.svg()
 
 
@@ -237,4 +274,3 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-

@@ -1,4 +1,4 @@
-"""From aioimaplib: `xoauth2` goes. A refused token is an exception with its cause; aioimaplib waits for its time-out."""
+"""From aioimaplib: `xoauth2` goes. A refused token is told with its cause, and not by a time-out of ten seconds."""
 
 import asyncio
 

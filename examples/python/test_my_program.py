@@ -1,7 +1,8 @@
 """Tests of a program of one's own: run with `pytest`, which finds the fixture `mailbearer_server` by itself."""
 
-import mailbearer
 import pytest
+
+import mailbearer
 from mailbearer.testing import Server
 
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from email.message import EmailMessage
 
 import aiosmtplib
-import mailbearer.aio
 from fastapi import FastAPI, HTTPException
-from my_account import USER, get_access_token
 from pydantic import BaseModel
+
+import mailbearer.aio
+from my_account import USER, get_access_token
 
 
 class Mail(BaseModel):
