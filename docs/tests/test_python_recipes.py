@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import pathlib
+import re
 import signal
 import sys
 import threading
@@ -74,7 +75,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: An
 
         def at_the_server(protocol: Any, user: str, **settings: Any) -> Any:
             given = {name: value for name, value in settings.items() if value is not None}
-            return resolve(protocol, user, **(given | server.at(protocol)))
+            return resolve(protocol, user, **(server.at(protocol) | given))
 
         for module in ("mailbearer.connection", "mailbearer.options", "mailbearer.aio.connection"):
             if hasattr(importlib.import_module(module), "resolve"):
@@ -271,3 +272,60 @@ def test_who_moves(name: str, lasting: Surroundings, capsys: pytest.CaptureFixtu
         assert len(lasting.server.submitted()) == 1
     else:
         assert "1 2 3" in capsys.readouterr().out.replace(", ", " ")
+
+
+ROOT = EXAMPLES.parents[1]
+
+
+def examples(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+PYTHON, START = examples("python/README.md"), examples("docs/start/python.md")
+
+
+@pytest.fixture
+def about(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[tuple[Surroundings, dict[str, Any]]]:
+    """What an example of a page takes from its reader."""
+    monkeypatch.chdir(tmp_path)
+    with surroundings(monkeypatch, 1.0, flavour="gmail") as around:
+        mine = types.SimpleNamespace(token=around.token)
+        yield around, {"get_access_token": around.token, "my_oauth_library": mine, "mailbearer": mailbearer}
+
+
+def logins(around: Surroundings) -> Callable[[], bool]:
+    """Tell whether there were two logins: the first token is over."""
+    seen: list[str] = []
+
+    def two() -> bool:
+        seen.extend(event.what for event in around.server.events())
+        return seen.count("logged_in") >= 2
+
+    return two
+
+
+@pytest.mark.parametrize("example", [example for example in PYTHON + START if "for connection in" in example])
+def test_an_example_of_a_page_stays_logged_in(example: str, about: tuple[Surroundings, dict[str, Any]]) -> None:
+    around, names = about
+    around.run(lambda: exec(example, names), until=logins(around))
+    if "sendmail" in example:
+        assert around.server.submitted()
+
+
+@pytest.mark.parametrize("example", [example for example in PYTHON + START if "LoginFailed" in example])
+def test_an_example_of_a_page_tells_why(
+    example: str, about: tuple[Surroundings, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, names = about
+    exec(example, names)
+    assert capsys.readouterr().out.endswith("\ntoken_rejected refresh_token\n")
+
+
+def test_the_other_examples_of_the_pages(about: tuple[Surroundings, dict[str, Any]]) -> None:
+    _, names = about
+    others = [one for one in PYTHON + START if "for connection in" not in one and "LoginFailed" not in one]
+    # The one of explain runs in python/tests/test_readme.py.
+    testing, login = sorted((one for one in others if "explain" not in one), key=lambda one: "def test_" not in one)
+    exec(testing, names)
+    names["test_it_finds_the_messages"]()
+    exec(login, names)
