@@ -274,7 +274,8 @@ target/api/kotlin/built: $(DIST)/maven/built
 	$(PYTHON) -m zipfile -e $(DIST)/maven/org/mailbearer/mailbearer/*/mailbearer-*-javadoc.jar target/api/kotlin
 	touch $@
 
-target/docs-tested: $(DOCS)/installed $(NODE_APP)/installed target/api/node/built $(DOCS_SOURCES)
+target/docs-tested: $(DOCS)/installed $(NODE_APP)/installed target/api/node/built $(DOCS_SOURCES) $(KOTLIN_SOURCES) \
+    $(shell find bindings/mobile/swift/Sources -name '*.swift' -not -path '*/Generated/*')
 	$(SAY) "The site: the pages say what the code says, and each recipe runs, in Python and in Node"
 	$(DOCS)/bin/python -m pytest -c docs/tests/pytest.ini docs/tests
 	rm -rf $(NODE_APP)/recipes; cp -r examples/node $(NODE_APP)/recipes; cp docs/tests/recipes.test.mjs $(NODE_APP)/recipes/

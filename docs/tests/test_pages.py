@@ -129,7 +129,7 @@ def test_what_is_public_is_on_the_page_with_a_text(name: str, value: Any) -> Non
     short = name.rpartition(".")[2]
     if short == "__version__":
         return
-    assert re.search(rf":: ({re.escape(name)}|{short})\n", page), f"{name} is not in reference/python.md"
+    assert re.search(rf":: ({re.escape(name)}|{short})[(\n]", page), f"{name} is not in reference/python.md"
     if not callable(value):
         return
     text = inspect.getdoc(value) or ""

@@ -1,7 +1,7 @@
 """Send what lies in a folder, each message once, whatever happens on the way.
 
-`queued/` is what is to be sent (one .eml each), `sent/` what was accepted, `unknown/` what the server may have taken
-without our hearing of it: a person decides, by the Message-ID. `refused/` is what it does not want.
+`queued/` is what is to be sent (one .eml each), `sent/` what was accepted, `refused/` what the server does not
+want, `unknown/` what it may have taken without our hearing of it: a person decides, by the Message-ID.
 """
 
 import email
@@ -9,7 +9,6 @@ import email.policy
 import pathlib
 import smtplib
 import sys
-import time
 
 import mailbearer
 from my_account import USER, get_access_token
@@ -57,4 +56,4 @@ if __name__ == "__main__":
     try:
         send_all(pathlib.Path(sys.argv[1]))
     except mailbearer.NeedsUser as error:
-        sys.exit(f"{error} {time.strftime('%H:%M')}")
+        sys.exit(str(error))
