@@ -259,7 +259,7 @@ def main(arguments: list[str]) -> int:
         PAGE.write_text(page())
         return 0
     if PAGE.read_text() != page():
-        print("docs/names.md is not of today: make names", file=sys.stderr)
+        print("docs/names.md is not of today: make pages", file=sys.stderr)
         return 1
     return 1 if missing or unused else 0
 

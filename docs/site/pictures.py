@@ -1,4 +1,4 @@
-"""Draws the pictures of the pages and of the README, as SVG, light and dark: `make pictures`.
+"""Draws the pictures of the pages and of the README, as SVG, light and dark: `make pages`.
 
     python docs/site/pictures.py            # draws them into docs/pictures/
     python docs/site/pictures.py --check    # fails where one is not as it would be drawn now
@@ -268,7 +268,7 @@ def main(arguments: list[str]) -> int:
             folder.mkdir(exist_ok=True)
             file.write_text(drawn)
     if stale:
-        print(f"not as they would be drawn now: {', '.join(stale)}. make pictures draws them", file=sys.stderr)
+        print(f"not as they would be drawn now: {', '.join(stale)}. make pages draws them", file=sys.stderr)
     return 1 if stale else 0
 
 

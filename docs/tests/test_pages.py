@@ -43,7 +43,7 @@ def table(page: str, name: str) -> dict[str, list[str]]:
 def node_members(interface: str) -> set[str]:
     """Return the members of an interface of Node's, as Python would write them."""
     api = json.loads((ROOT / "target/node-api.json").read_text())
-    (index,) = [module for module in api["children"] if module["name"] == "index"]
+    (index,) = [module for module in api["children"] if module["name"] == "mailbearer"]
     (found,) = [one for one in index["children"] if one["name"] == interface]
     return {
         re.sub(r"(?<=[a-z])([A-Z])", lambda match: f"_{match[1].lower()}", one["name"]) for one in found["children"]
@@ -53,13 +53,13 @@ def node_members(interface: str) -> set[str]:
 def node_union(name: str) -> set[str]:
     """Return the words of a union of TypeScript's."""
     api = json.loads((ROOT / "target/node-api.json").read_text())
-    (index,) = [module for module in api["children"] if module["name"] == "index"]
+    (index,) = [module for module in api["children"] if module["name"] == "mailbearer"]
     (found,) = [one for one in index["children"] if one["name"] == name]
     return {one["value"] for one in found["type"]["types"]}
 
 
 def test_the_pictures_are_of_today() -> None:
-    assert pictures.main(["--check"]) == 0, "make pictures"
+    assert pictures.main(["--check"]) == 0, "make pages"
 
 
 def test_the_names_are_of_today_and_none_lacks_without_a_reason(capsys: pytest.CaptureFixture[str]) -> None:

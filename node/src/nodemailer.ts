@@ -6,6 +6,8 @@
  *
  *     nodemailer.createTransport(login({ user, token }));       // Nodemailer's own connections, our login
  *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
+ *
+ * @module mailbearer/nodemailer
  */
 import type { TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";

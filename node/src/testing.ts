@@ -9,6 +9,8 @@
  *     const server = await Server.start({ tokenLifetime: 5_000 });
  *     const { socket } = await connect({ ...server.at("imap"), user, token: server.issueToken(user) });
  *     await server.stop();
+ *
+ * @module mailbearer/testing
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
