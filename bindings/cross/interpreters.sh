@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tries dist/'s packages for x86-64 Linux with every interpreter that they are for, and prints which were tried: the demo in each
 # CPython, logins in each Node, the cases in each Java. One that cannot be had here is named, and is no success.
+# shellcheck disable=SC2317  # tried calls what it is given
 set -uo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
