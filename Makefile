@@ -38,6 +38,8 @@ PEERS := $(PYTHON) tests/bench/peers.py
 SWIFT_ROOT ?= .cache/swift
 SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
 SWIFT_LIBRARIES := $(abspath $(MOBILE))
+# Runs a command together with a server of tests/servers.
+SERVED := $(abspath $(VENV)/bin/python) $(abspath tests/servers)/
 SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
 # The runners work in folders of their own.
 ifdef MAILBEARER_CASES
@@ -109,11 +111,13 @@ test-kotlin: $(KOTLIN)/native
 test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: the library, and the code that calls it"
 	bindings/mobile/swift/native.sh $(MOBILE)
-	$(SAY) "Swift: the package against the testing server; a warning is an error"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS) \
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Swift: the package against the testing server and a real one; a warning is an error"
+	cd bindings/mobile/swift && $(SERVED)testing_server.py $(SERVED)paths.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --skip HostileTests --skip WrongOrderTests
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
+	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
