@@ -40,7 +40,9 @@ export interface ServerOptions {
     messages?: number;
 }
 
+/** Where a fault strikes. */
 export type Stage = "greeting" | "capabilities" | "upgrade" | "login" | "verdict" | "command" | "after_dot";
+/** What a fault does: the connection ends, or answers no more; what comes is garbage, too much, or in front of TLS. */
 export type FaultKind = "drop" | "vanish" | "garbage" | "flood" | "inject";
 
 /** What happened: when (milliseconds of `performance.now()`), on which connection, and what. */
