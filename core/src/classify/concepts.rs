@@ -114,7 +114,8 @@ impl Concepts {
 /// Stems that stand for one concept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stems {
-    pub(super) words: &'static [&'static str],
+    /// With `|` between them: a slice of each would be a pointer, and a relocation, for a few letters.
+    pub(super) words: &'static str,
     /// What they say.
     pub(super) says: Option<Concept>,
     /// What they say where they are denied: `not allowed`.
@@ -170,13 +171,16 @@ pub(super) struct Meaning {
 impl Meaning {
     pub(super) fn of(words: &[Word], lexicon: &[&[Stems]]) -> Self {
         let mut meaning = Self::default();
-        for (at, word) in words.iter().enumerate() {
-            let rest = words.get(at..).unwrap_or_default();
-            let denied = is_denied(words, at);
-            for stems in lexicon.iter().copied().flatten() {
-                let concept = if denied { stems.denied } else { stems.says };
-                if let Some(concept) = concept.filter(|concept| stems.say(*concept, rest)) {
-                    meaning.add(concept, word.clause);
+        let denied: Vec<bool> = (0..words.len()).map(|at| is_denied(words, at)).collect();
+        let initials = Initials::of(words);
+        for stems in lexicon.iter().copied().flatten() {
+            for stem in initials.of_row(stems.words) {
+                for (at, (word, denied)) in words.iter().zip(&denied).enumerate() {
+                    let concept = if *denied { stems.denied } else { stems.says };
+                    let rest = words.get(at..).unwrap_or_default();
+                    if let Some(concept) = concept.filter(|concept| says(stem, *concept, rest)) {
+                        meaning.add(concept, word.clause);
+                    }
                 }
             }
         }
@@ -212,27 +216,58 @@ impl Meaning {
     }
 }
 
-impl Stems {
-    /// Whether the words begin with one of these stems, as words of the server that say this.
-    fn say(&self, concept: Concept, words: &[Word]) -> bool {
-        // `IMAP server` is a server, and not what the reply speaks of.
-        let names_a_server =
-            concept == Concept::Protocol && words.get(1).is_some_and(|next| next.text == "server");
-        // Users are called `service` or `contact`, and servers speak of both; what is said of them is not said by a name.
-        let of_a_name = |count: usize| {
-            !concept.is_subject() && words.iter().take(count).any(|word| word.is_the_user)
-        };
-        !names_a_server
-            && self
-                .words
-                .iter()
-                .any(|stem| begins(stem, words).is_some_and(|count| !of_a_name(count)))
+/// What the words begin with, in two octets: nearly all stems begin otherwise. Two beginnings may share a bit.
+struct Initials([u32; 8]);
+
+impl Initials {
+    fn of(words: &[Word]) -> Self {
+        let mut initials = Self([0; 8]);
+        for word in words {
+            let (place, bit) = Self::place(word.text.as_bytes());
+            if let Some(bits) = initials.0.get_mut(place) {
+                *bits |= bit;
+            }
+        }
+        initials
     }
+
+    /// The stems of a row that may begin a word.
+    fn of_row<'a>(&self, row: &'a str) -> impl Iterator<Item = &'a str> {
+        let ends = memchr::memchr_iter(b'|', row.as_bytes()).chain(core::iter::once(row.len()));
+        let mut start = 0;
+        ends.filter_map(move |end| {
+            let begin = core::mem::replace(&mut start, end.saturating_add(1));
+            let stem = row.as_bytes().get(begin..end)?;
+            let (place, bit) = Self::place(stem);
+            let may = stem.first() == Some(&b'~') || self.0.get(place)? & bit != 0;
+            may.then(|| row.get(begin..end))?
+        })
+    }
+
+    const fn place(octets: &[u8]) -> (usize, u32) {
+        let (first, second) = match octets {
+            [first, b' ', ..] | [first] => (*first, 0),
+            [first, second, ..] => (*first, *second),
+            [] => (0, 0),
+        };
+        let sum = first.wrapping_mul(29).wrapping_add(second);
+        ((sum & 7) as usize, 1 << (sum >> 3))
+    }
+}
+
+/// Whether the words begin with this stem, as words of the server that say this.
+fn says(stem: &str, concept: Concept, words: &[Word]) -> bool {
+    let Some(count) = begins(stem, words) else { return false };
+    // `IMAP server` is a server, and not what the reply speaks of.
+    let names_a_server =
+        concept == Concept::Protocol && words.get(1).is_some_and(|next| next.text == "server");
+    // Users are called `service` or `contact`, and servers speak of both; what is said of them is not said by a name.
+    let of_a_name = !concept.is_subject() && words.iter().take(count).any(|word| word.is_the_user);
+    !names_a_server && !of_a_name
 }
 
 /// How many words a stem takes, where the words begin with it.
 fn begins(stem: &str, words: &[Word]) -> Option<usize> {
-    // Nearly all stems end here, and there are a thousand of them for each word.
     let initial = stem.bytes().next();
     if initial != Some(b'~') && initial != words.first()?.text.bytes().next() {
         return None;

@@ -28,7 +28,7 @@ use concepts::{Meaning, Stems};
 use lexicon::LEXICON;
 pub(crate) use reply::is_enhanced_code;
 use reply::{Line, Status};
-use rules::RULES;
+use rules::rules;
 
 use Advice::{AskUser, BackOff, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
@@ -256,7 +256,7 @@ impl<'a> Facts<'a> {
         if let Some(verdict) = self.without_fault() {
             return verdict;
         }
-        let rule = RULES.iter().find(|rule| rule.fits(self));
+        let rule = rules().find(|rule| rule.fits(self));
         let mut verdict = rule.map_or_else(|| self.default_verdict(), rule::Rule::verdict);
         if verdict.advice == BackOff {
             verdict.wait_ms = words::wait_ms(&self.text);
