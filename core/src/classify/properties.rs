@@ -87,7 +87,14 @@ fn with_other_names(text: &str, name: &str) -> String {
             "[" => "]",
             _ => "\"",
         };
-        let Some((_, behind)) = inside.split_once(close) else { break };
+        let Some((old, behind)) = inside.split_once(close) else { break };
+        // What an authorization server says is no name (RFC 6749 section 5.2).
+        let member = [changed.as_str(), before].concat();
+        let member = member.trim_end_matches([' ', ':', '=', '"']);
+        let is_answer = old.starts_with("error")
+            || member.ends_with("error")
+            || member.ends_with("error_description");
+        let name = if is_answer { old } else { name };
         changed.push_str(&[before, open, name, close].concat());
         rest = behind;
     }
@@ -256,9 +263,21 @@ fn every_stem_is_needed() {
     assert!(idle.is_empty(), "no sample needs: {idle:?}");
 }
 
-/// Whether a line holds these letters, in whatever case; a word may be cut where its case changes.
+/// Whether a line holds these letters, in whatever case and with whatever marks; a word may be cut where its case changes.
 fn holds(line: &str, letters: &str) -> bool {
-    line.to_lowercase().replace('\u{2019}', "'").contains(letters)
+    folded(line).replace('\u{2019}', "'").contains(letters)
+}
+
+fn folded(text: &str) -> String {
+    text.to_lowercase().chars().filter(|one| !letters::is_mark(*one)).map(letters::plain).collect()
+}
+
+#[test]
+fn stems_are_written_as_words_are_read() {
+    for stem in LEXICON.iter().copied().flatten().flat_map(|stems| stems.words.split('|')) {
+        assert_eq!(stem, folded(stem).trim());
+        assert!(!stem.is_empty() && !stem.contains("  ") && stem != "~", "{stem:?}");
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ use Concept::{
     Change, ClientHost, Command, Connection, Credential, Denied, Elsewhere, Expired, Folder,
     Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
     Malformed, Mechanism, Mismatch, Must, NotAllowed, NotValid, Off, Or, Person, Plan, Policy,
-    Rate, Scope, Security, Server, Service, ThisIs, Tls, Token, TooLong, TooMany, Unavailable,
-    Unknown, Unsupported, UserName, Verification,
+    Rate, Scope, Security, Server, Service, Suspended, ThisIs, Tls, Token, TokenService, TooLong,
+    TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -28,11 +28,13 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
         .in_phases(&[AuthFail])
         .says(&[&[Cancelled]])
-        .without(&[Blocked, Connection, Malformed, Off]),
+        .without(&[Blocked, Connection, Invalid, Malformed, Off]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .says(&[&[AppPassword]]),
+    // Microsoft Entra, of an outage or too many logins; its other numbers ask for a person.
+    Rule::new("token-service", Cause::Unavailable, BackOff, Inferred).says(&[&[TokenService]]),
     // RFC 4954 section 6 calls 534 5.7.9 a mechanism that is too weak; Gmail means the app password.
     Rule::new("too-weak", Cause::AppPasswordRequired, AskUser, Inferred).codes(&["534"]),
     Rule::new("too-weak-code", Cause::AppPasswordRequired, AskUser, Inferred)
@@ -98,6 +100,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("blocked-until-asked", Cause::AccountDisabled, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Account], &[Blocked, Locked], &[Person]])
+        .without(&[Later]),
+    // MDaemon: what led to it is no reason to wait.
+    Rule::new("account-suspended", Cause::AccountDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Account, Mailbox], &[Suspended]])
         .without(&[Later]),
     // Exchange, Gmail, Yahoo, Stalwart.
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
@@ -215,7 +222,8 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[LockedOut]]),
     // Windows' own sentences, which Exchange hands on, also when it throttles (node-poplib #34): no token cures that.
     Rule::new("logon-failure", Cause::TokenRejected, AskUser, Inferred)
-        .together(&[&[Logon], &[Invalid]]),
+        .together(&[&[Logon], &[Invalid]])
+        .without(&[Denied]),
     // Exchange High Volume, and servers that know no such user.
     Rule::new("user-name", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
@@ -234,6 +242,10 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .together(&[&[Account], &[Mismatch]])
         .without(&[Credential, Token]),
+    Rule::new("other-users-token", Cause::UserNameRefused, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Token], &[Mismatch]])
+        .says(&[&[Mailbox, UserName]]),
     // RFC 2221, Zimbra: the mailbox is at another server.
     Rule::new("elsewhere", Cause::Unrecognized, FixConfiguration, Inferred)
         .in_phases(&[Greeting, AuthFail])

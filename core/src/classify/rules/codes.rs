@@ -78,6 +78,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("sending-limit-code", Cause::RateLimited, BackOff, Stated)
         .on(&[Smtp])
         .codes(&["5.4.5"]),
+    // RFC 9051 section 7.1: the mailbox is full. At Gmail it is a rate.
+    Rule::new("mailbox-full", Cause::Unrecognized, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .codes(&["OVERQUOTA"])
+        .without(&[Rate]),
     // Dovecot, Gmail, Yahoo, Cyrus; RFC 2449 section 8.1.1 for LOGIN-DELAY.
     Rule::new("connections-code", Cause::TooManyConnections, BackOff, Stated)
         .codes(PASSING)
@@ -135,6 +140,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("exchange-10-line", Cause::LineTooLong, Reconnect, Inferred).on(&[Pop3]).codes(&["#10"]),
     Rule::new("exchange-10", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(&[AuthFail])
+        .codes(&["#10"]),
+    // Exchange IMAP, of more connections than a user may have.
+    Rule::new("exchange-10-connections", Cause::TooManyConnections, BackOff, Inferred)
+        .on(&[Imap])
+        .in_phases(&[Disconnect])
         .codes(&["#10"]),
     Rule::new("exchange-12", Cause::RateLimited, BackOff, Inferred).codes(&["#12"]).without(&[Argument]),
     Rule::new("exchange-13", Cause::IdleTimeout, Reconnect, Inferred).on(&[Imap]).codes(&["#13"]),

@@ -21,7 +21,7 @@ pub(super) const PASSING: &[&str] =
 const OF_THE_LOGIN: &[Phase] = &[Greeting, Capability, AuthFail, Disconnect];
 
 /// Where a line that nobody asked for, or the last one, may say why a session ends.
-const OF_THE_SESSION: &[Phase] = &[Greeting, MidSession, Disconnect];
+const OF_THE_SESSION: &[Phase] = &[MidSession, Disconnect];
 
 const TABLES: [&[Rule]; 3] = [codes::RULES, causes::RULES, rest::RULES];
 

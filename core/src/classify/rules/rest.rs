@@ -103,6 +103,12 @@ pub(super) const RULES: &[Rule] = &[
 
     // ---- Refused tokens ----
 
+    // RFC 3463 section 3.6: of the line that we sent, whatever failed with it.
+    Rule::new("syntax-code", Cause::ProtocolViolation, FixConfiguration, Inferred)
+        .on(&[Smtp])
+        .in_phases(&[AuthFail])
+        .codes(&["5.5.1", "5.5.2", "5.5.4"])
+        .without(&[Credential, Token]),
     // RFC 5321 section 4.2.1: a first digit of 4 passes, and no token is told to be bad.
     Rule::new("refused-for-now", Cause::Unavailable, BackOff, Inferred)
         .in_phases(&[AuthFail])
