@@ -42,6 +42,7 @@ __all__ = [
     "failure_of_tls",
     "initial_response",
     "read_rejection",
+    "redact_source",
     "tls_at_port",
     "verdict_of_host",
 ]
@@ -543,6 +544,7 @@ def explain(
     host: str = "",
 ) -> Failure: ...
 def read_rejection(challenge: str | _Data) -> Rejection: ...
+def redact_source(text: str) -> str: ...
 def tls_at_port(
     protocol: str, port: int, tls: str | None = None, *, unusual_port: bool = False
 ) -> Literal["implicit", "starttls"]: ...
