@@ -11,11 +11,12 @@
 # make pages   writes what pages take from the code: pictures (SVG), the table of names, the providers
 # make release VERSION=1.2.3  sets the version everywhere, dates the CHANGELOG, and says what is left to do by hand
 # make dist-cross  the same for all other systems, and tries them under qemu, musl's loader and wine: TARGETS="aarch64-apple-darwin"
+# make interpreters  tries dist/'s packages in CPython 3.11 to 3.14, Node 20 to 24 and Java 17 and 21 (after make dist and test-kotlin)
 # make dist    makes what is published, as far as this machine can: wheel, sdist, npm packages, jars, crate, in dist/ (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages demo test check check-rust check-python check-node check-kotlin check-swift dist dist-cross release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages demo test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -39,6 +40,8 @@ PEERS := $(PYTHON) tests/bench/peers.py
 SWIFT_ROOT ?= .cache/swift
 SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
 SWIFT_LIBRARIES := $(abspath $(MOBILE))
+# Runs a command together with a server of tests/servers.
+SERVED := $(abspath $(VENV)/bin/python) $(abspath tests/servers)/
 SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
 # The runners work in folders of their own.
 ifdef MAILBEARER_CASES
@@ -110,11 +113,13 @@ test-kotlin: $(KOTLIN)/native
 test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: the library, and the code that calls it"
 	bindings/mobile/swift/native.sh $(MOBILE)
-	$(SAY) "Swift: the package against the testing server; a warning is an error"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS) \
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Swift: the package against the testing server and a real one; a warning is an error"
+	cd bindings/mobile/swift && $(SERVED)testing_server.py $(SERVED)paths.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --skip HostileTests --skip WrongOrderTests
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
+	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
@@ -343,6 +348,10 @@ $(DIST)/python/built: $(VENV)/packages $(PYTHON_SOURCES)
 	touch $@
 
 # Not part of make test: half an hour, with std from source.
+interpreters: $(VENV)/installed $(KOTLIN)/jars
+	$(SAY) "The packages in every interpreter that they are for, as far as it is to be had here"
+	bindings/cross/interpreters.sh
+
 dist-cross: dist
 	$(SAY) "The packages for other systems: built, looked at, and tried where that can be done here"
 	bindings/cross/all.sh $(TARGETS)

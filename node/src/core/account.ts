@@ -321,6 +321,12 @@ export class AccountMachine {
         return enter(() => this.#native.isQuiet(number));
     }
 
+    /** Whether the end of a message was written on this connection, and no answer to it has come. */
+    isDelivering(ticket: number): boolean {
+        const number = numeric(ticket, "ticket");
+        return enter(() => this.#native.isDelivering(number));
+    }
+
     /** How one session stands: the part of {@link status} that costs little. */
     standing(session: number): Standing | undefined {
         const number = numeric(session, "session");

@@ -12,12 +12,11 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._core import AccessToken, Failure, Transcript, failure_of_host
+from ._core import AccessToken, Failure, Transcript, failure_of_host, redact_source
 from .connection import Connection, log_in
 from .dialogue import Dialogue
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
-from .hiding import without_secrets
 from .settings import Endpoint, MailProtocol, resolve
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
@@ -288,7 +287,7 @@ def _without(words: list[str], text: str) -> str:
     for word in words:
         if len(word) >= 8:
             text = text.replace(word, "<secret>")
-    return without_secrets(text)
+    return redact_source(text)
 
 
 class _Paint:
