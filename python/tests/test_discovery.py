@@ -426,26 +426,49 @@ def test_sessions_find_the_server_and_tell_it_as_an_event(world: dict[str, Any],
     assert [one.kind for one in events].count("discovered") == 1
 
 
-def test_the_token_source_is_asked_for_the_scopes_that_were_found(world: dict[str, Any]) -> None:
+class Application:
+    """As MSAL's, but that it only notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Any] = []
+
+    def get_accounts(self, username: str | None = None) -> list[dict[str, str]]:
+        return [{"username": USER}]
+
+    def acquire_token_silent_with_error(self, scopes: Any, **_: object) -> dict[str, str]:
+        self.scopes.append(scopes)
+        return {"error": "invalid_grant", "error_description": "not in this test"}
+
+    acquire_token_silent = acquire_token_silent_with_error
+
+
+def _of_account(application: Application) -> None:
+    next(mailbearer.Account(USER, application).sessions("imap"))
+
+
+def _alone(application: Application) -> None:
+    next(mailbearer.sessions("imap", USER, application))
+
+
+def _in_asyncio(application: Application) -> None:
+    asyncio.run(anext(mailbearer.aio.sessions("imap", USER, application)))  # type: ignore[arg-type]
+
+
+def _of_account_in_asyncio(application: Application) -> None:
+    async def scene() -> None:
+        async with mailbearer.aio.Account(USER, application) as account:
+            await anext(account.sessions("imap"))
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("login", [_of_account, _alone, _in_asyncio, _of_account_in_asyncio])
+def test_the_token_source_is_asked_for_the_scopes_that_were_found(world: dict[str, Any], login: Any) -> None:
     world["answers"]["MX company.example"] = [[1, "smtp.google.com."]]
-
-    class Application:
-        """As MSAL's, but that it only notes the scopes."""
-
-        scopes: tuple[str, ...] = ()
-
-    seen: list[Any] = []
-    original = mailbearer.tokens.source
-
-    def noting(token: Any, *, user: str, scopes: Any) -> Any:
-        seen.append(list(scopes))
-        return original(token, user=user, scopes=scopes)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mailbearer.tokens, "source", noting)
-        with mailbearer.Account(USER, "token") as account:
-            account.sessions("imap")
-    assert seen == [[], ["https://mail.google.com/"]]
+    application = Application()
+    with pytest.raises(mailbearer.Error):
+        login(application)
+    assert application.scopes[0] == ["https://mail.google.com/"]
 
 
 def test_a_session_of_asyncio_that_is_closed_while_it_looks_up_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

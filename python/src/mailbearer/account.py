@@ -66,7 +66,7 @@ class Account:
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
         self._token = token
-        self._driver = ThreadDriver(settings, _source(token, settings))
+        self._driver = ThreadDriver(settings, _source(token, settings.before_discovery()))
 
     @overload
     def sessions(
@@ -110,7 +110,7 @@ class Account:
 
         """
         settings, policy = self._settings.session(protocol, options)
-        if settings.discovered is not None:
+        if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings.knowing(settings.discovered))
         session = self._driver.add_for(settings, policy, client_of(protocol, client))
         return Sessions(self._driver, session, self)

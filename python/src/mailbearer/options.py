@@ -112,9 +112,15 @@ class AccountSettings:
             )
         return settings, policy or self.policy
 
-    def knowing(self, discovered: Discovered) -> AccountSettings:
-        """Return the same with the scopes of what was looked up."""
-        return dataclasses.replace(self, scopes=_scopes(discovered.profile))
+    def before_discovery(self) -> AccountSettings:
+        """Return the same for a token source that is not asked before the scopes are looked up."""
+        if not is_to_discover(self.user, None, self.provider, True):
+            return self
+        return dataclasses.replace(self, scopes=("not known yet",))
+
+    def knowing(self, discovered: Discovered | None) -> AccountSettings:
+        """Return the same with the scopes of what was looked up, if something was."""
+        return self if discovered is None else dataclasses.replace(self, scopes=_scopes(discovered.profile))
 
     def is_to_discover(self, options: SessionOptions) -> bool:
         """Whether the servers of a session must be looked up first."""

@@ -64,7 +64,7 @@ class Account:
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
         self._token = token
-        self._driver = TaskDriver(settings, _source(token, settings))
+        self._driver = TaskDriver(settings, _source(token, settings.before_discovery()))
 
     @overload
     def sessions(
@@ -97,6 +97,8 @@ class Account:
             later = Later(self._driver, self._settings, self._token, protocol, options)
             return Sessions(self._driver, None, self, make, later)
         settings, policy = self._settings.session(protocol, options)
+        if self._settings.provider is None:
+            self._driver.source = _source(self._token, self._settings)
         return Sessions(self._driver, self._driver.add(settings, policy), self, make)
 
     def status(self) -> dict[str, Any]:
@@ -220,7 +222,7 @@ def sessions(
     make = client_of(protocol, client)
     if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
         account, session = AccountSettings.to_discover(user, options)
-        driver = TaskDriver(account, _source(token, account))
+        driver = TaskDriver(account, _source(token, account.before_discovery()))
         return Sessions(driver, None, None, make, Later(driver, account, token, protocol, session))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)

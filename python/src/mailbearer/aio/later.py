@@ -39,7 +39,6 @@ class Later:
         settings, policy = account.session(self._protocol, options, discovered)
         if self._driver.is_closed:
             return None
-        if discovered is not None:
-            scopes = account.knowing(discovered).scopes
-            self._driver.source = tokens.source(self._token, user=account.user, scopes=scopes)
+        scopes = account.knowing(discovered).scopes
+        self._driver.source = tokens.source(self._token, user=account.user, scopes=scopes)
         return self._driver.add(settings, policy)
