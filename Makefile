@@ -123,7 +123,7 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	@rm -rf target/cases; mkdir -p target/cases; status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
-	        rust) cargo test --locked -q -p mailbearer --test cases ;; \
+	        rust) cargo test --locked -q -p mailbearer --features discover --test cases ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py ;; \
 	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
 	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \

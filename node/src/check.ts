@@ -139,7 +139,7 @@ export async function run(given: Arguments): Promise<number> {
         console.log(`Checking ${given.user}\n`);
     }
     const discovered = await discoveredOf(given);
-    if (discovered !== undefined && !given.json) {
+    if (discovered?.outcome === "found" && !given.json) {
         console.log(`${discovered.sentence}\n`);
     }
     const results: Result[] = [];

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import pathlib
+import re
 import socket
 import ssl
 import subprocess
@@ -539,3 +540,22 @@ def test_check_looks_up_once_for_all_protocols(
     assert "host is missing" in capsys.readouterr().out
     assert main(["check", USER, "--json", "--ca-file", world["ca_file"], "--no-pop3", "--no-smtp"]) == 0
     assert json.loads(capsys.readouterr().out)["discovered"]["outcome"] == "found"
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "discovery.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert (names["profile"].name, names["user"]) == ("gmail", USER)
+
+
+def test_the_output_in_the_documentation_is_what_is_printed(
+    world: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "discovery.md").read_text()
+    (shown,) = re.findall(r"```text\n\$ mailbearer discover joe@company.example\n(.*?)  …\n```", page, re.DOTALL)
+    world["answers"] |= {"MX company.example": [[1, "aspmx.l.google.com."]]}
+    del world["answers"]["SRV _imaps._tcp.company.example"]
+    main(["discover", USER])
+    assert capsys.readouterr().out.startswith(shown)

@@ -163,7 +163,8 @@ mod tests {
                 hoster.profile.is_none_or(|name| Provider::named(name).is_some()),
                 "{hoster:?}"
             );
-            assert!(!hoster.hosts.is_empty() && !(hoster.is_filter && hoster.profile.is_some()));
+            assert!(!hoster.hosts.is_empty(), "{hoster:?}");
+            assert!(!hoster.is_filter || hoster.profile.is_none(), "{hoster:?}");
         }
     }
 

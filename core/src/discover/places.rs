@@ -114,8 +114,8 @@ pub(super) fn redirect(from: &str, location: &str, domain: &str) -> Option<Strin
 /// two are tried that have at least two labels. A suffix such as co.uk is in no database.
 pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
     let full = host.split_once('.').map(|(_, rest)| rest);
-    let dots = host.rmatch_indices('.').map(|(at, _)| at.saturating_add(1));
-    let base = dots.skip(1).next().and_then(|at| host.get(at..)).or(Some(host));
+    let second = host.rmatch_indices('.').nth(1).map(|(at, _)| at.saturating_add(1));
+    let base = second.and_then(|at| host.get(at..)).or(Some(host));
     let first = full.filter(|name| name.contains('.'));
     first.into_iter().chain(base.filter(|name| name.contains('.') && Some(*name) != full))
 }

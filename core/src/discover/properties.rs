@@ -247,7 +247,7 @@ fn whatever_is_answered_it_ends_and_keeps_its_rules() {
     let seeds = std::env::var("MAILBEARER_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(20_000_u64);
+        .unwrap_or(5_000_u64);
     let mut outcomes = Vec::new();
     for seed in 0..seeds {
         let mut rng = Rng::with_seed(seed);

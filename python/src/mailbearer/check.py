@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print(f"Checking {arguments.user}\n")
     discovered = _discovered(asked, arguments)
-    if discovered is not None and not arguments.json:
+    if discovered is not None and discovered.outcome == "found" and not arguments.json:
         print(f"{discovered.sentence}\n")
     results = []
     for protocol in asked:
