@@ -6,6 +6,8 @@
  * people already use, logged in. The machines below them ({@link Negotiation}, {@link Watch}, {@link Session}) and the pure
  * functions ({@link classify}, {@link initialResponse}, {@link readRejection}) are for programs that have sockets or a mail
  * library of their own. `mailbearer/testing` is a Gmail-like server for tests. All times are milliseconds.
+ *
+ * @module mailbearer
  */
 export {
     AccessToken,

@@ -9,6 +9,8 @@
  *     const server = await Server.start({ tokenLifetime: 5_000 });
  *     const { socket } = await connect({ ...server.at("imap"), user, token: server.issueToken(user) });
  *     await server.stop();
+ *
+ * @module mailbearer/testing
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -40,7 +42,9 @@ export interface ServerOptions {
     messages?: number;
 }
 
+/** Where a fault strikes. */
 export type Stage = "greeting" | "capabilities" | "upgrade" | "login" | "verdict" | "command" | "after_dot";
+/** What a fault does: the connection ends, or answers no more; what comes is garbage, too much, or in front of TLS. */
 export type FaultKind = "drop" | "vanish" | "garbage" | "flood" | "inject";
 
 /** What happened: when (milliseconds of `performance.now()`), on which connection, and what. */

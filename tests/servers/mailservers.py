@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -97,19 +98,23 @@ class RealServers:
         ca_file: the certificate authority to trust.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, directory: str | os.PathLike[str] | None = None, addresses: Sequence[str] = ()) -> None:
+        """``addresses`` are those at which Dovecot listens besides loopback's, and Postfix is not there."""
         # Below /tmp: the path of a Unix socket has at most 107 characters, and the daemons' users must reach it.
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
         self.ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         self.ca_file = str(self.directory / "tls" / "ca.pem")
+        self._addresses = addresses
 
     def start(self) -> Self:
         """Install what is missing, write the configuration, and start; return when every port answers."""
         subprocess.run([HERE / "install.sh"], check=True)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
-        _make_certificates(self.directory / "tls")
+        _make_certificates(self.directory / "tls", self._addresses)
         self.start_dovecot()
+        if self._addresses:
+            return self
         self._start_postfix()
         for port in self.ports.values():
             _wait_for(port)
@@ -137,7 +142,8 @@ class RealServers:
         (self.directory / "oauth2.conf").write_text(_OAUTH2.format(directory=self.directory, issuer=_ISSUER))
         configuration = self.directory / "dovecot.conf"
         names = {name.replace("-", "_"): port for name, port in self.ports.items()}
-        configuration.write_text(_DOVECOT.format(directory=self.directory, **names))
+        listen = ", ".join(("127.0.0.1", "127.0.0.2", *self._addresses))
+        configuration.write_text(_DOVECOT.format(directory=self.directory, listen=listen, **names))
         _run(["dovecot", "-c", configuration], self.directory / "dovecot-start.log")
         for name in _PORTS[:6]:
             _wait_for(self.ports[name])
@@ -333,7 +339,7 @@ def _end(pid_file: pathlib.Path) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _make_certificates(folder: pathlib.Path) -> None:
+def _make_certificates(folder: pathlib.Path, more: Sequence[str] = ()) -> None:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
 
@@ -374,7 +380,8 @@ def _make_certificates(folder: pathlib.Path) -> None:
         ("wrong-host", "ca", "other.test", "2"),
         ("expired", "ca", "localhost", "0"),
     ):
-        addresses = ",IP:127.0.0.1,IP:127.0.0.2" if host == "localhost" else ""
+        hosts = ("127.0.0.1", "127.0.0.2", *more) if host == "localhost" else ()
+        addresses = "".join(f",IP:{address}" for address in hosts)
         (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}{addresses}\nextendedKeyUsage=serverAuth\n")
         openssl("req", "-new", *key(name), "-out", f"{name}.csr", "-subj", f"/CN={host}")
         signed = [
@@ -415,7 +422,7 @@ _DOVECOT = """\
 base_dir = {directory}/run
 state_dir = {directory}/run
 log_path = {directory}/dovecot.log
-listen = 127.0.0.1, 127.0.0.2
+listen = {listen}
 protocols = imap pop3 submission lmtp
 default_internal_user = dovecot
 default_login_user = dovenull
@@ -560,6 +567,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("start", "stop"):
         commands.add_parser(name).add_argument("directory")
+    commands.choices["start"].add_argument("--address", action="append", default=[])
     minting = commands.add_parser("token")
     minting.add_argument("user")
     minting.add_argument("--expires-in", type=float, default=3600)
@@ -577,7 +585,7 @@ def main() -> int:
             )
         )
     elif arguments.command == "start":
-        print(json.dumps(RealServers(arguments.directory).start().describe()))
+        print(json.dumps(RealServers(arguments.directory, arguments.address).start().describe()))
     else:
         RealServers(arguments.directory).stop()
     return 0

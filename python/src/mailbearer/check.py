@@ -12,13 +12,12 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._core import AccessToken, Failure, Transcript, failure_of_host
+from ._core import AccessToken, Failure, Transcript, failure_of_host, redact_source
 from .connection import Connection, log_in
 from .dialogue import Dialogue
 from .discovery import Discovered, for_login
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
-from .hiding import without_secrets
 from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
@@ -314,7 +313,7 @@ def _without(words: list[str], text: str) -> str:
     for word in words:
         if len(word) >= 8:
             text = text.replace(word, "<secret>")
-    return without_secrets(text)
+    return redact_source(text)
 
 
 class _Paint:
