@@ -44,6 +44,10 @@ class AuthorizationServer:
         """Change what it does: the names are in oidc/server.mjs."""
         self._control("set", settings)
 
+    def reset(self) -> None:
+        """Do again what it did at first, and count anew."""
+        self._control("reset", {})
+
     def counts(self) -> dict[str, Any]:
         """What came to it so far."""
         counts: dict[str, Any] = self._control("counts", {})
