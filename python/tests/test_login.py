@@ -261,6 +261,7 @@ def test_without_a_client_id_the_steps_are_told(world: World, user: str, words: 
     [
         (["joe@gmx.de"], "GMX gives no tokens"),
         (["joe@unknown.example"], "--issuer"),
+        (["joe@icloud.com"], "icloud is not known to give tokens"),
         (["joe@gmail.com", "--client-id", "x", "--device", "--store", "file"], "does not allow --device"),
         (["joe@gmail.com", "--provider", "nobody"], "provider"),
         (["joe@gmail.com", "--client-file", "/nowhere"], "/nowhere cannot be read"),
@@ -293,7 +294,9 @@ def test_without_a_keyring_it_says_so_before_the_browser_opens(world: World) -> 
 
 def test_nothing_of_it_is_imported_before_it_is_needed() -> None:
     names = ("oauthlib", "filelock", "keyring", "platformdirs", "dns")
-    program = f"import sys, mailbearer, mailbearer.aio; print([name for name in {names} if name in sys.modules])"
+    program = (
+        f"import sys, mailbearer.aio, mailbearer.__main__; print([name for name in {names} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

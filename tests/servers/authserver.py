@@ -154,4 +154,5 @@ class _KeepErrors(urllib.request.HTTPRedirectHandler):
 
 
 if __name__ == "__main__":
-    print(Visitor(sys.argv[2]).visit(sys.argv[1])[1])
+    shown = re.sub("<[^>]*>", " ", Visitor(sys.argv[2]).visit(sys.argv[1])[1])
+    print("The browser shows:", " ".join(shown.split()))
