@@ -9,6 +9,7 @@
 mod account;
 mod convert;
 mod follow;
+mod lock;
 mod machines;
 mod plan;
 #[cfg(feature = "probe")]
