@@ -10,6 +10,7 @@ import type { Adapter } from "./kept";
 import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
 import { Sessions } from "./sessions";
+import { placed, sourceFor } from "./sources";
 import { LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
@@ -18,8 +19,10 @@ import { type LinkWire, realWorld } from "./wire";
 export interface AccountOptions {
     /** The mailbox, most often a mail address. */
     user: string;
-    /** Asked for a token for all sessions, one call at a time. */
-    token: TokenSource;
+    /**
+     * Asked for a token for all sessions, one call at a time; left out: what `mailbearer login` has stored, as `stored(user)`.
+     */
+    token?: TokenSource | undefined;
     /** A provider's name, as in `gmail`, or a profile; left out: found from the mail address, where that is certain. */
     provider?: string | Provider | undefined;
     /** Limits and times, where the provider's are not right. */
@@ -103,13 +106,13 @@ export class Account {
     constructor(options: AccountOptions, ofOne?: Settings) {
         known(options, ACCOUNT_OPTIONS, "options");
         this.#user = text(options.user, "user");
-        this.#token = checkedSource(options.token);
+        this.#token = checkedSource(sourceFor(options));
         this.#provider = options.provider;
         this.#policy = options.policy ?? {};
         this.#signal = options.signal;
         this.#isOfOne = ofOne !== undefined;
         const world = realWorld();
-        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, options.provider) ?? {};
+        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, this.#placed({}).provider) ?? {};
         const machine = new AccountMachine({
             seed: randomBytes(8).readBigUInt64LE(),
             policy: accountSettings(this.#policy, tokenLifetimeMs),
@@ -135,7 +138,7 @@ export class Account {
             throw new Misuse("the account is closed: make another");
         }
         const { policy = {}, onEvent, signal, ...login } = options;
-        const settings = resolve(protocol, { provider: this.#provider, ...login, user: this.#user });
+        const settings = resolve(protocol, this.#placed(login, protocol));
         const limits = sessionSettings(this.#policy, policy, settings);
         settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
         // One token serves all sessions: it is asked for with the scopes of all.
@@ -145,6 +148,11 @@ export class Account {
         const sessions = new Sessions(this, key, settings, adapter, [this.#signal, signal]);
         this.#sessions.add(sessions as Sessions<unknown>);
         return sessions;
+    }
+
+    /** Options of a session, with what holds for all of the account. */
+    #placed(login: Omit<LoginOptions, "user">, protocol?: MailProtocol): LoginOptions {
+        return placed(protocol, { provider: this.#provider, ...login, user: this.#user }, this.#token);
     }
 
     /** How it stands: each session, the token, and what a person must mend. For logs and screens. */
@@ -236,8 +244,10 @@ export function sessionsOf<Client>(
         return account.add(protocol, others, adapter);
     }
     known(options, SESSION_OPTIONS, "options");
-    const { token, policy, snapshot, onEvent, signal, ...login } = options;
+    const { token: _, policy, snapshot, onEvent, signal, ...login } = options;
     const { user, provider, ...others } = login;
-    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, resolve(protocol, login));
+    const token = sourceFor(options);
+    const settings = resolve(protocol, placed(protocol, login, token));
+    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, settings);
     return account.add(protocol, others, adapter);
 }

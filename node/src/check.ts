@@ -1,19 +1,18 @@
 /** `mailbearer check USER`: logs in over all three protocols and says what happened, and what to do. */
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
+import { type Command, oneUser, textOf, type Values, WrongUse } from "./commands/arguments";
 import { connect } from "./connection";
-import { AccessToken, type Failure, type MailProtocol, type Mechanism, Transcript } from "./core";
+import { AccessToken, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
-import { shown } from "./foreign";
 import { askMailbox } from "./mailbox";
+import { tokenPrinted, wordsOfCommand } from "./program";
 import { type Endpoint, type LoginOptions, resolve } from "./settings";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
 const TITLES = { imap: "IMAP", pop3: "POP3", smtp: "SMTP" };
 
-/** The options of the command, as `util.parseArgs` reads them. */
+/** The options of the command, as `util.parseArgs` reads them. Those of a login are also `mailbearer login`'s. */
 export const CHECK_OPTIONS = {
     imap: { type: "string" },
     "no-imap": { type: "boolean", default: false },
@@ -33,7 +32,7 @@ export const CHECK_OPTIONS = {
     json: { type: "boolean", default: false },
 } as const;
 
-export const CHECK_HELP = `usage: mailbearer check [options] USER
+const CHECK_HELP = `usage: mailbearer check [options] USER
 
 USER is the mailbox, most often a mail address.
 
@@ -61,6 +60,14 @@ The token comes from --token-command, from the environment variable MAILBEARER_T
 an argument, which other users of the machine could read. Exit status 0: all that was asked for worked.
 `;
 
+export const CHECK: Command = {
+    usage: "check USER",
+    summary: "log in over IMAP, POP3 and SMTP, and say what happened",
+    help: CHECK_HELP,
+    options: CHECK_OPTIONS,
+    run: (positionals, values) => run(argumentsOf(oneUser(positionals), values)),
+};
+
 /** What the command was given. */
 export interface Arguments {
     user: string;
@@ -79,8 +86,12 @@ export interface Arguments {
 }
 
 /** Sorts what `util.parseArgs` has read. */
-export function argumentsOf(user: string, values: Record<string, string | boolean | undefined>): Arguments {
-    const text = (name: string) => values[name] as string | undefined;
+export function argumentsOf(user: string, values: Values): Arguments {
+    const text = (name: string) => textOf(values, name);
+    const mechanism = text("mechanism");
+    if (mechanism !== undefined && mechanism !== "XOAUTH2" && mechanism !== "OAUTHBEARER") {
+        throw new WrongUse("--mechanism is XOAUTH2 or OAUTHBEARER");
+    }
     return {
         user,
         places: { imap: text("imap"), pop3: text("pop3"), smtp: text("smtp") } as Arguments["places"],
@@ -89,7 +100,7 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
         unusualPort: values["unusual-port"] === true,
         provider: text("provider"),
         caFile: text("ca-file"),
-        mechanism: text("mechanism"),
+        mechanism,
         ehloName: text("ehlo-name"),
         timeout: text("timeout") ?? "30",
         tokenCommand: text("token-command"),
@@ -99,7 +110,7 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
 }
 
 /** What came of one protocol. */
-interface Result {
+export interface Result {
     protocol: MailProtocol;
     ok: boolean;
     loggedIn: boolean;
@@ -114,7 +125,7 @@ interface Result {
 }
 
 /** Runs the command and gives its exit status. */
-export async function run(given: Arguments): Promise<number> {
+async function run(given: Arguments): Promise<number> {
     let token: string;
     try {
         token = await tokenOf(given.tokenCommand);
@@ -129,6 +140,18 @@ export async function run(given: Arguments): Promise<number> {
         console.error("mailbearer: nothing to check: all protocols are left out");
         return 2;
     }
+    const results = await logins(given, token);
+    const worked = results.filter((result) => result.ok).length;
+    console.log(
+        given.json
+            ? JSON.stringify({ user: given.user, results: results.map(forPrograms) }, undefined, 2)
+            : `${worked} of ${results.length} worked.`,
+    );
+    return worked === results.length ? 0 : 1;
+}
+
+/** Logs in over each protocol that is asked for, and shows what happens. */
+export async function logins(given: Arguments, token: string): Promise<Result[]> {
     const paint = painter(process.stdout.isTTY && process.env["NO_COLOR"] === undefined && !given.json);
     if (!given.json) {
         console.log(`Checking ${given.user}\n`);
@@ -141,13 +164,17 @@ export async function run(given: Arguments): Promise<number> {
             show(result, paint, given.trace);
         }
     }
-    const worked = results.filter((result) => result.ok).length;
-    console.log(
-        given.json
-            ? JSON.stringify({ user: given.user, results: results.map(forPrograms) }, undefined, 2)
-            : `${worked} of ${results.length} worked.`,
-    );
-    return worked === results.length ? 0 : 1;
+    return results;
+}
+
+/** Where the servers are that the arguments name; `null` where they name none. */
+export function placesOf(given: Arguments): Record<string, { host: string; port: number; tls: Tls }> | null {
+    const named = given.asked.filter((protocol) => given.places[protocol] !== undefined);
+    const places = named.map((protocol) => {
+        const { host, port, tls } = resolve(protocol, optionsOf(protocol, given)).endpoint;
+        return [protocol, { host, port, tls }] as const;
+    });
+    return places.length === 0 ? null : Object.fromEntries(places);
 }
 
 /** Logs in over one protocol, and asks the mailbox. */
@@ -220,7 +247,7 @@ function placeOf(text: string): { host: string; port?: number } {
 
 async function tokenOf(command: string | undefined): Promise<string> {
     if (command !== undefined) {
-        return tokenOfCommand(command);
+        return tokenPrinted(wordsOfCommand(command), "--token-command", 60_000);
     }
     const token = process.env["MAILBEARER_TOKEN"] ?? (await lineOfInput());
     if (token.trim() === "") {
@@ -238,61 +265,6 @@ async function lineOfInput(): Promise<string> {
         return line;
     }
     return "";
-}
-
-async function tokenOfCommand(command: string): Promise<string> {
-    const [program, ...parameters] = words(command);
-    let output: string;
-    try {
-        ({ stdout: output } = await promisify(execFile)(program ?? "", parameters, { timeout: 60_000 }));
-    } catch (error) {
-        const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
-        const said = shown(withoutTokensOf(stdout ?? "", stderr ?? ""));
-        throw new TokenSourceFailed(
-            typeof code === "number"
-                ? `--token-command failed with status ${code}: ${said}`
-                : `--token-command could not be run: ${typeof code === "string" ? code : "it was ended"}`,
-        );
-    }
-    const tokens = wordsOf(output);
-    if (tokens.length !== 1) {
-        throw new TokenSourceFailed("--token-command must print one token, and nothing else");
-    }
-    return tokens[0] as string;
-}
-
-function wordsOf(output: string): string[] {
-    return output.split(/\s+/).filter((word) => word !== "");
-}
-
-/** What a command said beside its tokens, if it has printed any: it may have said them again. */
-function withoutTokensOf(output: string, said: string): string {
-    return wordsOf(output).slice(0, TOKENS_MAX).reduce(withoutToken, said);
-}
-
-const TOKENS_MAX = 8;
-
-function withoutToken(said: string, word: string): string {
-    try {
-        const transcript = new Transcript(word);
-        const lines = [...transcript.received(Buffer.from(said)), ...transcript.flush()];
-        return lines.map(({ text }) => text).join("\n");
-    } catch (error) {
-        if (error instanceof ConfigError) {
-            return said;
-        }
-        throw error;
-    }
-}
-
-/** The words of a command, with quotes and backslashes as in a POSIX shell; nothing is expanded. */
-function words(command: string): string[] {
-    const found = command.matchAll(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g);
-    return [...found].map(([word]) =>
-        word.replace(/"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/g, (_, double?: string, single?: string, escaped?: string) =>
-            double !== undefined ? double.replace(/\\(["\\$`])/g, "$1") : (single ?? escaped ?? ""),
-        ),
-    );
 }
 
 type Paint = (code: string, text: string) => string;

@@ -13,6 +13,7 @@ import {
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
+import { placed, sourceFor } from "./sources";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
 import { type Trace, Tracer } from "./trace";
@@ -20,7 +21,8 @@ import { type Trace, Tracer } from "./trace";
 /** The options of {@link connect}. */
 export interface ConnectOptions extends LoginOptions {
     protocol: MailProtocol;
-    token: TokenSource;
+    /** Where tokens come from; left out: what `mailbearer login` has stored, as `stored(user)`. */
+    token?: TokenSource | undefined;
     /** Ends the login, and closes its socket. */
     signal?: AbortSignal | undefined;
     trace?: Trace | undefined;
@@ -104,14 +106,15 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
     known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace"], "options");
-    const settings = resolve(options.protocol, options);
-    return connectTo(settings, options);
+    const token = sourceFor(options);
+    const settings = resolve(options.protocol, placed(options.protocol, options, token));
+    return connectTo(settings, { ...options, token });
 }
 
 /** The same, where the settings are checked already. @internal */
 export async function connectTo(
     settings: Settings,
-    { token, signal, trace }: Pick<ConnectOptions, "token" | "signal" | "trace">,
+    { token, signal, trace }: Pick<ConnectOptions, "signal" | "trace"> & { token: TokenSource },
 ): Promise<Connection> {
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
     const first = await tokenInTime(source, false, settings.timeout, signal);

@@ -85,6 +85,8 @@ export { SessionConnection } from "./kept";
 export type { NewMessagesOptions } from "./kept";
 export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
+export { clientCredentials, command, stored, tokenFile } from "./sources";
+export type { CommandOptions, GoogleServiceAccountOptions, MicrosoftAppOptions, StoredOptions } from "./sources";
 export { Endpoint } from "./settings";
 export type { LoginOptions, TlsOptions } from "./settings";
 export type {

@@ -321,6 +321,11 @@ async function acquire(
     if (application.acquireTokenByClientCredential === undefined) {
         return null;
     }
+    return application.acquireTokenByClientCredential({ scopes: [appScope(scopes)], skipCache: forceRefresh });
+}
+
+/** What an app of Microsoft's asks for by itself: all that was granted to it for the mail service. @internal */
+export function appScope(scopes: readonly string[]): string {
     const origin = new URL(scopes[0] as string).origin.replace("outlook.office.com", "outlook.office365.com");
-    return application.acquireTokenByClientCredential({ scopes: [`${origin}/.default`], skipCache: forceRefresh });
+    return `${origin}/.default`;
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Real Dovecot and Postfix with OAuth on loopback, for the tests of every language.
 
-    mailservers.py start DIR       starts both, prints one JSON object: ports, CA file, pids
+    mailservers.py start DIR       starts both, prints one JSON object: ports, CA file, pids; with --introspection JSON,
+                                   which describes an authorization server, Dovecot asks that one about tokens
     mailservers.py stop DIR        ends them
     mailservers.py token USER ...  prints a token that Dovecot accepts (or refuses: see --help)
 
@@ -584,6 +585,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("start", "stop"):
         commands.add_parser(name).add_argument("directory")
+    commands.choices["start"].add_argument("--introspection", type=json.loads)
     minting = commands.add_parser("token")
     minting.add_argument("user")
     minting.add_argument("--expires-in", type=float, default=3600)
@@ -601,7 +603,8 @@ def main() -> int:
             )
         )
     elif arguments.command == "start":
-        print(json.dumps(RealServers(arguments.directory).start().describe()))
+        servers = RealServers(arguments.directory, arguments.introspection)
+        print(json.dumps(servers.start().describe()))
     else:
         RealServers(arguments.directory).stop()
     return 0
