@@ -55,6 +55,8 @@ from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .sessions import Sessions
 from .settings import Endpoint
+from .sources import client_credentials, command, token_file
+from .stored import stored
 
 __all__ = [
     "ADVICES",
@@ -95,6 +97,8 @@ __all__ = [
     "__version__",
     "acknowledgement",
     "classify",
+    "client_credentials",
+    "command",
     "connect",
     "explain",
     "imap",
@@ -104,4 +108,6 @@ __all__ = [
     "read_rejection",
     "sessions",
     "smtp",
+    "stored",
+    "token_file",
 ]

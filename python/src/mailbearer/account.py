@@ -17,6 +17,7 @@ from .options import AccountSettings, LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .sessions import Sessions, client_of
 from .settings import MailProtocol
+from .stored import of_store, of_store_into
 from .threads import ThreadDriver
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Account:
 
     Args:
         user: the login's user name, as a rule the mail address.
-        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used.
+        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used. Without it:
+            the login that ``mailbearer login`` has stored.
         provider: the profile, by name or as a :class:`~mailbearer.Provider`, where the mail address does not tell it.
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
@@ -55,14 +57,14 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource,
+        token: tokens.TokenSource = tokens.STORED,
         *,
         provider: str | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        token = hidden(token)
+        token, provider = of_store(user, hidden(token), provider)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
         self._driver = ThreadDriver(settings, _source(token, settings))
@@ -173,7 +175,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["imaplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -182,7 +184,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["imapclient"],
     **options: Unpack[LoneOptions],
@@ -191,7 +193,7 @@ def sessions(
 def sessions(
     protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["poplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -200,7 +202,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -208,7 +210,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -251,7 +253,7 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
-    token = hidden(token)
+    token = of_store_into(options, user, hidden(token))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
     make = client_of(protocol, client)

@@ -29,6 +29,7 @@ from .failures import (
 )
 from .hiding import hidden
 from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
+from .stored import of_store
 from .tcp import Opening, tuned
 from .verified import check_peer
 
@@ -122,7 +123,7 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -163,7 +164,7 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
-    token = hidden(token)
+    token, provider = of_store(user, hidden(token), provider, host)
     settings = resolve(
         protocol,
         user,

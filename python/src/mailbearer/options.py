@@ -58,7 +58,7 @@ class AccountSettings:
             snapshot=snapshot,
             on_event=on_event,
             provider=profile,
-            scopes=_scopes(profile),
+            scopes=scopes_of(profile),
             token_lifetime_ms=profile.token_lifetime_ms if profile else None,
         )
 
@@ -122,7 +122,7 @@ def _profile(user: str, provider: str | Provider | None) -> Provider | None:
         raise ConfigError(str(error)) from None
 
 
-def _scopes(provider: Provider | None) -> tuple[str, ...]:
+def scopes_of(provider: Provider | None) -> tuple[str, ...]:
     """One token serves all protocols: it needs the scopes of each."""
     services = [provider.service(protocol) or {} for protocol in ("imap", "pop3", "smtp")] if provider else []
     return tuple(dict.fromkeys(scope for service in services for scope in service.get("scopes", ())))

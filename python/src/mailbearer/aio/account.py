@@ -12,6 +12,7 @@ from ..hiding import hidden
 from ..options import AccountSettings, LoneOptions, SessionOptions
 from ..policy import SessionPolicy
 from ..settings import MailProtocol
+from ..stored import of_store, of_store_into
 from .sessions import Sessions, client_of
 from .tasks import TaskDriver
 
@@ -25,7 +26,8 @@ class Account:
 
     Args:
         user: the login's user name, as a rule the mail address.
-        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used.
+        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used. Without it:
+            the login that ``mailbearer login`` has stored.
         provider: the profile, by name or as a :class:`~mailbearer.Provider`, where the mail address does not tell it.
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
@@ -52,14 +54,14 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource,
+        token: tokens.TokenSource = tokens.STORED,
         *,
         provider: str | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        token = hidden(token)
+        token, provider = of_store(user, hidden(token), provider)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
         self._driver = TaskDriver(settings, _source(token, settings))
@@ -157,7 +159,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["aioimaplib"],
     **options: Unpack[LoneOptions],
@@ -166,7 +168,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["aiosmtplib"],
     **options: Unpack[LoneOptions],
@@ -175,7 +177,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: None = None,
     **options: Unpack[LoneOptions],
@@ -183,7 +185,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -210,7 +212,7 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
-    token = hidden(token)
+    token = of_store_into(options, user, hidden(token))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
     make = client_of(protocol, client)
