@@ -1,4 +1,5 @@
 /** Token sources for whom has no library of their own: the store of `mailbearer login`, a program, a file, an app of its own. */
+import type { JWT } from "google-auth-library";
 import { type MailProtocol, type OAuth, Provider } from "./core";
 import { ConfigError, TokenSourceFailed } from "./errors";
 import { kindOf } from "./foreign";
@@ -239,13 +240,13 @@ function serviceAccount(options: GoogleServiceAccountOptions): TokenFunction {
     const [keyFile, subject] = [text(options.keyFile, "keyFile"), text(options.subject, "subject")];
     const scopes = [...(optionalTexts(options.scopes, "scopes") ?? Provider.named("gmail").services[0]?.scopes ?? [])];
     const client = once(async () => {
-        const { JWT } = await installed(LIBRARIES.google, () => import("google-auth-library"));
-        return new JWT({ keyFile, subject, scopes });
+        const { GoogleAuth } = await installed(LIBRARIES.google, () => import("google-auth-library"));
+        return (await new GoogleAuth({ keyFile, scopes, clientOptions: { subject } }).getClient()) as JWT;
     });
     return async ({ forceRefresh }) => {
         const jwt = await client();
         if (forceRefresh) {
-            jwt.setCredentials({});
+            jwt.setCredentials({ ...jwt.credentials, expiry_date: 1 });
         }
         const { token } = await jwt.getAccessToken();
         return { access_token: token ?? "", expires_at: new Date(jwt.credentials.expiry_date ?? 0) };

@@ -24,6 +24,7 @@ export interface Description {
 export interface Counts {
     readonly logins: number;
     readonly refreshes: number;
+    readonly token_requests: number;
     readonly token_requests_at_once: number;
     readonly refresh_tokens_used_again: number;
     readonly token_errors: string[];

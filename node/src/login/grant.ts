@@ -131,12 +131,12 @@ export function failure(error: unknown, user: string): MailbearerError {
     }
     const { status } = error as { status?: unknown };
     const isOutage = typeof status === "number" && (status >= 500 || status === 429);
-    const { why, text } = noTokenOf(error, "the authorization server refused the refresh token:");
+    const { why, text } = noTokenOf(error, `the provider does not renew the login of ${user}:`);
     if (why === "permanent" && !isOutage) {
-        return new TokenSourceFailed(`${text}. Log in again: ${loginCommand(user)}`, { permanent: true });
+        return new TokenSourceFailed(`${text}; run \`${loginCommand(user)}\``, { permanent: true });
     }
-    const said = isOAuthError(error) ? text : wordsOf(error);
-    return new TokenSourceFailed(`the tokens of ${user} could not be refreshed: ${said}`);
+    const said = isOAuthError(error) ? text : `there is no token of ${user} just now: ${wordsOf(error)}`;
+    return new TokenSourceFailed(said);
 }
 
 function isOAuthError(error: unknown): boolean {
