@@ -50,6 +50,8 @@ export class Program {
 export class Home {
     readonly folder = mkdtempSync(join(tmpdir(), "mb-home-"));
     readonly caFile = join(this.folder, "authorities.pem");
+    /** The address of the bus on which a keyring is: whatever keyring the tester has is left alone. */
+    bus = "unix:path=/nonexistent";
 
     constructor(...caFiles: readonly string[]) {
         writeFileSync(this.caFile, caFiles.map((file) => readFileSync(file, "utf8")).join("\n"));
@@ -61,8 +63,7 @@ export class Home {
             ...env,
             MAILBEARER_HOME: join(this.folder, "data"),
             NODE_EXTRA_CA_CERTS: this.caFile,
-            // Whatever keyring the tester has is left alone.
-            DBUS_SESSION_BUS_ADDRESS: "unix:path=/nonexistent",
+            DBUS_SESSION_BUS_ADDRESS: this.bus,
             BROWSER: "true",
         };
     }
