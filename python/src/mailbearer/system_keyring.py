@@ -45,8 +45,8 @@ def write(user: str, secret: Hidden) -> None:
 def _replace_in_secret_service(keyring: ModuleType, user: str, secret: Hidden) -> bool:
     """Put it into the item that is there, whoever made it; false: there is none, or it is another kind of keyring.
 
-    ``keyring`` would leave an item that the package for Node has made, and make another beside it: which of them is found
-    afterwards, nobody knows.
+    ``keyring`` would leave an item that the package for Node has made, and make another beside it: which of them is
+    found afterwards, nobody knows.
     """
     backend = keyring.get_keyring()
     backend = getattr(backend, "backends", [backend])[0]
