@@ -63,7 +63,8 @@ interface MsalAnswer {
 
 /**
  * Where tokens come from: a text (the same for ever, which ends with its hour), a function, a client of
- * google-auth-library, or an application of @azure/msal-node.
+ * google-auth-library, or an application of @azure/msal-node. {@link stored}, {@link command}, {@link tokenFile} and
+ * {@link clientCredentials} make functions for those who have none of these.
  *
  * A source that will not have a token before the user acts throws {@link TokenSourceFailed} with `permanent: true`; errors of
  * a token endpoint (`invalid_grant` and its like, as openid-client, google-auth-library, axios and simple-oauth2 throw them)
