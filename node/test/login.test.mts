@@ -128,6 +128,16 @@ describe("mailbearer login", () => {
         assert.match(late.err, /nobody entered the code in time/);
     });
 
+    it("takes another redirect address, whose end is pasted", async () => {
+        // Without a path: it is sent as it was given, also with the code.
+        const program = login("--redirect-uri", "http://127.0.0.1:9", "--no-check");
+        const address = await program.consentAddress();
+        assert.equal(new URL(address).searchParams.get("redirect_uri"), "http://127.0.0.1:9");
+        const redirect = await new Visitor(USER, server.description.ca_file).redirectOf(address);
+        program.child.stdin.write(`${redirect.href}\n`);
+        assert.equal(await statusOf(program), 0, program.err);
+    });
+
     it("registers itself where the server takes programs that it does not know", async () => {
         options = options.filter((word) => word !== "--client-id" && word !== server.description.clients.public);
         const program = login("--no-check");

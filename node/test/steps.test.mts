@@ -1,14 +1,11 @@
 /** What a user is told who has no client id: the same words in Node and Python. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { it } from "node:test";
 import { Provider } from "mailbearer";
-import { APP, ROOT } from "./places.mjs";
-
-const inside = createRequire(join(APP, "node_modules/mailbearer/dist/login/steps.js"));
-const { stepsTo } = inside("./steps.js") as { stepsTo: (user: string, provider?: string, issuer?: string) => string };
+import { stepsTo } from "./inside.mjs";
+import { ROOT } from "./places.mjs";
 
 it("the steps to a client id are those of Python, for every provider", () => {
     const asked = [...Provider.names, null].flatMap((name) => [

@@ -141,20 +141,24 @@ class CodeLogin {
  * Of an answer whose issuer is the right one: openid-client compares the whole name (RFC 9207 section 2.4), and Microsoft's common
  * endpoint answers in the name of each tenant. Where nobody has said what it is called, there is nothing to compare.
  */
-function withIssuer(address: URL, { metadata, isIssuerKnown }: Server): URL {
+export function withIssuer(address: URL, { metadata, isIssuerKnown }: Server): URL {
     const answer = new URL(address);
     const said = answer.searchParams.get("iss");
-    const [before, behind] = metadata.issuer.split("/common/");
-    const isTenant =
-        behind !== undefined &&
-        said?.startsWith(`${before}/`) === true &&
-        said.endsWith(`/${behind}`) &&
-        !said.slice(`${before}/`.length, -`/${behind}`.length).includes("/");
-    if (said !== null && (isTenant || !isIssuerKnown)) {
+    if (said !== null && (!isIssuerKnown || isTenantOf(said, metadata.issuer))) {
         answer.searchParams.set("iss", metadata.issuer);
     }
     return answer;
 }
+
+/** Whether an issuer is the common one, with a tenant's name in place of `common`. */
+function isTenantOf(said: string, issuer: string): boolean {
+    const [found, common] = [said.split("/"), issuer.split("/")];
+    const isSame = common.every((part, at) => part === found[at] || (at === TENANT_AT && part === "common"));
+    return isSame && found.length === common.length;
+}
+
+/** As in https://login.microsoftonline.com/TENANT/v2.0. */
+const TENANT_AT = 3;
 
 /** Consent on another device, with a code that is shown here. */
 export async function onDevice(request: Omit<ConsentRequest, "parameters">): Promise<TokenEndpointAnswer> {

@@ -86,10 +86,21 @@ export async function makeFolder(path: string): Promise<void> {
  */
 export async function writePrivate(path: string, text: string): Promise<void> {
     const [folder, name] = [dirname(path), basename(path)];
-    await makeFolder(folder);
-    await removeLeftovers(folder, name);
     const temporary = join(folder, `.${name}.${randomBytes(6).toString("hex")}.tmp`);
-    const file = await open(temporary, "wx", 0o600);
+    try {
+        await makeFolder(folder);
+        await removeLeftovers(folder, name);
+        await writeNew(temporary, text);
+        await replace(temporary, path);
+        await syncFolder(folder);
+    } catch (error) {
+        await unlink(temporary).catch(() => undefined);
+        throw new ConfigError(`${path} cannot be written: ${systemWords(error)}`);
+    }
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+    const file = await open(path, "wx", 0o600);
     try {
         // The umask may have taken away more.
         await file.chmod(0o600);
@@ -98,14 +109,16 @@ export async function writePrivate(path: string, text: string): Promise<void> {
     } finally {
         await file.close();
     }
-    await replace(temporary, path);
-    await syncFolder(folder);
 }
 
 /** Removes a file, where it is there; it stays removed after a crash. */
 export async function removeFile(path: string): Promise<void> {
-    await unlink(path).catch(unlessMissing);
-    await syncFolder(dirname(path));
+    try {
+        await unlink(path).catch(unlessMissing);
+        await syncFolder(dirname(path));
+    } catch (error) {
+        throw new ConfigError(`${path} cannot be removed: ${systemWords(error)}`);
+    }
 }
 
 function unlessMissing(error: unknown): void {
