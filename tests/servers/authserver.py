@@ -44,6 +44,10 @@ class AuthorizationServer:
         """Change what it does: the names are in oidc/server.mjs."""
         self._control("set", settings)
 
+    def reset(self) -> None:
+        """Do again what it did at first, and count anew."""
+        self._control("reset", {})
+
     def counts(self) -> dict[str, Any]:
         """What came to it so far."""
         counts: dict[str, Any] = self._control("counts", {})
@@ -150,4 +154,5 @@ class _KeepErrors(urllib.request.HTTPRedirectHandler):
 
 
 if __name__ == "__main__":
-    print(Visitor(sys.argv[2]).visit(sys.argv[1])[1])
+    shown = re.sub("<[^>]*>", " ", Visitor(sys.argv[2]).visit(sys.argv[1])[1])
+    print("The browser shows:", " ".join(shown.split()))

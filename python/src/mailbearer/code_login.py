@@ -91,15 +91,10 @@ class CodeLogin:
 
     def _query(self, address: Hidden) -> Hidden:
         try:
-            found = urllib.parse.urlsplit(address.reveal().strip())
-            wanted = urllib.parse.urlsplit(self.redirect_uri)
-            place = (found.scheme, found.netloc, found.path or "/")
-            query = Hidden(found.query)
+            place, query = _parts(address.reveal().strip())
         except ValueError:
             place, query = ("", "", ""), Hidden("")
-        finally:
-            found = None
-        if place != (wanted.scheme, wanted.netloc, wanted.path or "/"):
+        if place != _parts(self.redirect_uri)[0]:
             raise NotTheAnswer(f"that is not the address that was asked for: it begins with {self.redirect_uri}")
         return query
 
@@ -111,6 +106,12 @@ class CodeLogin:
             return
         if said is None or len(said) != 1 or (expected is not None and not is_issuer(said[0], expected)):
             raise Refused("the answer is of another authorization server than the one that was asked", "wrong_issuer")
+
+
+def _parts(address: str) -> tuple[tuple[str, str, str], Hidden]:
+    """Return where an address leads, and its query. Browsers add the slash of an empty path."""
+    parts = urllib.parse.urlsplit(address)
+    return (parts.scheme, parts.netloc, parts.path or "/"), Hidden(parts.query)
 
 
 def is_issuer(said: str, expected: str) -> bool:

@@ -130,7 +130,7 @@ def _plan(arguments: argparse.Namespace, user: str, https: Https) -> _Plan:
     if oauth_side is not None:
         authorization, metadata = {name: oauth_side[name] for name in oauth.ENDPOINTS}, dict[str, Any]()
     else:
-        metadata = oauth.metadata(https, _issuer(arguments, user))
+        metadata = oauth.metadata(https, _issuer(arguments, user, profile))
         authorization = {name: metadata.get(name) for name in oauth.ENDPOINTS}
     client = client_of(arguments, [name for name in (profile and profile.name, authorization["issuer"]) if name])
     if client is None:
@@ -156,7 +156,11 @@ def _profile(arguments: argparse.Namespace, user: str) -> Provider | None:
         raise ConfigError(str(error)) from None
 
 
-def _issuer(arguments: argparse.Namespace, user: str) -> str:
+def _issuer(arguments: argparse.Namespace, user: str, profile: Provider | None) -> str:
+    if arguments.issuer is None and profile is not None:
+        raise _Missing(
+            f"{profile.name} is not known to give tokens to other programs: give --issuer, if you know better."
+        )
     if arguments.issuer is None:
         raise _Missing(
             f"Which provider {user} is at is not known: give --provider, or --issuer with the address of the "

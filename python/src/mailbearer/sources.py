@@ -34,7 +34,8 @@ def command(words: str | Sequence[str], *, timeout: float = 60.0) -> Callable[[]
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
     ...     token = mailbearer.command(["echo", server.issue_token("joe@gmail.com")])
-    ...     mailbearer.connect("imap", "joe@gmail.com", token, **server.at("imap")).mechanism
+    ...     with mailbearer.connect("imap", "joe@gmail.com", token, **server.at("imap")) as connection:
+    ...         connection.mechanism
     'XOAUTH2'
 
     """
@@ -106,7 +107,7 @@ def token_file(path: str | os.PathLike[str]) -> Callable[[], AccessToken]:
     >>> path.touch(mode=0o600)
     >>> _ = path.write_text("a-token")
     >>> mailbearer.token_file(path)()
-    AccessToken(<7 octets>)
+    <AccessToken(7 octets)>
 
     """
     return _TokenFile(Path(path))
@@ -157,6 +158,11 @@ def client_credentials(
 
     Raises:
         ConfigError: an argument is missing, or the package is.
+
+    >>> import mailbearer
+    >>> mailbearer.client_credentials("gmail", key_file="key.json")
+    Traceback (most recent call last):
+    mailbearer.errors.ConfigError: gmail needs key_file and subject, the mailbox that is logged in to
 
     """
     credential = hidden(client_secret or certificate)

@@ -26,6 +26,8 @@ const settings = {
     access_token_seconds: Number(options["access-token-seconds"]),
     device_code_seconds: 300,
     rotate: true,
+    // Whether a login gives a refresh token at all.
+    refresh_tokens: true,
     // The next so many requests of the token endpoint are answered with the status.
     fail_token_requests: 0,
     fail_status: 500,
@@ -37,6 +39,7 @@ const settings = {
     // Members of the metadata that are replaced: {"issuer": "https://other.test"}
     metadata: {},
 };
+const settingsAtFirst = structuredClone(settings);
 const counts = {
     logins: 0,
     refreshes: 0,
@@ -47,8 +50,9 @@ const counts = {
     revocations: 0,
     introspections: 0,
 };
+const countsAtFirst = structuredClone(counts);
 // All that no log, file or process list may show.
-const secrets = new Set(["the-secret-of-the-client"]);
+const secrets = new Set(["the-secret-of-the-client", "the-secret-of-the-application"]);
 
 let registered = 0;
 let working = 0;
@@ -75,6 +79,13 @@ const provider = new Provider(issuer, {
             token_endpoint_auth_method: "client_secret_post",
         },
         {
+            client_id: "application",
+            client_secret: "the-secret-of-the-application",
+            grant_types: ["client_credentials"],
+            redirect_uris: [],
+            response_types: [],
+        },
+        {
             client_id: "dovecot",
             client_secret: "dovecot",
             token_endpoint_auth_method: "client_secret_basic",
@@ -90,8 +101,9 @@ const provider = new Provider(issuer, {
     claims: { openid: ["sub"], email: ["email"] },
     pkce: { methods: ["S256"], required: () => true },
     rotateRefreshToken: () => settings.rotate,
-    issueRefreshToken: async (_context, client) => client.grantTypeAllowed("refresh_token"),
+    issueRefreshToken: async (_context, client) => settings.refresh_tokens && client.grantTypeAllowed("refresh_token"),
     features: {
+        clientCredentials: { enabled: true },
         devInteractions: { enabled: false },
         deviceFlow: {
             enabled: true,
@@ -142,6 +154,7 @@ async function tokenEndpoint(context, next) {
             return;
         }
         await next();
+        if (context.oidc?.body?.code_verifier) secrets.add(context.oidc.body.code_verifier);
         for (const name of ["access_token", "refresh_token", "id_token", "device_code"]) {
             if (context.body?.[name]) secrets.add(context.body[name]);
         }
@@ -198,7 +211,8 @@ provider.on("grant.revoked", (context) => {
 });
 const serve = provider.callback();
 server.on("request", (request, response) => {
-    // RFC 8414: the same metadata as OpenID's, at an address of its own.
+    // RFC 8414: the same metadata as OpenID's, at an address of its own. Some clients want a tenant in the issuer.
+    request.url = request.url.replace(/^\/tenant\/\.well-known\//, "/.well-known/");
     request.url = request.url.replace("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration");
     serve(request, response);
 });
@@ -221,6 +235,9 @@ async function control(request) {
         case "/set":
             Object.assign(settings, body);
             return settings;
+        case "/reset":
+            Object.assign(settings, structuredClone(settingsAtFirst));
+            return Object.assign(counts, structuredClone(countsAtFirst));
         case "/counts":
             return counts;
         case "/secrets":
