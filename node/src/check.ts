@@ -5,9 +5,13 @@ import { type Command, oneUser, textOf, type Values, WrongUse } from "./commands
 import { connect } from "./connection";
 import { AccessToken, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
+import { StoredGrant } from "./login/grant";
+import { AccountFile } from "./login/store";
 import { askMailbox } from "./mailbox";
 import { tokenPrinted, wordsOfCommand } from "./program";
+import { isPlaced, placed, stored } from "./sources";
 import { type Endpoint, type LoginOptions, resolve } from "./settings";
+import type { TokenFunction } from "./tokens";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
 const TITLES = { imap: "IMAP", pop3: "POP3", smtp: "SMTP" };
@@ -56,8 +60,9 @@ options:
 
 After each login the mailbox is asked with one harmless command: NOOP, or STAT of POP3.
 
-The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input; never from
-an argument, which other users of the machine could read. Exit status 0: all that was asked for worked.
+The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input, or
+else from the login that mailbearer login has stored; never from an argument, which other users of the machine could read. Exit
+status 0: all that was asked for worked.
 `;
 
 export const CHECK: Command = {
@@ -83,6 +88,8 @@ export interface Arguments {
     tokenCommand: string | undefined;
     trace: boolean;
     json: boolean;
+    /** Where the token is from, where it is a stored login: it says where the mail servers are. */
+    source?: TokenFunction | undefined;
 }
 
 /** Sorts what `util.parseArgs` has read. */
@@ -126,9 +133,9 @@ export interface Result {
 
 /** Runs the command and gives its exit status. */
 async function run(given: Arguments): Promise<number> {
-    let token: string;
+    let found: Found;
     try {
-        token = await tokenOf(given.tokenCommand);
+        found = await tokenOf(given);
     } catch (error) {
         if (!(error instanceof TokenSourceFailed)) {
             throw error;
@@ -136,11 +143,13 @@ async function run(given: Arguments): Promise<number> {
         console.error(`mailbearer: ${error.message}`);
         return 2;
     }
-    if (given.asked.length === 0) {
+    const { token, source } = found;
+    const asked = given.asked.filter((protocol) => given.places[protocol] !== undefined || isPlaced(protocol, source));
+    if (asked.length === 0) {
         console.error("mailbearer: nothing to check: all protocols are left out");
         return 2;
     }
-    const results = await logins(given, token);
+    const results = await logins({ ...given, asked, source }, token);
     const worked = results.filter((result) => result.ok).length;
     console.log(
         given.json
@@ -221,7 +230,7 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
     if (!(timeout > 0)) {
         throw new ConfigError("timeout must be a number of seconds above zero");
     }
-    return {
+    const options: LoginOptions & { timeout: number } = {
         user: given.user,
         timeout,
         provider: given.provider,
@@ -232,6 +241,7 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
         ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),
         ...(given.caFile === undefined ? {} : { tlsOptions: { ca: readFileSync(given.caFile) } }),
     };
+    return { ...placed(protocol, options, given.source), timeout };
 }
 
 /** Reads `host`, `host:port` or `[v6]:port`. */
@@ -245,15 +255,27 @@ function placeOf(text: string): { host: string; port?: number } {
     return port === undefined || port === "" ? { host } : { host, port: Number(port) };
 }
 
-async function tokenOf(command: string | undefined): Promise<string> {
-    if (command !== undefined) {
-        return tokenPrinted(wordsOfCommand(command), "--token-command", 60_000);
+/** A token, and the stored login that it is from. */
+interface Found {
+    readonly token: string;
+    readonly source?: TokenFunction;
+}
+
+async function tokenOf({ user, tokenCommand }: Arguments): Promise<Found> {
+    if (tokenCommand !== undefined) {
+        return { token: await tokenPrinted(wordsOfCommand(tokenCommand), "--token-command", 60_000) };
     }
-    const token = process.env["MAILBEARER_TOKEN"] ?? (await lineOfInput());
-    if (token.trim() === "") {
+    const given = process.env["MAILBEARER_TOKEN"];
+    const file = given === undefined ? new AccountFile(user) : undefined;
+    const isStored = file?.read() !== undefined;
+    const token = given ?? (isStored && process.stdin.isTTY ? "" : await lineOfInput());
+    if (token.trim() !== "") {
+        return { token: token.trim() };
+    }
+    if (file === undefined || !isStored) {
         throw new TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input");
     }
-    return token.trim();
+    return { token: (await new StoredGrant(file).token()).token, source: stored(user) };
 }
 
 async function lineOfInput(): Promise<string> {

@@ -66,13 +66,24 @@ export function sourceFor({ user, token }: { user: string; token?: TokenSource |
 }
 
 /** Where a stored account's server is, unless the options say it. @internal */
-export function placed(protocol: MailProtocol | undefined, options: LoginOptions, token: TokenSource): LoginOptions {
+export function placed(
+    protocol: MailProtocol | undefined,
+    options: LoginOptions,
+    token: TokenSource | undefined,
+): LoginOptions {
     const file = typeof token === "function" ? files.get(token) : undefined;
     if (file === undefined || options.host !== undefined || options.provider !== undefined) {
         return options;
     }
     const { provider, services } = file.required();
     return { ...placeIn(services, protocol), provider: provider ?? undefined, ...defined(options), user: options.user };
+}
+
+/** Whether it may be known where a protocol is: not, where a stored account names its servers and this is none of them. @internal */
+export function isPlaced(protocol: MailProtocol, token: TokenSource | undefined): boolean {
+    const account = typeof token === "function" ? files.get(token)?.required() : undefined;
+    const isNamed = account?.services?.[protocol] !== undefined;
+    return account === undefined || isNamed || (account.provider ?? undefined) !== undefined;
 }
 
 function placeIn(services: StoredAccount["services"], protocol: MailProtocol | undefined): Partial<LoginOptions> {

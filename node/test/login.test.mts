@@ -270,6 +270,11 @@ describe("accounts, token and logout", () => {
         const [account] = JSON.parse((await ran("accounts", "--json")).out);
         assert.deepEqual(Object.keys(account), ["user", "provider", "store", "expires_at"]);
 
+        const checked = home.command("check", USER, "--ca-file", home.caFile);
+        checked.child.stdin.end();
+        assert.equal(await statusOf(checked), 0, checked.err);
+        assert.match(checked.out, /2 of 2 worked/);
+
         const { grant } = home.read(USER);
         const token = home.command("token", USER);
         assert.equal(await token.ended, 0);
