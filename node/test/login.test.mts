@@ -236,6 +236,7 @@ describe("mailbearer login", () => {
             [["login", "joe@outlook.com"], /entra\.microsoft\.com/],
             [["login", "joe@yahoo.com"], /developer\.yahoo\.com/],
             [["login", "joe@gmx.de"], /GMX gives no tokens/],
+            [["login", "joe@icloud.com"], /icloud is not known to give tokens to other programs: give --issuer/],
             [["login", "joe@example.com"], /--provider, or --issuer/],
             [["login", "joe@gmail.com", "--client-id", "x"], /keyring cannot be used.*--store file/],
             [["login", "joe@gmail.com", "--client-secret", "hush"], /--client-secret-file/],

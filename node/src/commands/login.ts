@@ -163,6 +163,11 @@ async function planOf(user: string, values: Values): Promise<Plan> {
     if (profile?.instead !== undefined) {
         throw new ConfigError(`${profile.name} cannot be logged in to with OAuth. ${profile.instead}.`);
     }
+    if (profile !== undefined && profile.oauth === undefined) {
+        throw new ConfigError(
+            `${profile.name} is not known to give tokens to other programs: give --issuer, if you know better`,
+        );
+    }
     if (profile?.oauth === undefined) {
         throw new ConfigError(
             `which provider ${user} is at is not known: give --provider, or --issuer with the address of the ` +
