@@ -10,11 +10,12 @@
 # make lint    formats, lints, types, licences (part of make test)
 # make release VERSION=1.2.3  sets the version everywhere, dates the CHANGELOG, and says what is left to do by hand
 # make dist-cross  the same for all other systems, and tries them under qemu, musl's loader and wine: TARGETS="aarch64-apple-darwin"
+# make interpreters  tries dist/'s packages in CPython 3.11 to 3.14, Node 20 to 24 and Java 17 and 21 (after make dist and test-kotlin)
 # make dist    makes what is published, as far as this machine can: wheel, sdist, npm packages, jars, crate, in dist/ (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -291,6 +292,10 @@ $(DIST)/python/built: $(VENV)/packages $(PYTHON_SOURCES)
 	touch $@
 
 # Not part of make test: half an hour, with std from source.
+interpreters: $(VENV)/installed $(KOTLIN)/jars
+	$(SAY) "The packages in every interpreter that they are for, as far as it is to be had here"
+	bindings/cross/interpreters.sh
+
 dist-cross: dist
 	$(SAY) "The packages for other systems: built, looked at, and tried where that can be done here"
 	bindings/cross/all.sh $(TARGETS)

@@ -28,19 +28,16 @@ export function tellEvent(onEvent: OnEvent | undefined, event: SessionEvent): vo
 
 /** An event in the words of the program, with what was thrown. */
 export function eventOf(
-    { what, session, ticket, generation, cause, text, waitMs }: AccountEvent,
+    { what, session, ticket, request, generation, cause, text, waitMs }: AccountEvent,
     user: string,
     protocol: MailProtocol | undefined,
     errors: OwnErrors,
 ): SessionEvent {
-    const error = OF_SOURCE.includes(what) ? errors.ofSource : errors.of(ticket, undefined);
+    const error = errors.of(ticket, request);
     const told = { user, protocol, session, ticket, generation, cause, text, waitMs, error };
     const known = Object.entries(told).filter(([, value]) => value !== undefined);
     return { kind: what, ...(Object.fromEntries(known) as unknown as Omit<SessionEvent, "kind">) };
 }
-
-/** Events of the token source. */
-const OF_SOURCE: readonly string[] = ["token_failed", "mistake"];
 
 /** More are not kept: only the last ones are asked for. */
 const KEPT_MAX = 64;
@@ -49,10 +46,6 @@ const KEPT_MAX = 64;
 export class OwnErrors {
     readonly #errors = new Map<number, unknown>();
     #source: { request: number; error: unknown } | undefined;
-
-    get ofSource(): unknown {
-        return this.#source?.error;
-    }
 
     note(ticket: number, error: unknown): void {
         this.#errors.set(ticket, error);

@@ -87,6 +87,8 @@ export interface AccountEvent {
     /** The session; left out: it is of the account. */
     readonly session?: number;
     readonly ticket?: number;
+    /** The request to the token source. */
+    readonly request?: number;
     readonly generation?: number;
     readonly cause?: Cause;
     readonly text?: string;

@@ -69,7 +69,6 @@ class Driver(Host):
 
     def _tell_next(self) -> int:
         fact, said = self._facts.popleft()
-        self._errors.answered = 0
         plan = fact(self.now_ms(), *said)
         if plan.orders or plan.deliveries or plan.wake_at_ms != self.wake_at_ms:
             self.carry_out(plan.orders)
@@ -111,12 +110,7 @@ class Driver(Host):
         """Tell that the source has none, and why, in its own words."""
         self._errors.note_source(request, error)
         text = self.machine.redact(without_secrets(str(error)))
-
-        def fact(now_ms: int) -> AccountPlan:
-            self._errors.answered = request
-            return self.machine.no_token(now_ms, request, why(error), text)
-
-        self.tell(fact)
+        self.tell(self.machine.no_token, request, why(error), text)
 
     def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:
         """Tell that a connection has ended, or could not be opened, and what the system said of it."""
