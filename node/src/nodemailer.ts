@@ -235,7 +235,7 @@ type Callback<T> = (error: Error | null, result?: T) => void;
 
 /**
  * A transport for `nodemailer.createTransport` that sends one message after the other over one connection, which a session
- * keeps logged in. The transporter's `close()` ends it.
+ * keeps logged in. The transporter's `close()` ends it. Without a `token` it is what `mailbearer login` has stored.
  *
  * A message whose session ended before the server took it is sent again over the next one. Where it is not known whether
  * the server took it, sending fails with {@link SessionEnded}, and nothing is sent twice.

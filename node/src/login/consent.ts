@@ -181,7 +181,10 @@ export async function onDevice(request: Omit<ConsentRequest, "parameters">): Pro
     }
 }
 
-/** Asks until there is an answer, or the code has expired; slower, where the server says so, or cannot be reached (RFC 8628 section 3.5). */
+/**
+ * Asks until there is an answer, or the code has expired; slower, where the server says so, or cannot be reached (RFC 8628 section
+ * 3.5).
+ */
 async function polled(configuration: Configuration, device: DeviceAuthorizationResponse): Promise<TokenEndpointAnswer> {
     const library = await openid();
     const signal = AbortSignal.timeout(device.expires_in * 1000);
