@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 import authserver
 import browser
@@ -290,6 +291,43 @@ def test_without_a_keyring_it_says_so_before_the_browser_opens(world: World) -> 
     assert done.returncode == 2
     assert "--store file" in done.stderr
     assert world.server.counts()["logins"] == 0
+
+
+def test_nobody_waits_for_an_address_that_cannot_come(world: World) -> None:
+    done = world.run(*world.to_login("--no-check", "--redirect-uri", "https://localhost:8443/"))
+    assert done.returncode == 1
+    assert "no address was pasted" in done.stderr
+
+
+def test_without_a_port_of_this_machine_a_device_code_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from mailbearer import login
+
+    def no_port(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(login, "Loopback", no_port)
+    monkeypatch.setattr(login, "_by_device", lambda *_: "by device")
+    arguments: Any = SimpleNamespace(redirect_uri=None)
+    plan: Any = SimpleNamespace(profile=None, oauth=None, authorization={"authorization_endpoint": "https://x"})
+    with pytest.raises(mailbearer.ConfigError, match="Operation not permitted"):
+        login._by_browser(plan, None, arguments)
+    plan.authorization["device_authorization_endpoint"] = "https://x"
+    assert login._by_browser(plan, None, arguments) == "by device"
+
+
+def test_microsoft_is_given_the_name_of_this_machine() -> None:
+    from types import SimpleNamespace
+
+    from mailbearer import login
+
+    plan: Any = SimpleNamespace(profile=mailbearer.Provider.named("microsoft"), oauth={}, authorization={})
+    loopback = login._loopback(plan)
+    assert loopback is not None
+    assert loopback.redirect_uri.rpartition(":")[0] == "http://localhost"
+    assert loopback.redirect_uri.rpartition(":")[2].isdigit()
+    loopback.close()
 
 
 def test_nothing_of_it_is_imported_before_it_is_needed() -> None:

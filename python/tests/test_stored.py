@@ -366,6 +366,25 @@ def test_what_a_killed_program_left_half_written_is_removed(world: World) -> Non
     assert other.exists()
 
 
+def test_on_windows_a_reader_holds_up_who_writes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailbearer import private_files
+
+    world.login()
+    replace, refusals = os.replace, [PermissionError(13, "Access is denied")] * 3
+
+    def refused(*arguments: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        replace(*arguments)
+
+    monkeypatch.setattr(os, "replace", refused)
+    monkeypatch.setattr(private_files, "_POSIX", False)
+    before = world.members()["grant"]["access_token"]
+    mailbearer.stored(USER)(force_refresh=True)
+    assert refusals == []
+    assert world.members()["grant"]["access_token"] != before
+
+
 def test_names_of_files() -> None:
     from mailbearer.store import file_name
 

@@ -222,7 +222,8 @@ def sessions(
     ``client="imapclient"``. Use each in a ``with`` block: an end of the session in it is not an error, and the loop
     goes on; when the block is left normally, the client says goodbye, which commits what POP3 has deleted.
 
-    ``token`` is what :func:`mailbearer.connect` takes. A function may say how many seconds its token still lives, by
+    ``token`` is what :func:`mailbearer.connect` takes; without it, the login is used that ``mailbearer login`` has
+    stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
     returning ``(token, seconds)`` or an OAuth response: the session is then renewed ahead of that.
 
     The settings are those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in

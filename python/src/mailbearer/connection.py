@@ -141,6 +141,9 @@ def connect(
 ) -> Connection:
     """Connect and log in.
 
+    Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
+    ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
+
     The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``,
     ``tls`` and the other settings override it. Certificate and host name are always verified. ``timeout`` is in
     seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can

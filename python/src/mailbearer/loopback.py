@@ -159,7 +159,14 @@ def wait_for_code(
     if loopback is not None:
         loopback.listen(take)
     if pasted:
-        threading.Thread(target=_read_pasted, args=(login, outcomes, say), name="mailbearer-paste", daemon=True).start()
+
+        def read() -> None:
+            _read_pasted(login, outcomes, say)
+            if loopback is None:
+                # Nobody can come any more.
+                outcomes.put(TokenSourceFailed("no address was pasted"))
+
+        threading.Thread(target=read, name="mailbearer-paste", daemon=True).start()
     try:
         outcome = outcomes.get(timeout=seconds)
     except queue.Empty:

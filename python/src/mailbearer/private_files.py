@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import stat
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from .errors import ConfigError
 from .hiding import Hidden
@@ -14,6 +18,8 @@ from .hiding import Hidden
 _POSIX = os.name == "posix"
 # Far more than an account needs, and no burden for the memory.
 _OCTETS_MAX = 1 << 20
+_PATIENCE_SECONDS = 5.0
+_T = TypeVar("_T")
 
 
 def data_folder() -> Path:
@@ -43,7 +49,7 @@ def read_private(path: Path) -> Hidden | None:
 
     """
     try:
-        with open(path, "rb") as file:
+        with _patiently(lambda: open(path, "rb")) as file:
             mode = os.fstat(file.fileno()).st_mode
             if _POSIX and stat.S_IMODE(mode) & 0o077:
                 raise ConfigError(f"{path} may be read by others: run chmod 600 {path}")
@@ -71,13 +77,25 @@ def write_private(path: Path, octets: Hidden) -> None:
                 writing.write(octets.reveal())
                 writing.flush()
                 os.fsync(writing.fileno())
-            os.replace(temporary, path)
+            _patiently(lambda: os.replace(temporary, path))
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _patiently(do: Callable[[], _T]) -> _T:
+    """Try again for a moment: on Windows, no file can be replaced while somebody reads it, nor read meanwhile."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return do()
+        except PermissionError:
+            if _POSIX or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def sync_folder(folder: Path) -> None:
@@ -92,11 +110,5 @@ def sync_folder(folder: Path) -> None:
 
 def _remove_stale(path: Path) -> None:
     """Remove what a process left that was killed while it wrote: whoever holds the lock writes alone."""
-    for stale in path.parent.glob(f".{_literal(path.name)}.*.tmp"):
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         stale.unlink(missing_ok=True)
-
-
-def _literal(name: str) -> str:
-    import glob
-
-    return glob.escape(name)
