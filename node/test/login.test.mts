@@ -134,8 +134,12 @@ describe("mailbearer login", () => {
         const address = await program.consentAddress();
         assert.equal(new URL(address).searchParams.get("redirect_uri"), "http://127.0.0.1:9");
         const redirect = await new Visitor(USER, server.description.ca_file).redirectOf(address);
-        program.child.stdin.write(`${redirect.href}\n`);
+        program.child.stdin.end(`${redirect.href}\n`);
         assert.equal(await statusOf(program), 0, program.err);
+        const silent = login("--redirect-uri", "http://127.0.0.1:9", "--no-check");
+        silent.child.stdin.end();
+        assert.equal(await statusOf(silent), 1);
+        assert.match(silent.err, /no address was pasted/);
     });
 
     it("registers itself where the server takes programs that it does not know", async () => {

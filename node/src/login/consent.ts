@@ -1,5 +1,5 @@
 /** A person's consent, in a browser (authorization code with PKCE, RFC 7636 and 8252) or on another device (RFC 8628). */
-import { createInterface } from "node:readline";
+import { createInterface, type Interface } from "node:readline";
 import type { Configuration, DeviceAuthorizationResponse } from "openid-client";
 import { ConfigError } from "../errors";
 import { shown } from "../foreign";
@@ -53,6 +53,10 @@ export async function inBrowser(request: ConsentRequest, options: BrowserOptions
         openBrowser(address);
     }
     const pasted = isPasted ? pastedInto(input, login, request.say) : undefined;
+    if (loopback === undefined) {
+        // Nobody can come any more.
+        pasted?.once("close", () => login.isAnswered || answer.reject(new LoginRefused("no address was pasted")));
+    }
     const late = setTimeout(() => answer.reject(new LoginRefused("nobody gave consent in time")), PATIENCE_MS);
     try {
         return await answer.promise;
@@ -83,6 +87,11 @@ class CodeLogin {
     constructor(request: ConsentRequest, answer: Deferred<TokenEndpointAnswer>) {
         this.#request = request;
         this.#answer = answer;
+    }
+
+    /** Whether its answer has come, whatever becomes of that. */
+    get isAnswered(): boolean {
+        return this.#exchange !== undefined;
     }
 
     async addressFor(redirect: string): Promise<string> {
@@ -253,7 +262,7 @@ function show({ user, say }: ConsentRequest, address: string, redirect: string, 
 }
 
 /** Takes the address at which a browser ended that is on another machine. */
-function pastedInto(input: NodeJS.ReadStream, login: CodeLogin, say: (text: string) => void): { close(): void } {
+function pastedInto(input: NodeJS.ReadStream, login: CodeLogin, say: (text: string) => void): Interface {
     const lines = createInterface({ input, terminal: false });
     lines.on("line", (line) => {
         const text = line.trim();
