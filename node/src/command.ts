@@ -8,12 +8,14 @@ import { LOGIN } from "./commands/login";
 import { LOGOUT } from "./commands/logout";
 import { TOKEN } from "./commands/token";
 import { version } from "./core";
+import { DISCOVER } from "./discover_command";
 import { ConfigError, TokenSourceFailed } from "./errors";
 import { LoginRefused } from "./login/consent";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
     login: LOGIN,
     check: CHECK,
+    discover: DISCOVER,
     accounts: ACCOUNTS,
     token: TOKEN,
     logout: LOGOUT,

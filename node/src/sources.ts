@@ -82,8 +82,9 @@ export function placed(
 /** Whether it may be known where a protocol is: not, where a stored account names its servers and this is none of them. @internal */
 export function isPlaced(protocol: MailProtocol, token: TokenSource | undefined): boolean {
     const account = typeof token === "function" ? files.get(token)?.required() : undefined;
-    const isNamed = account?.services?.[protocol] !== undefined;
-    return account === undefined || isNamed || (account.provider ?? undefined) !== undefined;
+    const { services, provider } = account ?? {};
+    const isNamed = services?.[protocol] !== undefined || typeof provider === "string";
+    return isNamed || services === undefined || services === null;
 }
 
 function placeIn(services: StoredAccount["services"], protocol: MailProtocol | undefined): Partial<LoginOptions> {

@@ -67,7 +67,8 @@ class World:
 
     def to_login(self, *arguments: str, client: Sequence[str] = ("--client-id", "native")) -> list[str]:
         """The arguments of a login at the authorization server."""
-        return ["login", USER, "--issuer", self.server["issuer"], "--store", "file", *SCOPES, *client, *arguments]
+        fixed = ["--issuer", self.server["issuer"], "--store", "file", "--no-discover", *SCOPES]
+        return ["login", USER, *fixed, *client, *arguments]
 
     def run(self, *arguments: str, input: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command."""

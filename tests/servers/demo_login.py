@@ -124,7 +124,7 @@ def main() -> int:
         login = ["login", USER, "--issuer", demo.issuer, "--client-id", "native", "--store", "file"]
         scopes = ["--scope", "mail", "--scope", "offline_access"]
         shown = f"login {USER} --issuer {demo.issuer} --client-id native --store file …"
-        demo.run(*login, *scopes, "--unusual-port", *demo.places, shown=shown)
+        demo.run(*login, *scopes, "--no-discover", "--unusual-port", *demo.places, shown=shown)
         for path in sorted(demo.home.rglob("*")):
             mode = oct(path.stat().st_mode & 0o777)[2:]
             demo.say(f"     {mode}  $MAILBEARER_HOME/{path.relative_to(demo.home)}")

@@ -8,6 +8,7 @@
 
 mod account;
 mod convert;
+mod discover;
 mod follow;
 mod lock;
 mod machines;

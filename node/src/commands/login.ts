@@ -284,6 +284,6 @@ async function worksAtMailServers({ values, given, profile }: Plan, token: strin
         console.log("Where the mail servers are was not said, and no login was tried there: --imap HOST, --smtp HOST.");
         return undefined;
     }
-    const results = await logins({ ...given, asked, provider: given.provider ?? profile?.name }, token);
+    const { results } = await logins({ ...given, asked, provider: given.provider ?? profile?.name }, token);
     return results.some(({ ok }) => ok);
 }

@@ -2,10 +2,10 @@
 
 The front door is :func:`sessions`, which stays logged in: it yields a connection each time that one is due. For one
 login, :func:`imap`, :func:`pop3` and :func:`smtp` return the clients of the standard library, logged in, and
-:func:`connect` a TLS socket. :mod:`mailbearer.aio` has the same for asyncio. The machines below
-them (:class:`Negotiation`, :class:`Watch`, :class:`Session`) and the pure functions (:func:`classify`,
-:func:`initial_response`, :func:`read_rejection`) are for programs that have sockets or a mail library of their own;
-:func:`explain` says what the exceptions of such a library mean.
+:func:`connect` a TLS socket; :func:`discover` finds the servers of a mail address. :mod:`mailbearer.aio` has the same
+for asyncio. The machines below them (:class:`Negotiation`, :class:`Watch`, :class:`Session`) and the pure functions
+(:func:`classify`, :func:`initial_response`, :func:`read_rejection`) are for programs that have sockets or a mail
+library of their own; :func:`explain` says what the exceptions of such a library mean.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ._core import (
 from .account import Account, sessions
 from .clients import imap, imapclient, pop3, smtp
 from .connection import Connection, connect
+from .discovery import Discovered, FoundOAuth, FoundService, Look, discover
 from .errors import (
     ConfigError,
     Error,
@@ -67,12 +68,16 @@ __all__ = [
     "Authenticated",
     "ConfigError",
     "Connection",
+    "Discovered",
     "Endpoint",
     "Error",
     "Failure",
+    "FoundOAuth",
+    "FoundService",
     "GaveUp",
     "InternalError",
     "LoginFailed",
+    "Look",
     "Mailbox",
     "MailboxChange",
     "MailboxRefused",
@@ -100,6 +105,7 @@ __all__ = [
     "client_credentials",
     "command",
     "connect",
+    "discover",
     "explain",
     "imap",
     "imapclient",

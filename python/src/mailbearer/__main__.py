@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any
 
-from . import __version__, accounts, check, demo, login, logout, token_command
+from . import __version__, accounts, check, demo, discover_command, login, logout, token_command
 
 _COMMANDS: dict[str, tuple[Any, str]] = {
     "login": (login, "get the first token with a browser, and keep the login"),
@@ -15,6 +15,7 @@ _COMMANDS: dict[str, tuple[Any, str]] = {
     "token": (token_command, "print an access token of a login that is stored"),
     "logout": (logout, "take a login back, and forget it"),
     "check": (check, "log in over IMAP, POP3 and SMTP, and say what happened"),
+    "discover": (discover_command, "find the servers of a mail address, and where their tokens come from"),
     "demo": (demo, "show logins and failures against a server on this machine"),
 }
 

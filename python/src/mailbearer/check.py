@@ -14,9 +14,10 @@ from . import store
 from ._core import AccessToken, Failure, Transcript, failure_of_host
 from .connection import Connection, log_in
 from .dialogue import Dialogue
+from .discovery import Discovered, for_login
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
-from .settings import Endpoint, MailProtocol, resolve
+from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 from .sources import command
 from .stored import stored
 
@@ -92,6 +93,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)"
     )
     parser.add_argument("--ehlo-name", metavar="NAME", help="what SMTP calls this machine: its full domain name")
+    parser.add_argument(
+        "--no-discover", action="store_true", help="do not look up the servers of a domain that is not known"
+    )
     parser.add_argument("--unusual-port", action="store_true", help="the server uses a port in another way than others")
 
 
@@ -107,9 +111,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     if not arguments.json:
         print(f"Checking {arguments.user}\n")
-    results = check_all(arguments, token, arguments.trace, silent=arguments.json)
+    discovered = discovered_for(arguments)
+    if discovered is not None and discovered.outcome == "found" and not arguments.json:
+        print(f"{discovered.sentence}\n")
+    results = check_all(arguments, token, discovered, trace=arguments.trace, silent=arguments.json)
     if arguments.json:
-        print(json.dumps({"user": arguments.user, "results": [result.to_dict() for result in results]}, indent=2))
+        said = {"user": arguments.user, "results": [result.to_dict() for result in results]}
+        print(json.dumps(said if discovered is None else said | {"discovered": discovered.to_dict()}, indent=2))
     else:
         worked = sum(result.ok for result in results)
         print(f"{worked} of {len(results)} worked.")
@@ -117,13 +125,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_all(
-    arguments: argparse.Namespace, token: AccessToken, trace: bool = False, *, silent: bool = False
+    arguments: argparse.Namespace,
+    token: AccessToken,
+    discovered: Discovered | None = None,
+    *,
+    trace: bool = False,
+    silent: bool = False,
 ) -> list[Result]:
     """Log in over each protocol that was not left out, and say what came of it."""
     paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     results = []
     for protocol in _asked(arguments):
-        result = check(protocol, arguments, token)
+        result = check(protocol, arguments, token, discovered)
         results.append(result)
         if not silent:
             _show(result, paint, trace)
@@ -132,6 +145,11 @@ def check_all(
 
 def _asked(arguments: argparse.Namespace) -> list[MailProtocol]:
     return [protocol for protocol in _PROTOCOLS if not getattr(arguments, f"no_{protocol}")]
+
+
+def are_named(arguments: argparse.Namespace) -> bool:
+    """Whether the arguments say where all mail servers are that are asked for."""
+    return all(getattr(arguments, protocol) for protocol in _asked(arguments))
 
 
 def places(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -144,7 +162,22 @@ def places(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return named
 
 
-def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessToken) -> Result:
+def discovered_for(arguments: argparse.Namespace) -> Discovered | None:
+    """Look the servers up, once for all protocols, where one of them is known by nothing else."""
+    try:
+        for protocol in _asked(arguments):
+            given = _settings(protocol, arguments)
+            if is_to_discover(arguments.user, given.get("host"), given["provider"], given["discover"]):
+                return for_login(arguments.user, given.get("ssl_context"))
+    except (Error, OSError):
+        # The protocol's own result tells it.
+        return None
+    return None
+
+
+def check(
+    protocol: MailProtocol, arguments: argparse.Namespace, token: AccessToken, discovered: Discovered | None = None
+) -> Result:
     """Log in over one protocol, and ask for the mailbox."""
     result = Result(protocol, ok=False)
 
@@ -152,7 +185,9 @@ def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessTo
         result.trace.append(f"{side}: {line}")
 
     try:
-        settings = resolve(protocol, arguments.user, **_settings(protocol, arguments))
+        given = _settings(protocol, arguments)
+        found = discovered if given.get("host") is None else None
+        settings = resolve(protocol, arguments.user, **given, discovered=found)
         result.endpoint = settings.endpoint
         with log_in(settings, show, token) as connection:
             result.logged_in = True
@@ -162,7 +197,7 @@ def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessTo
             result.seconds = connection.seconds
             dialogue = Dialogue(show)
             dialogue.begin(token)
-            result.failure = ask(connection, dialogue, arguments.user, token)
+            result.failure = ask(connection, dialogue, settings.user, token)
             result.ok = result.failure is None
     except LoginFailed as error:
         result.failure = error.failure
@@ -229,6 +264,7 @@ def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
         settings |= {"host": host, "port": port}
     if arguments.starttls:
         settings["tls"] = "starttls"
+    settings["discover"] = not arguments.no_discover
     settings["unusual_port"] = arguments.unusual_port
     settings["ehlo_name"] = arguments.ehlo_name
     if arguments.mechanism:

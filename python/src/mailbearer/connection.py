@@ -137,6 +137,7 @@ def connect(
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
+    discover: bool = True,
     trace: Trace | None = None,
 ) -> Connection:
     """Connect and log in.
@@ -145,8 +146,10 @@ def connect(
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
 
     The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``,
-    ``tls`` and the other settings override it. Certificate and host name are always verified. ``timeout`` is in
-    seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
+    ``tls`` and the other settings override it. Where neither ``host`` nor ``provider`` is given and the domain is not
+    known, its servers are looked up with :func:`mailbearer.discover` (up to 15 seconds more), which the logger
+    ``mailbearer`` tells; ``discover=False`` forbids it. Certificate and host name are always verified. ``timeout`` is
+    in seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
     get another, one more login is made with a fresh one.
 
     Without ``tls`` the port decides how TLS begins: ``starttls`` at 143, 110, 587 and 25, else ``implicit``. Where port
@@ -183,6 +186,7 @@ def connect(
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
+        discover=discover,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token

@@ -8,44 +8,17 @@ import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from . import check, oauth, store, system_keyring
-from ._core import Provider
-from .client_ids import client_of
-from .client_steps import steps
 from .code_login import CodeLogin, parameters_of
 from .errors import ConfigError, Error, TokenSourceFailed
 from .grant import Grant, Tokens
+from .login_plan import Missing, Plan, make_plan
 from .loopback import Loopback, wait_for_code
-from .oauth import Authorization, Client
 from .oauth_http import Https
-from .options import scopes_of
 
 # Their consoles take no address with numbers for a native client.
 _WANT_LOCALHOST = {"microsoft": "", "microsoft-us": "", "microsoft-china": "", "fastmail": "/"}
-
-
-class _Missing(Error):
-    """Something of the user's is missing, or used wrongly: exit status 2."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What a login goes by."""
-
-    user: str
-    profile: Provider | None
-    authorization: Authorization
-    client: Client
-    scopes: tuple[str, ...]
-    # The profile's OAuth side, where the authorization server is the profile's.
-    oauth: Mapping[str, Any] | None
-    iss_required: bool
-    # Where the mail servers are, as far as the user says it.
-    services: Mapping[str, Mapping[str, Any]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         choices=["keyring", "file"],
-        default="keyring",
         help="where the login is kept: in the system's keyring (default), or in a file that only you can read",
     )
     parser.add_argument("--scope", action="append", metavar="SCOPE", help="in place of the provider's; may be repeated")
@@ -83,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
         return _login(arguments)
-    except _Missing as error:
+    except Missing as error:
         print(error, file=sys.stderr)
         return 2
     except (ConfigError, check.ArgumentError) as error:
@@ -97,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _login(arguments: argparse.Namespace) -> int:
     user = store.canonical(arguments.user)
     https = Https(check.trusting(arguments.ca_file) if arguments.ca_file else None)
-    plan = _plan(arguments, user, https)
-    if arguments.store == "keyring":
+    plan = make_plan(arguments, user, https)
+    if plan.store == "keyring":
         system_keyring.check()
     tokens = _by_device(plan, https) if arguments.device else _by_browser(plan, https, arguments)
     if tokens.refresh_token is None:
@@ -109,7 +81,7 @@ def _login(arguments: argparse.Namespace) -> int:
     grant = Grant(tokens.refresh_token, tokens.access_token, tokens.expires_at, plan.client.secret)
     account = store.StoredAccount(
         user=user,
-        store=arguments.store,
+        store=plan.store,
         client_id=plan.client.client_id,
         authorization=plan.authorization,
         provider=plan.profile.name if plan.profile else None,
@@ -119,71 +91,10 @@ def _login(arguments: argparse.Namespace) -> int:
     return _keep(account, grant, arguments)
 
 
-# ---- What it goes by ---------------------------------------------------------------------------------------------
-
-
-def _plan(arguments: argparse.Namespace, user: str, https: Https) -> _Plan:
-    profile = _profile(arguments, user)
-    if profile is not None and profile.instead is not None and arguments.issuer is None:
-        raise _Missing(f"{profile.name} cannot be logged in to with OAuth. {profile.instead}.")
-    oauth_side = None if arguments.issuer or profile is None else profile.oauth
-    if oauth_side is not None:
-        authorization, metadata = {name: oauth_side[name] for name in oauth.ENDPOINTS}, dict[str, Any]()
-    else:
-        metadata = oauth.metadata(https, _issuer(arguments, user, profile))
-        authorization = {name: metadata.get(name) for name in oauth.ENDPOINTS}
-    client = client_of(arguments, [name for name in (profile and profile.name, authorization["issuer"]) if name])
-    if client is None:
-        name = profile.name if profile and oauth_side is not None else None
-        asked = f"A client id is missing: --client-id. To have one for {user}:\n\n"
-        raise _Missing(asked + steps(user, name, authorization["issuer"]))
-    return _Plan(
-        user=user,
-        profile=profile,
-        authorization=authorization,
-        client=client,
-        scopes=_scopes(arguments, profile, metadata),
-        oauth=oauth_side,
-        iss_required=metadata.get("authorization_response_iss_parameter_supported") is True,
-        services=check.places(arguments),
-    )
-
-
-def _profile(arguments: argparse.Namespace, user: str) -> Provider | None:
-    try:
-        return Provider.named(arguments.provider) if arguments.provider else Provider.of_address(user)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-def _issuer(arguments: argparse.Namespace, user: str, profile: Provider | None) -> str:
-    if arguments.issuer is None and profile is not None:
-        raise _Missing(
-            f"{profile.name} is not known to give tokens to other programs: give --issuer, if you know better."
-        )
-    if arguments.issuer is None:
-        raise _Missing(
-            f"Which provider {user} is at is not known: give --provider, or --issuer with the address of the "
-            "authorization server."
-        )
-    return str(arguments.issuer)
-
-
-def _scopes(arguments: argparse.Namespace, profile: Provider | None, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    if arguments.scope:
-        return tuple(arguments.scope)
-    scopes = scopes_of(profile)
-    supported = metadata.get("scopes_supported")
-    if isinstance(supported, list) and "offline_access" in supported and "offline_access" not in scopes:
-        # OpenID Connect Core section 11: it is what a refresh token is given for.
-        scopes = (*scopes, "offline_access")
-    return scopes
-
-
 # ---- The ways ----------------------------------------------------------------------------------------------------
 
 
-def _by_device(plan: _Plan, https: Https) -> Tokens:
+def _by_device(plan: Plan, https: Https) -> Tokens:
     if not plan.authorization.get("device_authorization_endpoint"):
         raise ConfigError("this provider does not allow --device for mail: leave it out")
     device = oauth.begin_device_login(https, plan.authorization, plan.client, plan.scopes)
@@ -195,7 +106,7 @@ def _by_device(plan: _Plan, https: Https) -> Tokens:
     return oauth.wait_for_device(https, plan.authorization, plan.client, device)
 
 
-def _by_browser(plan: _Plan, https: Https, arguments: argparse.Namespace) -> Tokens:
+def _by_browser(plan: Plan, https: Https, arguments: argparse.Namespace) -> Tokens:
     if not plan.authorization.get("authorization_endpoint"):
         raise ConfigError("this authorization server has no page for browsers: try --device")
     loopback = None if arguments.redirect_uri else _loopback(plan)
@@ -221,7 +132,7 @@ def _by_browser(plan: _Plan, https: Https, arguments: argparse.Namespace) -> Tok
             loopback.close()
 
 
-def _loopback(plan: _Plan) -> Loopback | None:
+def _loopback(plan: Plan) -> Loopback | None:
     """Listen on this machine; ``None``: that cannot be done, and the device grant can."""
     name = plan.profile.name if plan.oauth is not None and plan.profile is not None else ""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
@@ -244,6 +245,41 @@ def wait_for_device(
             # RFC 8628 section 3.5: after a time-out, slower.
             interval *= 2
     raise Refused("expired_token: the code was not entered in time", "expired_token")
+
+
+# ---- Registration ------------------------------------------------------------------------------------------------
+
+# RFC 8252 section 7.3: at any port.
+REDIRECT_URIS = ("http://127.0.0.1/",)
+
+
+def register(https: Https, endpoint: str, scopes: Sequence[str]) -> Client:
+    """Register a client of one's own, native and public (RFC 7591), where a server lets every program do so.
+
+    Raises:
+        TokenSourceFailed: the server does not.
+
+    """
+    wanted: dict[str, Any] = {
+        "client_name": "mailbearer",
+        "application_type": "native",
+        "redirect_uris": REDIRECT_URIS,
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    }
+    if scopes:
+        wanted["scope"] = " ".join(scopes)
+    answer = https.post_json(endpoint, Hidden(json.dumps(wanted)))
+    members = read_json(answer) or {}
+    try:
+        if answer.status not in (200, 201) or not isinstance(members.get("client_id"), str):
+            raise _failed(answer, members)
+        secret = members.get("client_secret")
+        return Client(members["client_id"], Hidden(secret) if isinstance(secret, str) else None)
+    finally:
+        # There is a token for managing it in it, too.
+        members = secret = None  # type: ignore[assignment]
 
 
 # ---- Metadata ----------------------------------------------------------------------------------------------------

@@ -35,10 +35,13 @@ class Https:
         self._context = ssl_context or ssl.create_default_context()
         self._seconds = seconds
 
-    def post(self, url: str, form: Hidden, headers: Mapping[str, str] | None = None) -> Answer:
+    def post(self, url: str, form: Hidden) -> Answer:
         """Post a form that is encoded already."""
-        content = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._send(url, form, {**content, **(headers or {})})
+        return self._send(url, form, {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def post_json(self, url: str, text: Hidden) -> Answer:
+        """Post JSON."""
+        return self._send(url, text, {"Content-Type": "application/json"})
 
     def get(self, url: str) -> Answer:
         """Fetch a document."""
