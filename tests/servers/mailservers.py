@@ -595,6 +595,7 @@ def main() -> int:
     for name in ("start", "stop"):
         commands.add_parser(name).add_argument("directory")
     commands.choices["start"].add_argument("--address", action="append", default=[])
+    commands.choices["start"].add_argument("--introspection", type=json.loads)
     minting = commands.add_parser("token")
     minting.add_argument("user")
     minting.add_argument("--expires-in", type=float, default=3600)
@@ -612,7 +613,8 @@ def main() -> int:
             )
         )
     elif arguments.command == "start":
-        print(json.dumps(RealServers(arguments.directory, arguments.address).start().describe()))
+        servers = RealServers(arguments.directory, arguments.address, arguments.introspection)
+        print(json.dumps(servers.start().describe()))
     else:
         RealServers(arguments.directory).stop()
     return 0

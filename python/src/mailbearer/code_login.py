@@ -14,6 +14,8 @@ from .oauth import Authorization, Client, Refused, exchange
 from .oauth_http import Https
 
 _VERIFIER_LENGTH = 64
+# Of a path split at its slashes, as in https://login.microsoftonline.com/TENANT/v2.0
+_TENANT_AT = 3
 
 
 class NotTheAnswer(Error):
@@ -121,13 +123,15 @@ def is_issuer(said: str, expected: str) -> bool:
 
     >>> is_issuer("https://login.microsoftonline.com/7f1c/v2.0", "https://login.microsoftonline.com/common/v2.0")
     True
+    >>> is_issuer("https://login.microsoftonline.com/v2.0", "https://login.microsoftonline.com/common/v2.0")
+    False
     >>> is_issuer("https://accounts.google.com.example.net", "https://accounts.google.com")
     False
     """
-    before, common, behind = expected.partition("/common/")
-    if common and said.startswith(f"{before}/") and said.endswith(f"/{behind}"):
-        return "/" not in said[len(before) + 1 : -len(behind) - 1]
-    return said == expected
+    found, parts = said.split("/"), expected.split("/")
+    if len(parts) > _TENANT_AT and parts[_TENANT_AT] == "common" and len(found) == len(parts):
+        parts[_TENANT_AT] = found[_TENANT_AT]
+    return found == parts
 
 
 def parameters_of(oauth: Mapping[str, Any] | None, user: str, scopes: Sequence[str]) -> dict[str, str]:

@@ -36,9 +36,30 @@ def write(user: str, secret: Hidden) -> None:
     """
     keyring = _package()
     try:
-        keyring.set_password(SERVICE, user, secret.reveal())
+        if not _replace_in_secret_service(keyring, user, secret):
+            keyring.set_password(SERVICE, user, secret.reveal())
     except Exception as error:
         raise _unusable(error) from None
+
+
+def _replace_in_secret_service(keyring: ModuleType, user: str, secret: Hidden) -> bool:
+    """Put it into the item that is there, whoever made it; false: there is none, or it is another kind of keyring.
+
+    ``keyring`` would leave an item that the package for Node has made, and make another beside it: which of them is
+    found afterwards, nobody knows.
+    """
+    backend = keyring.get_keyring()
+    backend = getattr(backend, "backends", [backend])[0]
+    if type(backend).__module__ != "keyring.backends.SecretService":
+        return False
+    collection = backend.get_preferred_collection()
+    first, *others = [*collection.search_items({"service": SERVICE, "username": user})] or [None]
+    if first is None:
+        return False
+    first.set_secret(secret.reveal().encode())
+    for other in others:
+        other.delete()
+    return True
 
 
 def remove(user: str) -> None:
