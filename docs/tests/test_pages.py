@@ -214,3 +214,9 @@ def test_what_is_shown_at_first_is_compiled(language: str, readme: str) -> None:
     assert shown
     for block in shown:
         assert plain(block) in known, block
+
+
+def test_every_recipe_is_shown() -> None:
+    pages = "".join(page.read_text() for page in (DOCS / "recipes").glob("*.md"))
+    for recipe in (*(ROOT / "examples").glob("python/*.py"), *(ROOT / "examples").glob("node/*.mjs")):
+        assert f"{{literalinclude}} ../../{recipe.relative_to(ROOT)}" in pages, recipe.name
