@@ -22,7 +22,7 @@ PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
 FUZZ_SECONDS ?= 60
 FLEET ?= 200000
-FUZZ_TARGETS ?= watch negotiation session snapshot texts
+FUZZ_TARGETS ?= watch negotiation session snapshot texts discover
 COVERAGE_LEAST ?= 97
 VENV := .cache/venv
 DIST := dist
@@ -80,7 +80,7 @@ test:
 test-rust:
 	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
 	cargo test --locked -p mailbearer
-	cargo test --locked -p mailbearer --features testing --lib --test session
+	cargo test --locked -p mailbearer --features discover,testing --lib --test session
 	$(SAY) "Rust: what crosses the border to Kotlin and Swift"
 	cargo test --locked -q -p mailbearer-mobile
 	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
@@ -130,7 +130,7 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	@rm -rf target/cases; mkdir -p target/cases; status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
-	        rust) cargo test --locked -q -p mailbearer --test cases ;; \
+	        rust) cargo test --locked -q -p mailbearer --features discover --test cases ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py ;; \
 	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
 	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
@@ -151,7 +151,7 @@ check:
 check-rust:
 	cargo fmt --all --check
 	cargo clippy --locked -q --workspace --all-targets --all-features -- -D warnings
-	MAILBEARER_CUTS=few cargo test --locked -q -p mailbearer --features testing --lib --test cases --test session
+	MAILBEARER_CUTS=few cargo test --locked -q -p mailbearer --features discover,testing --lib --test cases --test session
 
 check-python: $(VENV)/packages
 	$(VENV)/bin/ruff format -q --check --config python/pyproject.toml python core/tests tests bindings docs examples
@@ -186,7 +186,7 @@ COVERAGE = LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata $(TOOLS
 coverage: $(TOOLS)/bin/cargo-llvm-cov $(LLVM)/llvm-cov
 	$(SAY) "Coverage: the regions of the core that its tests run, at least $(COVERAGE_LEAST) %"
 	$(COVERAGE) clean --profraw-only
-	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features testing --lib --tests --no-report
+	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features discover,testing --lib --tests --no-report
 	$(COVERAGE) report --locked -p mailbearer --json | $(PYTHON) core/tests/coverage.py --least $(COVERAGE_LEAST)
 
 # `.cargo/mutants.toml` says what is broken, and which mutants no test can notice.

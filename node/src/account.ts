@@ -1,7 +1,15 @@
 /** One mailbox, kept connected: its sessions share one token, one limit of connections and one stop. */
 import { randomBytes } from "node:crypto";
 import { onAbort } from "./abort";
-import { AccountMachine, type AccountStatus, type MailProtocol, type Provider } from "./core";
+import {
+    AccountMachine,
+    type AccountStatus,
+    type Discovered,
+    type MailProtocol,
+    type Provider,
+    type SessionSettings,
+} from "./core";
+import { discoveredFor } from "./discover";
 import { Driver } from "./driver";
 import { ConfigError, Misuse } from "./errors";
 import type { OnEvent } from "./events";
@@ -9,8 +17,8 @@ import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
-import { Sessions } from "./sessions";
-import { LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
+import { type Member, Sessions } from "./sessions";
+import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
 
@@ -135,16 +143,38 @@ export class Account {
             throw new Misuse("the account is closed: make another");
         }
         const { policy = {}, onEvent, signal, ...login } = options;
-        const settings = resolve(protocol, { provider: this.#provider, ...login, user: this.#user });
-        const limits = sessionSettings(this.#policy, policy, settings);
+        const known = { provider: this.#provider, ...login, user: this.#user };
+        const added = (discovered?: Discovered): Member => {
+            const settings = resolve(protocol, known, discovered);
+            if (settings.user !== this.#user) {
+                throw new ConfigError(
+                    `the user name at ${settings.endpoint.host} is not the mail address: ` +
+                        "make the account with user and provider as discover() gives them",
+                );
+            }
+            return this.#add(settings, sessionSettings(this.#policy, policy, settings), onEvent);
+        };
+        const find = async (): Promise<Member | undefined> => {
+            const discovered = await discoveredFor(known, signal ?? this.#signal);
+            return this.#isClosed ? undefined : added(discovered);
+        };
+        if (isToDiscover(known)) {
+            // What cannot work with any server is told now.
+            sessionSettings(this.#policy, policy, resolve(protocol, { ...known, host: "stand-in.invalid" }));
+        }
+        const member = isToDiscover(known) ? find : added();
+        const sessions = new Sessions(this, member, adapter, [this.#signal, signal]);
+        this.#sessions.add(sessions as Sessions<unknown>);
+        return sessions;
+    }
+
+    #add(settings: Settings, limits: SessionSettings, onEvent: OnEvent | undefined): Member {
         settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
         // One token serves all sessions: it is asked for with the scopes of all.
         this.#source = sourceOf(this.#token, this.#user, [...this.#scopes]);
         const key = this.driver.machine.add(settings.login, limits);
         this.driver.add(key, { settings, onEvent });
-        const sessions = new Sessions(this, key, settings, adapter, [this.#signal, signal]);
-        this.#sessions.add(sessions as Sessions<unknown>);
-        return sessions;
+        return { key, settings };
     }
 
     /** How it stands: each session, the token, and what a person must mend. For logs and screens. */
@@ -189,12 +219,14 @@ export class Account {
     }
 
     /** One of its sessions is over, and so is an account that is of this one alone. @internal */
-    leave(sessions: Sessions<unknown>, key: number): void {
+    leave(sessions: Sessions<unknown>, key: number | undefined): void {
         if (this.#isOfOne) {
             this.#end();
         } else {
             this.#sessions.delete(sessions);
-            this.driver.remove(key);
+            if (key !== undefined) {
+                this.driver.remove(key);
+            }
         }
     }
 
@@ -238,6 +270,8 @@ export function sessionsOf<Client>(
     known(options, SESSION_OPTIONS, "options");
     const { token, policy, snapshot, onEvent, signal, ...login } = options;
     const { user, provider, ...others } = login;
-    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, resolve(protocol, login));
+    // What is looked up later tells no lifetime of tokens: those of the source count.
+    const settings = resolve(protocol, isToDiscover(login) ? { ...login, host: "stand-in.invalid" } : login);
+    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, settings);
     return account.add(protocol, others, adapter);
 }

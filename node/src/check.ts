@@ -3,12 +3,13 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { connect } from "./connection";
-import { AccessToken, type Failure, type MailProtocol, type Mechanism, Transcript } from "./core";
+import { connectTo } from "./connection";
+import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, Transcript } from "./core";
+import { discoveredFor } from "./discover";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
 import { shown } from "./foreign";
 import { askMailbox } from "./mailbox";
-import { type Endpoint, type LoginOptions, resolve } from "./settings";
+import { type Endpoint, isToDiscover, type LoginOptions, resolve } from "./settings";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
 const TITLES = { imap: "IMAP", pop3: "POP3", smtp: "SMTP" };
@@ -23,6 +24,7 @@ export const CHECK_OPTIONS = {
     "no-smtp": { type: "boolean", default: false },
     starttls: { type: "boolean", default: false },
     "unusual-port": { type: "boolean", default: false },
+    "no-discover": { type: "boolean", default: false },
     provider: { type: "string" },
     "ca-file": { type: "string" },
     mechanism: { type: "string" },
@@ -46,6 +48,7 @@ options:
   --no-smtp                leave SMTP out
   --starttls               upgrade with STARTTLS in place of TLS from the start
   --unusual-port           a registered port is used in another way: for another protocol, or the other way of TLS
+  --no-discover            do not look up the servers of a domain that is not known
   --provider NAME          gmail, microsoft, yahoo, aol, fastmail, yandex, mailru, icloud
   --ca-file FILE           certificate authorities to trust, in place of the system's
   --mechanism MECHANISM    use this mechanism only: XOAUTH2 or OAUTHBEARER
@@ -68,6 +71,7 @@ export interface Arguments {
     asked: readonly MailProtocol[];
     starttls: boolean;
     unusualPort: boolean;
+    discover: boolean;
     provider: string | undefined;
     caFile: string | undefined;
     mechanism: string | undefined;
@@ -87,6 +91,7 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
         asked: PROTOCOLS.filter((protocol) => values[`no-${protocol}`] !== true),
         starttls: values["starttls"] === true,
         unusualPort: values["unusual-port"] === true,
+        discover: values["no-discover"] !== true,
         provider: text("provider"),
         caFile: text("ca-file"),
         mechanism: text("mechanism"),
@@ -133,9 +138,13 @@ export async function run(given: Arguments): Promise<number> {
     if (!given.json) {
         console.log(`Checking ${given.user}\n`);
     }
+    const discovered = await discoveredOf(given);
+    if (discovered?.outcome === "found" && !given.json) {
+        console.log(`${discovered.sentence}\n`);
+    }
     const results: Result[] = [];
     for (const protocol of given.asked) {
-        const result = await check(protocol, given, token);
+        const result = await check(protocol, given, token, discovered);
         results.push(result);
         if (!given.json) {
             show(result, paint, given.trace);
@@ -144,27 +153,48 @@ export async function run(given: Arguments): Promise<number> {
     const worked = results.filter((result) => result.ok).length;
     console.log(
         given.json
-            ? JSON.stringify({ user: given.user, results: results.map(forPrograms) }, undefined, 2)
+            ? JSON.stringify({ user: given.user, results: results.map(forPrograms), discovered }, undefined, 2)
             : `${worked} of ${results.length} worked.`,
     );
     return worked === results.length ? 0 : 1;
 }
 
+/** Looks the servers up, once for all protocols, where one of them is known by nothing else. */
+async function discoveredOf(given: Arguments): Promise<Discovered | undefined> {
+    try {
+        const options = given.asked.map((protocol) => optionsOf(protocol, given));
+        const unknown = options.find(isToDiscover);
+        return unknown === undefined ? undefined : await discoveredFor(unknown);
+    } catch (error) {
+        if (error instanceof MailbearerError || isSystemError(error)) {
+            // The protocol's own result tells it.
+            return undefined;
+        }
+        throw error;
+    }
+}
+
 /** Logs in over one protocol, and asks the mailbox. */
-async function check(protocol: MailProtocol, given: Arguments, token: string): Promise<Result> {
+async function check(
+    protocol: MailProtocol,
+    given: Arguments,
+    token: string,
+    discovered: Discovered | undefined,
+): Promise<Result> {
     const result: Result = { protocol, ok: false, loggedIn: false, trace: [] };
     try {
         const options = optionsOf(protocol, given);
-        result.endpoint = resolve(protocol, options).endpoint;
+        const settings = resolve(protocol, options, isToDiscover(options) ? discovered : undefined);
+        result.endpoint = settings.endpoint;
         const secret = new AccessToken(token);
         const trace = (side: string, line: string) => void result.trace.push(`${side}: ${line}`);
-        const connection = await connect({ ...options, protocol, token: secret, trace });
+        const connection = await connectTo(settings, { token: secret, signal: undefined, trace });
         result.loggedIn = true;
         result.tlsVersion = connection.tlsVersion;
         result.mechanism = connection.mechanism;
         result.roundTrips = connection.roundTrips;
         result.seconds = connection.elapsed / 1000;
-        const names = { user: given.user, host: result.endpoint.host };
+        const names = { user: settings.user, host: result.endpoint.host };
         const failure = await askMailbox(connection, { token: secret, names, timeout: options.timeout, trace });
         await connection.close();
         if (failure === undefined) {
@@ -200,6 +230,7 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
         provider: given.provider,
         ...(place === undefined ? {} : placeOf(place)),
         unusualPort: given.unusualPort,
+        discover: given.discover,
         ...(given.starttls ? { tls: "starttls" } : {}),
         ...(given.ehloName === undefined ? {} : { ehloName: given.ehloName }),
         ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),

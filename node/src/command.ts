@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { argumentsOf, CHECK_HELP, CHECK_OPTIONS, run } from "./check";
 import { version } from "./core";
+import { DISCOVER_HELP, DISCOVER_OPTIONS, runDiscover } from "./discover_command";
 
 const HELP = `usage: mailbearer [--help] [--version] COMMAND ...
 
@@ -10,6 +11,7 @@ Log in to mail with OAuth 2.0, and know why it fails.
 
 commands:
   check USER    log in over IMAP, POP3 and SMTP, and say what happened; see mailbearer check --help
+  discover USER find the servers of a mail address, and where their tokens come from
 `;
 
 async function main(words: string[]): Promise<number> {
@@ -24,6 +26,8 @@ async function main(words: string[]): Promise<number> {
             return 0;
         case "check":
             return check(rest);
+        case "discover":
+            return discover(rest);
         default:
             console.error(
                 command === undefined ? HELP : `mailbearer: there is no command ${echoed(command)}\n\n${HELP}`,
@@ -53,6 +57,27 @@ async function check(words: string[]): Promise<number> {
         return wrong("--mechanism is XOAUTH2 or OAUTHBEARER");
     }
     return run(argumentsOf(user, parsed.values));
+}
+
+async function discover(words: string[]): Promise<number> {
+    let parsed;
+    try {
+        const options = { ...DISCOVER_OPTIONS, help: { type: "boolean", short: "h" } } as const;
+        parsed = parseArgs({ args: words, options, allowPositionals: true });
+    } catch (error) {
+        console.error(`${DISCOVER_HELP}\nmailbearer discover: ${misread(error)}`);
+        return 2;
+    }
+    if (parsed.values.help === true) {
+        console.log(DISCOVER_HELP);
+        return 0;
+    }
+    const [user, ...others] = parsed.positionals;
+    if (user === undefined || others.length > 0) {
+        console.error(`${DISCOVER_HELP}\nmailbearer discover: give one USER`);
+        return 2;
+    }
+    return runDiscover(user, parsed.values);
 }
 
 /** What is wrong with an option. Options are never abbreviated, and their values never repeated: one may be a token. */

@@ -3,8 +3,10 @@ import type { AccountEvent, MailProtocol } from "./core";
 
 /** Something that happened to an account, for logs and metrics. It never carries a token. */
 export interface SessionEvent extends Omit<AccountEvent, "what"> {
-    /** What happened. */
-    readonly kind: AccountEvent["what"];
+    /**
+     * What happened. `discovered`: servers were looked up for a domain that is not known; `text` says which, and who says so.
+     */
+    readonly kind: AccountEvent["what"] | "discovered";
     readonly user: string;
     /** What the session speaks; left out where it is of the whole account. */
     readonly protocol?: MailProtocol;

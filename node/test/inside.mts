@@ -12,4 +12,5 @@ export const { NoToken } = inside("answers.js") as typeof import("../dist/answer
 export const { failureOfConnect, failureOfHost, failureOfTls } = inside(
     "core/index.js",
 ) as typeof import("../dist/core/index.js");
+export const { httpsOpener, isPublic, systemResolver } = inside("lookups.js") as typeof import("../dist/lookups.js");
 export type { Given, Held, Reports, Wire, World } from "../dist/world.js";

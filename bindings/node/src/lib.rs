@@ -8,6 +8,7 @@
 
 mod account;
 mod convert;
+mod discover;
 mod follow;
 mod machines;
 mod plan;

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 
-from . import __version__, check, demo
+from . import __version__, check, demo, discover_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module, about in (
         ("check", check, "log in over IMAP, POP3 and SMTP, and say what happened"),
+        ("discover", discover_command, "find the servers of a mail address, and where their tokens come from"),
         ("demo", demo, "show logins and failures against a server on this machine"),
     ):
         description = f"{about[0].upper()}{about[1:]}."
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         names = [found[0] for one in unknown if (found := re.match(r"--[a-z-]{1,20}(?==|$)", one))]
         parser.error(f"arguments that are not known: {', '.join(names) or len(unknown)}")
     try:
+        if parsed.command == "discover":
+            return discover_command.run(parsed)
         return check.run(parsed) if parsed.command == "check" else demo.run(parsed)
     except KeyboardInterrupt:
         return 130

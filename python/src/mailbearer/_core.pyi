@@ -15,10 +15,13 @@ __all__ = [
     "Aftermath",
     "Authenticated",
     "Delivery",
+    "Discovered",
+    "Discovery",
     "Failure",
     "Follow",
     "FollowEvent",
     "FollowPlan",
+    "Lookup",
     "Mailbox",
     "Negotiation",
     "Order",
@@ -249,6 +252,43 @@ class Follow:
     def resume(self, now_ms: int) -> FollowPlan: ...
     def interrupt(self, now_ms: int) -> FollowPlan: ...
     def tick(self, now_ms: int) -> FollowPlan: ...
+
+@final
+class Lookup:
+    """Something to look up; fields of other kinds are ``None``."""
+
+    id: int
+    kind: Literal["mx", "srv", "get"]
+    name: str
+    within_ms: int
+    public_only: bool | None
+    octets_max: int | None
+
+@final
+class Discovery:
+    """Finds the servers of one mail address: lookups come out, answers go in."""
+
+    state: Literal["records", "domain", "others", "issuer", "done"]
+    found: Discovered | None
+
+    def __new__(cls, address: str) -> Discovery: ...
+    def start(self) -> list[Lookup]: ...
+    def answer_mx(self, id: int, records: list[tuple[int, str]]) -> list[Lookup]: ...
+    def answer_srv(self, id: int, records: list[tuple[int, int, int, str]]) -> list[Lookup]: ...
+    def answer_no_record(self, id: int) -> list[Lookup]: ...
+    def answer_http(self, id: int, status: int, location: str | None, body: _Data) -> list[Lookup]: ...
+    def answer_failed(self, id: int, trouble: str) -> list[Lookup]: ...
+    def end(self) -> None: ...
+
+@final
+class Discovered:
+    """All that was found for a mail address."""
+
+    provider: Provider
+
+    def to_json(self) -> str: ...
+    def lines(self) -> list[str]: ...
+    def login(self, protocol: str) -> tuple[Provider, str]: ...
 
 @final
 class Watch:

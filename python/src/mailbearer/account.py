@@ -65,7 +65,8 @@ class Account:
         token = hidden(token)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
-        self._driver = ThreadDriver(settings, _source(token, settings))
+        self._token = token
+        self._driver = ThreadDriver(settings, _source(token, settings.before_discovery()))
 
     @overload
     def sessions(
@@ -102,13 +103,15 @@ class Account:
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
         The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's.
+        place of the account's. Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
         settings, policy = self._settings.session(protocol, options)
+        if self._settings.provider is None:
+            self._driver.source = _source(self._token, self._settings.knowing(settings.discovered))
         session = self._driver.add_for(settings, policy, client_of(protocol, client))
         return Sessions(self._driver, session, self)
 

@@ -15,9 +15,10 @@ from typing import Any
 from ._core import AccessToken, Failure, Transcript, failure_of_host, redact_source
 from .connection import Connection, log_in
 from .dialogue import Dialogue
+from .discovery import Discovered, for_login
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
-from .settings import Endpoint, MailProtocol, resolve
+from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TITLES = {"imap": "IMAP", "pop3": "POP3", "smtp": "SMTP"}
@@ -75,6 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)"
     )
     parser.add_argument("--ehlo-name", metavar="NAME", help="what SMTP calls this machine: its full domain name")
+    parser.add_argument(
+        "--no-discover", action="store_true", help="do not look up the servers of a domain that is not known"
+    )
     parser.add_argument("--unusual-port", action="store_true", help="the server uses a port in another way than others")
     # A secret in it is not to be taken for anything, and not to be shown.
     parser.add_argument("--token", nargs="?", action=_NoToken, help=argparse.SUPPRESS)
@@ -103,21 +107,40 @@ def run(arguments: argparse.Namespace) -> int:
     paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ and not arguments.json)
     if not arguments.json:
         print(f"Checking {arguments.user}\n")
+    discovered = _discovered(asked, arguments)
+    if discovered is not None and discovered.outcome == "found" and not arguments.json:
+        print(f"{discovered.sentence}\n")
     results = []
     for protocol in asked:
-        result = check(protocol, arguments, token)
+        result = check(protocol, arguments, token, discovered)
         results.append(result)
         if not arguments.json:
             _show(result, paint, arguments.trace)
     if arguments.json:
-        print(json.dumps({"user": arguments.user, "results": [result.to_dict() for result in results]}, indent=2))
+        said = {"user": arguments.user, "results": [result.to_dict() for result in results]}
+        print(json.dumps(said if discovered is None else said | {"discovered": discovered.to_dict()}, indent=2))
     else:
         worked = sum(result.ok for result in results)
         print(f"{worked} of {len(results)} worked.")
     return 0 if all(result.ok for result in results) else 1
 
 
-def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessToken) -> Result:
+def _discovered(asked: list[MailProtocol], arguments: argparse.Namespace) -> Discovered | None:
+    """Look the servers up, once for all protocols, where one of them is known by nothing else."""
+    try:
+        for protocol in asked:
+            given = _settings(protocol, arguments)
+            if is_to_discover(arguments.user, given.get("host"), given["provider"], given["discover"]):
+                return for_login(arguments.user, given.get("ssl_context"))
+    except (Error, OSError):
+        # The protocol's own result tells it.
+        return None
+    return None
+
+
+def check(
+    protocol: MailProtocol, arguments: argparse.Namespace, token: AccessToken, discovered: Discovered | None = None
+) -> Result:
     """Log in over one protocol, and ask for the mailbox."""
     result = Result(protocol, ok=False)
 
@@ -125,7 +148,9 @@ def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessTo
         result.trace.append(f"{side}: {line}")
 
     try:
-        settings = resolve(protocol, arguments.user, **_settings(protocol, arguments))
+        given = _settings(protocol, arguments)
+        found = discovered if given.get("host") is None else None
+        settings = resolve(protocol, arguments.user, **given, discovered=found)
         result.endpoint = settings.endpoint
         with log_in(settings, show, token) as connection:
             result.logged_in = True
@@ -135,7 +160,7 @@ def check(protocol: MailProtocol, arguments: argparse.Namespace, token: AccessTo
             result.seconds = connection.seconds
             dialogue = Dialogue(show)
             dialogue.begin(token)
-            result.failure = ask(connection, dialogue, arguments.user, token)
+            result.failure = ask(connection, dialogue, settings.user, token)
             result.ok = result.failure is None
     except LoginFailed as error:
         result.failure = error.failure
@@ -200,6 +225,7 @@ def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
         settings |= {"host": host, "port": port}
     if arguments.starttls:
         settings["tls"] = "starttls"
+    settings["discover"] = not arguments.no_discover
     settings["unusual_port"] = arguments.unusual_port
     settings["ehlo_name"] = arguments.ehlo_name
     if arguments.mechanism:

@@ -140,13 +140,16 @@ def connect(
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
+    discover: bool = True,
     trace: Trace | None = None,
 ) -> Connection:
     """Connect and log in.
 
     The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``,
-    ``tls`` and the other settings override it. Certificate and host name are always verified. ``timeout`` is in
-    seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
+    ``tls`` and the other settings override it. Where neither ``host`` nor ``provider`` is given and the domain is not
+    known, its servers are looked up with :func:`mailbearer.discover` (up to 15 seconds more), which the logger
+    ``mailbearer`` tells; ``discover=False`` forbids it. Certificate and host name are always verified. ``timeout`` is
+    in seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
     get another, one more login is made with a fresh one. ``answer_timeout`` is for each answer after that, as long as
     ``timeout`` where it is left out; ``data_timeout`` for the one to the end of a message, which may take ten minutes
     (RFC 5321 section 4.5.3.2.6).
@@ -187,6 +190,7 @@ def connect(
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
+        discover=discover,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token

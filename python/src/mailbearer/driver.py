@@ -80,6 +80,10 @@ class Driver(Host):
         """Add a session: its number."""
         key = settings.add_to(self.machine, policy)
         self.sessions[key] = settings
+        if settings.discovered is not None:
+            user, protocol = self.settings.user, settings.endpoint.protocol
+            text = settings.discovered.sentence
+            self._show(SessionEvent(kind="discovered", protocol=protocol, user=user, session=key, text=text))
         return key
 
     def want(self, session: int) -> Waiter:
@@ -220,7 +224,9 @@ class Driver(Host):
         """Tell the program what happened."""
         settings = self.sessions.get(one.session or 0)
         protocol = settings.endpoint.protocol if settings else None
-        event = SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one))
+        self._show(SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one)))
+
+    def _show(self, event: SessionEvent) -> None:
         try:
             if self.settings.on_event is not None:
                 self.settings.on_event(event)

@@ -11,7 +11,8 @@ from ..events import OnEvent
 from ..hiding import hidden
 from ..options import AccountSettings, LoneOptions, SessionOptions
 from ..policy import SessionPolicy
-from ..settings import MailProtocol
+from ..settings import MailProtocol, is_to_discover
+from .later import Later
 from .sessions import Sessions, client_of
 from .tasks import TaskDriver
 
@@ -62,7 +63,8 @@ class Account:
         token = hidden(token)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
-        self._driver = TaskDriver(settings, _source(token, settings))
+        self._token = token
+        self._driver = TaskDriver(settings, _source(token, settings.before_discovery()))
 
     @overload
     def sessions(
@@ -83,14 +85,20 @@ class Account:
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
         The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's.
+        place of the account's. Where the servers must be looked up (:func:`mailbearer.aio.discover`), the first
+        iteration does it, and raises :class:`~mailbearer.ConfigError` where nothing is found.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
-        settings, policy = self._settings.session(protocol, options)
         make = client_of(protocol, client)
+        if self._settings.is_to_discover(options):
+            later = Later(self._driver, self._settings, self._token, protocol, options)
+            return Sessions(self._driver, None, self, make, later)
+        settings, policy = self._settings.session(protocol, options)
+        if self._settings.provider is None:
+            self._driver.source = _source(self._token, self._settings)
         return Sessions(self._driver, self._driver.add(settings, policy), self, make)
 
     def status(self) -> dict[str, Any]:
@@ -211,8 +219,12 @@ def sessions(
 
     """
     token = hidden(token)
+    make = client_of(protocol, client)
+    if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
+        account, session = AccountSettings.to_discover(user, options)
+        driver = TaskDriver(account, _source(token, account.before_discovery()))
+        return Sessions(driver, None, None, make, Later(driver, account, token, protocol, session))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
-    make = client_of(protocol, client)
     driver = TaskDriver(settings, source)
     return Sessions(driver, driver.add(login, settings.policy), None, make)

@@ -30,6 +30,7 @@ from ..hiding import hidden
 from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
 from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
 from ..verified import check_peer
+from .discovery import for_login
 
 # For the goodbye of TLS when a connection is closed.
 _GOODBYE_SECONDS = 1.0
@@ -163,6 +164,7 @@ async def connect(
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
+    discover: bool = True,
     trace: Trace | None = None,
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
@@ -200,6 +202,8 @@ async def connect(
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
+        discover=discover,
+        discovered=await for_login(user, host, provider, discover, ssl_context),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = (await source.aget(False, settings.timeout)).token
