@@ -62,7 +62,7 @@ def test_where_no_client_can_be_registered_the_steps_are_told(world: World) -> N
     world.server.set(metadata={"registration_endpoint": world.server["token_endpoint"]})
     done = world.run(*world.to_login("--no-check", client=()))
     assert done.returncode == 2
-    assert "gives none to a program that asks by itself" in done.stderr
+    assert "registers no program that asks by itself" in done.stderr
     assert f"To have one for {USER}" in done.stderr
 
 

@@ -68,27 +68,56 @@ def make_plan(arguments: Namespace, user: str, https: Https) -> Plan:
         TokenSourceFailed: the authorization server cannot be reached.
 
     """
+    known = _known(arguments, user)
+    server = _server(arguments, known, https)
+    if arguments.scope:
+        server = replace(server, scopes=tuple(arguments.scope))
+    return Plan(
+        user=user,
+        profile=known.profile,
+        authorization=server.authorization,
+        client=_client(arguments, known, server, https),
+        scopes=server.scopes,
+        oauth=server.oauth,
+        iss_required=server.iss_required,
+        services={**known.services(), **check.places(arguments)},
+        store=arguments.store or (known.before.store if known.before else "keyring"),
+    )
+
+
+# ---- What is known of the user -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a user: from the login before, by the domain, and by looking it up."""
+
+    user: str
+    before: store.StoredAccount | None
+    profile: Provider | None
+    found: Discovered | None
+
+    def services(self) -> Mapping[str, Mapping[str, Any]]:
+        """Say where the mail servers are, where the profile does not."""
+        if self.before is not None:
+            return self.before.services or {}
+        return _places(self.found) if self.found is not None and self.profile is None else {}
+
+    def scopes(self) -> tuple[str, ...]:
+        """Say which scopes mail needs."""
+        if self.before is not None:
+            return self.before.scopes
+        asked = self.found.oauth.scopes if self.found is not None and self.found.oauth is not None else ()
+        return scopes_of(self.profile) or tuple(asked)
+
+
+def _known(arguments: Namespace, user: str) -> _Known:
     before = _before(arguments, user)
     profile = _profile(arguments, user, before)
     found = None if profile is not None or before is not None else _discovered(arguments, user)
     if found is not None and found.provider is not None:
         profile = Provider.named(found.provider)
-    server = _server(arguments, user, profile, found, https, before)
-    is_same = before is not None and before.authorization["token_endpoint"] == server.authorization["token_endpoint"]
-    server = replace(server, scopes=tuple(arguments.scope or (before.scopes if before and is_same else server.scopes)))
-    client = _client(arguments, user, profile, server, https, before if is_same else None)
-    services = dict(_places(found)) if found is not None and profile is None else {}
-    return Plan(
-        user=user,
-        profile=profile,
-        authorization=server.authorization,
-        client=client,
-        scopes=server.scopes,
-        oauth=server.oauth,
-        iss_required=server.iss_required,
-        services={**((before and before.services) or {}), **services, **check.places(arguments)},
-        store=arguments.store or (before.store if before else "keyring"),
-    )
+    return _Known(user, before, profile, found)
 
 
 def _before(arguments: Namespace, user: str) -> store.StoredAccount | None:
@@ -134,16 +163,10 @@ def _places(found: Discovered) -> Mapping[str, Mapping[str, Any]]:
 # ---- The authorization server ------------------------------------------------------------------------------------
 
 
-def _server(
-    arguments: Namespace,
-    user: str,
-    profile: Provider | None,
-    found: Discovered | None,
-    https: Https,
-    before: store.StoredAccount | None,
-) -> _Server:
+def _server(arguments: Namespace, known: _Known, https: Https) -> _Server:
+    before, profile, found = known.before, known.profile, known.found
     if arguments.issuer is not None:
-        return _of_issuer(https, str(arguments.issuer), scopes_of(profile) or _scopes(found))
+        return _of_issuer(https, str(arguments.issuer), known.scopes())
     if before is not None and (profile is None or profile.oauth is None or not _is_of(before, profile.oauth)):
         if before.authorization.get("issuer"):
             return _of_issuer(https, before.authorization["issuer"], before.scopes)
@@ -152,8 +175,8 @@ def _server(
         raise Missing(f"{profile.name} cannot be logged in to with OAuth. {profile.instead}.")
     if profile is not None and profile.oauth is not None:
         authorization = {name: profile.oauth[name] for name in oauth.ENDPOINTS}
-        register = profile.oauth["registration_endpoint"]
-        return _Server(authorization, scopes_of(profile), profile.oauth, registration_endpoint=register)
+        # The providers that are built in say that they register clients by hand, whatever endpoint one may have.
+        return _Server(authorization, known.scopes(), profile.oauth)
     if found is not None and found.oauth is not None:
         return _of_discovery(https, found.oauth)
     if profile is not None:
@@ -161,7 +184,7 @@ def _server(
             f"{profile.name} is not known to give tokens to other programs: give --issuer, if you know better."
         )
     raise Missing(
-        f"Which provider {user} is at is not known: give --provider, or --issuer with the address of the "
+        f"Which provider {known.user} is at is not known: give --provider, or --issuer with the address of the "
         "authorization server."
     )
 
@@ -200,25 +223,18 @@ def _of_discovery(https: Https, found: FoundOAuth) -> _Server:
     )
 
 
-def _scopes(found: Discovered | None) -> tuple[str, ...]:
-    return tuple(found.oauth.scopes) if found is not None and found.oauth is not None else ()
+# ---- The client --------------------------------------------------------------------------------------------------
 
 
-def _client(
-    arguments: Namespace,
-    user: str,
-    profile: Provider | None,
-    server: _Server,
-    https: Https,
-    before: store.StoredAccount | None,
-) -> Client:
+def _client(arguments: Namespace, known: _Known, server: _Server, https: Https) -> Client:
     """Find the client: the user's own, the one that was used before, the provider's for everybody, or a new one."""
+    name = known.profile.name if known.profile is not None else None
     issuer = server.authorization.get("issuer")
-    client = client_of(arguments, [name for name in (profile and profile.name, issuer) if name])
+    client = client_of(arguments, [one for one in (name, issuer) if one])
     if client is not None:
         return client
-    if before is not None:
-        return _client_of(before)
+    if known.before is not None:
+        return _client_of(known.before)
     if server.public_client is not None:
         return Client(server.public_client)
     refusal = ""
@@ -226,10 +242,9 @@ def _client(
         try:
             return oauth.register(https, server.registration_endpoint, server.scopes)
         except TokenSourceFailed as error:
-            refusal = f"The server gives none to a program that asks by itself: {error}.\n"
-    name = profile.name if profile is not None and server.oauth is not None else None
-    told = f"A client id is missing: --client-id. To have one for {user}:\n\n{steps(user, name, issuer)}"
-    raise Missing(refusal + told)
+            refusal = f"The server registers no program that asks by itself: {error}.\n"
+    told = steps(known.user, name if server.oauth is not None else None, issuer)
+    raise Missing(f"{refusal}A client id is missing: --client-id. To have one for {known.user}:\n\n{told}")
 
 
 def _client_of(account: store.StoredAccount) -> Client:
