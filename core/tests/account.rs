@@ -233,6 +233,16 @@ fn the_end_of_a_message_is_told_apart_until_the_server_has_taken_it() {
     assert!(account.is_delivering(1));
     let _plan = account.receive(0, 1, b"250 2.0.0 OK\r\n").expect("a read");
     assert!(!account.is_delivering(1) && !account.is_delivering(2));
+    // RFC 3030: the last chunk is the end of a message, too, and no other is.
+    account.sent(1, b"MAIL FROM:<joe@gmail.com>\r\nRCPT TO:<ann@example.org>\r\nBDAT 7\r\nSubject");
+    let _plan = account.receive(0, 1, b"250 ok\r\n250 ok\r\n").expect("a read");
+    assert!(!account.is_delivering(1));
+    account.sent(1, b"BDAT 9 LAST\r\n: hello\r");
+    assert!(!account.is_delivering(1));
+    account.sent(1, b"\n");
+    assert!(account.is_delivering(1));
+    let _plan = account.receive(0, 1, b"250 ok\r\n250 2.0.0 OK\r\n").expect("a read");
+    assert!(!account.is_delivering(1));
 }
 
 /// The source may be asked again in the same plan: the newest request is not the one that failed.

@@ -14,6 +14,7 @@ export interface SessionEvent extends Omit<AccountEvent, "what"> {
     readonly error?: unknown;
 }
 
+/** Called with each event. What it throws is a warning of the process, and ends nothing. */
 export type OnEvent = (event: SessionEvent) => void;
 
 /** Tells an event to who looks on. What only looks on must not end the account. */

@@ -1,13 +1,5 @@
 /** What others' values are called, and what their errors and programs say, as it may be shown. */
-
-/** As much as a sentence can hold. */
-const CHARACTERS_MAX = 300;
-/** Names under which secrets stand in queries, headers and JSON. */
-const NAMED =
-    /((?:secret|password|passwd|pwd|token|assertion|code|credential|signature|api_?key)["']?\s*[=:]\s*["']?|\bBearer\s+)[^\s"'&,;]+/gi;
-/** What has the length and the look of a token, of a key, or of a part of one. */
-const LONG = /[A-Za-z0-9_~+-]{20,}={0,2}/g;
-const LONG_ANYHOW = 40;
+import native = require("../native/binding.js");
 
 /** An error of somebody else: its class and what it says. */
 export function saidBy(error: unknown): string {
@@ -18,14 +10,10 @@ export function saidBy(error: unknown): string {
     return typeof error === "string" ? shown(error) : kindOf(error);
 }
 
-/** In one line, bounded, and without what looks like a secret. */
+/** What a token source or another program says, in one line, bounded, and without what may be a secret. */
 export function shown(text: string): string {
-    const line = text
-        .replace(/[\p{C}\p{Z}]+/gu, " ")
-        .replace(NAMED, "$1<secret>")
-        .replace(LONG, (run) => (/\d/.test(run) || run.length >= LONG_ANYHOW ? "<secret>" : run))
-        .trim();
-    return line.length > CHARACTERS_MAX ? `${line.slice(0, CHARACTERS_MAX)}…` : line;
+    // A lone half of a surrogate pair is no text to the core.
+    return native.redactSource(text.toWellFormed());
 }
 
 /** What a server says, without what may be a token that it was sent, as it stands or in base64; addresses and ids are none. */

@@ -9,6 +9,8 @@
  *
  * mailbearer logs in, and ImapFlow takes the socket over: to it, the server has greeted with PREAUTH. What it reads and
  * writes is seen by the session, which so knows why and when it ends.
+ *
+ * @module mailbearer/imapflow
  */
 import { ImapFlow, type ImapFlowOptions } from "imapflow";
 import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";

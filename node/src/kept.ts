@@ -307,6 +307,9 @@ export class SessionConnection<Client> extends Connection {
             get isQuiet() {
                 return machine.isQuiet(ticket);
             },
+            get isDelivering() {
+                return machine.isDelivering(ticket);
+            },
         };
     }
 }

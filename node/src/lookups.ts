@@ -1,6 +1,5 @@
 /** Lookups of DNS and of files over https, as a discovery orders them. They decide nothing. */
 import dns, { type LookupAddress } from "node:dns";
-import https from "node:https";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { type MxRecord, type SrvRecord, type Trouble, version } from "./core";
 import type { TlsOptions } from "./settings";
@@ -90,8 +89,10 @@ function withoutRecords(error: unknown): never[] {
 
 /** GET by node:https: certificates are verified, no redirect is followed, nothing is kept between two. */
 export function httpsOpener(tlsOptions: TlsOptions = {}): Opener {
-    return (url, { timeout, octetsMax, publicOnly }) =>
-        new Promise((resolve, reject) => {
+    return async (url, { timeout, octetsMax, publicOnly }) => {
+        // Most programs ask for no file.
+        const { default: https } = await import("node:https");
+        return new Promise((resolve, reject) => {
             const fail = (error: unknown): void => reject(new LookupFailed(troubleOf(error)));
             const signal = AbortSignal.timeout(Math.max(1, Math.ceil(timeout)));
             const request = https.get(url, {
@@ -121,6 +122,7 @@ export function httpsOpener(tlsOptions: TlsOptions = {}): Opener {
                 });
             });
         });
+    };
 }
 
 /** Addresses that are not of the Internet: IANA's registries of special-purpose addresses. */

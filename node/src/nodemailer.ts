@@ -6,6 +6,8 @@
  *
  *     nodemailer.createTransport(login({ user, token }));       // Nodemailer's own connections, our login
  *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
+ *
+ * @module mailbearer/nodemailer
  */
 import type { TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
@@ -28,6 +30,7 @@ import { hinted, type Source, sourceOf, tokenInTime, type TokenSource } from "./
 export interface AuthContext {
     /** What EHLO said, of the mechanisms that Nodemailer knows. */
     authMethods?: readonly string[];
+    /** Says a line, and resolves with the reply to it. */
     sendCommand(command: string): Promise<{ response: string }>;
 }
 
@@ -247,6 +250,7 @@ export function transport(options: TransportOptions): SessionTransport {
 /** How often a message is tried whose sessions end before the server takes it. */
 const TRIES = 3;
 
+/** A transport of Nodemailer's over a session: what {@link transport} makes. */
 export class SessionTransport {
     readonly name = "mailbearer";
     readonly version = "1";
@@ -266,7 +270,7 @@ export class SessionTransport {
         this.#sessions = sessionsOf("smtp", { ...options, onEvent }, new SmtpAdapter((work) => this.#next(work)));
     }
 
-    /** A person, or the program, has acted: what failed with {@link NeedsUser} or {@link GaveUp} is tried again. */
+    /** A person, or the program, has acted: what failed with `NeedsUser` or `GaveUp` is tried again. */
     retry(): void {
         this.#sessions.retry();
     }

@@ -66,6 +66,7 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
         this.#ignore = onAbort(signals[1], () => this.#leave());
     }
 
+    /** The sessions are their own iterator: there is one at a time. */
     [Symbol.asyncIterator](): this {
         return this;
     }

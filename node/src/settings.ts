@@ -107,6 +107,7 @@ export class Endpoint {
         readonly tls: Tls,
     ) {}
 
+    /** As in `imap.gmail.com:993 (TLS)`. */
     toString(): string {
         return `${this.host}:${this.port} (${this.tls === "implicit" ? "TLS" : "STARTTLS"})`;
     }

@@ -38,21 +38,27 @@ export type TokenFunction = (request: TokenRequest) => TokenAnswer | Promise<Tok
 
 /** A client of google-auth-library: `OAuth2Client`, `JWT`, … */
 export interface GoogleAuthClient {
+    /** Gives the token that is in the cache, or a new one. */
     getAccessToken(): Promise<{ token?: string | null | undefined } | string | null | undefined>;
     credentials: { expiry_date?: number | null | undefined };
+    /** Replaces what is in the cache. */
     setCredentials(credentials: object): void;
 }
 
 /** A `GoogleAuth` of google-auth-library. */
 export interface GoogleAuth {
+    /** Gives the client that has the credentials. */
     getClient(): Promise<unknown>;
 }
 
 /** A `PublicClientApplication` or `ConfidentialClientApplication` of @azure/msal-node. */
 export interface MsalApplication {
+    /** Where the accounts are that have logged in. */
     getTokenCache(): { getAllAccounts(): Promise<Array<{ username: string }>> };
     // MSAL's own request types are not imported: it need not be installed.
+    /** Gives a token without the user, from the cache or by the refresh token. */
     acquireTokenSilent(request: any): Promise<MsalAnswer | null>;
+    /** Gives a token of the application itself, where it has a secret. */
     acquireTokenByClientCredential?(request: any): Promise<MsalAnswer | null>;
 }
 

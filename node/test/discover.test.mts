@@ -1,15 +1,20 @@
 /** Discovery: lookups over real sockets on loopback, the front doors that use it, and the command. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import dns from "node:dns";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { after, afterEach, before, beforeEach, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Account, ConfigError, connect, discover, LookupFailed, type SessionEvent, sessions } from "mailbearer";
 import { certificate, type Identity } from "./certificates.mjs";
 import { type Answers, StandIn } from "./discover_cases.mjs";
+import { APP } from "./places.mjs";
 import { httpsOpener, isPublic, systemResolver } from "./inside.mjs";
 
 const USER = "joe@company.example";
@@ -403,5 +408,100 @@ describe("a login that was told no server", () => {
         const account = new Account({ user: USER, token: "token" });
         assert.throws(() => account.sessions({ protocol: "imap", policy: { first: 1 } }), ConfigError);
         assert.deepEqual(asked, []);
+    });
+});
+
+// ---- The command ----------------------------------------------------------------------------------------------------
+
+describe("the command", () => {
+    let folder: string;
+    let server: TlsServer;
+    before(async () => {
+        folder = mkdtempSync(join(tmpdir(), "mb-discover-"));
+        const identity = certificate("/CN=an authority", `DNS:${HOST}`);
+        writeFileSync(join(folder, "ca.pem"), identity.ca);
+        server = createServer({ key: identity.key, cert: identity.cert }, (socket) => {
+            socket.on("error", () => undefined);
+            socket.write("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER] hi\r\n");
+            socket.on("data", (line) => socket.write(`${line.toString("latin1").split(" ")[0]} OK done\r\n`));
+        });
+        server.listen(0, "127.0.0.1");
+        await once(server, "listening");
+        writeFileSync(join(folder, "internet.cjs"), internet((server.address() as AddressInfo).port));
+    });
+    after(() => {
+        server.close();
+        rmSync(folder, { recursive: true });
+    });
+
+    /** DNS and hosts as the command sees them; what is asked for it prints to standard error. */
+    function internet(port: number): string {
+        return `
+            const dns = require("node:dns");
+            const { prototype } = dns.promises.Resolver;
+            prototype.resolveMx = async (domain) => (console.error("asked MX " + domain), []);
+            prototype.resolveSrv = async (name) =>
+                name === "_imaps._tcp.company.example" ? [{ priority: 0, weight: 1, port: ${port}, name: "${HOST}" }] : [];
+            dns.lookup = (host, options, done) =>
+                setImmediate(() =>
+                    host === "${HOST}"
+                        ? done(null, options.all ? [{ address: "127.0.0.1", family: 4 }] : "127.0.0.1", 4)
+                        : done(Object.assign(new Error("no such host"), { code: "ENOTFOUND" })),
+                );
+        `;
+    }
+
+    function run(...words: string[]): Promise<{ status: number; out: string; err: string }> {
+        const env = {
+            ...process.env,
+            MAILBEARER_TOKEN: "token",
+            NODE_OPTIONS: `--require ${join(folder, "internet.cjs")}`,
+        };
+        return new Promise((resolve) => {
+            const command = join(APP, "node_modules/.bin/mailbearer");
+            execFile(command, words, { env, timeout: 60_000 }, (error, out, err) =>
+                resolve({ status: error === null ? 0 : Number(error.code), out, err }),
+            );
+        });
+    }
+
+    it("says what, from where, and how sure", async () => {
+        const { status, out } = await run("discover", USER);
+        assert.equal(status, 0);
+        assert.match(
+            out,
+            /^imap {3}imap\.company\.example:\d+ \(TLS\), user joe@company\.example, OAuth not known; srv, likely$/m,
+        );
+        assert.match(out, /^ {2}nothing {2}MX company\.example: no record$/m);
+        const json = await run("discover", USER, "--json");
+        assert.equal(JSON.parse(json.out).services[0].user_pattern, "%EMAILADDRESS%");
+        const known = await run("discover", "joe@gmail.com", "--json");
+        assert.equal(JSON.parse(known.out).oauth.token_endpoint, "https://oauth2.googleapis.com/token");
+        assert.doesNotMatch(known.err, /asked/);
+    });
+
+    it("tells by its exit status what came of it", async () => {
+        const nothing = await run("discover", "joe@nothing.example");
+        assert.deepEqual([nothing.status, /no mail server is known/.test(nothing.out)], [1, true]);
+        const wrong = await run("discover", "joe");
+        assert.deepEqual([wrong.status, /no mail address/.test(wrong.err)], [2, true]);
+        assert.equal((await run("discover")).status, 2);
+        assert.match((await run("discover", "--colour", USER)).err, /there is no option --colour/);
+        assert.match((await run("discover", "--help")).out, /its local part is told to nobody/);
+    });
+
+    it("looks up once for all protocols of a check", async () => {
+        const trusting = ["--ca-file", join(folder, "ca.pem")];
+        const { status, out, err } = await run("check", USER, ...trusting);
+        assert.equal(status, 1);
+        assert.match(out, /as its SRV records say \(likely\)/);
+        assert.match(out, /1 of 3 worked/);
+        assert.match(out, /no pop3 server was found/);
+        assert.deepEqual(err.match(/asked MX/g), ["asked MX"]);
+        const forbidden = await run("check", USER, ...trusting, "--no-discover");
+        assert.match(forbidden.out, /host is missing/);
+        assert.doesNotMatch(forbidden.err, /asked/);
+        const json = await run("check", USER, ...trusting, "--json", "--no-pop3", "--no-smtp");
+        assert.deepEqual([json.status, JSON.parse(json.out).discovered.outcome], [0, "found"]);
     });
 });

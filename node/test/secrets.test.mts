@@ -182,6 +182,21 @@ function everything(error: Error): string {
 }
 
 describe("a token source that throws", () => {
+    for (const [said, shown] of [
+        ['{"client_secret": "hunter2"}', '{"client_secret": "<secret>"}'],
+        ["ya29.a0AfH6SMBx3dEfGhIjKlMn is not good", "<secret> is not good"],
+        ["https://a.test/back?code=Zq7&x=1", "https://a.test/back?code=<secret>&x=1"],
+        ["POST https://oauth2.googleapis.com/token: 400 (AADSTS700082)", "POST https://oauth2.googleapis.com/token: 400 (AADSTS700082)"],
+        ["half \ud83d of a pair", "half \ufffd of a pair"],
+    ] as const) {
+        it(`says ${shown}`, async () => {
+            const token = () => Promise.reject(new Error(said));
+            const options = { protocol: "imap", user: USER, host: "127.0.0.1" } as const;
+            const error = await rejection(TokenSourceFailed, connect({ ...options, token }));
+            assert.ok(error.message.endsWith(`: ${shown}`), error.message);
+        });
+    }
+
     it("is shown without its secrets by console.log, and is whole in cause", async () => {
         const thrown = Object.assign(new Error(`refused: Bearer ${TOKEN}`), { config: { headers: { token: TOKEN } } });
         const options = { protocol: "imap", user: USER, host: "127.0.0.1" } as const;

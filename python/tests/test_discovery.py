@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ import mailbearer.aio
 from discover_cases import StandIn
 from mailbearer import discovery
 from mailbearer.__main__ import main
-from mailbearer.lookups import DnsResolver, HttpsOpener, LookupFailed
+from mailbearer.https import HttpsOpener
+from mailbearer.lookups import DnsResolver, LookupFailed
+from mailbearer.settings import resolve
 from mailbearer.testing import ca_file
 from scripted import ScriptedServer
 
@@ -194,7 +197,7 @@ def test_a_private_address_is_not_asked_where_others_have_named_it(monkeypatch: 
         assert trouble_of(trusting(), server.url, public_only=True) == "not_public"
         assert server.requests == []
         # A name that has another address the second time.
-        monkeypatch.setattr("mailbearer.lookups._check_public", lambda url: None)
+        monkeypatch.setattr("mailbearer.https._check_public", lambda url: None)
         assert trouble_of(trusting(), server.url, public_only=True) == "not_public"
 
 
@@ -215,7 +218,7 @@ def test_a_private_address_is_not_asked_where_others_have_named_it(monkeypatch: 
     ],
 )
 def test_public_addresses_are_those_of_the_internet(address: str, is_public: bool) -> None:
-    from mailbearer.lookups import _is_public
+    from mailbearer.https import _is_public
 
     assert _is_public(address) is is_public
 
@@ -289,6 +292,14 @@ def test_asyncio_is_not_blocked_and_a_cancelled_discovery_is_over() -> None:
         asyncio.run(mailbearer.aio.discover("joe"))
 
 
+def test_what_most_programs_do_not_need_is_not_imported() -> None:
+    program = (
+        "import sys, mailbearer, mailbearer.aio; print(*({'dns', 'urllib.request', 'http.client'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 # ---- Front doors -----------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +328,7 @@ def world(monkeypatch: pytest.MonkeyPatch, certificate: pathlib.Path) -> Iterato
         answers = {"SRV _imaps._tcp.company.example": [[0, 1, server.port, f"{HOST}."]]}
         stand_in = StandIn(answers)
         monkeypatch.setattr(discovery, "DnsResolver", lambda: stand_in)
-        monkeypatch.setattr(discovery, "HttpsOpener", lambda context: stand_in)
+        monkeypatch.setattr("mailbearer.https.HttpsOpener", lambda context: stand_in)
         look_up = socket.getaddrinfo
 
         def local(host: Any, *rest: Any, **more: Any) -> Any:
@@ -497,6 +508,24 @@ def test_a_session_of_asyncio_that_is_closed_while_it_looks_up_is_over(monkeypat
 
     assert asyncio.run(scene()) == 0
     discovery._remembered.cache_clear()
+
+
+def test_the_user_name_that_was_found_logs_in(world: dict[str, Any]) -> None:
+    server = (
+        f'<incomingServer type="imap"><hostname>{HOST}</hostname><port>993</port><socketType>SSL</socketType>'
+        "<authentication>OAuth2</authentication><username>%EMAILLOCALPART%</username></incomingServer>"
+    )
+    file = f"<clientConfig><emailProvider>{server}</emailProvider></clientConfig>"
+    world["answers"]["https://autoconfig.company.example/mail/config-v1.1.xml"] = {"status": 200, "body": file}
+    assert resolve("imap", USER).user == "joe"
+    with mailbearer.sessions("imap", USER, "token") as sessions:
+        assert sessions._driver.settings.user == "joe"
+    # An account has one user name, and it was given.
+    with (
+        mailbearer.Account(USER, "token") as account,
+        pytest.raises(mailbearer.ConfigError, match=r"user name at imap\.company\.example is not the mail address"),
+    ):
+        account.sessions("imap")
 
 
 def test_settings_that_cannot_work_are_told_before_anything_is_looked_up(world: dict[str, Any]) -> None:

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Real Dovecot and Postfix with OAuth on loopback, for the tests of every language.
 
-    mailservers.py start DIR       starts both, prints one JSON object: ports, CA file, pids; with --introspection JSON,
-                                   which describes an authorization server, Dovecot asks that one about tokens
+    mailservers.py start DIR       starts both, prints one JSON object: ports, CA file, pids
     mailservers.py stop DIR        ends them
     mailservers.py token USER ...  prints a token that Dovecot accepts (or refuses: see --help)
 
@@ -28,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -99,26 +99,33 @@ class RealServers:
 
     Args:
         directory: where they keep everything.
+        addresses: those at which Dovecot listens besides loopback's; Postfix is not there then.
         introspection: what ``authserver`` describes of an authorization server, which Dovecot asks about tokens then
             (RFC 7662), in place of reading them itself.
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str] | None = None, introspection: dict[str, Any] | None = None
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        addresses: Sequence[str] = (),
+        introspection: dict[str, Any] | None = None,
     ) -> None:
         self._introspection = introspection
         # Below /tmp: the path of a Unix socket has at most 107 characters, and the daemons' users must reach it.
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
         self.ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         self.ca_file = str(self.directory / "tls" / "ca.pem")
+        self._addresses = addresses
 
     def start(self) -> Self:
         """Install what is missing, write the configuration, and start; return when every port answers."""
         subprocess.run([HERE / "install.sh"], check=True)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
-        _make_certificates(self.directory / "tls")
+        _make_certificates(self.directory / "tls", self._addresses)
         self.start_dovecot()
+        if self._addresses:
+            return self
         self._start_postfix()
         for port in self.ports.values():
             _wait_for(port)
@@ -146,7 +153,8 @@ class RealServers:
         (self.directory / "oauth2.conf").write_text(self._oauth2())
         configuration = self.directory / "dovecot.conf"
         names = {name.replace("-", "_"): port for name, port in self.ports.items()}
-        configuration.write_text(_DOVECOT.format(directory=self.directory, **names))
+        listen = ", ".join(("127.0.0.1", "127.0.0.2", *self._addresses))
+        configuration.write_text(_DOVECOT.format(directory=self.directory, listen=listen, **names))
         _run(["dovecot", "-c", configuration], self.directory / "dovecot-start.log")
         for name in _PORTS[:6]:
             _wait_for(self.ports[name])
@@ -349,7 +357,7 @@ def _end(pid_file: pathlib.Path) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _make_certificates(folder: pathlib.Path) -> None:
+def _make_certificates(folder: pathlib.Path, more: Sequence[str] = ()) -> None:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
 
@@ -390,7 +398,8 @@ def _make_certificates(folder: pathlib.Path) -> None:
         ("wrong-host", "ca", "other.test", "2"),
         ("expired", "ca", "localhost", "0"),
     ):
-        addresses = ",IP:127.0.0.1,IP:127.0.0.2" if host == "localhost" else ""
+        hosts = ("127.0.0.1", "127.0.0.2", *more) if host == "localhost" else ()
+        addresses = "".join(f",IP:{address}" for address in hosts)
         (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}{addresses}\nextendedKeyUsage=serverAuth\n")
         openssl("req", "-new", *key(name), "-out", f"{name}.csr", "-subj", f"/CN={host}")
         signed = [
@@ -440,7 +449,7 @@ _DOVECOT = """\
 base_dir = {directory}/run
 state_dir = {directory}/run
 log_path = {directory}/dovecot.log
-listen = 127.0.0.1, 127.0.0.2
+listen = {listen}
 protocols = imap pop3 submission lmtp
 default_internal_user = dovecot
 default_login_user = dovenull
@@ -585,6 +594,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("start", "stop"):
         commands.add_parser(name).add_argument("directory")
+    commands.choices["start"].add_argument("--address", action="append", default=[])
     commands.choices["start"].add_argument("--introspection", type=json.loads)
     minting = commands.add_parser("token")
     minting.add_argument("user")
@@ -603,7 +613,7 @@ def main() -> int:
             )
         )
     elif arguments.command == "start":
-        servers = RealServers(arguments.directory, arguments.introspection)
+        servers = RealServers(arguments.directory, arguments.address, arguments.introspection)
         print(json.dumps(servers.start().describe()))
     else:
         RealServers(arguments.directory).stop()

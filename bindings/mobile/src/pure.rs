@@ -71,6 +71,16 @@ pub fn read_rejection(challenge: &str) -> Result<Rejection, CoreError> {
     guard(|| Ok(mailbearer::read_rejection(challenge)))
 }
 
+/// What a token source says of its failure, made fit to be shown: in one line, of at most 512 characters, with `<secret>` in
+/// place of what has the name or the look of a secret.
+///
+/// It is a guess: what is short and has no name is not found. A token that is known is masked by `redact` of the machine
+/// that has it.
+#[uniffi::export]
+pub fn redact_source(text: &str) -> Result<String, CoreError> {
+    guard(|| Ok(mailbearer::redact_source(text)))
+}
+
 /// The one SASL message that carries the token, before base64.
 #[uniffi::export]
 pub fn initial_response(

@@ -107,6 +107,12 @@ pub fn read_rejection(challenge: String) -> JsRejection {
     mailbearer::read_rejection(&challenge).into()
 }
 
+/// What a token source says, without what may be a secret.
+#[napi(catch_unwind)]
+pub fn redact_source(text: String) -> String {
+    mailbearer::redact_source(&text)
+}
+
 /// The one SASL message, before base64.
 #[napi(catch_unwind)]
 pub fn initial_response<'env>(

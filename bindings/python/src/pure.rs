@@ -83,6 +83,12 @@ pub(crate) fn read_rejection(challenge: &Bound<'_, PyAny>) -> PyResult<PyRejecti
     })
 }
 
+/// What a token source says, without what may be a secret.
+#[pyfunction]
+pub(crate) fn redact_source(text: &str) -> PyResult<String> {
+    guard(|| Ok(mailbearer::redact_source(text)))
+}
+
 /// The one SASL message, before base64.
 #[pyfunction]
 #[pyo3(signature = (mechanism, user, token, *, host="", port=None, authzid=None))]

@@ -40,6 +40,7 @@ pub(super) enum Concept {
     ThisIs,
     Tls,
     Token,
+    TokenService,
     UserName,
     Verification,
     // States.
@@ -71,6 +72,7 @@ pub(super) enum Concept {
     Or,
     Reason,
     Shutdown,
+    Suspended,
     SystemError,
     TimedOut,
     TooLong,
@@ -114,17 +116,20 @@ impl Concepts {
 /// Stems that stand for one concept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stems {
-    pub(super) words: &'static [&'static str],
+    /// With `|` between them: a slice of each would be a pointer, and a relocation, for a few letters.
+    pub(super) words: &'static str,
     /// What they say.
     pub(super) says: Option<Concept>,
     /// What they say where they are denied: `not allowed`.
     pub(super) denied: Option<Concept>,
 }
 
-/// Words that deny what follows them.
-const DENIALS: [&str; 13] = [
-    "not", "no", "never", "cannot", "without", "nor", "can't", "isn't", "doesn't", "nicht", "pas",
-    "non", "n\u{e3}o",
+/// Words that deny what follows them; English contractions end in `n't`.
+#[rustfmt::skip]
+const DENIALS: &[&str] = &[
+    "not", "no", "never", "cannot", "without", "nor", "neither", "unable", "nicht", "kein", "keine", "keinen", "pas", "aucun",
+    "aucune", "non", "nao", "nie", "ne", "niet", "geen", "inte", "ikke", "ingen", "ei", "nem", "nincs", "nu", "\u{43d}\u{435}",
+    "\u{43d}\u{435}\u{442}", "\u{43d}\u{456}", "khong", "tidak", "\u{3b4}\u{3b5}\u{3bd}",
 ];
 
 /// How many words further a denial reaches.
@@ -147,15 +152,25 @@ const STOCK: &[&str] = &[
     "nsmtp", "right", "enter", "entered", "re", "provided", "supplied", "given", "presented", "specified", "used", "using", "successful",
     "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
     "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
-    "were", "when", "while", "during", "aborted", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
+    "were", "when", "while", "during", "aborted", "requested", "action", "taken", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
 ];
 
-/// Words that make a sentence of others. A text without one is a list of keywords, or in a language that is not known.
+/// Words that make a sentence of others, and say nothing.
 #[rustfmt::skip]
-const SENTENCE: [&str; 38] = [
+const SENTENCE: &[&str] = &[
     "the", "a", "an", "is", "are", "has", "have", "been", "be", "to", "for", "of", "your", "you", "this", "that", "by", "from", "in", "on",
     "at", "with", "must", "only", "we", "our", "until", "because", "it", "should", "will", "due", "before", "after", "than", "under", "these", "too",
+    // German, French, Spanish, Portuguese, Italian, Polish, Czech, Dutch, Swedish, Turkish.
+    "der", "die", "das", "ihr", "ihre", "sie", "bitte", "und", "fur", "ist", "wurde", "nicht", "de", "le", "la", "les", "votre", "vous", "est",
+    "pour", "el", "los", "su", "por", "para", "con", "se", "da", "do", "sua", "seu", "il", "lo", "suo", "di", "del", "na", "nie", "jest",
+    "je", "het", "uw", "van", "voor", "och", "ar", "ditt", "er", "din", "bu", "ve",
+    // Russian, Ukrainian.
+    "\u{43d}\u{435}", "\u{43d}\u{430}", "\u{432}", "\u{434}\u{43b}\u{44f}", "\u{432}\u{430}\u{448}", "\u{43f}\u{43e}", "\u{438}", "\u{437}\u{430}",
 ];
+
+/// What a refusal without a reason speaks of, in whatever language.
+const OF_STOCK: [Concept; 5] =
+    [Concept::Auth, Concept::Credential, Concept::Invalid, Concept::Login, Concept::UserName];
 
 /// How many words that no stock refusal has make a reason.
 const REASON_WORDS: usize = 2;
@@ -170,17 +185,26 @@ pub(super) struct Meaning {
 impl Meaning {
     pub(super) fn of(words: &[Word], lexicon: &[&[Stems]]) -> Self {
         let mut meaning = Self::default();
-        for (at, word) in words.iter().enumerate() {
-            let rest = words.get(at..).unwrap_or_default();
-            let denied = is_denied(words, at);
-            for stems in lexicon.iter().copied().flatten() {
-                let concept = if denied { stems.denied } else { stems.says };
-                if let Some(concept) = concept.filter(|concept| stems.say(*concept, rest)) {
-                    meaning.add(concept, word.clause);
+        let denied: Vec<bool> = (0..words.len()).map(|at| is_denied(words, at)).collect();
+        let initials = Initials::of(words);
+        let mut stock: Vec<usize> = Vec::new();
+        for stems in lexicon.iter().copied().flatten() {
+            for stem in initials.of_row(stems.words) {
+                for (at, (word, denied)) in words.iter().zip(&denied).enumerate() {
+                    let concept = if *denied { stems.denied } else { stems.says };
+                    let rest = words.get(at..).unwrap_or_default();
+                    let says = |concept: &Concept| says(stem, *concept, rest);
+                    if let Some(concept) = concept.filter(says) {
+                        meaning.add(concept, word.clause);
+                        if OF_STOCK.contains(&concept) {
+                            stock.extend(at..at.saturating_add(1 + stem.matches(' ').count()));
+                        }
+                    }
                 }
             }
         }
-        if gives_a_reason(words) {
+        let of_stock = |at: usize| stock.contains(&at);
+        if gives_a_reason(words, of_stock) {
             meaning.add(Concept::Reason, 0);
         }
         meaning.whole = meaning.clauses.iter().copied().fold(Concepts::default(), Concepts::union);
@@ -212,27 +236,68 @@ impl Meaning {
     }
 }
 
-impl Stems {
-    /// Whether the words begin with one of these stems, as words of the server that say this.
-    fn say(&self, concept: Concept, words: &[Word]) -> bool {
-        // `IMAP server` is a server, and not what the reply speaks of.
-        let names_a_server =
-            concept == Concept::Protocol && words.get(1).is_some_and(|next| next.text == "server");
-        // Users are called `service` or `contact`, and servers speak of both; what is said of them is not said by a name.
-        let of_a_name = |count: usize| {
-            !concept.is_subject() && words.iter().take(count).any(|word| word.is_the_user)
-        };
-        !names_a_server
-            && self
-                .words
-                .iter()
-                .any(|stem| begins(stem, words).is_some_and(|count| !of_a_name(count)))
+/// What the words begin with, in two octets: nearly all stems begin otherwise. Two beginnings may share a bit.
+struct Initials {
+    bits: [u32; 8],
+    /// Whether a word is not in ASCII: else no stem of Chinese is in it.
+    beyond_ascii: bool,
+}
+
+impl Initials {
+    fn of(words: &[Word]) -> Self {
+        let beyond_ascii = words.iter().any(|word| !word.text.is_ascii());
+        let mut initials = Self { bits: [0; 8], beyond_ascii };
+        for word in words {
+            let (place, bit) = Self::place(word.text.as_bytes());
+            if let Some(bits) = initials.bits.get_mut(place) {
+                *bits |= bit;
+            }
+        }
+        initials
     }
+
+    /// The stems of a row that may begin a word.
+    fn of_row<'a>(&self, row: &'a str) -> impl Iterator<Item = &'a str> {
+        let ends = memchr::memchr_iter(b'|', row.as_bytes()).chain(core::iter::once(row.len()));
+        let mut start = 0;
+        ends.filter_map(move |end| {
+            let begin = core::mem::replace(&mut start, end.saturating_add(1));
+            let stem = row.as_bytes().get(begin..end)?;
+            let may = match stem {
+                [b'~', letter, ..] => letter.is_ascii() || self.beyond_ascii,
+                _ => {
+                    let (place, bit) = Self::place(stem);
+                    self.bits.get(place)? & bit != 0
+                }
+            };
+            may.then(|| row.get(begin..end))?
+        })
+    }
+
+    const fn place(octets: &[u8]) -> (usize, u32) {
+        let (first, second) = match octets {
+            [first, b' ', ..] | [first] => (*first, 0),
+            [first, second, ..] => (*first, *second),
+            [] => (0, 0),
+        };
+        let sum = first.wrapping_mul(29).wrapping_add(second);
+        ((sum & 7) as usize, 1 << (sum >> 3))
+    }
+}
+
+/// Whether the words begin with this stem, as words of the server that say this.
+fn says(stem: &str, concept: Concept, words: &[Word]) -> bool {
+    let Some(count) = begins(stem, words) else { return false };
+    // `IMAP server` is a server, and not what the reply speaks of.
+    let names_a_server =
+        concept == Concept::Protocol && words.get(1).is_some_and(|next| next.text == "server");
+    // Users are called `service` or `contact`, and servers speak of both; what is said of them is not said by a name.
+    let of_a_name = !concept.is_subject() && words.iter().take(count).any(|word| word.is_the_user);
+    !names_a_server && !of_a_name
 }
 
 /// How many words a stem takes, where the words begin with it.
 fn begins(stem: &str, words: &[Word]) -> Option<usize> {
-    // Nearly all stems end here, and there are a thousand of them for each word.
     let initial = stem.bytes().next();
     if initial != Some(b'~') && initial != words.first()?.text.bytes().next() {
         return None;
@@ -254,20 +319,32 @@ fn fits(pattern: &str, word: &str) -> bool {
     }
 }
 
-/// Whether a text says why, in whatever words: it holds a sentence with words that no stock refusal has.
-fn gives_a_reason(words: &[Word]) -> bool {
+/// Whether a text says why, in whatever words: it holds some that no stock refusal has.
+fn gives_a_reason(words: &[Word], of_stock: impl Fn(usize) -> bool) -> bool {
     let has = |list: &[&str], word: &Word| list.contains(&word.text.as_str());
-    let of_a_sentence = words.iter().any(|word| has(&SENTENCE, word));
-    let own = words.iter().filter(|word| {
-        let letters = word.text.chars().count() > 1 && word.text.is_ascii();
-        letters && !word.is_the_user && !has(&SENTENCE, word) && !has(STOCK, word)
+    let unknown = words.iter().enumerate().filter(|(at, _)| !of_stock(*at));
+    let own = unknown.map(|(_, word)| word).filter(|word| {
+        let is_long = word.text.chars().count() > 1;
+        is_long && !word.is_the_user && !has(SENTENCE, word) && !has(STOCK, word)
     });
-    of_a_sentence && own.count() >= REASON_WORDS
+    let count: usize = own.map(|word| if is_a_sentence(word) { REASON_WORDS } else { 1 }).sum();
+    count >= REASON_WORDS
 }
+
+/// What Chinese, Japanese and Thai have between two marks: no space parts their words.
+fn is_a_sentence(word: &Word) -> bool {
+    let of_such_a_script =
+        |one: &char| matches!(*one, '\u{e00}'..='\u{e7f}' | '\u{2e80}'..='\u{abff}');
+    word.text.chars().filter(of_such_a_script).count() > SENTENCE_LEAST
+}
+
+/// Below are words: "login failed" has four.
+const SENTENCE_LEAST: usize = 5;
 
 /// Whether one of the words before, in the same clause, denies this one.
 fn is_denied(words: &[Word], at: usize) -> bool {
     let Some(clause) = words.get(at).map(|word| word.clause) else { return false };
     let before = words.get(at.saturating_sub(DENIAL_REACH)..at).unwrap_or_default();
-    before.iter().any(|word| word.clause == clause && DENIALS.contains(&word.text.as_str()))
+    let denies = |text: &str| text.ends_with("n't") || DENIALS.contains(&text);
+    before.iter().any(|word| word.clause == clause && denies(&word.text))
 }

@@ -9,7 +9,9 @@
 //!
 //! Callers give the lines of one reply, never message content.
 
+mod answers;
 mod concepts;
+mod letters;
 mod lexicon;
 mod reply;
 mod rule;
@@ -28,7 +30,7 @@ use concepts::{Meaning, Stems};
 use lexicon::LEXICON;
 pub(crate) use reply::is_enhanced_code;
 use reply::{Line, Status};
-use rules::RULES;
+use rules::rules;
 
 use Advice::{AskUser, BackOff, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
@@ -237,7 +239,8 @@ impl<'a> Facts<'a> {
         let ends = lines.iter().any(|line| line.status == Status::Bye || line.has_code("421"));
         let phase = if phase == Phase::MidSession && ends { Phase::Disconnect } else { phase };
         let faults = lines.iter().filter(|line| line.status.is_fault());
-        let text = faults.map(|line| line.text).collect::<Vec<_>>().join(" ");
+        let texts = faults.flat_map(|line| [line.code_in_words(), line.text.to_string()]);
+        let text = texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
         let text: String = text.chars().take(READ_CHARS_MAX).collect();
         // After the login a 5yz is of one message (RFC 5321 section 4.2.1): its words are of addresses and contents.
         let of_a_message = protocol == Protocol::Smtp
@@ -256,7 +259,7 @@ impl<'a> Facts<'a> {
         if let Some(verdict) = self.without_fault() {
             return verdict;
         }
-        let rule = RULES.iter().find(|rule| rule.fits(self));
+        let rule = rules().find(|rule| rule.fits(self));
         let mut verdict = rule.map_or_else(|| self.default_verdict(), rule::Rule::verdict);
         if verdict.advice == BackOff {
             verdict.wait_ms = words::wait_ms(&self.text);

@@ -38,6 +38,43 @@ impl Status {
     }
 }
 
+/// Response codes of RFC 9051 section 7.1, RFC 5530, RFC 2221, RFC 2449, RFC 3206, and those that Gmail and Exchange have.
+const CODES: [&str; 33] = [
+    "ALERT",
+    "ALREADYEXISTS",
+    "AUTH",
+    "AUTHENTICATIONFAILED",
+    "AUTHORIZATIONFAILED",
+    "BADCHARSET",
+    "CANNOT",
+    "CAPABILITY",
+    "CLIENTBUG",
+    "CLOSED",
+    "CONTACTADMIN",
+    "CORRUPTION",
+    "EXPIRED",
+    "IN-USE",
+    "INUSE",
+    "LIMIT",
+    "LOGIN-DELAY",
+    "NONEXISTENT",
+    "NOPERM",
+    "NOTSAVED",
+    "OVERQUOTA",
+    "PARSE",
+    "PERMANENTFLAGS",
+    "PRIVACYREQUIRED",
+    "READ-ONLY",
+    "REFERRAL",
+    "SERVERBUG",
+    "SYS/PERM",
+    "SYS/TEMP",
+    "TRYCREATE",
+    "UNAVAILABLE",
+    "UNKNOWN-CTE",
+    "WEBALERT",
+];
+
 /// One line of a reply.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
@@ -156,6 +193,16 @@ impl<'a> Line<'a> {
                     .is_some_and(|start| start.eq_ignore_ascii_case(code)))
     }
 
+    /// A response code that no document has, as words of the server: `[TOO-MANY-LOGINS]`.
+    pub(super) fn code_in_words(&self) -> String {
+        let is_name = |one: char| one.is_ascii_uppercase() || "-_/".contains(one);
+        let known = CODES.iter().any(|code| self.has_code(code));
+        if self.code.len() < 4 || known || !self.code.chars().all(is_name) {
+            return String::new();
+        }
+        self.code.replace(['-', '_', '/'], " ") + "."
+    }
+
     pub(super) fn code_text(&self) -> Option<String> {
         match (self.code, self.enhanced) {
             ("", "") => None,
@@ -224,6 +271,19 @@ mod tests {
         let has = |line, code| Line::parse(Protocol::Smtp, line).has_code(code);
         assert!(has("550 5.1.8 a", "x.1.y") && has("450 4.1.8 a", "x.1.y"));
         assert!(!has("550 5.7.1 a", "x.1.y") && !has("550 a", "x.1.y"));
+    }
+
+    #[test]
+    fn a_code_that_no_document_has_is_words() {
+        let words = |line| Line::parse(Protocol::Imap, line).code_in_words();
+        assert_eq!(words("a NO [TOO-MANY_LOGINS] x"), "TOO MANY LOGINS.");
+        let words = |line: &str| Line::parse(Protocol::Pop3, line).code_in_words();
+        assert_eq!(words("-ERR [SYS/LOCKED] x"), "SYS LOCKED.");
+        for none in
+            ["[ALERT]", "[SYS/TEMP/X]", "[alert]", "[locked]", "[A1B2]", "[ABC]", "[A.B.C.D]", ""]
+        {
+            assert_eq!(words(&["-ERR ", none, " x"].concat()), "", "{none}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use Protocol::{Imap, Smtp};
 
 #[test]
 fn no_two_rules_share_a_name() {
-    for (index, rule) in RULES.iter().enumerate() {
-        assert!(RULES[index + 1..].iter().all(|other| other.name != rule.name), "{}", rule.name);
+    for (index, rule) in rules().enumerate() {
+        assert!(rules().skip(index + 1).all(|other| other.name != rule.name), "{}", rule.name);
     }
 }
 

@@ -7,7 +7,8 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::Names;
+use super::letters::{is_mark, plain};
+use super::{Names, answers};
 
 /// A word of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,11 @@ pub(super) struct Word {
 const WORD_CHARS_MAX: usize = 24;
 
 /// Words that hold digits and mean something all the same.
-const WORDS_WITH_DIGITS: [&str; 6] = ["imap4", "pop3", "oauth2", "xoauth2", "base64", "rfc2821"];
+const WORDS_WITH_DIGITS: [&str; 8] =
+    ["imap4", "pop3", "oauth2", "xoauth2", "base64", "rfc2821", "2fa", "2sv"];
+
+/// Microsoft Entra numbers its errors: `AADSTS50076`.
+const TOKEN_SERVICE: &str = "aadsts";
 
 /// Marks of quotation, and what ends each. Old Unix programs end at an apostrophe what a grave accent begins; German's
 /// second mark is English's first.
@@ -43,7 +48,10 @@ const BEFORE_NAMES: [&str; 5] = ["user", "username", "for", "as", "name"];
 
 /// The words of a text.
 pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
-    let open = without_enclosed(&without_user(text, names));
+    let text = without_user(text, names);
+    let reasons = answers::reasons(&text);
+    let open = without_enclosed(&text, reasons.is_empty());
+    let open = [reasons, open].join(" ");
     let mut words: Vec<Word> = Vec::new();
     let mut clause = 0_usize;
     let mut behind_a_colon = false;
@@ -89,15 +97,15 @@ fn without_escapes(text: &str) -> String {
     plain
 }
 
-/// Without what stands in quotes or brackets; where nothing else says anything, with it.
-fn without_enclosed(text: &str) -> String {
+/// Without what stands in quotes or brackets; where nothing else says anything, with it, if it may count at all.
+fn without_enclosed(text: &str, may_count: bool) -> String {
     let without_angles = cut_enclosed(&without_escapes(text), '<', &['>']);
     let without_brackets = cut_enclosed(&without_angles, '[', &[']']);
     let mut open = without_brackets.clone();
     for (start, end) in QUOTES {
         open = cut_enclosed(&open, start, end);
     }
-    if open.chars().any(char::is_alphabetic) { open } else { without_brackets }
+    if !may_count || open.chars().any(char::is_alphabetic) { open } else { without_brackets }
 }
 
 /// Cuts what stands between two marks. One that has no partner, or an apostrophe inside a word, is no mark.
@@ -209,7 +217,7 @@ fn without_name(text: &str, name: &str) -> String {
 /// The words of a run of characters: `SmtpClientAuthentication` is three. Identifiers, which mix digits into letters, and
 /// numbers are none.
 fn pieces(raw: &str) -> Vec<String> {
-    let raw = raw.replace('\u{2019}', "'");
+    let raw: String = raw.replace('\u{2019}', "'").chars().filter(|one| !is_mark(*one)).collect();
     let mut pieces = Vec::new();
     for part in raw.split(|one: char| !one.is_alphanumeric() && one != '\'') {
         let part = part.trim_matches('\'');
@@ -223,15 +231,27 @@ fn pieces(raw: &str) -> Vec<String> {
         for part in [start, rest].into_iter().filter(|part| !part.is_empty()) {
             if part.contains(|one: char| one.is_ascii_digit()) {
                 let lower = part.to_lowercase();
+                if lower.starts_with(TOKEN_SERVICE) {
+                    pieces.push(lower);
+                    continue;
+                }
                 // `IMAP4rev1`
                 let known = WORDS_WITH_DIGITS.into_iter().find(|word| lower.starts_with(word));
                 pieces.extend(known.map(ToString::to_string));
             } else {
-                push_words(part, &mut pieces);
+                push_words(without_article(part), &mut pieces);
             }
         }
     }
     pieces
+}
+
+/// `l'authentification` is one word, and `don't` too.
+fn without_article(part: &str) -> &str {
+    match part.split_once('\'') {
+        Some((article, word)) if article.len() <= 4 && word.chars().count() > 2 => word,
+        Some(_) | None => part,
+    }
 }
 
 /// `AccessTokenExpired` is three words.
@@ -243,7 +263,7 @@ fn push_words(part: &str, words: &mut Vec<String>) {
             words.push(core::mem::take(&mut word));
         }
         before_lower = one.is_lowercase();
-        word.extend(one.to_lowercase());
+        word.extend(one.to_lowercase().filter(|one| !is_mark(*one)).map(plain));
     }
     words.push(word);
 }
@@ -253,7 +273,7 @@ pub(super) const WAIT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// `Suggested Backoff Time: 92415 milliseconds` (Exchange), `at least 5 minutes apart` (Cyrus), `for a 15 minute period`.
 pub(super) fn wait_ms(text: &str) -> Option<u64> {
-    let open = without_enclosed(text);
+    let open = without_enclosed(text, true);
     let mut before = "";
     for word in open.split(|one: char| one.is_whitespace() || one == '-') {
         let unit = word.trim_end_matches(|one: char| !one.is_ascii_alphabetic());
@@ -355,10 +375,14 @@ mod tests {
             ("AccessTokenExpired", "access token expired"),
             ("XOAUTH2 OAuth IMAP4rev1 POP3", "xoauth2 oauth imap4 pop3"),
             ("\"Login failed\"", "login failed"),
-            ("App-specific locked-2fa", "app specific locked"),
+            ("App-specific locked-2fa", "app specific locked 2fa"),
+            ("AADSTS50076: no", "aadsts50076 no"),
+            ("l\u{2019}authentification, don't o'clock", "authentification don't clock"),
             ("user+IP <unclosed", "user ip unclosed"),
             ("POP3\u{670d}\u{52a1}", "pop3 \u{670d}\u{52a1}"),
-            ("Sp\u{e4}ter", "sp\u{e4}ter"),
+            ("Sp\u{e4}ter cafe\u{301} \u{130}PTAL", "spater cafe iptal"),
+            ("no {\"error\":\"invalid_grant\"}", "invalid grant no"),
+            ("no error=slow_down", "slow down no"),
             (
                 "\u{41d}\u{415}\u{422} \u{6388}\u{6743}\u{7801}",
                 "\u{43d}\u{435}\u{442} \u{6388}\u{6743}\u{7801}",

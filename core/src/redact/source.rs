@@ -112,7 +112,14 @@ fn named<'a>(text: &'a str, before: &str) -> Option<(&'a str, &'a str)> {
     let end = value.find(|one: char| one == ' ' || "\"'&,;)}]<".contains(one));
     let (secret, behind) = value.split_at(end.unwrap_or(value.len()));
     let separator = text.get(..kept).unwrap_or_default();
-    is_secret(name, separator, secret).then_some((separator, behind))
+    // The code of a redirect (RFC 6749 section 4.1.2); the code of an error is a number.
+    let is_of_query = before.strip_suffix(name).is_some_and(|before| before.ends_with(['?', '&']));
+    let is_code = is_of_query && name == "code" && separator == "=" && !is_number(secret);
+    (is_code || is_secret(name, separator, secret)).then_some((separator, behind))
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|one| one.is_ascii_digit())
 }
 
 fn name_at_end(text: &str) -> &str {
@@ -234,6 +241,7 @@ mod tests {
             "Bearer token expected",
             "token_type=Bearer&expires_in=3599",
             "{\"error\": \"invalid_client\", \"error_code\": 7000215}",
+            "https://app.example.test/errors?code=404 and code=EAUTH",
             "NameError: name 'tokn' is not defined (line 12 in get_token)",
             "caf\u{e9} \u{26a0}\u{fe0f}",
             "",
@@ -261,6 +269,7 @@ mod tests {
             ("code_verifier=abc", "code_verifier=<secret>"),
             ("refreshToken: a1", "refreshToken: <secret>"),
             ("pwd=a b", "pwd=<secret> b"),
+            ("https://a.test/back?code=Zq7&x=1", "https://a.test/back?code=<secret>&x=1"),
         ] {
             assert_eq!(redact_source(said), shown);
         }

@@ -52,6 +52,7 @@ from .errors import (
 from .events import SessionEvent
 from .explaining import explain
 from .following import MailboxChange, NewMessages
+from .lookups import LookupFailed, Opener, Resolver
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .sessions import Sessions
@@ -78,6 +79,7 @@ __all__ = [
     "InternalError",
     "LoginFailed",
     "Look",
+    "LookupFailed",
     "Mailbox",
     "MailboxChange",
     "MailboxRefused",
@@ -85,8 +87,10 @@ __all__ = [
     "NeedsUser",
     "Negotiation",
     "NewMessages",
+    "Opener",
     "Provider",
     "Rejection",
+    "Resolver",
     "Session",
     "SessionConnection",
     "SessionEnded",

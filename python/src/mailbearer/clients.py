@@ -184,10 +184,6 @@ class Pop3(poplib.POP3):
             return super()._longcmd(line)  # type: ignore[misc]
 
 
-# RFC 5321 section 4.5.3.2.6: a server may take so long for the message after its final dot.
-END_OF_DATA_SECONDS = 600.0
-
-
 class Smtp(smtplib.SMTP):
     """smtplib over a connection that is logged in."""
 
@@ -223,7 +219,7 @@ class Smtp(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         """Read a reply; the one with which the server ends the session is raised."""
         self._due_to_data -= 1
-        patient = self._connection.patience(END_OF_DATA_SECONDS if self._due_to_data == 0 else 0.0)
+        patient = self._connection.patience(self._connection.data_timeout if self._due_to_data == 0 else 0.0)
         with _typed(self._connection, SmtpSessionEnded, smtplib.SMTPServerDisconnected), patient:
             reply = super().getreply()
             if self._connection.said_goodbye and self.file is not None:

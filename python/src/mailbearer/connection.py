@@ -63,7 +63,9 @@ class Connection:
         authenticated: Authenticated,
         round_trips: int,
         seconds: float,
+        data_timeout: float = 600.0,
     ) -> None:
+        self.data_timeout = data_timeout
         self.sock = sock
         self.endpoint = endpoint
         self.mechanism = authenticated.mechanism
@@ -131,6 +133,8 @@ def connect(
     provider: str | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
+    answer_timeout: float | None = None,
+    data_timeout: float = 600.0,
     authzid: str | None = None,
     mechanisms: Sequence[str] | None = None,
     initial_response: str | None = None,
@@ -150,7 +154,9 @@ def connect(
     known, its servers are looked up with :func:`mailbearer.discover` (up to 15 seconds more), which the logger
     ``mailbearer`` tells; ``discover=False`` forbids it. Certificate and host name are always verified. ``timeout`` is
     in seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
-    get another, one more login is made with a fresh one.
+    get another, one more login is made with a fresh one. ``answer_timeout`` is for each answer after that, as long as
+    ``timeout`` where it is left out; ``data_timeout`` for the one to the end of a message, which may take ten minutes
+    (RFC 5321 section 4.5.3.2.6).
 
     Without ``tls`` the port decides how TLS begins: ``starttls`` at 143, 110, 587 and 25, else ``implicit``. Where port
     and ``tls`` do not belong together, that is an error, unless ``unusual_port=True`` says that this server differs.
@@ -180,6 +186,8 @@ def connect(
         provider=provider,
         ssl_context=ssl_context,
         timeout=timeout,
+        answer_timeout=answer_timeout,
+        data_timeout=data_timeout,
         authzid=authzid,
         mechanisms=mechanisms,
         initial_response=initial_response,
@@ -295,7 +303,8 @@ class _Login:
             raise LoginFailed(step.failure or failure_of_host("unrecognized", ""))
         link = self._link
         sock = link.logged_in()
-        return Connection(sock, self._settings.endpoint, step.authenticated, link.round_trips, link.seconds)
+        counted = link.round_trips, link.seconds
+        return Connection(sock, self._settings.endpoint, step.authenticated, *counted, self._settings.data_timeout)
 
     def _read(self, negotiation: Negotiation) -> Step:
         data = self._link.read()
@@ -422,7 +431,7 @@ class Link:
         sock, self._sock = self._secured, None
         if sock is None:
             raise Misuse("a login without TLS")
-        sock.settimeout(self._settings.timeout)
+        sock.settimeout(self._settings.answer_timeout)
         return sock
 
     def interrupt(self) -> None:

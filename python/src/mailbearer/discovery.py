@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from . import _core
 from ._core import Provider
-from .lookups import DnsResolver, HttpsOpener, LookupFailed, Opener, Resolver, Trouble
+from .lookups import DnsResolver, LookupFailed, Opener, Resolver, Trouble
 from .settings import MailProtocol, Tls, verifying
 
 _log = logging.getLogger("mailbearer")
@@ -178,7 +178,7 @@ def discover(
         user: the mail address.
         timeout: seconds for all of it; what has no answer then counts as not answered.
         ssl_context: whom to trust over https, in place of the system's authorities.
-        resolver: what looks up DNS, in place of the system's resolver by dnspython: a :class:`Resolver`.
+        resolver: what looks up DNS, in place of the system's resolver by dnspython: a :class:`~mailbearer.Resolver`.
         opener: what does a GET, in place of urllib: an :class:`Opener`.
 
     Raises:
@@ -216,8 +216,12 @@ class Search:
 
     @functools.cached_property
     def _opener(self) -> Opener:
-        # Of a domain that is built in no file is asked for.
-        return self._given_opener or HttpsOpener(verifying(self._context))
+        if self._given_opener is not None:
+            return self._given_opener
+        # Most programs ask for no file.
+        from .https import HttpsOpener
+
+        return HttpsOpener(verifying(self._context))
 
     def run(self) -> Discovered:
         """Do it, in this thread."""

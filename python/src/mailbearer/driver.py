@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ._core import Account, AccountPlan, Delivery, Order
+from ._core import Account, AccountPlan, Delivery, Order, redact_source
 from .answers import Token
 from .errors import Error, LoginFailed, Misuse
 from .events import SessionEvent
 from .held import Given, Host, Waiter, Wire
-from .hiding import without_secrets
 from .options import AccountSettings
 from .own_errors import OwnErrors, why
 from .policy import SessionPolicy
@@ -113,7 +112,7 @@ class Driver(Host):
     def no_token(self, request: int, error: Error) -> None:
         """Tell that the source has none, and why, in its own words."""
         self._errors.note_source(request, error)
-        text = self.machine.redact(without_secrets(str(error)))
+        text = self.machine.redact(redact_source(str(error)))
         self.tell(self.machine.no_token, request, why(error), text)
 
     def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:

@@ -31,6 +31,8 @@ class LoginOptions(TypedDict, total=False):
     provider: str | Provider | None
     ssl_context: ssl.SSLContext | None
     timeout: float
+    answer_timeout: float | None
+    data_timeout: float
     authzid: str | None
     mechanisms: Sequence[str] | None
     initial_response: str | None
@@ -72,6 +74,9 @@ class Settings:
     user: str
     ssl_context: ssl.SSLContext
     timeout: float
+    # For each answer after the login, and for that to the end of a message.
+    answer_timeout: float = 60.0
+    data_timeout: float = 600.0
     authzid: str | None = None
     mechanisms: Sequence[str] | None = None
     initial_response: str | None = None
@@ -125,6 +130,8 @@ def resolve(
     provider: str | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
+    answer_timeout: float | None = None,
+    data_timeout: float = 600.0,
     authzid: str | None = None,
     mechanisms: Sequence[str] | None = None,
     initial_response: str | None = None,
@@ -155,14 +162,17 @@ def resolve(
         raise ConfigError(f"the provider {profile.name} has no {protocol} service: give another protocol, or a host")
     if tls not in (None, "implicit", "starttls"):
         raise ConfigError("tls is none of the known values: implicit, starttls")
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < 1e9:
-        raise ConfigError("timeout must be a number of seconds above zero")
+    answer_timeout = timeout if answer_timeout is None else answer_timeout
+    times = {"timeout": timeout, "answer_timeout": answer_timeout, "data_timeout": data_timeout}
+    for name, seconds in times.items():
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
+            raise ConfigError(f"{name} must be a number of seconds above zero")
     number, mode = _port_and_tls(protocol, port, tls, service, unusual_port)
     settings = Settings(
         endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
         user=user,
         ssl_context=verifying(ssl_context),
-        timeout=float(timeout),
+        **{name: float(seconds) for name, seconds in times.items()},
         authzid=authzid,
         mechanisms=mechanisms if mechanisms is not None else service.get("mechanisms"),
         initial_response=initial_response or service.get("initial_response"),

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ._core import AccessToken
+from ._core import AccessToken, redact_source
 from .errors import ConfigError, TokenSourceFailed
-from .hiding import Hidden, error_of, hidden, without_secrets
+from .hiding import Hidden, error_of, hidden
 
 _TOKEN_OCTETS_MAX = 65536
 
@@ -94,7 +94,7 @@ def _without(words: list[str], text: str) -> str:
     for word in words:
         if len(word) >= 8:
             text = text.replace(word, "<secret>")
-    return without_secrets(text)
+    return redact_source(text)
 
 
 def token_file(path: str | os.PathLike[str]) -> Callable[[], AccessToken]:
@@ -194,7 +194,7 @@ class _MicrosoftApplication:
                 client_id, client_credential=credential.reveal(), **place
             )
         except ValueError as error:
-            raise ConfigError(f"MSAL does not take this: {without_secrets(str(error))}") from None
+            raise ConfigError(f"MSAL does not take this: {redact_source(str(error))}") from None
 
     def __call__(self, *, force_refresh: bool = False) -> Any:
         if force_refresh:
@@ -229,5 +229,5 @@ def _service_account(key_file: str | os.PathLike[str], subject: str, scopes: Seq
     except OSError as error:
         raise ConfigError(f"{key_file} cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise ConfigError(f"{key_file} is no key of a service account: {without_secrets(str(error))}") from None
+        raise ConfigError(f"{key_file} is no key of a service account: {redact_source(str(error))}") from None
     return credentials

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._core import Verdict
-from ..clients import END_OF_DATA_SECONDS
 from ..errors import SessionEnded, SessionTimedOut, timed
 from ..hiding import hidden
 from ..tokens import STORED, TokenSource
@@ -142,8 +141,8 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
 
         async def data(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
             if not isinstance(options.get("timeout"), int | float):
-                options["timeout"] = END_OF_DATA_SECONDS
-            with _typed(connection), connection.patience(END_OF_DATA_SECONDS):
+                options["timeout"] = connection.data_timeout
+            with _typed(connection), connection.patience(connection.data_timeout):
                 return await super().data(*arguments, **options)
 
     client = LoggedIn(

@@ -61,8 +61,9 @@ class Connection:
         round_trips: int,
         seconds: float,
         timeout: float = 60.0,
+        data_timeout: float = 600.0,
     ) -> None:
-        self.client_timeout = timeout
+        self.client_timeout, self.data_timeout = timeout, data_timeout
         self.transport = transport
         self.endpoint = endpoint
         self.mechanism = authenticated.mechanism
@@ -156,6 +157,8 @@ async def connect(
     provider: str | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
+    answer_timeout: float | None = None,
+    data_timeout: float = 600.0,
     authzid: str | None = None,
     mechanisms: Sequence[str] | None = None,
     initial_response: str | None = None,
@@ -192,6 +195,8 @@ async def connect(
         provider=provider,
         ssl_context=ssl_context,
         timeout=timeout,
+        answer_timeout=answer_timeout,
+        data_timeout=data_timeout,
         authzid=authzid,
         mechanisms=mechanisms,
         initial_response=initial_response,
@@ -331,7 +336,8 @@ class _Login:
         link = self._link
         settings = self._settings
         counted = link.round_trips, link.seconds
-        return Connection(link.logged_in(), settings.endpoint, step.authenticated, *counted, settings.timeout)
+        times = settings.answer_timeout, settings.data_timeout
+        return Connection(link.logged_in(), settings.endpoint, step.authenticated, *counted, *times)
 
     async def _start_tls(self, negotiation: Negotiation) -> Step:
         injected = self._link.take()

@@ -31,24 +31,7 @@ private func ofFoundation(_ error: any Error) -> String? {
     return isOfFoundation ? error.localizedDescription : nil
 }
 
-/// As much as a sentence holds.
-private let charactersMax = 300
-
-/// In one line, bounded, and without what looks like a secret: what stands behind a name for one, and what has the length and
-/// the look of a token, a key or a client's secret.
+/// In one line, bounded, and without what may be a secret. Where the core fails there are no words.
 func masked(_ text: String) -> String {
-    let hidden: Set<Unicode.GeneralCategory> = [.control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned]
-    let line = String(
-        String.UnicodeScalarView(text.unicodeScalars.map { hidden.contains($0.properties.generalCategory) ? " " : $0 }))
-    let named = line.replacing(behindItsName()) { "\($0.output.1)<secret>" }
-    let shown = named.replacing(#/[A-Za-z0-9_~+\-]{20,}=*/#) { run in
-        let isLong = run.output.count >= 40 || run.output.contains(where: \.isNumber)
-        return isLong ? "<secret>" : String(run.output)
-    }
-    return shown.count > charactersMax ? "\(shown.prefix(charactersMax))…" : shown
-}
-
-/// Names under which secrets stand in queries, headers and JSON; the end of a path is none.
-private func behindItsName() -> Regex<(Substring, Substring)> {
-    #/(?i)((?:^|[^\/])(?:(?:secret|password|passwd|pwd|token|assertion|credential|signature|api_?key)["']?\s*[=:]\s*["']?)|code=|\bBearer\s+)[^\s"'&,;]+/#
+    (try? redactSource(text: text)) ?? ""
 }

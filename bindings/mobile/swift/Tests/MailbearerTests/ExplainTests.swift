@@ -120,8 +120,8 @@ struct ExplainTests {
             "HTTP 400 from https://oauth2.googleapis.com/token: invalid_grant, Token has been expired or revoked (AADSTS700082)"
         #expect(masked(plain) == plain)
         #expect(masked("") == "")
-        #expect(masked("two\r\nlines \u{202e}\u{1b}[2J") == "two  lines   [2J")
-        #expect(masked(String(repeating: "long ", count: 1000)).count < 400)
+        #expect(masked("two\r\nlines \u{202e}\u{1b}[2J") == "two lines [2J")
+        #expect(masked(String(repeating: "long ", count: 1000)).count <= 512)
     }
 
     @Test func whatASourceThrewIsInTheSentenceAndKept() async throws {
@@ -130,7 +130,7 @@ struct ExplainTests {
         let error = try await thrown(NeedsUser.self) { try await sessions.makeAsyncIterator().next() }
         #expect(error.failure.cause == .tokenUnavailable)
         #expect(error.failure.advice == .askUser)
-        #expect(error.failure.sentence.contains("(no grant for ya29.<secret>)"))
+        #expect(error.failure.sentence.contains("(no grant for <secret>)"))
         #expect(error.underlying is TokenSourceFailed)
         await sessions.close()
     }

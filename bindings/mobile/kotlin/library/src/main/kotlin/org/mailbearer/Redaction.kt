@@ -20,15 +20,3 @@ internal fun Failure.without(token: AccessToken): Failure =
 
 /** Whether a token was masked. */
 internal fun isMasked(text: String): Boolean = MASK in text
-
-/** What requests and answers of OAuth hold (RFC 6749), in a form or in JSON, where an exception has them in its text. */
-private val MEMBERS = Regex(
-    "((?:access_token|refresh_token|id_token|client_secret|client_assertion|assertion)[\"']?\\s*[:=]\\s*[\"']?)[^\"'&,;\\s}]+",
-    RegexOption.IGNORE_CASE,
-)
-
-/** RFC 6750 section 2.1. Shorter words are of a challenge: `Bearer error="invalid_token"`. */
-private val HEADER = Regex("(bearer\\s+)[A-Za-z0-9._~+/-]{16,}=*", RegexOption.IGNORE_CASE)
-
-/** Masks what is secret in OAuth. */
-internal fun withoutSecrets(text: String): String = text.replace(MEMBERS, "$1$MASK").replace(HEADER, "$1$MASK")

@@ -157,9 +157,9 @@ internal class JoinedTokens private constructor(private val source: TokenSource)
         return TokenSourceException("$what: $words", why, words, error)
     }
 
-    /** Words without the token that the source gave before, and without what else is secret in OAuth. */
+    /** Words without the token that the source gave before, and without what else may be a secret. */
     private fun masked(words: String?): String =
-        withoutSecrets(oneLine(words)).let { last?.token?.masked(it) ?: it }
+        words.orEmpty().let { last?.token?.masked(it) ?: it }.let(::redactSource)
 
     companion object {
         /** Calls of one source that may block a thread for ever: they must not fill the process with threads. */

@@ -182,10 +182,20 @@ class TokensTest {
             val source = TokenSource { if (calls++ == 0) Token(given) else throw IllegalStateException(one) }
             logIn(server, source).close()
             val message = assertNotNull(assertFailsWith<TokenSourceException> { logIn(server, source) }.message)
-            assertContains(message, "<token>")
+            assertTrue("<token>" in message || "<secret>" in message, message)
             assertFalse("CANARY" in message, message)
             assertFalse(given.take(12) in message, message)
         }
+    }
+
+    @Test
+    fun `what is no secret in a source's words is shown, and in one line`() {
+        val plain = "POST https://oauth2.googleapis.com/token: 400 invalid_grant (AADSTS700082)"
+        assertEquals(plain, redactSource(plain))
+        assertEquals("two lines [2J", redactSource("two\r\nlines \u202e\u001b[2J"))
+        assertEquals("<secret> is not good", redactSource("ya29.a0AfH6SMBx3dEfGhIjKlMn is not good"))
+        assertEquals("https://a.test/back?code=<secret>", redactSource("https://a.test/back?code=Zq7"))
+        assertEquals(512, redactSource("word ".repeat(9_999)).length)
     }
 
     @Test
