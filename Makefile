@@ -1,4 +1,5 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
+# make demo-login  shows the way from a mail address to a session that lasts, against an authorization server and Dovecot here
 # make test    runs all tests: it installs what it needs, and says what it does
 # make check   the quick part, while one works: Rust, and the languages whose files differ from BASE=main; CHECK="python node" picks
 # make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
@@ -7,19 +8,22 @@
 # make coverage  measures how much of the core its tests run, and fails below 97 % (part of make test)
 # make mutants   breaks the core in a thousand places, one at a time, and says which break no test noticed (half an hour)
 # make lint    formats, lints, types, licences (part of make test)
+# make docs    the site of docs/, in target/site: pages, recipes that are run, the references of the languages' own tools (part of make test)
+# make pages   writes what pages take from the code: pictures (SVG), the table of names, the providers
 # make release VERSION=1.2.3  sets the version everywhere, dates the CHANGELOG, and says what is left to do by hand
 # make dist-cross  the same for all other systems, and tries them under qemu, musl's loader and wine: TARGETS="aarch64-apple-darwin"
+# make interpreters  tries dist/'s packages in CPython 3.11 to 3.14, Node 20 to 24 and Java 17 and 21 (after make dist and test-kotlin)
 # make dist    makes what is published, as far as this machine can: wheel, sdist, npm packages, jars, crate, in dist/ (part of make test)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check check-rust check-python check-node check-kotlin check-swift dist dist-cross release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
 FUZZ_SECONDS ?= 60
 FLEET ?= 200000
-FUZZ_TARGETS ?= watch negotiation session snapshot texts
+FUZZ_TARGETS ?= watch negotiation session snapshot texts discover
 COVERAGE_LEAST ?= 97
 VENV := .cache/venv
 DIST := dist
@@ -37,6 +41,8 @@ PEERS := $(PYTHON) tests/bench/peers.py
 SWIFT_ROOT ?= .cache/swift
 SWIFT = $(abspath bindings/mobile/swift/toolchain.sh) $(abspath $(SWIFT_ROOT)) swift
 SWIFT_LIBRARIES := $(abspath $(MOBILE))
+# Runs a command together with a server of tests/servers.
+SERVED := $(abspath $(VENV)/bin/python) $(abspath tests/servers)/
 SWIFT_FLAGS := -Xlinker -L$(SWIFT_LIBRARIES) -Xlinker -rpath -Xlinker $(SWIFT_LIBRARIES) -Xswiftc -warnings-as-errors
 # The runners work in folders of their own.
 ifdef MAILBEARER_CASES
@@ -59,8 +65,13 @@ demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
+demo-login: $(VENV)/installed
+	$(SAY) "The demo of the login: mailbearer login, and a program that outlives its tokens"
+	tests/servers/install.sh
+	$(VENV)/bin/python tests/servers/demo_login.py
+
 # In this order, each by itself, so that it can be said how long each took.
-PARTS := dist lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases
+PARTS := dist lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases docs
 test:
 	@mkdir -p target; : > target/times; \
 	for part in $(PARTS); do \
@@ -75,7 +86,7 @@ test:
 test-rust:
 	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
 	cargo test --locked -p mailbearer
-	cargo test --locked -p mailbearer --features testing --lib --test session
+	cargo test --locked -p mailbearer --features discover,testing --lib --test session
 	$(SAY) "Rust: what crosses the border to Kotlin and Swift"
 	cargo test --locked -q -p mailbearer-mobile
 	$(SAY) "Rust: simulated worlds of 30 hours (MAILBEARER_WORLDS sets how many)"
@@ -84,12 +95,15 @@ test-rust:
 	cargo build --locked -p mailbearer --no-default-features
 
 test-python: $(VENV)/installed
-	$(SAY) "Real mail servers: Dovecot and Postfix"
+	$(SAY) "Real mail servers: Dovecot and Postfix; an authorization server, a browser and a keyring"
 	tests/servers/install.sh
+	tests/servers/install-browser.sh
 	$(SAY) "Python: the package as users install it, against real servers and the testing server"
 	cd python && ../$(VENV)/bin/python -m pytest
 	$(SAY) "Python: the examples in the documentation"
 	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
+	$(SAY) "Python: the demo of the login"
+	$(VENV)/bin/python tests/servers/demo_login.py
 
 test-node: $(NODE_APP)/installed
 	$(SAY) "Real mail servers: Dovecot and Postfix"
@@ -108,11 +122,13 @@ test-kotlin: $(KOTLIN)/native
 test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: the library, and the code that calls it"
 	bindings/mobile/swift/native.sh $(MOBILE)
-	$(SAY) "Swift: the package against the testing server; a warning is an error"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/testing_server.py $(SWIFT) test $(SWIFT_FLAGS) \
+	$(SAY) "Real mail servers: Dovecot and Postfix"
+	tests/servers/install.sh
+	$(SAY) "Swift: the package against the testing server and a real one; a warning is an error"
+	cd bindings/mobile/swift && $(SERVED)testing_server.py $(SERVED)paths.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --skip HostileTests --skip WrongOrderTests
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
-	cd bindings/mobile/swift && $(abspath $(VENV)/bin/python) ../../../tests/servers/hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
+	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
@@ -123,7 +139,7 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 	@rm -rf target/cases; mkdir -p target/cases; status=0; \
 	for runtime in $(RUNTIMES); do \
 	    case $$runtime in \
-	        rust) cargo test --locked -q -p mailbearer --test cases ;; \
+	        rust) cargo test --locked -q -p mailbearer --features discover --test cases ;; \
 	        python) $(VENV)/bin/python python/tests/cases_runner.py ;; \
 	        node) node/node_modules/.bin/tsc -p node/test && node $(NODE_APP)/test/cases.mjs ;; \
 	        kotlin) java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" \
@@ -144,11 +160,11 @@ check:
 check-rust:
 	cargo fmt --all --check
 	cargo clippy --locked -q --workspace --all-targets --all-features -- -D warnings
-	MAILBEARER_CUTS=few cargo test --locked -q -p mailbearer --features testing --lib --test cases --test session
+	MAILBEARER_CUTS=few cargo test --locked -q -p mailbearer --features discover,testing --lib --test cases --test session
 
 check-python: $(VENV)/packages
-	$(VENV)/bin/ruff format -q --check --config python/pyproject.toml python core/tests tests bindings
-	$(VENV)/bin/ruff check -q --config python/pyproject.toml python core/tests tests bindings
+	$(VENV)/bin/ruff format -q --check --config python/pyproject.toml python core/tests tests bindings docs examples
+	$(VENV)/bin/ruff check -q --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	cargo build --locked -q -p mailbearer-python
 	rm -rf target/check; mkdir -p target/check
@@ -179,7 +195,7 @@ COVERAGE = LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata $(TOOLS
 coverage: $(TOOLS)/bin/cargo-llvm-cov $(LLVM)/llvm-cov
 	$(SAY) "Coverage: the regions of the core that its tests run, at least $(COVERAGE_LEAST) %"
 	$(COVERAGE) clean --profraw-only
-	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features testing --lib --tests --no-report
+	MAILBEARER_CUTS=few $(COVERAGE) --locked -q -p mailbearer --features discover,testing --lib --tests --no-report
 	$(COVERAGE) report --locked -p mailbearer --json | $(PYTHON) core/tests/coverage.py --least $(COVERAGE_LEAST)
 
 # `.cargo/mutants.toml` says what is broken, and which mutants no test can notice.
@@ -235,6 +251,65 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed
 	target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
 	cp target/bench/RESULTS.md tests/bench/RESULTS.md
 
+# The site: what it is made of has stamps of its own, so that a page that was changed takes seconds.
+DOCS := .cache/docs
+DOCS_SOURCES := $(shell find docs examples README.md CONTRIBUTING.md SECURITY.md python/README.md node/README.md tests/bench/RESULTS.md \
+    bindings/mobile/*/README.md -type f -not -path '*/__pycache__/*')
+docs: target/site/built
+
+# Graphviz draws the state diagrams, without JavaScript.
+$(DOCS)/packages: docs/requirements.txt
+	$(SAY) "The site: Sphinx, and what the recipes use"
+	command -v dot > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends graphviz; }
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/pip install -q --disable-pip-version-check -r docs/requirements.txt
+	touch $@
+
+$(DOCS)/installed: $(DOCS)/packages $(DIST)/python/built
+	$(DOCS)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps $(DIST)/python/*.whl
+	touch $@
+
+target/api/node/built: $(DIST)/npm/built node/typedoc.jsonc
+	$(SAY) "The site: the reference for Node, by TypeDoc; what is public and says nothing of itself is an error"
+	cd node && node_modules/.bin/typedoc --logLevel Warn --options typedoc.jsonc
+	touch $@
+
+target/api/rust/built: $(shell find core/src -name '*.rs') README.md
+	$(SAY) "The site: the reference for Rust, by rustdoc"
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --no-deps --all-features -p mailbearer
+	rm -rf target/api/rust; mkdir -p target/api
+	cp -r target/doc target/api/rust
+	touch $@
+
+# What goes to Maven Central with the jar.
+target/api/kotlin/built: $(DIST)/maven/built
+	$(SAY) "The site: the reference for Kotlin, by Dokka"
+	rm -rf target/api/kotlin; mkdir -p target/api/kotlin
+	$(PYTHON) -m zipfile -e $(DIST)/maven/org/mailbearer/mailbearer/*/mailbearer-*-javadoc.jar target/api/kotlin
+	touch $@
+
+target/docs-tested: $(DOCS)/installed $(NODE_APP)/installed target/api/node/built $(DOCS_SOURCES) $(KOTLIN_SOURCES) \
+    $(shell find bindings/mobile/swift/Sources -name '*.swift' -not -path '*/Generated/*')
+	$(SAY) "The site: the pages say what the code says, and each recipe runs, in Python and in Node"
+	$(DOCS)/bin/python -m pytest -c docs/tests/pytest.ini docs/tests
+	rm -rf $(NODE_APP)/recipes; cp -r examples/node $(NODE_APP)/recipes; cp docs/tests/recipes.test.mjs $(NODE_APP)/recipes/
+	cd $(NODE_APP) && node --test --test-timeout=120000 --test-reporter=spec recipes/recipes.test.mjs
+	touch $@
+
+target/site/built: target/docs-tested target/api/node/built target/api/rust/built target/api/kotlin/built
+	$(SAY) "The site: Sphinx; a warning is an error"
+	rm -rf target/site
+	$(DOCS)/bin/sphinx-build -q -W --keep-going -j auto -d target/site-cache -c docs/site -b html docs target/site
+	$(DOCS)/bin/python docs/site/links.py target/site
+	@echo "NOT CHECKED HERE: links to other sites, which this network does not reach"
+	@echo "NOT MADE: Swift's reference by DocC, whose pages are empty without JavaScript; its declarations are read from the sources"
+	touch $@
+
+pages: $(DOCS)/installed target/api/node/built
+	$(DOCS)/bin/python docs/site/pictures.py
+	$(DOCS)/bin/python docs/site/providers.py
+	$(DOCS)/bin/python docs/site/names.py
+
 lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(SAY) "Rust: format, lints, documentation, licences"
 	cargo fmt --all --check
@@ -251,11 +326,11 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(PYTHON) bindings/release/versions.py check
 	$(PYTHON) bindings/release/crates.py notices --check
 	$(SAY) "Python: format, lints, types"
-	$(VENV)/bin/ruff format --check --config python/pyproject.toml python core/tests tests bindings
-	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings
+	$(VENV)/bin/ruff format --check --config python/pyproject.toml python core/tests tests bindings docs examples
+	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"
@@ -282,6 +357,10 @@ $(DIST)/python/built: $(VENV)/packages $(PYTHON_SOURCES)
 	touch $@
 
 # Not part of make test: half an hour, with std from source.
+interpreters: $(VENV)/installed $(KOTLIN)/jars
+	$(SAY) "The packages in every interpreter that they are for, as far as it is to be had here"
+	bindings/cross/interpreters.sh
+
 dist-cross: dist
 	$(SAY) "The packages for other systems: built, looked at, and tried where that can be done here"
 	bindings/cross/all.sh $(TARGETS)

@@ -454,6 +454,12 @@ pub enum ConfigError {
         /// What its users do instead.
         instead: String,
     },
+    /// Nothing was found for the mail address that a program may use unasked.
+    #[error("{sentence}")]
+    NotDiscovered {
+        /// What was looked at, and what to do.
+        sentence: String,
+    },
     /// A snapshot that cannot be restored.
     #[error("snapshot cannot be restored, {problem}: start a new session instead")]
     Snapshot {

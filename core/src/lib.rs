@@ -11,6 +11,7 @@
 //! | a mailbox, and a program that wants connections to it | [`Account`] |
 //! | an IMAP connection, and a mailbox to follow | [`Follow`] |
 //! | a dialogue to show | [`Transcript`] |
+//! | a mail address, and no server | [`discover`], with the feature of that name |
 //! | a program to test | [`testing`], with the feature of that name |
 //!
 //! What a login is told is in [`NegotiationConfig`]; a [`Provider`] fills it in. What went wrong is a [`Failure`], what a reply
@@ -19,8 +20,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(feature = "testing"),
-    allow(rustdoc::broken_intra_doc_links, reason = "the testing module")
+    not(all(feature = "discover", feature = "testing")),
+    allow(rustdoc::broken_intra_doc_links, reason = "modules of features")
 )]
 
 extern crate alloc;
@@ -33,6 +34,8 @@ mod certificate;
 mod classify;
 mod config;
 mod dialect;
+#[cfg(feature = "discover")]
+pub mod discover;
 mod failure;
 mod follow;
 pub mod limits;

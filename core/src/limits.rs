@@ -150,3 +150,35 @@ pub const FOLLOWED_LINE_OCTETS_MAX: usize = 4 << 20;
 
 /// Messages that a [`Follow`](crate::Follow) tells at a time; a search names no more.
 pub const UIDS_MAX: usize = 400_000;
+
+/// Octets of an autoconfig file. The greatest of the 163 in Thunderbird's database has 8.7 KiB.
+#[cfg(feature = "discover")]
+pub const AUTOCONFIG_OCTETS_MAX: usize = 64 << 10;
+
+/// Elements, attributes and texts of an autoconfig file. The greatest of Thunderbird's database has 91 elements.
+#[cfg(feature = "discover")]
+pub const AUTOCONFIG_NODES_MAX: u32 = 4_000;
+
+/// Servers of an autoconfig file that are looked at. The most in Thunderbird's database are 7.
+#[cfg(feature = "discover")]
+pub const AUTOCONFIG_SERVERS_MAX: usize = 64;
+
+/// Octets of an authorization server's metadata (RFC 8414). Keycloak's have 7 KiB.
+#[cfg(feature = "discover")]
+pub const METADATA_OCTETS_MAX: usize = 64 << 10;
+
+/// Records of one DNS answer that are looked at.
+#[cfg(feature = "discover")]
+pub const RECORDS_MAX: usize = 32;
+
+/// Lookups of one discovery: 7 of DNS, 2 files of the domain, 4 of others, 2 of metadata, and a redirect of each file.
+#[cfg(feature = "discover")]
+pub const LOOKUPS_MAX: usize = 21;
+
+/// Milliseconds for a lookup in DNS: a resolver that is asked again after a lost packet answers within it.
+#[cfg(feature = "discover")]
+pub const RECORDS_WITHIN_MS: u64 = 3_000;
+
+/// Milliseconds for one file. With those for DNS, all four rounds are over in 15 seconds.
+#[cfg(feature = "discover")]
+pub const FILE_WITHIN_MS: u64 = 4_000;

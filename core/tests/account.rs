@@ -8,8 +8,8 @@
 )]
 
 use mailbearer::{
-    AccessToken, Account, AccountConfig, Fact, Identity, Login, Misuse, Order, Protocol, Provider,
-    SessionConfig, SessionKey,
+    AccessToken, Account, AccountConfig, Delivery, EventKind, Fact, Identity, Login, Misuse,
+    NoToken, Order, Protocol, Provider, SessionConfig, SessionKey,
 };
 
 const TOKEN: &str = "ya29.CanaryTokenThatMustNotBeSeen";
@@ -233,4 +233,41 @@ fn the_end_of_a_message_is_told_apart_until_the_server_has_taken_it() {
     assert!(account.is_delivering(1));
     let _plan = account.receive(0, 1, b"250 2.0.0 OK\r\n").expect("a read");
     assert!(!account.is_delivering(1) && !account.is_delivering(2));
+    // RFC 3030: the last chunk is the end of a message, too, and no other is.
+    account.sent(1, b"MAIL FROM:<joe@gmail.com>\r\nRCPT TO:<ann@example.org>\r\nBDAT 7\r\nSubject");
+    let _plan = account.receive(0, 1, b"250 ok\r\n250 ok\r\n").expect("a read");
+    assert!(!account.is_delivering(1));
+    account.sent(1, b"BDAT 9 LAST\r\n: hello\r");
+    assert!(!account.is_delivering(1));
+    account.sent(1, b"\n");
+    assert!(account.is_delivering(1));
+    let _plan = account.receive(0, 1, b"250 ok\r\n250 2.0.0 OK\r\n").expect("a read");
+    assert!(!account.is_delivering(1));
+}
+
+/// The source may be asked again in the same plan: the newest request is not the one that failed.
+#[test]
+fn an_event_of_the_source_says_which_request_it_is_about() {
+    let asks_at_once = |seed| {
+        let mut config = AccountConfig::for_provider(&Provider::gmail());
+        config.backoff_base_ms = 2;
+        let mut account = Account::new(config, seed).expect("an account");
+        let session = account.add(session_config()).expect("a session");
+        let plan = account.handle(0, Fact::Want { session }).expect("a want");
+        assert_eq!(requests_told(&plan.deliveries, EventKind::FetchingToken), [Some(1)]);
+        let text = "503".to_owned();
+        let fact = Fact::NoToken { request: 1, why: NoToken::Outage, text };
+        let plan = account.handle(10, fact).expect("an outage");
+        assert_eq!(requests_told(&plan.deliveries, EventKind::TokenFailed), [Some(1)]);
+        matches!(plan.orders[..], [Order::FetchToken { request: 2, .. }])
+    };
+    assert!((0..100).any(asks_at_once), "no seed leads to both in one plan");
+}
+
+fn requests_told(deliveries: &[Delivery], kind: EventKind) -> Vec<Option<u64>> {
+    let told = deliveries.iter().filter_map(|delivery| match delivery {
+        Delivery::Event(event) if event.kind == kind => Some(event.request),
+        _ => None,
+    });
+    told.collect()
 }

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGE = ["-p", "mailbearer", "--features", "testing", "--lib"]
+PACKAGE = ["-p", "mailbearer", "--features", "discover,testing", "--lib"]
 BUILD = ["--test", "session", "--test", "cases", "--profile", "mutants"]
 # The quickest first: the first that fails decides.
 ORDER = ["session", "mailbearer", "cases"]

@@ -1,7 +1,15 @@
 /** One mailbox, kept connected: its sessions share one token, one limit of connections and one stop. */
 import { randomBytes } from "node:crypto";
 import { onAbort } from "./abort";
-import { AccountMachine, type AccountStatus, type MailProtocol, type Provider } from "./core";
+import {
+    AccountMachine,
+    type AccountStatus,
+    type Discovered,
+    type MailProtocol,
+    type Provider,
+    type SessionSettings,
+} from "./core";
+import { discoveredFor } from "./discover";
 import { Driver } from "./driver";
 import { ConfigError, Misuse } from "./errors";
 import type { OnEvent } from "./events";
@@ -9,8 +17,9 @@ import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
-import { Sessions } from "./sessions";
-import { LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
+import { type Member, Sessions } from "./sessions";
+import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
+import { placed, sourceFor } from "./sources";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
 
@@ -18,8 +27,10 @@ import { type LinkWire, realWorld } from "./wire";
 export interface AccountOptions {
     /** The mailbox, most often a mail address. */
     user: string;
-    /** Asked for a token for all sessions, one call at a time. */
-    token: TokenSource;
+    /**
+     * Asked for a token for all sessions, one call at a time; left out: what `mailbearer login` has stored, as `stored(user)`.
+     */
+    token?: TokenSource | undefined;
     /** A provider's name, as in `gmail`, or a profile; left out: found from the mail address, where that is certain. */
     provider?: string | Provider | undefined;
     /** Limits and times, where the provider's are not right. */
@@ -103,13 +114,13 @@ export class Account {
     constructor(options: AccountOptions, ofOne?: Settings) {
         known(options, ACCOUNT_OPTIONS, "options");
         this.#user = text(options.user, "user");
-        this.#token = checkedSource(options.token);
+        this.#token = checkedSource(sourceFor(options));
         this.#provider = options.provider;
         this.#policy = options.policy ?? {};
         this.#signal = options.signal;
         this.#isOfOne = ofOne !== undefined;
         const world = realWorld();
-        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, options.provider) ?? {};
+        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, this.#placed({}).provider) ?? {};
         const machine = new AccountMachine({
             seed: randomBytes(8).readBigUInt64LE(),
             policy: accountSettings(this.#policy, tokenLifetimeMs),
@@ -135,16 +146,43 @@ export class Account {
             throw new Misuse("the account is closed: make another");
         }
         const { policy = {}, onEvent, signal, ...login } = options;
-        const settings = resolve(protocol, { provider: this.#provider, ...login, user: this.#user });
-        const limits = sessionSettings(this.#policy, policy, settings);
+        const known = this.#placed(login, protocol);
+        const added = (discovered?: Discovered): Member => {
+            const settings = resolve(protocol, known, discovered);
+            if (settings.user !== this.#user) {
+                throw new ConfigError(
+                    `the user name at ${settings.endpoint.host} is not the mail address: ` +
+                        "make the account with user and provider as discover() gives them",
+                );
+            }
+            return this.#add(settings, sessionSettings(this.#policy, policy, settings), onEvent);
+        };
+        const find = async (): Promise<Member | undefined> => {
+            const discovered = await discoveredFor(known, signal ?? this.#signal);
+            return this.#isClosed ? undefined : added(discovered);
+        };
+        if (isToDiscover(known)) {
+            // What cannot work with any server is told now.
+            sessionSettings(this.#policy, policy, resolve(protocol, { ...known, host: "stand-in.invalid" }));
+        }
+        const member = isToDiscover(known) ? find : added();
+        const sessions = new Sessions(this, member, adapter, [this.#signal, signal]);
+        this.#sessions.add(sessions as Sessions<unknown>);
+        return sessions;
+    }
+
+    #add(settings: Settings, limits: SessionSettings, onEvent: OnEvent | undefined): Member {
         settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
         // One token serves all sessions: it is asked for with the scopes of all.
         this.#source = sourceOf(this.#token, this.#user, [...this.#scopes]);
         const key = this.driver.machine.add(settings.login, limits);
         this.driver.add(key, { settings, onEvent });
-        const sessions = new Sessions(this, key, settings, adapter, [this.#signal, signal]);
-        this.#sessions.add(sessions as Sessions<unknown>);
-        return sessions;
+        return { key, settings };
+    }
+
+    /** Options of a session, with what holds for all of the account. */
+    #placed(login: Omit<LoginOptions, "user">, protocol?: MailProtocol): LoginOptions {
+        return placed(protocol, { provider: this.#provider, ...login, user: this.#user }, this.#token);
     }
 
     /** How it stands: each session, the token, and what a person must mend. For logs and screens. */
@@ -189,12 +227,14 @@ export class Account {
     }
 
     /** One of its sessions is over, and so is an account that is of this one alone. @internal */
-    leave(sessions: Sessions<unknown>, key: number): void {
+    leave(sessions: Sessions<unknown>, key: number | undefined): void {
         if (this.#isOfOne) {
             this.#end();
         } else {
             this.#sessions.delete(sessions);
-            this.driver.remove(key);
+            if (key !== undefined) {
+                this.driver.remove(key);
+            }
         }
     }
 
@@ -236,8 +276,12 @@ export function sessionsOf<Client>(
         return account.add(protocol, others, adapter);
     }
     known(options, SESSION_OPTIONS, "options");
-    const { token, policy, snapshot, onEvent, signal, ...login } = options;
+    const { token: _, policy, snapshot, onEvent, signal, ...login } = options;
     const { user, provider, ...others } = login;
-    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, resolve(protocol, login));
+    const token = sourceFor(options);
+    const where = placed(protocol, login, token);
+    // What is looked up later tells no lifetime of tokens: those of the source count.
+    const settings = resolve(protocol, isToDiscover(where) ? { ...where, host: "stand-in.invalid" } : where);
+    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, settings);
     return account.add(protocol, others, adapter);
 }

@@ -4,15 +4,18 @@ import { onAbort } from "./abort";
 import {
     type AccessToken,
     type Authenticated,
+    type Discovered,
     type Failure,
     type MailProtocol,
     type Mechanism,
     Negotiation,
     type Step,
 } from "./core";
+import { discoveredFor } from "./discover";
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
+import { placed, sourceFor } from "./sources";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
 import { type Trace, Tracer } from "./trace";
@@ -20,7 +23,8 @@ import { type Trace, Tracer } from "./trace";
 /** The options of {@link connect}. */
 export interface ConnectOptions extends LoginOptions {
     protocol: MailProtocol;
-    token: TokenSource;
+    /** Where tokens come from; left out: what `mailbearer login` has stored, as `stored(user)`. */
+    token?: TokenSource | undefined;
     /** Ends the login, and closes its socket. */
     signal?: AbortSignal | undefined;
     trace?: Trace | undefined;
@@ -40,9 +44,12 @@ export class Connection {
     readonly roundTrips: number;
     /** Milliseconds that connection and login took. */
     readonly elapsed: number;
+    /** What was looked up, where neither host nor provider was given and the domain is not known. */
+    readonly discovered: Discovered | undefined;
 
     /** @internal */
-    constructor(link: Link, endpoint: Endpoint, authenticated: Authenticated) {
+    constructor(link: Link, endpoint: Endpoint, authenticated: Authenticated, discovered?: Discovered) {
+        this.discovered = discovered;
         this.elapsed = link.elapsed;
         this.roundTrips = link.roundTrips;
         this.socket = link.loggedIn();
@@ -96,7 +103,9 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  *     const { socket } = await connect({ protocol: "imap", user: "joe@gmail.com", token: getAccessToken });
  *
  * The provider's profile is found from the mail address where its domain makes that certain; `host`, `port`, `tls` and
- * the other options override it. Certificate and host name are always verified. Where the server refuses the token and
+ * the other options override it. Where neither `host` nor `provider` is given and the domain is not known, its servers are
+ * looked up with {@link discover} (up to 15 seconds more); `discover: false` forbids it, and {@link Connection.discovered}
+ * has what was found. Certificate and host name are always verified. Where the server refuses the token and
  * the source can get another, one more login is made with a fresh one.
  *
  * It rejects with {@link LoginFailed} and the true reason (the socket is closed then), with {@link TokenSourceFailed}
@@ -104,14 +113,17 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
     known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace"], "options");
-    const settings = resolve(options.protocol, options);
-    return connectTo(settings, options);
+    const token = sourceFor(options);
+    const where = placed(options.protocol, options, token);
+    const discovered = await discoveredFor(where, options.signal);
+    const settings = resolve(options.protocol, where, discovered);
+    return connectTo(settings, { ...options, token });
 }
 
 /** The same, where the settings are checked already. @internal */
 export async function connectTo(
     settings: Settings,
-    { token, signal, trace }: Pick<ConnectOptions, "token" | "signal" | "trace">,
+    { token, signal, trace }: Pick<ConnectOptions, "signal" | "trace"> & { token: TokenSource },
 ): Promise<Connection> {
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
     const first = await tokenInTime(source, false, settings.timeout, signal);
@@ -143,7 +155,7 @@ async function login(
     const ignore = onAbort(signal, () => link.abort(signal?.reason));
     try {
         const authenticated = await dialogue(link, new Negotiation(settings.login, token));
-        return new Connection(link, settings.endpoint, authenticated);
+        return new Connection(link, settings.endpoint, authenticated, settings.discovered);
     } catch (error) {
         link.abort();
         throw error;

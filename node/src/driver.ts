@@ -44,6 +44,13 @@ export class Driver<W extends Wire> {
     /** A session that was added to the machine. */
     add(session: number, member: Member): void {
         this.#sessions.set(session, member);
+        const { discovered, endpoint } = member.settings;
+        if (discovered !== undefined) {
+            const { user, onEvent } = this.#options;
+            const { protocol } = endpoint;
+            const event = { kind: "discovered", user, protocol, session, text: discovered.sentence } as const;
+            [onEvent, member.onEvent].forEach((one) => tellEvent(one, event));
+        }
     }
 
     /** The next connection of a session; nothing once that is closed. The signal ends the wait, and nothing else. */

@@ -3,8 +3,10 @@ import type { AccountEvent, MailProtocol } from "./core";
 
 /** Something that happened to an account, for logs and metrics. It never carries a token. */
 export interface SessionEvent extends Omit<AccountEvent, "what"> {
-    /** What happened. */
-    readonly kind: AccountEvent["what"];
+    /**
+     * What happened. `discovered`: servers were looked up for a domain that is not known; `text` says which, and who says so.
+     */
+    readonly kind: AccountEvent["what"] | "discovered";
     readonly user: string;
     /** What the session speaks; left out where it is of the whole account. */
     readonly protocol?: MailProtocol;
@@ -12,6 +14,7 @@ export interface SessionEvent extends Omit<AccountEvent, "what"> {
     readonly error?: unknown;
 }
 
+/** Called with each event. What it throws is a warning of the process, and ends nothing. */
 export type OnEvent = (event: SessionEvent) => void;
 
 /** Tells an event to who looks on. What only looks on must not end the account. */
@@ -28,19 +31,16 @@ export function tellEvent(onEvent: OnEvent | undefined, event: SessionEvent): vo
 
 /** An event in the words of the program, with what was thrown. */
 export function eventOf(
-    { what, session, ticket, generation, cause, text, waitMs }: AccountEvent,
+    { what, session, ticket, request, generation, cause, text, waitMs }: AccountEvent,
     user: string,
     protocol: MailProtocol | undefined,
     errors: OwnErrors,
 ): SessionEvent {
-    const error = OF_SOURCE.includes(what) ? errors.ofSource : errors.of(ticket, undefined);
+    const error = errors.of(ticket, request);
     const told = { user, protocol, session, ticket, generation, cause, text, waitMs, error };
     const known = Object.entries(told).filter(([, value]) => value !== undefined);
     return { kind: what, ...(Object.fromEntries(known) as unknown as Omit<SessionEvent, "kind">) };
 }
-
-/** Events of the token source. */
-const OF_SOURCE: readonly string[] = ["token_failed", "mistake"];
 
 /** More are not kept: only the last ones are asked for. */
 const KEPT_MAX = 64;
@@ -49,10 +49,6 @@ const KEPT_MAX = 64;
 export class OwnErrors {
     readonly #errors = new Map<number, unknown>();
     #source: { request: number; error: unknown } | undefined;
-
-    get ofSource(): unknown {
-        return this.#source?.error;
-    }
 
     note(ticket: number, error: unknown): void {
         this.#errors.set(ticket, error);

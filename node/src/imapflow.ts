@@ -9,6 +9,8 @@
  *
  * mailbearer logs in, and ImapFlow takes the socket over: to it, the server has greeted with PREAUTH. What it reads and
  * writes is seen by the session, which so knows why and when it ends.
+ *
+ * @module mailbearer/imapflow
  */
 import { ImapFlow, type ImapFlowOptions } from "imapflow";
 import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
@@ -42,7 +44,10 @@ export type ImapSessionOptions = (SessionOptions | (AccountSessionOptions & { ac
     imapflow?: ClientOptions | undefined;
 };
 
-/** Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. */
+/**
+ * Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. Without a `token` it is
+ * what `mailbearer login` has stored, here and in {@link sessions}.
+ */
 export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
     const { imapflow, ...login } = options;
     known(login, [...LOGIN_OPTIONS, "token", "signal", "trace"], "options");

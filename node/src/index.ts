@@ -2,10 +2,13 @@
  * Log in to IMAP, POP3 and SMTP with OAuth 2.0 access tokens, and stay logged in.
  *
  * The front door is {@link sessions}, which stays logged in: it yields a connection each time that one is due. For one
- * login, {@link connect} gives a TLS socket. `mailbearer/imapflow` and `mailbearer/nodemailer` have the clients that
+ * login, {@link connect} gives a TLS socket; {@link discover} finds the servers of a mail address. Without a token of the program's
+ * own they take what the command `mailbearer login` has stored. `mailbearer/imapflow` and `mailbearer/nodemailer` have the clients that
  * people already use, logged in. The machines below them ({@link Negotiation}, {@link Watch}, {@link Session}) and the pure
  * functions ({@link classify}, {@link initialResponse}, {@link readRejection}) are for programs that have sockets or a mail
  * library of their own. `mailbearer/testing` is a Gmail-like server for tests. All times are milliseconds.
+ *
+ * @module mailbearer
  */
 export {
     AccessToken,
@@ -15,6 +18,7 @@ export {
     CAUSES,
     CERTAINTIES,
     classify,
+    Discovered,
     initialResponse,
     Negotiation,
     Provider,
@@ -36,14 +40,20 @@ export type {
     Cause,
     Certainty,
     Delivery,
+    DiscoveredFacts,
     EventKind,
+    FactSource,
     Failure,
+    FoundOAuth,
+    FoundService,
     InitialResponse,
     LoginSettings,
+    Look,
     Mailbox,
     MailboxEvent,
     MailProtocol,
     Mechanism,
+    MxRecord,
     Names,
     OAuth,
     Order,
@@ -53,17 +63,24 @@ export type {
     Service,
     SessionSettings,
     SessionStatus,
+    SrvRecord,
     Standing,
     Status,
     Step,
+    Sureness,
     Tls,
     TraceLine,
+    Trouble,
     Verdict,
 } from "./core";
 export { Account, sessions } from "./account";
 export type { AccountOptions, AccountSessionOptions, SessionOptions } from "./account";
 export { connect, Connection } from "./connection";
 export type { ConnectOptions } from "./connection";
+export { discover } from "./discover";
+export type { DiscoverOptions } from "./discover";
+export { LookupFailed } from "./lookups";
+export type { Fetched, FetchOptions, Opener, Resolver } from "./lookups";
 export type { OnEvent, SessionEvent } from "./events";
 export {
     ConfigError,
@@ -85,6 +102,8 @@ export { SessionConnection } from "./kept";
 export type { NewMessagesOptions } from "./kept";
 export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
+export { clientCredentials, command, stored, tokenFile } from "./sources";
+export type { CommandOptions, GoogleServiceAccountOptions, MicrosoftAppOptions, StoredOptions } from "./sources";
 export { Endpoint } from "./settings";
 export type { LoginOptions, TlsOptions } from "./settings";
 export type {

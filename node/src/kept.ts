@@ -73,7 +73,12 @@ export class SessionConnection<Client> extends Connection {
         { link }: LinkWire,
     ) {
         const { mechanism, capabilities } = given;
-        super(link, settings.endpoint, { mechanism: mechanism as Mechanism, capabilities, leftover: Buffer.alloc(0) });
+        super(
+            link,
+            settings.endpoint,
+            { mechanism: mechanism as Mechanism, capabilities, leftover: Buffer.alloc(0) },
+            settings.discovered,
+        );
         this.ticket = given.ticket;
         this.generation = given.generation;
         this.resumed = given.resumed;
@@ -301,6 +306,9 @@ export class SessionConnection<Client> extends Connection {
             closed: () => this.#leave(),
             get isQuiet() {
                 return machine.isQuiet(ticket);
+            },
+            get isDelivering() {
+                return machine.isDelivering(ticket);
             },
         };
     }

@@ -2,6 +2,7 @@
 import { onAbort } from "./abort";
 import type { SessionStatus } from "./core";
 import type { Driver } from "./driver";
+import { Misuse } from "./errors";
 import { type Adapter, SessionConnection } from "./kept";
 import type { Settings } from "./settings";
 import type { LinkWire } from "./wire";
@@ -14,8 +15,17 @@ export interface Owner {
     networkBack(): void;
     snapshot(): Buffer;
     /** A session is over. */
-    leave(sessions: Sessions<unknown>, key: number): void;
+    leave(sessions: Sessions<unknown>, key: number | undefined): void;
 }
+
+/** A session of an account, by its number. @internal */
+export interface Member {
+    readonly key: number;
+    readonly settings: Settings;
+}
+
+/** Adds a session whose servers must be looked up; nothing where the account is closed meanwhile. @internal */
+export type Find = () => Promise<Member | undefined>;
 
 type Signals = readonly [AbortSignal | undefined, AbortSignal | undefined];
 
@@ -35,8 +45,10 @@ export interface NextOptions {
  */
 export class Sessions<Client> implements AsyncIterableIterator<SessionConnection<Client>> {
     readonly #owner: Owner;
-    readonly #key: number;
-    readonly #settings: Settings;
+    /** Not there before its servers are looked up. */
+    #member: Member | undefined;
+    readonly #find: () => Promise<Member | undefined>;
+    #isOver = false;
     readonly #adapter: Adapter<Client>;
     /** Of the account, and its own. */
     readonly #signals: Signals;
@@ -45,15 +57,16 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
     #lastStatus: SessionStatus | undefined;
 
     /** @internal */
-    constructor(owner: Owner, key: number, settings: Settings, adapter: Adapter<Client>, signals: Signals) {
+    constructor(owner: Owner, member: Member | Find, adapter: Adapter<Client>, signals: Signals) {
         this.#owner = owner;
-        this.#key = key;
-        this.#settings = settings;
+        this.#member = typeof member === "function" ? undefined : member;
+        this.#find = typeof member === "function" ? member : () => Promise.resolve(member);
         this.#adapter = adapter;
         this.#signals = signals;
         this.#ignore = onAbort(signals[1], () => this.#leave());
     }
 
+    /** The sessions are their own iterator: there is one at a time. */
     [Symbol.asyncIterator](): this {
         return this;
     }
@@ -62,11 +75,16 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
     async next(options: NextOptions = {}): Promise<IteratorResult<SessionConnection<Client>, undefined>> {
         await this.letGo();
         const { driver } = this.#owner;
+        [...this.#signals, options.signal].forEach((signal) => signal?.throwIfAborted());
+        const member = await this.#added();
+        if (member === undefined) {
+            return { done: true, value: undefined };
+        }
         for (;;) {
             [...this.#signals, options.signal].forEach((signal) => signal?.throwIfAborted());
             const connection = await driver.next(
-                this.#key,
-                (order, wire) => new SessionConnection(driver, this.#adapter, this.#settings, order, wire),
+                member.key,
+                (order, wire) => new SessionConnection(driver, this.#adapter, member.settings, order, wire),
                 options.signal,
             );
             this.#signals.forEach((signal) => signal?.throwIfAborted());
@@ -78,6 +96,19 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
                 return { done: false, value: connection };
             }
         }
+    }
+
+    /** The session, once its servers are known; nothing where it was closed meanwhile. */
+    async #added(): Promise<Member | undefined> {
+        if (this.#member === undefined && !this.#isOver) {
+            const member = await this.#find();
+            if (this.#isOver && member !== undefined) {
+                this.#owner.leave(this as Sessions<unknown>, member.key);
+                return undefined;
+            }
+            this.#member = member;
+        }
+        return this.#member;
     }
 
     /** Makes the mail client; false where the connection ended meanwhile. */
@@ -101,10 +132,14 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
         return { done: true, value: undefined };
     }
 
-    /** How the session stands. */
+    /** How the session stands. Of one whose servers are not looked up yet there is nothing to say: it throws {@link Misuse}. */
     status(): SessionStatus {
         const { sessions } = this.#owner.driver.machine.status();
-        return sessions.find((one) => one.session === this.#key) ?? (this.#lastStatus as SessionStatus);
+        const status = sessions.find((one) => one.session === this.#member?.key) ?? this.#lastStatus;
+        if (status === undefined) {
+            throw new Misuse("the servers are looked up at the first connection: wait for it first");
+        }
+        return status;
     }
 
     /**
@@ -153,7 +188,10 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
 
     #leave(): void {
         this.detach();
-        this.#lastStatus = this.status();
-        this.#owner.leave(this as Sessions<unknown>, this.#key);
+        this.#isOver = true;
+        if (this.#member !== undefined) {
+            this.#lastStatus = this.status();
+        }
+        this.#owner.leave(this as Sessions<unknown>, this.#member?.key);
     }
 }

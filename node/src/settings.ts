@@ -2,6 +2,7 @@
 import * as tls from "node:tls";
 import {
     checkedEhloName,
+    type Discovered,
     type LoginSettings,
     type MailProtocol,
     Provider,
@@ -47,6 +48,11 @@ export interface LoginOptions {
     /** The name that SMTP's EHLO gives: this machine's full domain name, where a server wants one. Default: the user's domain. */
     ehloName?: string | undefined;
     assumedCapabilities?: readonly string[] | undefined;
+    /**
+     * Whether the servers may be looked up with {@link discover}, where neither `host` nor `provider` is given and the domain of
+     * the address is not known. Default: true.
+     */
+    discover?: boolean | undefined;
 }
 
 export const LOGIN_OPTIONS = [
@@ -65,6 +71,7 @@ export const LOGIN_OPTIONS = [
     "initialResponse",
     "ehloName",
     "assumedCapabilities",
+    "discover",
 ];
 
 const TLS_OPTIONS = [
@@ -100,6 +107,7 @@ export class Endpoint {
         readonly tls: Tls,
     ) {}
 
+    /** As in `imap.gmail.com:993 (TLS)`. */
     toString(): string {
         return `${this.host}:${this.port} (${this.tls === "implicit" ? "TLS" : "STARTTLS"})`;
     }
@@ -118,13 +126,28 @@ export interface Settings {
     /** What the provider's profile says of the protocol. */
     readonly service: Partial<Service>;
     readonly tokenLifetimeMs: number | undefined;
+    /** What was looked up for it. */
+    readonly discovered?: Discovered | undefined;
 }
 
-/** Gathers the settings of a login and checks them, before any I/O. */
-export function resolve(protocol: MailProtocol, options: LoginOptions): Settings {
+/** Whether the servers must be looked up: nobody has named them, and the domain is not known. */
+export function isToDiscover(options: Pick<LoginOptions, "user" | "host" | "provider" | "discover">): boolean {
+    const { user, host, provider, discover = true } = options;
+    if (typeof discover !== "boolean") {
+        throw new ConfigError(`discover must be a boolean, not ${kindOf(discover)}`);
+    }
+    if (!discover || host !== undefined || provider !== undefined || typeof user !== "string") {
+        return false;
+    }
+    return user.includes("@") && user.isWellFormed() && providerOf(user, undefined) === undefined;
+}
+
+/** Gathers the settings of a login and checks them, before any I/O; with what was looked up for it, if something was. */
+export function resolve(protocol: MailProtocol, given: LoginOptions, discovered?: Discovered): Settings {
     if (!Object.hasOwn(PORTS, protocol)) {
         throw new ConfigError("protocol is none of the known values: imap, pop3, smtp");
     }
+    const options = discovered === undefined ? given : { ...given, ...discovered.login(protocol) };
     const profile = profileOf(options);
     if (profile?.instead !== undefined && options.host === undefined) {
         throw new ConfigError(`${profile.name} cannot be logged in to with OAuth. ${profile.instead}`);
@@ -137,7 +160,7 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         );
     }
     const endpoint = endpointOf(protocol, options, service, text(host, "host"));
-    const given: LoginSettings = {
+    const told: LoginSettings = {
         protocol,
         user: options.user,
         host: endpoint.host,
@@ -150,7 +173,7 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         assumedCapabilities: options.assumedCapabilities ?? service.assumedCapabilities,
     };
     // The core checks every field.
-    const login = { ...given, ehloName: checkedEhloName(given) };
+    const login = { ...told, ehloName: checkedEhloName(told) };
     return {
         endpoint,
         user: options.user,
@@ -161,6 +184,7 @@ export function resolve(protocol: MailProtocol, options: LoginOptions): Settings
         login,
         service,
         tokenLifetimeMs: profile?.tokenLifetimeMs,
+        discovered,
     };
 }
 
@@ -238,8 +262,8 @@ function timeoutOf(name: string, timeout: number): number {
     return Math.ceil(given);
 }
 
-/** TLS that verifies certificate and host name; there is no way to switch that off. */
-function verifying(options: TlsOptions | undefined): TlsOptions {
+/** TLS that verifies certificate and host name; there is no way to switch that off. @internal */
+export function verifying(options: TlsOptions | undefined): TlsOptions {
     if (options === undefined) {
         return {};
     }

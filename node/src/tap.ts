@@ -5,7 +5,7 @@
  * `_write`, `_writev`, `_destroy`), where every octet passes, whoever reads or writes.
  */
 import type { TLSSocket } from "node:tls";
-import { failureOfHost, type MailProtocol, type Verdict } from "./core";
+import { failureOfHost, type Verdict } from "./core";
 import { LoginFailed, SessionEnded } from "./errors";
 
 /** Whom the tap tells. */
@@ -20,6 +20,8 @@ export interface Listener {
     closed(): void;
     /** Whether an answer is due. */
     readonly isQuiet: boolean;
+    /** Whether it is the one for the end of a message. */
+    readonly isDelivering: boolean;
 }
 
 type Callback = (error?: Error | null) => void;
@@ -28,11 +30,7 @@ type Callback = (error?: Error | null) => void;
 export interface Timeouts {
     readonly answerTimeout: number;
     readonly dataTimeout: number;
-    readonly endpoint: { readonly protocol: MailProtocol };
 }
-
-/** The end of a message in SMTP. */
-const END_OF_DATA = "\r\n.\r\n";
 
 export class Tap {
     readonly #socket: TLSSocket;
@@ -46,8 +44,6 @@ export class Tap {
     #skip = 0;
     #skipped = 0;
     #heardAt = performance.now();
-    /** The last octets that were written. */
-    #tail = "";
     #divert: ((data: Buffer) => void) | undefined;
     #timer: NodeJS.Timeout | undefined;
 
@@ -177,9 +173,6 @@ export class Tap {
         }
         if (!this.#isLetGo) {
             this.#listener.sent(data);
-            this.#tail = (this.#tail + data.toString("latin1", Math.max(0, data.length - END_OF_DATA.length))).slice(
-                -5,
-            );
             this.#expect();
         }
         return true;
@@ -234,8 +227,8 @@ export class Tap {
         if (this.#verdict !== undefined || this.#isLetGo || this.#listener.isQuiet) {
             return;
         }
-        const { answerTimeout, dataTimeout, endpoint } = this.#timeouts;
-        const isEndOfData = endpoint.protocol === "smtp" && this.#tail === END_OF_DATA;
+        const { answerTimeout, dataTimeout } = this.#timeouts;
+        const isEndOfData = this.#listener.isDelivering;
         const left = this.#heardAt + (isEndOfData ? dataTimeout : answerTimeout) - performance.now();
         if (left > 0) {
             this.#timer = setTimeout(() => this.#checkAnswer(), left);

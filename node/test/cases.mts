@@ -22,6 +22,7 @@ import {
     Watch,
 } from "mailbearer";
 import { type AccountCase, AccountPlayer } from "./account_cases.mjs";
+import { type DiscoverCase, runDiscover } from "./discover_cases.mjs";
 import { ROOT } from "./places.mjs";
 import { CaseFailed, type Cut, deal, type ServerStep } from "./script.mjs";
 import { type SessionCase, SessionPlayer } from "./session_cases.mjs";
@@ -63,7 +64,7 @@ interface ClassifyCase {
     advice: string;
 }
 
-export type Case = { id: string } & (DialogueCase | ClassifyCase | SessionCase | AccountCase);
+export type Case = { id: string } & (DialogueCase | ClassifyCase | SessionCase | AccountCase | DiscoverCase);
 
 export function load(): Case[] {
     const folder = process.env["MAILBEARER_CASES"] || OURS;
@@ -81,7 +82,7 @@ export function exceptions(): Map<string, string> {
 }
 
 /** Says why a case does not hold; `undefined` when it does. */
-export function run(one: Case): string | undefined {
+export async function run(one: Case): Promise<string | undefined> {
     switch (one.kind) {
         case "classify": {
             const verdict = classify(one.protocol, one.phase, one.lines);
@@ -97,6 +98,8 @@ export function run(one: Case): string | undefined {
             return played(one, () => new SessionPlayer(one));
         case "account":
             return played(one, () => new AccountPlayer(one));
+        case "discover":
+            return runDiscover(one);
         default:
             return `the kind ${(one as Case).kind} is not known`;
     }
@@ -399,12 +402,12 @@ function checkLeak(shown: string, token: string): void {
 }
 
 /** Runs them all, prints what came, and tells whether all hold. */
-export function main(): boolean {
+export async function main(): Promise<boolean> {
     const argued = exceptions();
     const counts = new Map<string, { passed: number; total: number }>();
     let [passed, failed] = [0, 0];
     for (const one of load()) {
-        const problem = run(one);
+        const problem = await run(one);
         const reading = argued.get(one.id);
         if (reading !== undefined) {
             console.log(
@@ -432,5 +435,5 @@ export function main(): boolean {
 }
 
 if (process.argv[1] === import.meta.filename) {
-    process.exitCode = main() ? 0 : 1;
+    process.exitCode = (await main()) ? 0 : 1;
 }

@@ -1,23 +1,22 @@
 /** A mailbox of a real Dovecot is followed: IDLE, a mute path, and each new message told once across sessions. */
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect as tcp, createServer, type Socket } from "node:net";
+import { connect as tcp, type Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, connect, MailboxRefused, Misuse, sessions } from "mailbearer";
+import { ROOT } from "./places.mjs";
 import { RealServers, realToken } from "./real_servers.mjs";
 import { rejection, until } from "./waiting.mjs";
 
 const USER = "joe@example.com";
 const [EXPIRIES, CUTS] = [50, 20];
+const ANSWER_MS = 1_000;
 
 let servers: RealServers;
-before(async () => {
-    servers = await RealServers.start();
-});
-after(async () => {
-    await servers.stop();
-});
 
 const token = () => ({ token: realToken(USER), expiresInMs: 600_000 });
 
@@ -63,42 +62,65 @@ class Mailbox {
     }
 }
 
-/** A port that leads to another one, until it swallows what is open, or cuts it. */
-class Relay {
-    #pairs: [Socket, Socket][] = [];
-    readonly #server = createServer((client) => {
-        const server = tcp(servers.port("imap"), "127.0.0.1");
-        for (const one of [client, server]) {
-            one.on("error", () => undefined);
-        }
-        client.pipe(server).pipe(client);
-        this.#pairs.push([client, server]);
-    });
+/** A way to a real Dovecot that can turn into a black hole, and a mailbox there: see `tests/servers/paths.py`. */
+class Path {
+    static #program: ChildProcess | undefined;
+    static #control = 0;
+    static #ca = "";
+    readonly #answers: AsyncIterator<string>;
+    private constructor(
+        private readonly socket: Socket,
+        readonly mailbox: string,
+    ) {
+        this.#answers = createInterface(socket)[Symbol.asyncIterator]();
+    }
+    host = "";
+    port = 0;
+    readonly ca = Path.#ca;
 
-    async open(): Promise<number> {
-        this.#server.listen(0, "127.0.0.1");
-        await once(this.#server, "listening");
-        return (this.#server.address() as { port: number }).port;
+    static async startAll(): Promise<void> {
+        this.#program = spawn("python3", [join(ROOT, "tests", "servers", "paths.py")], {
+            stdio: ["pipe", "pipe", "inherit"],
+        });
+        assert.ok(this.#program.stdout);
+        const [line] = (await once(createInterface(this.#program.stdout), "line")) as [string];
+        const facts = JSON.parse(line) as { control: number; ca: string };
+        [this.#control, this.#ca] = [facts.control, facts.ca];
     }
 
-    swallow(): void {
-        for (const [client, server] of this.#pairs.splice(0)) {
-            client.unpipe().resume();
-            server.unpipe().resume();
-        }
+    static async stopAll(): Promise<void> {
+        this.#program?.stdin?.end();
+        await (this.#program && once(this.#program, "exit"));
     }
 
-    cut(): void {
-        for (const pair of this.#pairs.splice(0)) {
-            for (const one of pair) {
-                one.destroy();
-            }
-        }
+    static async open(mailbox: string): Promise<Path> {
+        const path = new Path(tcp(this.#control, "127.0.0.1"), mailbox);
+        Object.assign(path, await path.#say({ mailbox }));
+        return path;
+    }
+
+    /** What is open swallows all from now on; what is opened works. */
+    async cut(): Promise<void> {
+        await this.#say({ call: "cut" });
+    }
+
+    async deliver(): Promise<void> {
+        await this.#say({ call: "deliver" });
+    }
+
+    async token(): Promise<string> {
+        const { returned } = (await this.#say({ call: "token", lives: 600 })) as { returned: string };
+        return returned;
     }
 
     close(): void {
-        this.cut();
-        this.#server.close();
+        this.socket.destroy();
+    }
+
+    async #say(what: object): Promise<unknown> {
+        this.socket.write(`${JSON.stringify(what)}\n`);
+        const { value } = await this.#answers.next();
+        return JSON.parse(String(value));
     }
 }
 
@@ -109,15 +131,23 @@ class Follower {
     isStopping = false;
     #cursor: string | undefined;
 
-    async run(mailbox: string, port: number, reissue: number, lives: number): Promise<void> {
-        const source = () => ({ token: realToken(USER), expiresInMs: lives });
+    /** Whether something was told in this session. */
+    isFollowing = false;
+    /** Why the sessions ended that did not end by a renewal. */
+    readonly endings: string[] = [];
+
+    async run(path: Path, reissue: number, lives: number): Promise<void> {
+        const source = async () => ({ token: await path.token(), expiresInMs: lives });
         const policy = { backoffBase: 50, backoffMax: 200, loginInterval: 1, endsWithToken: true };
-        const options = { user: USER, token: source, policy, ...servers.at("imap"), port, timeout: 3_000 };
+        const at = { host: path.host, port: path.port, tls: "implicit", tlsOptions: { ca: path.ca } } as const;
+        const options = { user: USER, token: source, policy, ...at, timeout: ANSWER_MS };
         for await (const connection of sessions({ protocol: "imap", ...options })) {
+            this.isFollowing = false;
             this.sessions += 1;
             await connection.use(async () => {
-                const how = { since: this.#cursor, reissue, answer: 3_000 };
-                for await (const event of connection.newMessages(mailbox, how)) {
+                const how = { since: this.#cursor, reissue, answer: ANSWER_MS };
+                for await (const event of connection.newMessages(path.mailbox, how)) {
+                    this.isFollowing = true;
                     this.uids.push(...(event.kind === "messages" ? event.uids : []));
                     this.#cursor = event.cursor;
                     if (this.isStopping) {
@@ -128,11 +158,21 @@ class Follower {
             if (this.isStopping) {
                 return;
             }
+            if (connection.verdict !== undefined && connection.verdict.cause !== "no_fault") {
+                this.endings.push(connection.verdict.cause);
+            }
         }
     }
 }
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+before(async () => {
+    [servers] = await Promise.all([RealServers.start(), Path.startAll()]);
+});
+after(async () => {
+    await Promise.all([servers.stop(), Path.stopAll()]);
+});
 
 describe("a mailbox that is followed", { concurrency: true }, () => {
     it("tells what changes, also when IDLE was said anew in between", async () => {
@@ -169,48 +209,46 @@ describe("a mailbox that is followed", { concurrency: true }, () => {
     });
 
     it("is read on after a path that swallows all", async () => {
-        const mailbox = await Mailbox.make("node swallowed");
-        const relay = new Relay();
+        const path = await Path.open("node swallowed");
         const follower = new Follower();
-        const work = follower.run(mailbox.name, await relay.open(), 1_000, 600_000);
-        await until("a session", () => follower.sessions === 1);
-        await mailbox.deliver();
+        const work = follower.run(path, 1_000, 600_000);
+        await until("a session", () => follower.isFollowing);
+        await path.deliver();
         await until("the first message", () => follower.uids.length === 1);
-        relay.swallow();
+        await path.cut();
         const begun = performance.now();
-        await mailbox.deliver();
+        await path.deliver();
         await until("the second message", () => follower.uids.length === 2);
         // IDLE anew, its answer, back-off and login.
-        assert.ok(performance.now() - begun < 1_000 + 3_000 + 5_000);
+        assert.ok(performance.now() - begun < 1_000 + ANSWER_MS + 5_000);
         follower.isStopping = true;
-        await mailbox.deliver();
+        await path.deliver();
         await work;
-        relay.close();
-        await mailbox.close();
-        assert.deepEqual(follower.uids, numbers(3));
+        path.close();
+        assert.deepEqual([follower.uids, follower.endings], [numbers(3), ["timed_out"]]);
     });
 
-    it(`tells each message once over ${EXPIRIES} expiries and ${CUTS} cuts`, async () => {
-        const mailbox = await Mailbox.make("node once");
-        const relay = new Relay();
+    it(`tells each message once over ${EXPIRIES} expiries and ${CUTS} black holes`, async () => {
+        const path = await Path.open("node once");
         const follower = new Follower();
-        const work = follower.run(mailbox.name, await relay.open(), 400, 1_500);
+        const work = follower.run(path, 400, 1_000);
         let [delivered, cuts] = [0, 0];
-        await until("a session", () => follower.sessions === 1);
-        while (follower.sessions < EXPIRIES + CUTS) {
-            await mailbox.deliver();
+        await until("a session", () => follower.isFollowing);
+        while (follower.sessions < EXPIRIES + CUTS || cuts < CUTS) {
+            await path.deliver();
             delivered += 1;
-            if (cuts < CUTS && follower.sessions > 2 * cuts) {
-                relay.cut();
+            if (cuts < CUTS && follower.isFollowing && follower.sessions > 2 * cuts) {
+                const cutIn = follower.sessions;
+                await path.cut();
                 cuts += 1;
+                await until("another session", () => follower.sessions > cutIn);
             }
             await sleep(100);
         }
         follower.isStopping = true;
-        await mailbox.deliver();
+        await path.deliver();
         await work;
-        relay.close();
-        await mailbox.close();
+        path.close();
         assert.deepEqual([cuts, follower.uids], [CUTS, numbers(delivered + 1)]);
     });
 });

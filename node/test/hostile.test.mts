@@ -10,6 +10,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, LoginFailed, type MailProtocol, SessionEnded, sessions, type Tls } from "mailbearer";
 import { ROOT } from "./places.mjs";
+import { rejection } from "./waiting.mjs";
 
 const PROGRAM = join(ROOT, "tests", "servers", "hostile.py");
 const USER = "joe@example.test";
@@ -34,7 +35,7 @@ interface Attack {
     protocol: MailProtocol;
     tls: Tls;
     port: number;
-    ends: "limit" | "server" | "deadline" | "login";
+    ends: "limit" | "server" | "deadline" | "login" | "answer";
     causes: string[];
 }
 
@@ -140,6 +141,28 @@ async function flooded(one: Attack): Promise<Outcome & { octets: number }> {
     return { attack: one, thrown, ms: performance.now() - begun, growthKiB: memory.growthKiB(), octets };
 }
 
+/** Says IDLE, or NOOP, and reads until the session is over. */
+async function unanswered(one: Attack): Promise<Outcome> {
+    const begun = performance.now();
+    const made = sessions(options(one, DEADLINE_MS));
+    const { value: connection } = await made.next();
+    assert.ok(connection);
+    await connection.use(async () => {
+        if (one.protocol === "imap") {
+            for await (const change of connection.idle({ reissue: 100 })) {
+                assert.fail(JSON.stringify(change));
+            }
+        }
+        connection.socket.write("NOOP\r\n");
+        for await (const data of connection.socket) {
+            assert.fail(String(data));
+        }
+    });
+    const thrown = made.status().lastEnding?.cause ?? "open";
+    await made.close();
+    return { attack: one, thrown, ms: performance.now() - begun, growthKiB: 0 };
+}
+
 function nameOf({ name, protocol, tls }: Attack): string {
     return `${name} (${protocol}, ${tls})`;
 }
@@ -180,13 +203,13 @@ async function nothingIsLeft(heldBefore: Record<string, number>): Promise<void> 
     assert.deepEqual(found, { open: [], ...heldBefore }, "each connection is ended by us, and nothing is held");
 }
 
-async function cameToPass(): Promise<Record<string, { open: number }>> {
+async function cameToPass(): Promise<Record<string, { open: number; octets: number }>> {
     const socket = connectTcp(hostile.control, "127.0.0.1");
     const chunks: Buffer[] = [];
     for await (const chunk of socket) {
         chunks.push(chunk as Buffer);
     }
-    return JSON.parse(Buffer.concat(chunks).toString()) as Record<string, { open: number }>;
+    return JSON.parse(Buffer.concat(chunks).toString()) as Record<string, { open: number; octets: number }>;
 }
 
 describe("a hostile server", () => {
@@ -223,6 +246,38 @@ describe("a hostile server", () => {
             assert.ok(one.causes.includes(thrown), `${nameOf(one)}: ${thrown}`);
             // Timers of Node may come a millisecond early.
             assert.ok(ms > DEADLINE_MS - 100 && ms < DEADLINE_MS + SLACK_MS, `${nameOf(one)}: ${ms} ms`);
+        }
+        await nothingIsLeft(heldBefore);
+    });
+
+    it("that has no certificate is refused where the options allow such ciphers", async () => {
+        const one = attack("no certificate");
+        const given = options(one, GENEROUS_MS);
+        const tlsOptions = { ...given.tlsOptions, ciphers: "aNULL:@SECLEVEL=0", maxVersion: "TLSv1.2" as const };
+        const octets = async () => (await cameToPass())[String(one.port)]?.octets ?? 0;
+        const before = await octets();
+        for (const door of [
+            () => connect({ ...given, tlsOptions }),
+            () => sessions({ ...given, tlsOptions, policy: { first: 100 } }).next(),
+        ]) {
+            const error = await rejection(LoginFailed, door() as Promise<unknown>);
+            assert.equal(error.code, "tls_failed", error.message);
+        }
+        // The handshake was done, and the greeting said.
+        const deadline = performance.now() + SLACK_MS;
+        while ((await octets()) <= before) {
+            assert.ok(performance.now() < deadline);
+            await sleep(50);
+        }
+    });
+
+    it("that gives no answer is left when it is late", async () => {
+        const heldBefore = held();
+        const outcomes = await Promise.all(hostile.attacks.filter(({ ends }) => ends === "answer").map(unanswered));
+        tell("unanswered, at once", outcomes);
+        for (const { attack: one, thrown, ms } of outcomes) {
+            assert.ok(one.causes.includes(thrown), `${nameOf(one)}: ${thrown}`);
+            assert.ok(ms < DEADLINE_MS + SLACK_MS, `${nameOf(one)}: ${ms} ms`);
         }
         await nothingIsLeft(heldBefore);
     });

@@ -90,6 +90,24 @@ describe("the answer to the end of a message", () => {
         assert.match((await kept.sendMail(MAIL)).response, /taken/);
     });
 
+    it("may be that to the last chunk of BDAT", async () => {
+        const { way } = await scripted("220 slow", [[/^BDAT/, undefined], [/^hello$/, "250 taken", 900], ...SMTP]);
+        const made = sessions({ ...way, protocol: "smtp", answerTimeout: 300 });
+        closing.push(() => made.close());
+        const { value: connection } = await made.next();
+        assert.ok(connection);
+        const { socket } = connection;
+        socket.write("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nBDAT 7 LAST\r\nhello\r\n");
+        let said = "";
+        for await (const data of socket) {
+            said += String(data);
+            if (said.includes("taken")) {
+                break;
+            }
+        }
+        assert.match(said, /^250 ok\r\n250 ok\r\n250 taken/);
+    });
+
     it("has a time of its own, after which nothing is sent twice", async () => {
         const { way, heard } = await scripted("220 mute", [[/^\.$/, undefined], ...SMTP]);
         const kept = nodemailer.createTransport(transport({ ...way, answerTimeout: 10_000, dataTimeout: 300 }));

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import account_cases
+import discover_cases
 import mailbearer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ class CaseFailed(Exception):
 
 def load() -> list[dict[str, Any]]:
     folder = pathlib.Path(os.environ.get("MAILBEARER_CASES") or OURS)
-    found = [*folder.glob("*.json"), *folder.glob("account/*.json")]
+    found = [*folder.glob("*.json"), *folder.glob("account/*.json"), *folder.glob("discover/*.json")]
     files = sorted(file for file in found if file.name != "exceptions.json")
     return [case for file in files for case in json.loads(file.read_text())]
 
@@ -76,6 +77,8 @@ def run(case: dict[str, Any]) -> str | None:
         return None
     if case["kind"] == "account":
         return account_cases.run(case, deal, cuts)
+    if case["kind"] == "discover":
+        return discover_cases.run(case)
     players: dict[str, type[Player | SessionPlayer]] = {"session": SessionPlayer}
     players |= dict.fromkeys(("negotiation", "watch", "config"), Player)
     if case["kind"] not in players:

@@ -12,7 +12,7 @@ import cases_runner
 ARGUED = cases_runner.exceptions()
 
 
-@pytest.mark.parametrize("kind", ["account", "classify", "config", "negotiation", "session", "watch"])
+@pytest.mark.parametrize("kind", ["account", "classify", "config", "discover", "negotiation", "session", "watch"])
 def test_every_case_holds(kind: str) -> None:
     cases = [case for case in cases_runner.load() if case["kind"] == kind and case["id"] not in ARGUED]
     assert cases

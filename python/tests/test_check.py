@@ -249,7 +249,7 @@ def test_what_a_token_command_complains_of_is_short_and_without_secrets() -> Non
 
 
 def test_a_setting_that_cannot_work_is_said(servers: mailservers.RealServers) -> None:
-    done = run("check", "joe@example.org", token="abc")
+    done = run("check", "joe@example.org", "--no-discover", token="abc")
     assert done.returncode == 1
     assert "give host or provider" in done.stdout
     done = run("check", "joe@gmail.com", "--ca-file", "/nope.pem", token="abc")

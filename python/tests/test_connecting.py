@@ -10,7 +10,8 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -190,23 +191,34 @@ def test_a_plain_server_under_implicit_tls(door: str) -> None:
         assert error.advice == "fix_configuration"
 
 
-@pytest.mark.parametrize("door", ["connect", "aio.connect", "sessions", "aio.sessions"])
-def test_a_tls_port_under_starttls_is_found_by_its_silence(door: str) -> None:
-    protocol = DOORS[door][0]
-    with Server() as server:
-        settings = server.at(protocol, "starttls") | {"port": server.port(protocol)}  # type: ignore[arg-type]
-        error = refused(door, **settings)
-        assert not server.events()
-    assert error.cause == "wrong_tls_mode"
-    assert "STARTTLS" in str(error)
+def at_once(work: Callable[[Any], None], of: Sequence[Any]) -> None:
+    """Do the same for each: they wait for the same silence at the same time."""
+    with ThreadPoolExecutor(max_workers=len(of)) as threads:
+        for future in [threads.submit(work, one) for one in of]:
+            future.result()
 
 
-@pytest.mark.parametrize("door", PATHS)
-def test_it_is_found_whatever_the_certificate_is(door: str) -> None:
-    with Server() as server:
-        # The testing server's authority is not known to the system.
-        error = refused(door, host="127.0.0.1", port=server.port("imap"), tls="starttls")
-    assert error.cause == "wrong_tls_mode"
+def test_a_tls_port_under_starttls_is_found_by_its_silence() -> None:
+    def found_by(door: str) -> None:
+        protocol = DOORS[door][0]
+        with Server() as server:
+            settings = server.at(protocol, "starttls") | {"port": server.port(protocol)}  # type: ignore[arg-type]
+            error = refused(door, **settings)
+            assert not server.events(), door
+        assert error.cause == "wrong_tls_mode", door
+        assert "STARTTLS" in str(error)
+
+    at_once(found_by, ["connect", "aio.connect", "sessions", "aio.sessions"])
+
+
+def test_it_is_found_whatever_the_certificate_is() -> None:
+    def found_by(door: str) -> None:
+        with Server() as server:
+            # The testing server's authority is not known to the system.
+            error = refused(door, host="127.0.0.1", port=server.port("imap"), tls="starttls")
+        assert error.cause == "wrong_tls_mode", door
+
+    at_once(found_by, PATHS)
 
 
 class Slow:
@@ -250,9 +262,13 @@ class Slow:
         self._listener.close()
 
 
-@pytest.mark.parametrize("door", ["connect", "aio.connect"])
-@pytest.mark.parametrize("protocol", ["imap", "pop3", "smtp"])
-def test_a_slow_plain_server_is_not_disturbed(door: str, protocol: Any) -> None:
+def test_a_slow_plain_server_is_not_disturbed() -> None:
+    doors = ["connect", "aio.connect"]
+    at_once(is_not_disturbed, [(door, protocol) for door in doors for protocol in ("imap", "pop3", "smtp")])
+
+
+def is_not_disturbed(what: tuple[str, Any]) -> None:
+    door, protocol = what
     with Server() as server:
         slow = Slow(server.port(protocol, "starttls"), 5.6)
         settings = server.at(protocol, "starttls") | {"port": slow.port}
@@ -267,10 +283,10 @@ def test_a_slow_plain_server_is_not_disturbed(door: str, protocol: Any) -> None:
             asyncio.run(main())
         slow.close()
     login, asked = slow.early
-    assert login == b""
+    assert login == b"", what
     # A handshake record, and nothing of ours behind it.
-    assert asked[0] == 22
-    assert len(asked) == 5 + int.from_bytes(asked[3:5])
+    assert asked[0] == 22, what
+    assert len(asked) == 5 + int.from_bytes(asked[3:5]), what
     assert TOKEN.encode() not in asked
 
 

@@ -8,10 +8,11 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import mailservers
+import paths
 import pytest
 
 import mailbearer
@@ -21,6 +22,7 @@ from mailbearer import SessionPolicy
 USER = "joe@example.com"
 # A word that is not ASCII, a space and an ampersand: they travel in modified UTF-7.
 MAILBOX = "Entwürfe & mehr {}"
+MAILBOX_ON_THE_WIRE = "Entw&APw-rfe &- mehr {}"
 EXPIRIES, CUTS = 50, 20
 
 
@@ -36,7 +38,7 @@ def token() -> tuple[str, float]:
 @contextlib.contextmanager
 def mailbox(servers: mailservers.RealServers, name: str) -> Iterator[Callable[[], None]]:
     """Make a mailbox; what it gives delivers a message to it."""
-    wire = f'"{MAILBOX.format(name)}"'.replace("ü", "&APw-").replace("& ", "&- ")
+    wire = f'"{MAILBOX_ON_THE_WIRE.format(name)}"'
     with mailbearer.imap(USER, mailservers.token(USER, expires_in=600), **settings(servers)) as imap:
         assert imap.create(wire)[0] == "OK"
         yield lambda: imap.append(wire, "", "", b"Subject: hello\r\n\r\nhello\r\n") and None
@@ -47,7 +49,7 @@ def test_changes_are_told_and_the_client_may_be_used_between_them(servers: mails
     with mailbox(servers, "changes") as deliver:
         for connection in mailbearer.sessions("imap", USER, token, **settings(servers)):
             with connection:
-                connection.client.select(f'"{MAILBOX.format("changes")}"'.replace("ü", "&APw-").replace("& ", "&- "))
+                connection.client.select(f'"{MAILBOX_ON_THE_WIRE.format("changes")}"')
                 threading.Timer(0.2, deliver).start()
                 seen = []
                 for changes in connection.idle(reissue=0.5):
@@ -83,63 +85,86 @@ def test_pop3_has_no_mailboxes_to_follow(servers: mailservers.RealServers) -> No
         break
 
 
-@pytest.mark.parametrize("blocking", [True, False])
-def test_a_path_that_swallows_all_is_noticed_and_nothing_is_missed(
-    servers: mailservers.RealServers, blocking: bool
-) -> None:
-    relay = mailservers.Relay(servers.ports["imap-implicit"])
-    options = settings(servers, relay.port, timeout=2.0, policy=SessionPolicy(backoff_base=0.2, login_interval=0.001))
+@pytest.fixture(scope="module")
+def ways() -> Iterator[paths.Paths]:
+    with paths.Paths() as running:
+        yield running
+
+
+def test_a_path_that_swallows_all_is_noticed_and_nothing_is_missed(ways: paths.Paths) -> None:
+    for work in at_the_same_time(swallowed, ways):
+        work.result()
+
+
+def swallowed(ways: paths.Paths, blocking: bool) -> None:
+    path = ways.path()
     name = f"swallowed {blocking}"
-    with mailbox(servers, name) as deliver:
+    policy = SessionPolicy(backoff_base=0.2, login_interval=0.001)
+    options = along(path, ways.ca_file, timeout=2.0, policy=policy)
+    with contextlib.closing(ways.mailbox(MAILBOX_ON_THE_WIRE.format(name))) as mailbox:
         follower = Follower(MAILBOX.format(name), options, reissue=1.0)
-        thread = threading.Thread(target=follower.run if blocking else follower.run_async, daemon=True)
-        thread.start()
+        follower.begin(blocking)
         follower.wait_until(lambda: follower.sessions == 1)
-        deliver()
+        mailbox.deliver()
         follower.wait_until(lambda: len(follower.uids) == 1)
-        relay.swallow()
+        path.cut()
         begun = time.monotonic()
-        deliver()
+        mailbox.deliver()
         # Reissue, answer, back-off and login.
         follower.wait_until(lambda: len(follower.uids) == 2)
         assert time.monotonic() - begun < 1.0 + 2.0 + 5.0
-        follower.stop(deliver)
-        thread.join(10.0)
-    relay.close()
+        follower.stop(mailbox.deliver)
     assert follower.uids == [1, 2, 3]
+    assert follower.endings == ["timed_out"]
 
 
-def test_each_message_is_told_once_over_expiries_and_cuts(servers: mailservers.RealServers) -> None:
+def test_each_message_is_told_once_over_expiries_and_black_holes(
+    ways: paths.Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(f"\npaths to Dovecot: {ways.kind}")
     # Both kinds at the same time, each in its own mailbox and over its own path.
-    with ThreadPoolExecutor() as threads:
-        works = [threads.submit(over_expiries_and_cuts, servers, blocking) for blocking in (True, False)]
-        for work in works:
-            work.result()
+    for work in at_the_same_time(over_expiries_and_cuts, ways):
+        work.result()
 
 
-def over_expiries_and_cuts(servers: mailservers.RealServers, blocking: bool) -> None:
-    relay = mailservers.Relay(servers.ports["imap-implicit"])
-    policy = SessionPolicy(ends_with_token=True, backoff_base=0.05, backoff_max=0.2, login_interval=0.001)
+def over_expiries_and_cuts(ways: paths.Paths, blocking: bool) -> None:
+    path = ways.path()
     name = f"once {blocking}"
-    with mailbox(servers, name) as deliver:
-        options = settings(servers, relay.port, timeout=5.0, policy=policy)
-        follower = Follower(MAILBOX.format(name), options, reissue=0.4, lives=1.5)
-        thread = threading.Thread(target=follower.run if blocking else follower.run_async, daemon=True)
-        thread.start()
+    policy = SessionPolicy(ends_with_token=True, backoff_base=0.05, backoff_max=0.2, login_interval=0.001)
+    options = along(path, ways.ca_file, timeout=1.0, policy=policy)
+    with contextlib.closing(ways.mailbox(MAILBOX_ON_THE_WIRE.format(name))) as mailbox:
+        follower = Follower(MAILBOX.format(name), options, reissue=0.4, lives=1.0)
+        follower.begin(blocking)
         follower.wait_until(lambda: follower.sessions == 1)
         delivered = cuts = 0
-        while follower.sessions < EXPIRIES + CUTS:
-            deliver()
+        while follower.sessions < EXPIRIES + CUTS or cuts < CUTS:
+            mailbox.deliver()
             delivered += 1
-            if cuts < CUTS and follower.sessions > 2 * cuts:
-                relay.cut()
+            if cuts < CUTS and follower.is_following and follower.sessions > 2 * cuts:
+                path.cut()
                 cuts += 1
+                cut_in = follower.sessions
+                follower.wait_until(lambda: follower.sessions > cut_in)  # noqa: B023 (it is waited for here)
             time.sleep(0.1)
-        follower.stop(deliver)
-        thread.join(10.0)
-    relay.close()
-    assert cuts == CUTS
+        follower.stop(mailbox.deliver)
     assert follower.uids == list(range(1, delivered + 2))
+    assert cuts == CUTS
+
+
+def at_the_same_time(work: Callable[[paths.Paths, bool], None], ways: paths.Paths) -> list[Future[None]]:
+    with ThreadPoolExecutor() as threads:
+        return [threads.submit(work, ways, blocking) for blocking in (True, False)]
+
+
+def along(path: paths.Path, ca_file: str, **more: Any) -> dict[str, Any]:
+    return {
+        "host": path.host,
+        "port": path.port,
+        "tls": "implicit",
+        "ssl_context": ssl.create_default_context(cafile=ca_file),
+        **more,
+    }
 
 
 class Follower:
@@ -147,15 +172,24 @@ class Follower:
 
     def __init__(self, mailbox: str, options: dict[str, Any], reissue: float, lives: float = 600.0) -> None:
         self.uids: list[int] = []
+        # Why the sessions ended that did not end by a renewal.
+        self.endings: list[str] = []
         self.sessions = 0
+        # Whether something was told in this session.
+        self.is_following = False
         self._cursor: str | None = None
         self._mailbox, self._options, self._reissue, self._lives = mailbox, options, reissue, lives
         self._is_stopping = False
         self._crash: BaseException | None = None
 
+    def begin(self, blocking: bool) -> None:
+        self._thread = threading.Thread(target=self.run if blocking else self.run_async, daemon=True)
+        self._thread.start()
+
     def run(self) -> None:
         try:
             for connection in mailbearer.sessions("imap", USER, self._token, **self._options):
+                self.is_following = False
                 with connection:
                     self.sessions += 1
                     for new in connection.new_messages(self._mailbox, since=self._cursor, reissue=self._reissue):
@@ -164,6 +198,7 @@ class Follower:
                         self._note(new)
                         if self._is_stopping:
                             return
+                self._note_end(connection)
         except BaseException as error:
             self._crash = error
             raise
@@ -178,6 +213,7 @@ class Follower:
     async def _run_async(self) -> None:
         async with mailbearer.aio.sessions("imap", USER, self._token, **self._options) as sessions:
             async for connection in sessions:
+                self.is_following = False
                 async with connection:
                     self.sessions += 1
                     async for new in connection.new_messages(self._mailbox, since=self._cursor, reissue=self._reissue):
@@ -187,6 +223,7 @@ class Follower:
                         self._note(new)
                         if self._is_stopping:
                             return
+                self._note_end(connection)
 
     def wait_until(self, has_come: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30.0
@@ -199,10 +236,17 @@ class Follower:
         """Stop with the next message."""
         self._is_stopping = True
         deliver()
+        self._thread.join(30.0)
 
     def _token(self) -> tuple[str, float]:
-        return mailservers.token(USER, expires_in=600), self._lives
+        # One like the one before would be no newer one.
+        return mailservers.token(USER, expires_in=600, jti=self.sessions), self._lives
+
+    def _note_end(self, connection: Any) -> None:
+        if connection.verdict.cause != "no_fault":
+            self.endings.append(connection.verdict.cause)
 
     def _note(self, new: mailbearer.NewMessages) -> None:
         self.uids += new.uids
         self._cursor = new.cursor
+        self.is_following = True

@@ -160,6 +160,34 @@ async def stay_logged_in_async(attack: Attack, ca_file: str, timeout: float) -> 
         return ended(sessions.status(), octets)
 
 
+def wait_for_an_answer(attack: Attack, ca_file: str, timeout: float) -> str:
+    """Say IDLE, or NOOP, and read until the session is over."""
+    options = settings(attack, ca_file, timeout)
+    with mailbearer.sessions(attack["protocol"], USER, TOKEN, **options) as sessions:
+        connection = next(sessions)
+        with contextlib.suppress(mailbearer.SessionEnded):
+            if attack["protocol"] == "imap":
+                list(connection.idle(reissue=0.1))
+            connection.sock.sendall(b"NOOP\r\n")
+            while True:
+                connection.sock.recv(65_536)
+        return ended(sessions.status(), 0)
+
+
+async def wait_for_an_answer_async(attack: Attack, ca_file: str, timeout: float) -> str:
+    options = settings(attack, ca_file, timeout)
+    async with mailbearer.aio.sessions(attack["protocol"], USER, TOKEN, **options) as sessions:
+        connection = await anext(sessions)
+        with contextlib.suppress(mailbearer.SessionEnded):
+            if attack["protocol"] == "imap":
+                async for _ in connection.idle(reissue=0.1):
+                    pass
+            connection.writer.write(b"NOOP\r\n")
+            while True:
+                await connection.reader.read(65_536)
+        return ended(sessions.status(), 0)
+
+
 def ended(status: dict[str, Any], octets: int) -> str:
     verdict = status["last_ending"]
     return f"{verdict.cause if verdict else 'open'}, {octets >> 20} MiB read"
@@ -216,16 +244,18 @@ def at_once(attacks: list[Attack], ca_file: str, door: str, first: Attack) -> li
     """Attack with all of them at the same time: one figure of memory for all, in the first outcome."""
     log_in(first, ca_file, GENEROUS_SECONDS)
     memory = Memory()
-    if door == "blocking":
+    work = {"blocking": log_in, "blocking sessions": wait_for_an_answer}.get(door)
+    if work is not None:
         before = left_behind()
         with ThreadPoolExecutor(len(attacks)) as threads:
-            outcomes = list(threads.map(lambda one: measured(one, log_in, ca_file, DEADLINE_SECONDS), attacks))
+            outcomes = list(threads.map(lambda one: measured(one, work, ca_file, DEADLINE_SECONDS), attacks))
         assert left_behind() == before
     else:
+        coroutine = {"asyncio": log_in_async, "asyncio sessions": wait_for_an_answer_async}[door]
 
         async def one(attack: Attack) -> Outcome:
             begun = time.monotonic()
-            raised = await log_in_async(attack, ca_file, DEADLINE_SECONDS)
+            raised = await coroutine(attack, ca_file, DEADLINE_SECONDS)
             return Outcome(name_of(attack), raised, time.monotonic() - begun, 0)
 
         async def main() -> list[Outcome]:
@@ -318,6 +348,48 @@ def test_a_session_that_is_flooded_keeps_its_memory(
             is_fault = attack["name"] == "flood of lines" and attack["protocol"] != "imap"
             assert outcome.raised.startswith("protocol_violation" if is_fault else "open"), outcome
             assert outcome.growth_kib < GROWTH_KIB_MAX, (door, outcome)
+
+
+def test_a_server_that_gives_no_answer_is_left_when_it_is_late(
+    hostile: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = attacked(hostile, ("answer",), at_once, ("blocking sessions", "asyncio sessions"))
+    for door, results in found.items():
+        tell(capsys, f"{door}, at once", [outcome for _, outcome in results])
+        for attack, outcome in results:
+            assert outcome.raised.removesuffix(", 0 MiB read") in attack["causes"], (door, outcome)
+            assert outcome.seconds < DEADLINE_SECONDS + SLACK_SECONDS, (door, outcome)
+            assert outcome.growth_kib < GROWTH_KIB_MAX, (door, outcome)
+
+
+def test_a_flood_that_keeps_tls_busy_is_ended_from_outside(hostile: dict[str, Any]) -> None:
+    # By itself: beside others it is too slow to keep a read from coming back.
+    attack = next(one for one in hostile["attacks"] if one["name"] == "key updates in place of an answer")
+    begun = time.monotonic()
+    assert wait_for_an_answer(attack, hostile["ca_file"], DEADLINE_SECONDS).startswith("timed_out")
+    assert time.monotonic() - begun < DEADLINE_SECONDS + SLACK_SECONDS
+
+
+def test_a_server_without_a_certificate_is_refused_where_the_context_allows_it(hostile: dict[str, Any]) -> None:
+    attack = next(one for one in hostile["attacks"] if one["name"] == "no certificate")
+    context = ssl.create_default_context(cafile=hostile["ca_file"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    at = settings(attack, hostile["ca_file"], GENEROUS_SECONDS) | {"ssl_context": context}
+    seen = came_to_pass(hostile)[str(attack["port"])]["octets"]
+
+    async def connect() -> None:
+        await mailbearer.aio.connect("imap", USER, TOKEN, **at)
+
+    for door in (lambda: mailbearer.connect("imap", USER, TOKEN, **at), lambda: asyncio.run(connect())):
+        with pytest.raises(mailbearer.LoginFailed, match="not verified") as caught:
+            door()
+        assert caught.value.cause == "tls_failed"
+    # The handshake was done each time, and the greeting said: it is the check behind it that refused.
+    deadline = time.monotonic() + SLACK_SECONDS
+    while came_to_pass(hostile)[str(attack["port"])]["octets"] <= seen and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert came_to_pass(hostile)[str(attack["port"])]["octets"] > seen
 
 
 def test_the_hostile_server_serves_as_long_as_a_command_runs() -> None:

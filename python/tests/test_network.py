@@ -306,12 +306,60 @@ def test_the_end_of_a_message_may_take_its_time(blocking: bool) -> None:
             async with mailbearer.aio.sessions("smtp", USER, "t" * 40, **options) as sessions:
                 await (await anext(sessions)).client.sendmail(USER, ["ann@example.org"], b"Subject: hello\r\n\r\n")
 
+        def send_in_chunks() -> None:
+            with mailbearer.sessions("smtp", USER, "t" * 40, answer_timeout=0.7, **at) as sessions:
+                sock = next(sessions).sock
+                sock.sendall(CHUNKS)
+                lines = sock.makefile()
+                assert [lines.readline() for _ in range(3)] == [b"250 ok\r\n"] * 3
+                # Any other answer is due in time.
+                sock.sendall(b"BDAT 6\r\n")
+                with pytest.raises(mailbearer.SessionEnded) as caught:
+                    lines.readline()
+                assert caught.value.cause == "timed_out"
+
+        async def send_in_chunks_async() -> None:
+            options = {"answer_timeout": 0.7, **at}
+            async with mailbearer.aio.sessions("smtp", USER, "t" * 40, **options) as sessions:
+                connection: Any = await anext(sessions)
+                connection.writer.write(CHUNKS)
+                assert [await connection.reader.readline() for _ in range(3)] == [b"250 ok\r\n"] * 3
+
         if blocking:
             send()
             send_in_a_session()
+            send_in_chunks()
         else:
             asyncio.run(send_async())
-        assert slow.messages == 2
+            asyncio.run(send_in_chunks_async())
+        assert slow.messages == 3
+
+
+# RFC 3030: a message in one chunk.
+CHUNKS = b"MAIL FROM:<joe@gmail.com>\r\nRCPT TO:<ann@example.org>\r\nBDAT 7 LAST\r\nhello\r\n"
+
+
+def test_the_end_of_a_message_has_a_time_of_its_own() -> None:
+    with SlowMessages(5.0) as slow:
+        at = {"host": "localhost", "port": slow.port, "ssl_context": client_context(), "tls": "implicit"}
+        begun = time.monotonic()
+        with mailbearer.sessions("smtp", USER, "t" * 40, data_timeout=0.5, **at) as sessions:
+            sock = next(sessions).sock
+            sock.sendall(CHUNKS)
+            lines = sock.makefile()
+            assert [lines.readline() for _ in range(2)] == [b"250 ok\r\n"] * 2
+            with pytest.raises(mailbearer.SessionEnded) as caught:
+                lines.readline()
+            assert caught.value.cause == "timed_out"
+        assert time.monotonic() - begun < 5.0
+
+
+@pytest.mark.parametrize("name", ["timeout", "answer_timeout", "data_timeout"])
+def test_times_that_cannot_be_are_refused(name: str) -> None:
+    for seconds in (0, -1, True, "1", float("inf"), float("nan")):
+        options: Any = {name: seconds}
+        with pytest.raises(mailbearer.ConfigError, match=f"^{name} must be"):
+            mailbearer.connect("imap", USER, "t", **options)
 
 
 class SlowMessages(ScriptedServer):
@@ -327,16 +375,17 @@ class SlowMessages(ScriptedServer):
             client.sendall(b"220 hello ESMTP\r\n")
             in_data = False
             for line in lines:
-                if in_data and line != b".\r\n":
+                if in_data and line not in (b".\r\n", b"hello\r\n"):
                     continue
                 if in_data:
                     time.sleep(self.seconds)
                     self.messages += 1
-                in_data = line.upper().startswith(b"DATA")
+                in_data = line.upper().startswith((b"DATA", b"BDAT"))
                 says = {
                     b"EHLO": b"250-hello\r\n250 AUTH XOAUTH2\r\n",
                     b"AUTH": b"235 in\r\n",
                     b"DATA": b"354 go\r\n",
+                    b"BDAT": b"",
                     b"QUIT": b"221 bye\r\n",
                 }
                 client.sendall(says.get(line[:4].upper(), b"250 ok\r\n"))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import imaplib
+import os
+import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +17,7 @@ import pytest
 
 import mailbearer
 import mailbearer.aio
-from mailbearer.testing import Server
+from mailbearer.testing import Server, client_context
 
 USER = "joe@gmail.com"
 REASONS = ["protocol_disabled", "too_many_connections", "rate_limited", "unavailable", "interaction_required"]
@@ -178,3 +181,31 @@ def test_without_a_context_the_system_decides_whom_to_trust(
         context.check_hostname = False
         with pytest.raises(mailbearer.ConfigError):
             mailbearer.connect("imap", USER, token, **settings)
+
+
+def test_a_server_that_stops_leaves_no_socket_open_in_whatever_handshake() -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    with Server():
+        pass
+    before = open_files()
+    for turn in range(10):
+        with Server() as server:
+            clients = [socket.create_connection(("127.0.0.1", server.port("imap"))) for _ in range(4)]
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            handshake = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+            with pytest.raises(ssl.SSLWantReadError):
+                handshake.do_handshake()
+            hello = outgoing.read()
+            # One says nothing, one half of its first word and one all of it, and one has gone.
+            clients[1].sendall(hello[:40])
+            clients[2].sendall(hello)
+            clients[3].close()
+            time.sleep(turn / 2000)
+            begun = time.monotonic()
+        # No client is waited for.
+        assert time.monotonic() - begun < 1.5
+        for client in clients:
+            client.close()
+    assert open_files() == before

@@ -10,7 +10,8 @@ The first prints a line of JSON; the command of the second has the same in MAILB
          "ends": "limit", "causes": ["limit_exceeded"]}, ...]}
 
 ``ends`` says what ends the login: ``limit`` (the client has seen enough), ``server`` (the server closes), ``deadline``
-(nothing but the client's time), or ``login``: it works, and what is hostile comes afterwards, until the client closes.
+(nothing but the client's time), ``login``: it works, and what is hostile comes afterwards, until the client closes; or
+``answer``: it works, and what is hostile comes in place of an answer, to IDLE or DONE in IMAP and else to NOOP.
 ``causes`` are those of which the client has to name one. Whatever the server does, it sends as fast as the client takes
 it. Who connects to the port ``control`` gets, as JSON, what came to pass on each port, and no more:
 
@@ -38,6 +39,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import handshakes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The testing server's: it is for localhost and 127.0.0.1.
@@ -70,11 +73,23 @@ class Connection:
         self._sock = sock
         self._context = context
         self._record = record
+        self._tls: handshakes.TlsServer | None = None
         self._heard = b""
         self.tag = b""
 
     def start_tls(self) -> None:
         self._sock = self._context.wrap_socket(self._sock, server_side=True)
+
+    def start_tls_of(self, version: int) -> None:
+        """Begin a TLS that can send handshake messages later."""
+        self._tls = handshakes.TlsServer(self._sock, CERTIFICATE, version)
+
+    def start_tls_without_certificate(self) -> None:
+        """Begin a TLS in which nobody says who they are: a client must have asked for that."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")
+        self._sock = context.wrap_socket(self._sock, server_side=True)
 
     def begin_handshake(self) -> None:
         """Answer the ClientHello with the first half of what is due."""
@@ -90,7 +105,7 @@ class Connection:
         time.sleep(DRIP_SECONDS)
 
     def say(self, data: bytes) -> None:
-        self._sock.sendall(data)
+        (self._tls or self._sock).sendall(data)
         self._record.octets += len(data)
 
     def flood(self, data: bytes) -> None:
@@ -99,6 +114,14 @@ class Connection:
         block = data * max(1, BLOCK_OCTETS // len(data))
         while True:
             self.say(block)
+
+    def flood_with_handshakes(self) -> None:
+        """Ask for new keys, or for a new handshake, again and again, and read no answer, until the client ends it."""
+        threading.Thread(target=self._notice_the_end, daemon=True).start()
+        assert self._tls is not None
+        ask = self._tls.ask_for_keys if self._tls.version == handshakes.TLS_1_3 else self._tls.ask_for_handshake
+        while True:
+            ask()
 
     def _notice_the_end(self) -> None:
         """Stop writing to a client that has closed: whether its system takes what is on its way is no matter of it."""
@@ -122,7 +145,7 @@ class Connection:
     def hear(self) -> bytes:
         """Read a line, and remember its tag."""
         while b"\n" not in self._heard:
-            data = self._sock.recv(BLOCK_OCTETS)
+            data = (self._tls or self._sock).recv(BLOCK_OCTETS)
             if not data:
                 raise ConnectionResetError("the client has closed")
             self._heard += data
@@ -152,6 +175,8 @@ class Connection:
                 pass
 
     def close(self) -> None:
+        if self._tls is not None:
+            self._tls.close()
         self._sock.close()
 
 
@@ -266,6 +291,12 @@ class Dialogue:
             self.connection.hear()
             self.connection.tag = tag
 
+    def to_answer(self) -> None:
+        """Go on to the place where the client has logged in, and waits for the answer to its next command."""
+        self.to_token()
+        self.say(self.words.logged_in)
+        self.connection.hear()
+
 
 Attack = Callable[[Dialogue], None]
 ATTACKS: list[tuple[Attack, dict[str, Any]]] = []
@@ -330,6 +361,22 @@ def close_in_handshake(one: Dialogue) -> None:
 def reset_in_handshake(one: Dialogue) -> None:
     one.connection.begin_handshake()
     one.connection.reset()
+
+
+# The token is for nobody who is not known (issue 13, point 11): also where a program's options allow such ciphers.
+
+
+@attack("server", "tls_failed", plain=True, protocols=("imap",))
+def no_certificate(one: Dialogue) -> None:
+    one.connection.start_tls_without_certificate()
+    one.to_token()
+    one.say(one.words.logged_in)
+
+
+@attack("deadline", "timed_out", plain=True, protocols=("pop3",))
+def key_updates_in_place_of_greeting(one: Dialogue) -> None:
+    one.connection.start_tls_of(handshakes.TLS_1_3)
+    one.connection.flood_with_handshakes()
 
 
 @attack("deadline", "timed_out")
@@ -500,6 +547,13 @@ def silence_behind_token(one: Dialogue) -> None:
     one.connection.wait_for_the_end()
 
 
+@attack("deadline", "timed_out", plain=True, protocols=("smtp",))
+def hello_requests_behind_token(one: Dialogue) -> None:
+    one.connection.start_tls_of(handshakes.TLS_1_2)
+    one.to_token()
+    one.connection.flood_with_handshakes()
+
+
 @attack("limit", "protocol_violation")
 def garbage_behind_token(one: Dialogue) -> None:
     one.to_token()
@@ -527,6 +581,44 @@ def flood_without_line_end(one: Dialogue) -> None:
     one.to_token()
     one.say(one.words.logged_in)
     one.connection.flood(b"x")
+
+
+# ---- In place of an answer -------------------------------------------------------------------------------------------
+
+
+@attack("answer", "timed_out")
+def no_answer(one: Dialogue) -> None:
+    one.to_answer()
+    one.connection.wait_for_the_end()
+
+
+@attack("answer", "timed_out", plain=True, protocols=("smtp",))
+def hello_requests_in_place_of_an_answer(one: Dialogue) -> None:
+    one.connection.start_tls_of(handshakes.TLS_1_2)
+    one.to_answer()
+    one.connection.flood_with_handshakes()
+
+
+@attack("answer", "timed_out", plain=True, protocols=("imap",))
+def key_updates_in_place_of_an_answer(one: Dialogue) -> None:
+    one.connection.start_tls_of(handshakes.TLS_1_3)
+    one.to_answer()
+    one.connection.flood_with_handshakes()
+
+
+@attack("answer", "timed_out", protocols=("imap",))
+def done_without_an_answer(one: Dialogue) -> None:
+    one.to_answer()
+    one.say(b"+ idling\r\n")
+    one.connection.hear()
+    one.connection.wait_for_the_end()
+
+
+@attack("answer", "session_limit", protocols=("imap",))
+def goodbye_without_a_close(one: Dialogue) -> None:
+    one.to_answer()
+    one.say(b"* BYE Session expired, please login again.\r\n")
+    one.connection.wait_for_the_end()
 
 
 def garbage() -> bytes:

@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -95,21 +96,36 @@ class RealServers:
     Attributes:
         ports: by ``imap-implicit``, ``imap-starttls``, ``pop3-…``, ``smtp-…`` (Dovecot's submission) and ``postfix-…``.
         ca_file: the certificate authority to trust.
+
+    Args:
+        directory: where they keep everything.
+        addresses: those at which Dovecot listens besides loopback's; Postfix is not there then.
+        introspection: what ``authserver`` describes of an authorization server, which Dovecot asks about tokens then
+            (RFC 7662), in place of reading them itself.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        addresses: Sequence[str] = (),
+        introspection: dict[str, Any] | None = None,
+    ) -> None:
+        self._introspection = introspection
         # Below /tmp: the path of a Unix socket has at most 107 characters, and the daemons' users must reach it.
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
         self.ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         self.ca_file = str(self.directory / "tls" / "ca.pem")
+        self._addresses = addresses
 
     def start(self) -> Self:
         """Install what is missing, write the configuration, and start; return when every port answers."""
         subprocess.run([HERE / "install.sh"], check=True)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
-        _make_certificates(self.directory / "tls")
+        _make_certificates(self.directory / "tls", self._addresses)
         self.start_dovecot()
+        if self._addresses:
+            return self
         self._start_postfix()
         for port in self.ports.values():
             _wait_for(port)
@@ -134,10 +150,11 @@ class RealServers:
         mail = self.directory / "mail"
         mail.mkdir(exist_ok=True)
         shutil.chown(mail, "dovecot", "dovecot")
-        (self.directory / "oauth2.conf").write_text(_OAUTH2.format(directory=self.directory, issuer=_ISSUER))
+        (self.directory / "oauth2.conf").write_text(self._oauth2())
         configuration = self.directory / "dovecot.conf"
         names = {name.replace("-", "_"): port for name, port in self.ports.items()}
-        configuration.write_text(_DOVECOT.format(directory=self.directory, **names))
+        listen = ", ".join(("127.0.0.1", "127.0.0.2", *self._addresses))
+        configuration.write_text(_DOVECOT.format(directory=self.directory, listen=listen, **names))
         _run(["dovecot", "-c", configuration], self.directory / "dovecot-start.log")
         for name in _PORTS[:6]:
             _wait_for(self.ports[name])
@@ -150,6 +167,13 @@ class RealServers:
         if group is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
+
+    def _oauth2(self) -> str:
+        if self._introspection is None:
+            return _OAUTH2.format(directory=self.directory, issuer=_ISSUER)
+        client, secret = self._introspection["clients"]["dovecot"]
+        address = self._introspection["introspection_endpoint"].replace("https://", f"https://{client}:{secret}@")
+        return _INTROSPECTION.format(address=address, ca_file=self._introspection["ca_file"])
 
     def kick(self, user: str) -> None:
         """End the sessions of a user, as an administrator does."""
@@ -333,7 +357,7 @@ def _end(pid_file: pathlib.Path) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _make_certificates(folder: pathlib.Path) -> None:
+def _make_certificates(folder: pathlib.Path, more: Sequence[str] = ()) -> None:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
 
@@ -374,7 +398,8 @@ def _make_certificates(folder: pathlib.Path) -> None:
         ("wrong-host", "ca", "other.test", "2"),
         ("expired", "ca", "localhost", "0"),
     ):
-        addresses = ",IP:127.0.0.1,IP:127.0.0.2" if host == "localhost" else ""
+        hosts = ("127.0.0.1", "127.0.0.2", *more) if host == "localhost" else ()
+        addresses = "".join(f",IP:{address}" for address in hosts)
         (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}{addresses}\nextendedKeyUsage=serverAuth\n")
         openssl("req", "-new", *key(name), "-out", f"{name}.csr", "-subj", f"/CN={host}")
         signed = [
@@ -409,13 +434,22 @@ username_attribute = email
 openid_configuration_url = {issuer}/.well-known/openid-configuration
 """
 
+_INTROSPECTION = """\
+introspection_mode = post
+introspection_url = {address}
+username_attribute = sub
+active_attribute = active
+active_value = true
+tls_ca_cert_file = {ca_file}
+"""
+
 # From 127.0.0.1 to 127.0.0.1 Dovecot counts a connection as secured, and offers AUTH before TLS: 127.0.0.2 behaves as a
 # network does. Without the auth penalty each failure would cost the next login seconds.
 _DOVECOT = """\
 base_dir = {directory}/run
 state_dir = {directory}/run
 log_path = {directory}/dovecot.log
-listen = 127.0.0.1, 127.0.0.2
+listen = {listen}
 protocols = imap pop3 submission lmtp
 default_internal_user = dovecot
 default_login_user = dovenull
@@ -560,6 +594,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("start", "stop"):
         commands.add_parser(name).add_argument("directory")
+    commands.choices["start"].add_argument("--address", action="append", default=[])
+    commands.choices["start"].add_argument("--introspection", type=json.loads)
     minting = commands.add_parser("token")
     minting.add_argument("user")
     minting.add_argument("--expires-in", type=float, default=3600)
@@ -577,7 +613,8 @@ def main() -> int:
             )
         )
     elif arguments.command == "start":
-        print(json.dumps(RealServers(arguments.directory).start().describe()))
+        servers = RealServers(arguments.directory, arguments.address, arguments.introspection)
+        print(json.dumps(servers.start().describe()))
     else:
         RealServers(arguments.directory).stop()
     return 0

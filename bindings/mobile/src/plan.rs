@@ -224,6 +224,8 @@ pub struct AccountEvent {
     pub session: Option<u32>,
     /// The connection.
     pub ticket: Option<u64>,
+    /// The request to the token source.
+    pub request: Option<u64>,
     /// The number of the session's connection.
     pub generation: Option<u64>,
     /// Where something failed or ended.
@@ -240,6 +242,7 @@ impl From<mailbearer::AccountEvent> for AccountEvent {
             kind: event.kind,
             session: event.session.map(SessionKey::number),
             ticket: event.ticket,
+            request: event.request,
             generation: event.generation,
             cause: event.cause,
             text: spelled(event.text),

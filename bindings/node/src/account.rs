@@ -258,6 +258,11 @@ impl JsAccount {
     }
 
     #[napi(catch_unwind)]
+    pub fn is_delivering(&self, ticket: f64) -> Result<bool> {
+        Ok(self.0.is_delivering(whole(ticket, "ticket")?))
+    }
+
+    #[napi(catch_unwind)]
     pub fn standing(&self, session: f64) -> Result<Option<&'static str>> {
         Ok(self.0.standing(key(session)?).map(|standing| standing.as_str()))
     }

@@ -8,7 +8,9 @@
 
 mod account;
 mod convert;
+mod discover;
 mod follow;
+mod lock;
 mod machines;
 mod plan;
 #[cfg(feature = "probe")]

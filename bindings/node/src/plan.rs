@@ -193,6 +193,7 @@ impl<'env> JsDelivery<'env> {
             what: Some(event.kind.as_str()),
             session: event.session.map(mailbearer::SessionKey::number),
             ticket: event.ticket.map(number),
+            request: event.request.map(number),
             generation: event.generation.map(number),
             cause: event.cause.map(|cause| cause.as_str()),
             text: Some(event.text).filter(|text| !text.is_empty()),

@@ -216,7 +216,7 @@ pub fn provider_generic(host: String) -> JsProvider {
 }
 
 impl JsProvider {
-    fn new(provider: &Provider) -> Self {
+    pub(crate) fn new(provider: &Provider) -> Self {
         Self {
             name: provider.name.clone(),
             domains: provider.domains.clone(),

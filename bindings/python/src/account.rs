@@ -227,6 +227,11 @@ impl PyAccount {
         lock(&self.machine).is_quiet(ticket)
     }
 
+    /// Whether the end of a message was written on this connection, and no answer to it has come.
+    fn is_delivering(&self, ticket: u64) -> bool {
+        lock(&self.machine).is_delivering(ticket)
+    }
+
     /// How one session stands, in one word; `None`: there is none with this key.
     fn standing(&self, session: u32) -> Option<&'static str> {
         let standing = lock(&self.machine).standing(SessionKey::new(session));

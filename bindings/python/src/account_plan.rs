@@ -188,6 +188,7 @@ impl PyDelivery {
             Delivery::Event(event) => Self {
                 session: event.session.map(|session| session.number()),
                 ticket: event.ticket,
+                request: event.request,
                 generation: event.generation,
                 why: Some(event.kind.as_str()),
                 cause: event.cause.map(|cause| cause.as_str()),

@@ -4,10 +4,11 @@
 //! A panic, which would be a bug of ours, becomes an ordinary exception.
 
 // Each uses only those before it in this order: convert, token, types, failures, settings, provider, pure, machines, session,
-// account_plan, account, follow, testing.
+// account_plan, account, follow, discover, testing.
 mod account;
 mod account_plan;
 mod convert;
+mod discover;
 mod failures;
 mod follow;
 mod machines;
@@ -43,6 +44,8 @@ mod core_module {
     use crate::account::PyAccount;
     #[pymodule_export]
     use crate::account_plan::{PyAccountPlan, PyDelivery, PyOrder};
+    #[pymodule_export]
+    use crate::discover::{PyDiscovered, PyDiscovery, PyLookup};
     #[pymodule_export]
     use crate::failures::{
         failure_of_certificate, failure_of_connect, failure_of_fields, failure_of_host,

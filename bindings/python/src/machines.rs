@@ -13,6 +13,9 @@ use crate::token::token as token_of;
 use crate::types::{PyAftermath, PyAuthenticated, PyFailure, PyVerdict};
 
 /// What the host does next.
+///
+/// * `send`: octets to write first, never to be logged if they are `sensitive`;
+/// * `next`: `read`, `start_tls`, `done` or `failed`; with `done` there is `authenticated`, with `failed` there is `failure`.
 #[pyclass(frozen, get_all, name = "Step", module = "mailbearer")]
 pub(crate) struct PyStep {
     send: Py<PyBytes>,
@@ -51,6 +54,8 @@ impl PyStep {
 }
 
 /// From the greeting to authenticated: octets in, one step out.
+///
+/// `state` is the name of the state in which it waits.
 #[pyclass(frozen, name = "Negotiation", module = "mailbearer")]
 pub(crate) struct PyNegotiation(Mutex<Negotiation>);
 
@@ -137,6 +142,8 @@ impl PyNegotiation {
 }
 
 /// After login: says when the server ends the session, and what was in flight.
+///
+/// `is_quiet`: whether nothing is unanswered, so that the connection can be let go.
 #[pyclass(frozen, name = "Watch", module = "mailbearer")]
 pub(crate) struct PyWatch(Mutex<Watch>);
 

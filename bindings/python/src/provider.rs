@@ -10,6 +10,8 @@ use pyo3::types::PyDict;
 use crate::convert::{self, config_error, guard, named, text, texts};
 
 /// What is known of a mail provider.
+///
+/// * `name`: as in `gmail`; `domains`: mail domains that are certainly its own; `token_lifetime_ms`: how long its tokens live.
 #[pyclass(frozen, eq, name = "Provider", module = "mailbearer")]
 #[derive(PartialEq, Clone)]
 pub(crate) struct PyProvider(pub(crate) Provider);

@@ -113,6 +113,11 @@ impl PyAction {
 }
 
 /// Keeps one mailbox connection logged in.
+///
+/// The host carries out what a plan says, and answers with exactly one fact: `start` and `stop` are the program's; `tick`: the time of
+/// `wake_at_ms` has come; `woke`: another network, or a long sleep; `token`, `token_failed`: what the source gave; `connected`,
+/// `tls_established`: TCP and TLS are there; `ended`: the connection is over; `drained`: it was let go. Hosts that do not show octets say
+/// `authenticated`, `refused` and `line` of what they see.
 #[pyclass(frozen, name = "Session", module = "mailbearer")]
 pub(crate) struct PySession(Mutex<Session>);
 

@@ -213,6 +213,9 @@ record! {
 }
 
 /// A login that worked.
+///
+/// * `mechanism`: `XOAUTH2` or `OAUTHBEARER`; `capabilities`: what the server said that it can do now, empty where it said nothing;
+/// * `leftover`: octets that came behind the login. They belong to the mail client.
 #[pyclass(frozen, get_all, name = "Authenticated", module = "mailbearer")]
 pub(crate) struct PyAuthenticated {
     mechanism: &'static str,

@@ -28,9 +28,7 @@ impl Account {
     }
 
     pub(super) fn ended(&mut self, ticket: u64, failure: Option<Failure>, plan: &mut AccountPlan) {
-        // What was read before an end says more than that it ended.
-        let told = failure.as_ref().map(|failure| failure.cause);
-        let cause = told.filter(|cause| *cause != Cause::ConnectionLost);
+        let cause = failure.as_ref().map(|failure| failure.cause);
         self.problem = failure.map(Box::new);
         self.told(ticket, Input::Ended { ticket, last_line: None, cause }, plan);
         self.problem = None;
@@ -431,6 +429,8 @@ impl Account {
     fn stop(&mut self, mut stop: Stop, plan: &mut AccountPlan) {
         stop.failure.mask(|text| self.tokens.redact(text));
         let event = AccountEvent {
+            request: stop.request,
+            ticket: stop.ticket,
             cause: Some(stop.failure.cause),
             text: stop.failure.to_string(),
             ..AccountEvent::new(match stop.kind {

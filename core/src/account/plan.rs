@@ -218,6 +218,8 @@ pub struct AccountEvent {
     pub session: Option<SessionKey>,
     /// The connection.
     pub ticket: Option<u64>,
+    /// The request to the token source.
+    pub request: Option<u64>,
     /// The number of the session's connection.
     pub generation: Option<u64>,
     /// Where something failed or ended.
@@ -234,11 +236,16 @@ impl AccountEvent {
             kind,
             session: None,
             ticket: None,
+            request: None,
             generation: None,
             cause: None,
             text: String::new(),
             wait_ms: None,
         }
+    }
+
+    pub(super) fn of_source(kind: EventKind, request: u64) -> Self {
+        Self { request: Some(request), ..Self::new(kind) }
     }
 }
 

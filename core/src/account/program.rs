@@ -89,14 +89,21 @@ impl Account {
         let (config, rng) = (&self.config, &mut self.rng);
         let word = Word { request, why, text, works };
         let answer = self.tokens.none(self.now_ms, &word, config, rng);
-        if answer != Answer::Late
-            && let Some((_, failure)) = self.tokens.problem()
-        {
-            let (cause, text) = (Some(failure.cause), failure.detail.clone().into_owned());
-            let event = AccountEvent { cause, text, ..AccountEvent::new(EventKind::TokenFailed) };
-            plan.deliveries.push(Delivery::Event(event.into()));
+        if answer != Answer::Late {
+            self.say_token_failed(request, plan);
         }
         self.answered(request, answer, plan);
+    }
+
+    pub(super) fn say_token_failed(&self, request: u64, plan: &mut AccountPlan) {
+        if let Some((_, failure)) = self.tokens.problem() {
+            let event = AccountEvent {
+                cause: Some(failure.cause),
+                text: failure.detail.clone().into_owned(),
+                ..AccountEvent::of_source(EventKind::TokenFailed, request)
+            };
+            plan.deliveries.push(Delivery::Event(event.into()));
+        }
     }
 
     pub(super) fn answered(&mut self, request: u64, answer: Answer, plan: &mut AccountPlan) {
@@ -107,7 +114,8 @@ impl Account {
             }
             Answer::Mistake(failure) => {
                 let text = failure.detail.clone().into_owned();
-                let event = AccountEvent { text, ..AccountEvent::new(EventKind::Mistake) };
+                let event =
+                    AccountEvent { text, ..AccountEvent::of_source(EventKind::Mistake, request) };
                 plan.deliveries.push(Delivery::Event(event.into()));
                 self.mistake = Some((request, Box::new(failure)));
             }

@@ -86,18 +86,8 @@ impl Account {
 
     fn note_late_token(&mut self, plan: &mut AccountPlan) -> bool {
         let (config, rng) = (&self.config, &mut self.rng);
-        if self.tokens.late(self.now_ms, config, rng).is_none() {
-            return false;
-        }
-        if let Some((_, failure)) = self.tokens.problem() {
-            let text = failure.detail.clone().into_owned();
-            let event = AccountEvent {
-                cause: Some(failure.cause),
-                text,
-                ..AccountEvent::new(EventKind::TokenFailed)
-            };
-            plan.deliveries.push(Delivery::Event(event.into()));
-        }
+        let Some(request) = self.tokens.late(self.now_ms, config, rng) else { return false };
+        self.say_token_failed(request, plan);
         true
     }
 
@@ -376,8 +366,10 @@ impl Account {
         let (config, rng) = (&self.config, &mut self.rng);
         let Ok(ask) = self.tokens.want(self.now_ms, config, rng) else { return false };
         let text = if ask.force { "past its cache" } else { "" };
-        let event =
-            AccountEvent { text: text.into(), ..AccountEvent::new(EventKind::FetchingToken) };
+        let event = AccountEvent {
+            text: text.into(),
+            ..AccountEvent::of_source(EventKind::FetchingToken, ask.request)
+        };
         plan.deliveries.push(Delivery::Event(event.into()));
         let (request, force, refused) = (ask.request, ask.force, ask.refused);
         plan.orders.push(Order::FetchToken { request, force, refused });

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
 
-use super::learning::Learning;
+use super::learning::{Learning, Lengths};
 use super::limited::Refusals;
 use super::{Run, Session, SessionConfig};
 use crate::config::{ConfigError, InitialResponse};
@@ -32,6 +32,7 @@ impl Session {
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         let failure = self.last_failure.as_deref();
+        let lengths = self.learning.lengths.as_deref().cloned().unwrap_or_default();
         let (run, failure) = match self.run {
             Run::Stopped => ("stopped", None),
             Run::Running => ("running", None),
@@ -53,9 +54,9 @@ impl Session {
             "refused_ms_ago": self.refusals.ages_ms(self.now_ms),
             "budget_owed_ms": self.budget.owed_ms(self.now_ms),
             "two_steps": self.config.negotiation.initial_response == InitialResponse::Never,
-            "lengths_ms": self.learning.lengths_ms,
-            "session_ms": self.learning.session_ms,
-            "sessions_since_trial": self.learning.untried,
+            "lengths_ms": lengths.ended_ms,
+            "session_ms": lengths.session_ms,
+            "sessions_since_trial": lengths.untried,
             "expiry": self.learning.expiry.map(|(ended, in_a_row)| json!([ended, in_a_row])),
             "ends_with_token": self.learning.ends_with_token,
             "aftermath": self.aftermath().as_ref().map(aftermath_to_json),
@@ -121,15 +122,18 @@ impl Session {
 }
 
 fn learning(content: &Content) -> Result<Learning, ConfigError> {
-    let mut lengths_ms = content.numbers("lengths_ms")?;
-    lengths_ms.truncate(AGREEING_LENGTHS);
-    Ok(Learning {
-        lengths_ms,
+    let mut ended_ms = content.numbers("lengths_ms")?;
+    ended_ms.truncate(AGREEING_LENGTHS);
+    let lengths = Lengths {
+        ended_ms,
         // One that was learnt when less sufficed would be met by renewing ahead of it for ever.
         session_ms: content
             .optional("session_ms", Value::as_u64)?
             .filter(|length_ms| *length_ms >= LEARNT_LENGTH_LEAST_MS),
         untried: content.small("sessions_since_trial")?,
+    };
+    Ok(Learning {
+        lengths: Some(lengths).filter(|known| *known != Lengths::default()).map(Box::new),
         expiry: content.optional("expiry", expiry_from_json)?,
         ends_with_token: content.optional("ends_with_token", Value::as_bool)?,
     })
@@ -369,10 +373,13 @@ mod tests {
         let _ = session.receive(1, 1, b"+OK hi\r\n").unwrap();
         let _ = session.receive(3, 1, b"+OK Welcome.\r\n").unwrap();
         session.sent(1, b"DELE 4\r\nDELE 2\r\n");
-        session.learning = Learning {
-            lengths_ms: Vec::from([1_200_000, 1_210_000]),
+        let lengths = Lengths {
+            ended_ms: Vec::from([1_200_000, 1_210_000]),
             session_ms: Some(1_200_000),
             untried: 3,
+        };
+        session.learning = Learning {
+            lengths: Some(Box::new(lengths)),
             expiry: Some((true, 2)),
             ends_with_token: Some(true),
         };
@@ -545,14 +552,14 @@ mod tests {
     #[test]
     fn no_more_lengths_are_taken_than_are_remembered() {
         let snapshot = with_member("lengths_ms", Some(json!([6, 5, 4, 3, 2, 1])));
-        assert_eq!(restored(&snapshot).unwrap().learning.lengths_ms, [6, 5, 4]);
+        assert_eq!(restored(&snapshot).unwrap().learning.lengths.unwrap().ended_ms, [6, 5, 4]);
     }
 
     #[test]
     fn a_length_that_is_too_short_to_be_learnt_is_not_believed() {
         for (length_ms, learnt) in [(599_999, None), (600_000, Some(600_000))] {
             let snapshot = with_member("session_ms", Some(json!(length_ms)));
-            assert_eq!(restored(&snapshot).unwrap().learning.session_ms, learnt);
+            assert_eq!(restored(&snapshot).unwrap().learning.learnt().session_ms, learnt);
         }
     }
 

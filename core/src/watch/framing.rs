@@ -19,12 +19,14 @@ pub(super) struct Line<'a> {
     pub(super) end: &'a [u8],
 }
 
-/// Keeps the start of a line whose end has not come.
+/// Octets of a start that are kept, and of what is behind them: a line end may be among them.
+const START_OCTETS_MAX: usize = WATCHED_LINE_OCTETS_MAX.saturating_add(LINE_END_OCTETS);
+const TAIL_OCTETS_MAX: usize = TAIL_OCTETS.saturating_add(LINE_END_OCTETS);
+
+/// Keeps the start of a line whose end has not come, and the last octets of one that is longer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LongLines {
-    start: Vec<u8>,
-    /// The last octets of a line that is longer than what `start` holds.
-    tail: Vec<u8>,
+    kept: Vec<u8>,
 }
 
 impl LongLines {
@@ -43,45 +45,33 @@ impl LongLines {
         };
         let (piece, rest) = input.split_at(end.saturating_add(1));
         *input = rest;
-        let (start, tail);
-        let mut line;
-        if self.start.is_empty() {
-            line = Line::of(piece);
+        let kept;
+        let line = if self.kept.is_empty() {
+            piece
         } else {
             self.keep(piece);
-            start = core::mem::take(&mut self.start);
-            tail = core::mem::take(&mut self.tail);
-            line = Line::of(&start);
-            if !tail.is_empty() {
-                line.end = last(without_line_end(&tail));
-            }
-        }
+            kept = core::mem::take(&mut self.kept);
+            &kept
+        };
         // Called in one place, so that it is made part of this loop.
-        Some(show(line))
+        Some(show(Line::of(line)))
     }
 
     /// Whether a line has begun.
     pub(super) fn is_within(&self) -> bool {
-        !self.start.is_empty()
+        !self.kept.is_empty()
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        let most = WATCHED_LINE_OCTETS_MAX.saturating_add(LINE_END_OCTETS);
-        let room = most.saturating_sub(self.start.len());
+        let room = START_OCTETS_MAX.saturating_sub(self.kept.len());
         let (into_start, beyond) = piece.split_at(room.min(piece.len()));
-        self.start.extend_from_slice(into_start);
-        if beyond.is_empty() {
-            return;
+        self.kept.extend_from_slice(into_start);
+        let from = beyond.len().saturating_sub(TAIL_OCTETS_MAX);
+        self.kept.extend_from_slice(beyond.get(from..).unwrap_or_default());
+        let tail_octets = self.kept.len().saturating_sub(START_OCTETS_MAX);
+        if let Some(excess) = tail_octets.checked_sub(TAIL_OCTETS_MAX) {
+            self.kept.drain(START_OCTETS_MAX..START_OCTETS_MAX.saturating_add(excess));
         }
-        let most = TAIL_OCTETS.saturating_add(LINE_END_OCTETS);
-        if self.tail.is_empty() {
-            let from = self.start.len().saturating_sub(most);
-            self.tail.extend_from_slice(self.start.get(from..).unwrap_or_default());
-        }
-        let from = beyond.len().saturating_sub(most);
-        self.tail.extend_from_slice(beyond.get(from..).unwrap_or_default());
-        let excess = self.tail.len().saturating_sub(most);
-        self.tail.drain(..excess);
     }
 }
 

@@ -31,7 +31,6 @@ mod pop3;
 mod refusal;
 mod smtp;
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -117,8 +116,8 @@ struct Ending {
 struct Judge {
     protocol: Protocol,
     /// Names that lines may hold.
-    user: String,
-    host: String,
+    user: Box<str>,
+    host: Box<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -148,7 +147,7 @@ impl Watch {
             Protocol::Pop3 => Side::Pop3(pop3::Pop3Watch::default()),
             Protocol::Smtp => Side::Smtp(smtp::SmtpWatch::default()),
         };
-        let judge = Judge { protocol, user: String::new(), host: String::new() };
+        let judge = Judge { protocol, user: Box::default(), host: Box::default() };
         Self { judge, side, ending: None, silent: false }
     }
 
@@ -162,8 +161,8 @@ impl Watch {
     /// ```
     #[must_use]
     pub fn with_names(mut self, names: &Names<'_>) -> Self {
-        self.judge.user = names.user.to_owned();
-        self.judge.host = names.host.to_owned();
+        self.judge.user = names.user.into();
+        self.judge.host = names.host.into();
         self
     }
 

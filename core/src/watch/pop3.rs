@@ -1,6 +1,7 @@
 //! POP3: replies are matched with the commands that asked for them, so that a message body is never read as a reply, and
 //! deletions are remembered until QUIT commits them (RFC 1939 section 6).
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 
@@ -23,7 +24,7 @@ pub(super) struct Pop3Watch {
     proven: bool,
     /// QUIT was answered well.
     left: bool,
-    refusal: Option<Refusal>,
+    refusal: Option<Box<Refusal>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,10 +131,10 @@ impl Pop3Watch {
         // Gmail welcomes the client, and then says that POP3 is off.
         if of_mailbox && !self.proven && refusal.codes().eq_ignore_ascii_case("-ERR [SYS/PERM]") {
             let codes = refusal.codes().to_string();
-            self.refusal = Some(refusal);
+            self.refusal = Some(Box::new(refusal));
             return Err(Sign::Ending(codes));
         }
-        self.refusal = Some(refusal);
+        self.refusal = Some(Box::new(refusal));
         Ok(())
     }
 
@@ -168,7 +169,7 @@ impl Pop3Watch {
     }
 
     pub(super) fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+        self.refusal.as_deref()
     }
 
     pub(super) fn is_quiet(&self) -> bool {

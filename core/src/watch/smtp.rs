@@ -1,6 +1,7 @@
 //! SMTP: replies are matched with commands, the message text is framed, and it is known whether the message that was
 //! being sent may be sent again (RFC 5321 sections 3.8 and 4.2.5).
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 
@@ -52,7 +53,7 @@ pub(super) struct SmtpWatch {
     partial_code: Option<Code>,
     /// QUIT was answered well, or by 421.
     left: bool,
-    refusal: Option<Refusal>,
+    refusal: Option<Box<Refusal>>,
 }
 
 /// Three digits, in one word: on its way through memory an array of three octets is written and read in parts of different
@@ -137,7 +138,7 @@ impl SmtpWatch {
             if let Some(sign) = closing_sign(code, refusal, command, judge) {
                 return Err(sign);
             }
-            self.refusal = refusal_of(refusal, command);
+            self.refusal = refusal_of(refusal, command).map(Box::new);
         } else {
             self.refusal = None;
         }
@@ -234,7 +235,7 @@ impl SmtpWatch {
     }
 
     pub(super) fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+        self.refusal.as_deref()
     }
 
     pub(super) fn is_quiet(&self) -> bool {

@@ -13,6 +13,8 @@
 )]
 
 mod account;
+#[cfg(feature = "discover")]
+mod discover;
 mod script;
 mod session;
 
@@ -63,6 +65,8 @@ fn run(case: &Value, kind: &str) -> Option<String> {
         "negotiation" | "watch" | "config" => script::run(case),
         "session" => session::run(case),
         "account" => account::run(case),
+        #[cfg(feature = "discover")]
+        "discover" => discover::run(case),
         other => Some(format!("the kind {other} is not known")),
     }
 }
@@ -90,11 +94,13 @@ fn folder() -> PathBuf {
 
 /// All cases of all files, but for the list of exceptions.
 fn load() -> Vec<Value> {
-    // Cases of the account stand apart until every language has it.
-    let folders = [folder(), folder().join("account")];
+    // Cases of the account stand apart until every language has it, and those of discovery for the phones, which have none.
+    let folders = [folder(), folder().join("account"), folder().join("discover")];
     let mut files: Vec<PathBuf> = folders
         .iter()
-        .filter(|folder| folder.is_dir())
+        .filter(|folder| {
+            folder.is_dir() && (cfg!(feature = "discover") || !folder.ends_with("discover"))
+        })
         .flat_map(|folder| std::fs::read_dir(folder).expect("the folder of the cases"))
         .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))

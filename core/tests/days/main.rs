@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod account;
+mod keep_alive;
 mod session;
 mod stops;
 mod world;

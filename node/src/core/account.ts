@@ -87,6 +87,8 @@ export interface AccountEvent {
     /** The session; left out: it is of the account. */
     readonly session?: number;
     readonly ticket?: number;
+    /** The request to the token source. */
+    readonly request?: number;
     readonly generation?: number;
     readonly cause?: Cause;
     readonly text?: string;
@@ -233,10 +235,12 @@ export class AccountMachine {
         return this.#plan(nowMs, () => this.#native.retry(nowMs));
     }
 
+    /** The system says that there is no network. */
     networkLost(nowMs: number): AccountPlan {
         return this.#plan(nowMs, () => this.#native.networkLost(nowMs));
     }
 
+    /** The system says that there is a network again, or another one. */
     networkBack(nowMs: number): AccountPlan {
         return this.#plan(nowMs, () => this.#native.networkBack(nowMs));
     }
@@ -251,10 +255,12 @@ export class AccountMachine {
         return this.#plan(nowMs, () => this.#native.tick(nowMs));
     }
 
+    /** A connection is open, with TLS where that is implicit. */
     opened(nowMs: number, ticket: number): AccountPlan {
         return this.#about(nowMs, ticket, "ticket", (one) => this.#native.opened(nowMs, one));
     }
 
+    /** The handshake of STARTTLS is done. */
     secured(nowMs: number, ticket: number): AccountPlan {
         return this.#about(nowMs, ticket, "ticket", (one) => this.#native.secured(nowMs, one));
     }
@@ -273,6 +279,7 @@ export class AccountMachine {
         return this.#about(nowMs, ticket, "ticket", (one) => this.#native.answered(nowMs, one));
     }
 
+    /** The source gave a token, which lives for `livesMs` where it says so. */
     token(nowMs: number, request: number, token: string | AccessToken, livesMs?: number): AccountPlan {
         const [secret, lives] = [AccessToken.native(token), optionalNumeric(livesMs, "livesMs")];
         return this.#about(nowMs, request, "request", (one) => this.#native.token(nowMs, one, secret, lives));
@@ -314,12 +321,19 @@ export class AccountMachine {
         return enter(() => this.#native.isQuiet(number));
     }
 
+    /** Whether the end of a message was written on this connection, and no answer to it has come. */
+    isDelivering(ticket: number): boolean {
+        const number = numeric(ticket, "ticket");
+        return enter(() => this.#native.isDelivering(number));
+    }
+
     /** How one session stands: the part of {@link status} that costs little. */
     standing(session: number): Standing | undefined {
         const number = numeric(session, "session");
         return (enter(() => this.#native.standing(number)) ?? undefined) as Standing | undefined;
     }
 
+    /** How the account and its sessions stand. */
     status(): AccountStatus {
         const { sessions, ...account } = enter(() => this.#native.status());
         const flat = sessions.map(({ status, ...session }) => ({ ...status, ...session }));

@@ -1,5 +1,6 @@
 /** The machines and pure functions of the core, with exact types. */
 export * from "./account";
+export * from "./discover";
 export * from "./follow";
 export * from "./host";
 export * from "./login";

@@ -1,9 +1,13 @@
 /** What a login is told, and how far TLS goes. */
 import { enter, native, optionalNumeric, optionalText, optionalTexts, text } from "../native";
 
+/** What is spoken. */
 export type MailProtocol = "imap" | "pop3" | "smtp";
+/** When TLS begins: with the first octet, or by STARTTLS. */
 export type Tls = "implicit" | "starttls";
+/** The SASL mechanisms that take a token. */
 export type Mechanism = "XOAUTH2" | "OAUTHBEARER";
+/** Whether the token goes with the `AUTH` line: where it is allowed and fits, never, or always. */
 export type InitialResponse = "auto" | "never" | "always";
 
 /** The settings of a login, for the machines. */

@@ -135,14 +135,17 @@ export class Session {
         this.#native = enter(() => new native.NativeSession(given, policy, options.seed, nowMs, snapshot));
     }
 
+    /** Begins, or goes on after a stop: a person has acted. */
     start(nowMs: number): Plan {
         return this.#plan(nowMs, () => this.#native.start(nowMs));
     }
 
+    /** Ends: what is open is closed. */
     stop(nowMs: number): Plan {
         return this.#plan(nowMs, () => this.#native.stop(nowMs));
     }
 
+    /** The time of `wakeAtMs` has come; an early one is harmless. */
     tick(nowMs: number): Plan {
         return this.#plan(nowMs, () => this.#native.tick(nowMs));
     }
@@ -152,22 +155,26 @@ export class Session {
         return this.#plan(nowMs, () => this.#native.woke(nowMs));
     }
 
+    /** The source gave a token, which lives for `expiresInMs` where it says so. */
     token(nowMs: number, request: number, token: string | AccessToken, expiresInMs?: number): Plan {
         const secret = AccessToken.native(token);
         const [number, lives] = [numeric(request, "request"), optionalNumeric(expiresInMs, "expiresInMs")];
         return this.#plan(nowMs, () => this.#native.token(nowMs, number, secret, lives));
     }
 
+    /** The source gave none; `permanent`: a person must act. */
     tokenFailed(nowMs: number, request: number, permanent: boolean): Plan {
         const number = numeric(request, "request");
         return this.#plan(nowMs, () => this.#native.tokenFailed(nowMs, number, Boolean(permanent)));
     }
 
+    /** TCP is there, with TLS where that is implicit. */
     connected(nowMs: number, ticket: number): Plan {
         const number = numeric(ticket, "ticket");
         return this.#plan(nowMs, () => this.#native.connected(nowMs, number));
     }
 
+    /** The handshake of STARTTLS is done. */
     tlsEstablished(nowMs: number, ticket: number): Plan {
         const number = numeric(ticket, "ticket");
         return this.#plan(nowMs, () => this.#native.tlsEstablished(nowMs, number));
@@ -202,6 +209,7 @@ export class Session {
         return this.#plan(nowMs, () => this.#native.line(nowMs, number, given));
     }
 
+    /** The mail client has let the connection go. */
     drained(nowMs: number, ticket: number): Plan {
         const number = numeric(ticket, "ticket");
         return this.#plan(nowMs, () => this.#native.drained(nowMs, number));
@@ -249,6 +257,7 @@ export class Session {
         return enter(() => this.#native.snapshot());
     }
 
+    /** How the session stands. */
     status(): Status {
         return enter(() => this.#native.status()) as Status;
     }

@@ -21,10 +21,12 @@ export class AccessToken {
         return this.#native.equals(other.#native);
     }
 
+    /** Never the token. */
     toString(): string {
         return this.#native.description();
     }
 
+    /** Never the token. */
     toJSON(): string {
         return this.toString();
     }

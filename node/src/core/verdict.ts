@@ -42,6 +42,7 @@ export const CAUSES = [
     "cancelled",
     "unrecognized",
 ] as const;
+/** One of {@link CAUSES}. */
 export type Cause = (typeof CAUSES)[number];
 
 /** What to do about it. */
@@ -54,10 +55,12 @@ export const ADVICES = [
     "give_up",
     "proceed",
 ] as const;
+/** One of {@link ADVICES}. */
 export type Advice = (typeof ADVICES)[number];
 
 /** How sure that is: the server said so; a code or the clock implies it; it is the default. */
 export const CERTAINTIES = ["stated", "inferred", "guessed"] as const;
+/** One of {@link CERTAINTIES}. */
 export type Certainty = (typeof CERTAINTIES)[number];
 
 /** What the server's error challenge said. It is data of the server: nothing here follows a URL. */

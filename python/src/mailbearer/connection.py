@@ -29,6 +29,7 @@ from .failures import (
 )
 from .hiding import hidden
 from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
+from .stored import of_store
 from .tcp import Opening, tuned
 from .verified import check_peer
 
@@ -62,7 +63,9 @@ class Connection:
         authenticated: Authenticated,
         round_trips: int,
         seconds: float,
+        data_timeout: float = 600.0,
     ) -> None:
+        self.data_timeout = data_timeout
         self.sock = sock
         self.endpoint = endpoint
         self.mechanism = authenticated.mechanism
@@ -122,7 +125,7 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -130,20 +133,30 @@ def connect(
     provider: str | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
+    answer_timeout: float | None = None,
+    data_timeout: float = 600.0,
     authzid: str | None = None,
     mechanisms: Sequence[str] | None = None,
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
+    discover: bool = True,
     trace: Trace | None = None,
 ) -> Connection:
     """Connect and log in.
 
+    Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
+    ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
+
     The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``,
-    ``tls`` and the other settings override it. Certificate and host name are always verified. ``timeout`` is in
-    seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
-    get another, one more login is made with a fresh one.
+    ``tls`` and the other settings override it. Where neither ``host`` nor ``provider`` is given and the domain is not
+    known, its servers are looked up with :func:`mailbearer.discover` (up to 15 seconds more), which the logger
+    ``mailbearer`` tells; ``discover=False`` forbids it. Certificate and host name are always verified. ``timeout`` is
+    in seconds, for connection, TLS, greeting and login together. Where the server refuses the token and the source can
+    get another, one more login is made with a fresh one. ``answer_timeout`` is for each answer after that, as long as
+    ``timeout`` where it is left out; ``data_timeout`` for the one to the end of a message, which may take ten minutes
+    (RFC 5321 section 4.5.3.2.6).
 
     Without ``tls`` the port decides how TLS begins: ``starttls`` at 143, 110, 587 and 25, else ``implicit``. Where port
     and ``tls`` do not belong together, that is an error, unless ``unusual_port=True`` says that this server differs.
@@ -163,7 +176,7 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
-    token = hidden(token)
+    token, provider = of_store(user, hidden(token), provider, host)
     settings = resolve(
         protocol,
         user,
@@ -173,12 +186,15 @@ def connect(
         provider=provider,
         ssl_context=ssl_context,
         timeout=timeout,
+        answer_timeout=answer_timeout,
+        data_timeout=data_timeout,
         authzid=authzid,
         mechanisms=mechanisms,
         initial_response=initial_response,
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
+        discover=discover,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token
@@ -287,7 +303,8 @@ class _Login:
             raise LoginFailed(step.failure or failure_of_host("unrecognized", ""))
         link = self._link
         sock = link.logged_in()
-        return Connection(sock, self._settings.endpoint, step.authenticated, link.round_trips, link.seconds)
+        counted = link.round_trips, link.seconds
+        return Connection(sock, self._settings.endpoint, step.authenticated, *counted, self._settings.data_timeout)
 
     def _read(self, negotiation: Negotiation) -> Step:
         data = self._link.read()
@@ -414,7 +431,7 @@ class Link:
         sock, self._sock = self._secured, None
         if sock is None:
             raise Misuse("a login without TLS")
-        sock.settimeout(self._settings.timeout)
+        sock.settimeout(self._settings.answer_timeout)
         return sock
 
     def interrupt(self) -> None:

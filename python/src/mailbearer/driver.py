@@ -68,7 +68,6 @@ class Driver(Host):
 
     def _tell_next(self) -> int:
         fact, said = self._facts.popleft()
-        self._errors.answered = 0
         plan = fact(self.now_ms(), *said)
         if plan.orders or plan.deliveries or plan.wake_at_ms != self.wake_at_ms:
             self.carry_out(plan.orders)
@@ -81,6 +80,10 @@ class Driver(Host):
         """Add a session: its number."""
         key = settings.add_to(self.machine, policy)
         self.sessions[key] = settings
+        if settings.discovered is not None:
+            user, protocol = self.settings.user, settings.endpoint.protocol
+            text = settings.discovered.sentence
+            self._show(SessionEvent(kind="discovered", protocol=protocol, user=user, session=key, text=text))
         return key
 
     def want(self, session: int) -> Waiter:
@@ -110,12 +113,7 @@ class Driver(Host):
         """Tell that the source has none, and why, in its own words."""
         self._errors.note_source(request, error)
         text = self.machine.redact(redact_source(str(error)))
-
-        def fact(now_ms: int) -> AccountPlan:
-            self._errors.answered = request
-            return self.machine.no_token(now_ms, request, why(error), text)
-
-        self.tell(fact)
+        self.tell(self.machine.no_token, request, why(error), text)
 
     def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:
         """Tell that a connection has ended, or could not be opened, and what the system said of it."""
@@ -226,7 +224,9 @@ class Driver(Host):
         """Tell the program what happened."""
         settings = self.sessions.get(one.session or 0)
         protocol = settings.endpoint.protocol if settings else None
-        event = SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one))
+        self._show(SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one)))
+
+    def _show(self, event: SessionEvent) -> None:
         try:
             if self.settings.on_event is not None:
                 self.settings.on_event(event)

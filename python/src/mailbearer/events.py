@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, cast
 from ._core import Delivery
 
 EventKind: TypeAlias = Literal[
+    "discovered",
     "fetching_token",
     "token_failed",
     "connecting",
@@ -36,7 +37,8 @@ class SessionEvent:
         ticket: the number of the connection attempt.
         generation: the number of the connection that is online.
         cause: one of :data:`mailbearer.CAUSES`, where something failed or ended.
-        text: more, in words: why a token is asked for, or a sentence about the failure.
+        text: more, in words: why a token is asked for, a sentence about the failure, or at ``discovered`` which servers
+            were found for a domain that is not known, and who says so.
         seconds: how long it waits, or until when it is to be let go.
         error: what the token source raised, or the system, at ``token_failed``, ``login_failed`` and ``mistake``; its
             words are those of others, and may hold what should not be logged.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._core import Provider
 from .errors import ConfigError
 from .events import OnEvent
 from .policy import SessionPolicy
-from .settings import LoginOptions, MailProtocol, Settings, resolve
+from .settings import LoginOptions, MailProtocol, Settings, is_to_discover, resolve
+
+if TYPE_CHECKING:
+    from .discovery import Discovered
 
 
 class SessionOptions(LoginOptions, total=False):
@@ -58,7 +62,7 @@ class AccountSettings:
             snapshot=snapshot,
             on_event=on_event,
             provider=profile,
-            scopes=_scopes(profile),
+            scopes=scopes_of(profile),
             token_lifetime_ms=profile.token_lifetime_ms if profile else None,
         )
 
@@ -71,7 +75,8 @@ class AccountSettings:
         settings = _resolve(protocol, user, login)
         _check(snapshot, on_event)
         account = cls(
-            user=user,
+            # What was looked up may have another one.
+            user=settings.user,
             policy=policy,
             snapshot=snapshot,
             on_event=on_event,
@@ -81,7 +86,17 @@ class AccountSettings:
         )
         return account, settings
 
-    def session(self, protocol: MailProtocol, options: SessionOptions) -> tuple[Settings, SessionPolicy]:
+    @classmethod
+    def to_discover(cls, user: str, options: LoneOptions) -> tuple[AccountSettings, SessionOptions]:
+        """Check what an account of one session is told whose servers are looked up later, and what its session is."""
+        session: dict[str, Any] = dict(options)
+        policy, snapshot = session.pop("policy", None), session.pop("snapshot", None)
+        on_event = session.pop("on_event", None)
+        return cls.of(user, None, policy, snapshot, on_event), cast("SessionOptions", session)
+
+    def session(
+        self, protocol: MailProtocol, options: SessionOptions, discovered: Discovered | None = None
+    ) -> tuple[Settings, SessionPolicy]:
         """Check what one of its sessions is told."""
         login: dict[str, Any] = dict(options)
         policy = _policy(login.pop("policy", None))
@@ -89,13 +104,36 @@ class AccountSettings:
             policy.check_of_session()
         if login.get("provider") is None and login.get("host") is None:
             login["provider"] = self.provider
-        return _resolve(protocol, self.user, login), policy or self.policy
+        settings = _resolve(protocol, self.user, login, discovered)
+        if settings.user != self.user:
+            raise ConfigError(
+                f"the user name at {settings.endpoint.host} is not the mail address: make the account with user= and "
+                "provider= as mailbearer.discover() gives them"
+            )
+        return settings, policy or self.policy
+
+    def before_discovery(self) -> AccountSettings:
+        """Return the same for a token source that is not asked before the scopes are looked up."""
+        if not is_to_discover(self.user, None, self.provider, True):
+            return self
+        return dataclasses.replace(self, scopes=("not known yet",))
+
+    def knowing(self, discovered: Discovered | None) -> AccountSettings:
+        """Return the same with the scopes of what was looked up, if something was."""
+        return self if discovered is None else dataclasses.replace(self, scopes=scopes_of(discovered.profile))
+
+    def is_to_discover(self, options: SessionOptions) -> bool:
+        """Whether the servers of a session must be looked up first."""
+        provider = options.get("provider") or self.provider
+        return is_to_discover(self.user, options.get("host"), provider, options.get("discover", True))
 
 
-def _resolve(protocol: MailProtocol, user: str, login: dict[str, Any]) -> Settings:
+def _resolve(
+    protocol: MailProtocol, user: str, login: dict[str, Any], discovered: Discovered | None = None
+) -> Settings:
     if unknown := login.keys() - LoginOptions.__annotations__.keys():
         raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
-    return resolve(protocol, user, **login)
+    return resolve(protocol, user, **login, discovered=discovered)
 
 
 def _policy(policy: Any) -> SessionPolicy | None:
@@ -122,7 +160,7 @@ def _profile(user: str, provider: str | Provider | None) -> Provider | None:
         raise ConfigError(str(error)) from None
 
 
-def _scopes(provider: Provider | None) -> tuple[str, ...]:
+def scopes_of(provider: Provider | None) -> tuple[str, ...]:
     """One token serves all protocols: it needs the scopes of each."""
     services = [provider.service(protocol) or {} for protocol in ("imap", "pop3", "smtp")] if provider else []
     return tuple(dict.fromkeys(scope for service in services for scope in service.get("scopes", ())))

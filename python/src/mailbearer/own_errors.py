@@ -12,8 +12,6 @@ class OwnErrors:
     """Finds the error behind what the machine delivers, by the number of the request or of the connection."""
 
     def __init__(self) -> None:
-        # The request whose failure is being told.
-        self.answered = 0
         self._of_request: dict[int, Error] = {}
         self._of_session: dict[int, tuple[int, LoginFailed]] = {}
 
@@ -33,11 +31,11 @@ class OwnErrors:
 
     def of(self, one: Delivery) -> BaseException | None:
         """Find the error behind a failure or an event."""
-        if one.ticket is not None:
-            of_ticket = [problem for ticket, problem in self._of_session.values() if ticket == one.ticket]
-            return of_ticket[0].__cause__ if of_ticket else None
-        error = self._of_request.get(self.answered if one.kind == "event" else one.request or 0)
-        return error.__cause__ or error if isinstance(error, TokenSourceMistake) else error
+        if one.request is not None:
+            error = self._of_request.get(one.request)
+            return error.__cause__ or error if isinstance(error, TokenSourceMistake) else error
+        of_ticket = [problem for ticket, problem in self._of_session.values() if ticket == one.ticket]
+        return of_ticket[0].__cause__ if of_ticket else None
 
 
 def why(error: Error) -> str:

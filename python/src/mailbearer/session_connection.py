@@ -72,7 +72,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.round_trips, self.seconds = link.round_trips, link.seconds
         self.sock = WatchedSocket(self, link.logged_in())
         self.endpoint = settings.endpoint
-        self.timeout = settings.timeout
+        self.timeout, self.data_timeout = settings.answer_timeout, settings.data_timeout
         self.mechanism = cast("Any", given.mechanism)
         self.capabilities = list(given.capabilities or [])
         self.leftover = given.leftover or b""
@@ -82,6 +82,8 @@ class SessionConnection(Connection, Generic[ClientT]):
         """The mail client, logged in."""
         if self._client is None:
             self._client = self._make(self)
+            # Whoever made it uses it: also where nothing was said yet, this thread may say NOOP in its sleep.
+            self.sock.writer = threading.get_ident()
         return self._client
 
     @property
@@ -101,7 +103,7 @@ class SessionConnection(Connection, Generic[ClientT]):
 
         Nobody reads from the server meanwhile. A server that closes the connection is noticed (on Linux); what it says
         in words is seen with the next command. Where it is the time to keep an idle connection alive, the client says
-        NOOP, if this thread is the one that used it last.
+        NOOP, if this thread is the one that made or used it last.
         """
         return self._driver.wait_for_renewal(self, seconds)
 
@@ -199,6 +201,15 @@ class SessionConnection(Connection, Generic[ClientT]):
         # What ends it now was said by the server, in these octets.
         self.said_goodbye = self.said_goodbye or (before is None and self.verdict is not None)
         return skip
+
+    @property
+    def is_delivering(self) -> bool:
+        """Whether the end of a message was written, and the server has not said yet whether it takes it."""
+        return self.endpoint.protocol == "smtp" and self.machine.is_delivering(self.ticket)
+
+    def expects_by(self, late_at: float) -> None:
+        """Let a read or write be ended that does not come back by then."""
+        self._driver.expects_by(late_at)
 
     def _be_patient(self, seconds: float) -> None:
         self.sock.set_patience(seconds)

@@ -9,11 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ._core import AccessToken, Account, Negotiation, Provider, tls_at_port
 from .errors import ConfigError
 from .policy import SessionPolicy
+
+if TYPE_CHECKING:
+    from .discovery import Discovered
 
 MailProtocol: TypeAlias = Literal["imap", "pop3", "smtp"]
 Tls: TypeAlias = Literal["implicit", "starttls"]
@@ -28,12 +31,15 @@ class LoginOptions(TypedDict, total=False):
     provider: str | Provider | None
     ssl_context: ssl.SSLContext | None
     timeout: float
+    answer_timeout: float | None
+    data_timeout: float
     authzid: str | None
     mechanisms: Sequence[str] | None
     initial_response: str | None
     ehlo_name: str | None
     assumed_capabilities: Sequence[str] | None
     unusual_port: bool
+    discover: bool
 
 
 _PORTS = {
@@ -68,6 +74,9 @@ class Settings:
     user: str
     ssl_context: ssl.SSLContext
     timeout: float
+    # For each answer after the login, and for that to the end of a message.
+    answer_timeout: float = 60.0
+    data_timeout: float = 600.0
     authzid: str | None = None
     mechanisms: Sequence[str] | None = None
     initial_response: str | None = None
@@ -76,6 +85,8 @@ class Settings:
     scopes: Sequence[str] = ()
     service: Mapping[str, Any] = field(default_factory=dict)
     token_lifetime_ms: int | None = None
+    #: What was looked up, where neither host nor provider was given and the domain is not known.
+    discovered: Discovered | None = None
 
     def negotiation(self, token: AccessToken) -> Negotiation:
         """Make the machine for one login."""
@@ -119,14 +130,20 @@ def resolve(
     provider: str | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
+    answer_timeout: float | None = None,
+    data_timeout: float = 600.0,
     authzid: str | None = None,
     mechanisms: Sequence[str] | None = None,
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
+    discover: bool = True,
+    discovered: Discovered | None = None,
 ) -> Settings:
-    """Gather the settings of a login and check them, before any I/O.
+    """Gather the settings of a login and check them.
+
+    There is no I/O in it but for :func:`is_to_discover`, and none where ``discovered`` is given.
 
     Raises:
         ConfigError: a setting is missing or cannot work.
@@ -134,19 +151,28 @@ def resolve(
     """
     if protocol not in ("imap", "pop3", "smtp"):
         raise ConfigError("protocol is none of the known values: imap, pop3, smtp")
+    if discovered is None and is_to_discover(user, host, provider, discover):
+        from . import discovery
+
+        discovered = discovery.for_login(user, ssl_context)
+    if discovered is not None:
+        provider, user = discovered.login(protocol)
     profile, service = _profile(protocol, user, provider, host)
     if profile and not service and host is None:
         raise ConfigError(f"the provider {profile.name} has no {protocol} service: give another protocol, or a host")
     if tls not in (None, "implicit", "starttls"):
         raise ConfigError("tls is none of the known values: implicit, starttls")
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < 1e9:
-        raise ConfigError("timeout must be a number of seconds above zero")
+    answer_timeout = timeout if answer_timeout is None else answer_timeout
+    times = {"timeout": timeout, "answer_timeout": answer_timeout, "data_timeout": data_timeout}
+    for name, seconds in times.items():
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
+            raise ConfigError(f"{name} must be a number of seconds above zero")
     number, mode = _port_and_tls(protocol, port, tls, service, unusual_port)
     settings = Settings(
         endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
         user=user,
-        ssl_context=_verifying(ssl_context),
-        timeout=float(timeout),
+        ssl_context=verifying(ssl_context),
+        **{name: float(seconds) for name, seconds in times.items()},
         authzid=authzid,
         mechanisms=mechanisms if mechanisms is not None else service.get("mechanisms"),
         initial_response=initial_response or service.get("initial_response"),
@@ -157,6 +183,7 @@ def resolve(
         scopes=service.get("scopes", ()),
         service=service,
         token_lifetime_ms=profile.token_lifetime_ms if profile else None,
+        discovered=discovered,
     )
     # The machine checks every field; a token of one letter stands in for the real one.
     settings.negotiation(STAND_IN)
@@ -164,6 +191,15 @@ def resolve(
 
 
 STAND_IN = AccessToken("x")
+
+
+def is_to_discover(user: Any, host: str | None, provider: str | Provider | None, discover: bool) -> bool:
+    """Whether the servers of a mail address must be looked up: nobody has named them, and they are not known."""
+    if not isinstance(discover, bool):
+        raise TypeError(f"discover must be a bool, not {type(discover).__name__}")
+    if not discover or host is not None or provider is not None or not isinstance(user, str):
+        return False
+    return "@" in user and Provider.of_address(user) is None
 
 
 def _port_and_tls(
@@ -221,7 +257,7 @@ def _system_context(sources: tuple[str | None, ...], hour: int) -> ssl.SSLContex
     return ssl.create_default_context()
 
 
-def _verifying(context: ssl.SSLContext | None) -> ssl.SSLContext:
+def verifying(context: ssl.SSLContext | None) -> ssl.SSLContext:
     """TLS that verifies certificate and host name; there is no way to switch that off."""
     if context is None:
         # What OpenSSL and Python read from the environment.

@@ -45,6 +45,8 @@ class ThreadDriver(Driver):
         self._handed: weakref.WeakSet[SessionConnection[Any]] = weakref.WeakSet()  # ended ones, too
         self._threads: set[threading.Thread] = set()
         self._timer: threading.Thread | None = None
+        # Until when it sleeps, as time.monotonic() counts.
+        self._sleeps_until = math.inf
         self._asked: Future[Token] | None = None
         self._process = os.getpid()
 
@@ -234,10 +236,31 @@ class ThreadDriver(Driver):
                         self.tell(self.machine.tick)
                 if self.is_closed:
                     return
-                left = sleep.LOOK_SECONDS
+                left = min(sleep.LOOK_SECONDS, self._end_what_is_late())
                 if self.wake_at_ms is not None:
                     left = min(left, max(0.0, (self.wake_at_ms - self.now_ms()) / 1000))
+                self._sleeps_until = time.monotonic() + left
                 self._turn.wait(left)
+
+    def _end_what_is_late(self) -> float:
+        """Hang up on reads and writes that do not come back; returns after how many seconds the next may be late."""
+        left = math.inf
+        for connection in list(self._handed):
+            late_at = connection.sock.late_at
+            if late_at is None:
+                continue
+            if late_at <= time.monotonic():
+                connection.sock.expire()
+            else:
+                left = min(left, late_at - time.monotonic())
+        return left
+
+    def expects_by(self, late_at: float) -> None:
+        """Be awake when a read or write is late; mostly the timer is by itself."""
+        if late_at < self._sleeps_until:
+            with self._turn:
+                self._sleeps_until = late_at
+                self._turn.notify_all()
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:

@@ -7,6 +7,8 @@ import os
 import select
 import ssl
 import threading
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .connection import READ_OCTETS, SocketShell, hang_up
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 # How long the last words of a server are waited for that takes nothing any more.
 _LAST_WORDS_SECONDS = 0.5
+
+# A read or write that does not come back so long after its time-out is ended from outside.
+_GRACE_SECONDS = 1.0
 
 
 class WatchedSocket(SocketShell):
@@ -36,12 +41,16 @@ class WatchedSocket(SocketShell):
         self._skip = self._skipped = 0
         # The thread that wrote last.
         self.writer: int | None = None
+        # When a read or write that is under way must have come back, as time.monotonic() counts.
+        self.late_at: float | None = None
+        self._is_expired = False
 
     def recv(self, octets: int = READ_OCTETS, flags: int = 0) -> bytes:
         """Read, at most so many octets."""
         self._check()
         try:
-            data: bytes = self._sock.recv(octets, flags)
+            with self._patient(), self._guarded():
+                data: bytes = self._sock.recv(octets, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
             raise
         except TimeoutError as error:
@@ -50,8 +59,7 @@ class WatchedSocket(SocketShell):
         except OSError:
             data = b""
         if not data:
-            self._connection.lost(None)
-            self._check()
+            self._find_the_end()
         self._show(data)
         return data
 
@@ -61,7 +69,8 @@ class WatchedSocket(SocketShell):
         octets = bytes(data)
         self._note(octets)
         try:
-            self._sock.sendall(octets, flags)
+            with self._guarded():
+                self._sock.sendall(octets, flags)
         except TimeoutError as error:
             self._late(error)
             raise
@@ -71,7 +80,8 @@ class WatchedSocket(SocketShell):
     def send(self, data: Any, flags: int = 0) -> int:
         """Write some of it."""
         self._check()
-        count: int = self._sock.send(data, flags)
+        with self._guarded():
+            count: int = self._sock.send(data, flags)
         self._note(bytes(data)[:count])
         return count
 
@@ -106,6 +116,11 @@ class WatchedSocket(SocketShell):
         if not self._is_closed:
             hang_up(self._sock)
 
+    def expire(self) -> None:
+        """End a read or write that does not come back, from another thread."""
+        self._is_expired = True
+        self.hang_up()
+
     def close(self) -> None:
         """Let the connection go."""
         self._connection.close()
@@ -120,6 +135,44 @@ class WatchedSocket(SocketShell):
             raise SessionEnded(self._connection.verdict)
         if self.is_foreign:
             raise Misuse("the connection belongs to the process that opened it: log in anew after a fork")
+
+    @contextlib.contextmanager
+    def _patient(self) -> Iterator[None]:
+        """Wait longer for the answer to the end of a message, unless the program has set a time of its own.
+
+        RFC 5321 section 4.5.3.2.6, and for the last chunk of BDAT as well.
+        """
+        usual = self._sock.gettimeout()
+        if usual != self._timeout or not self._connection.is_delivering:
+            yield
+            return
+        self._sock.settimeout(self._connection.data_timeout)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(usual)
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Let the account's own thread end what comes next, if it is late.
+
+        A server that keeps TLS busy, as by asking for new keys again and again, keeps OpenSSL from ever coming back to
+        look at the time (issue 13).
+        """
+        seconds = self._sock.gettimeout()
+        if seconds is not None:
+            self.late_at = time.monotonic() + seconds + _GRACE_SECONDS
+            self._connection.expects_by(self.late_at)
+        try:
+            yield
+        finally:
+            self.late_at = None
+
+    def _find_the_end(self) -> None:
+        """Tell that the connection has ended, and raise it."""
+        self._connection.lost("timed_out" if self._is_expired else None)
+        self._check()
 
     def _note(self, data: bytes) -> None:
         self.writer = threading.get_ident()
@@ -153,5 +206,4 @@ class WatchedSocket(SocketShell):
                 if not data:
                     break
                 self._show(data)
-        self._connection.lost(None)
-        self._check()
+        self._find_the_end()

@@ -3,6 +3,7 @@
 //!
 //! A rule that is broken is a panic, as libFuzzer wants it.
 
+pub mod discover;
 pub mod negotiation;
 mod octets;
 pub mod session;
@@ -15,6 +16,7 @@ pub type Check = fn(&[u8]);
 
 /// Every target, by the name of its binary and of its corpus.
 pub const TARGETS: &[(&str, Check)] = &[
+    ("discover", discover::check),
     ("negotiation", negotiation::check),
     ("session", session::check),
     ("snapshot", snapshot::check),

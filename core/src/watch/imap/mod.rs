@@ -2,6 +2,7 @@
 
 mod command;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -42,7 +43,7 @@ pub(super) struct ImapWatch {
     idling: bool,
     /// The goodbye that LOGOUT asked for was said.
     left: bool,
-    refusal: Option<Refusal>,
+    refusal: Option<Box<Refusal>>,
 }
 
 /// One direction.
@@ -146,6 +147,10 @@ impl ImapWatch {
             | Kind::Switch
             | Kind::Other => {}
         }
+        if self.commands.capacity() == 0 {
+            // Most clients have one command in flight: room for four would be a sixth of a session.
+            self.commands.reserve_exact(1);
+        }
         self.commands.push_back(command);
         if self.commands.len() > PIPELINE_MAX { Err(Sign::Doubt) } else { Ok(()) }
     }
@@ -186,7 +191,7 @@ impl ImapWatch {
     }
 
     pub(super) fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+        self.refusal.as_deref()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -251,7 +256,7 @@ fn is_leaving(commands: &VecDeque<Command>) -> bool {
     commands.iter().any(|command| matches!(command.kind, Kind::Logout))
 }
 
-fn unsay(refusal: &mut Option<Refusal>) {
+fn unsay(refusal: &mut Option<Box<Refusal>>) {
     if let Some(refusal) = refusal {
         refusal.unsay();
     }
@@ -264,7 +269,7 @@ struct Reader<'a> {
     selected: &'a mut Option<Mailbox>,
     idling: &'a mut bool,
     left: &'a mut bool,
-    refusal: &'a mut Option<Refusal>,
+    refusal: &'a mut Option<Box<Refusal>>,
     outgoing: &'a mut Stream,
 }
 
@@ -302,7 +307,8 @@ impl Reader<'_> {
         if is(b"NO") || is(b"BAD") {
             // With a command in flight it is a warning about that; else nobody has asked, and it has its own words.
             if self.commands.is_empty() && self.writing.is_none() {
-                *self.refusal = Some(Refusal::imap(word, text, Some(&Words::default())));
+                let refusal = Refusal::imap(word, text, Some(&Words::default()));
+                *self.refusal = Some(Box::new(refusal));
             }
             return Ok(None);
         }
@@ -388,11 +394,11 @@ impl Reader<'_> {
             None => Some(&unasked),
         };
         let refusal = Refusal::imap(status, text, words);
-        let before = self.refusal.as_ref().is_some_and(Refusal::is_not_connected);
+        let before = self.refusal.as_ref().is_some_and(|refusal| refusal.is_not_connected());
         if before && refusal.is_not_connected() {
             return Err(Sign::Ending(String::from_utf8_lossy(line).to_string()));
         }
-        *self.refusal = Some(refusal);
+        *self.refusal = Some(Box::new(refusal));
         Ok(())
     }
 

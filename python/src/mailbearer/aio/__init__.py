@@ -1,6 +1,7 @@
 """The same for asyncio.
 
-:class:`Account`, :func:`sessions`, :func:`connect`, :func:`imap` (aioimaplib) and :func:`smtp` (aiosmtplib).
+:class:`Account`, :func:`sessions`, :func:`connect`, :func:`discover`, :func:`imap` (aioimaplib) and :func:`smtp`
+(aiosmtplib).
 
 Cancelling a login closes its socket.
 """
@@ -8,7 +9,8 @@ Cancelling a login closes its socket.
 from .account import Account, sessions
 from .clients import imap, smtp
 from .connection import Connection, connect
+from .discovery import discover
 from .session_connection import SessionConnection
 from .sessions import Sessions
 
-__all__ = ["Account", "Connection", "SessionConnection", "Sessions", "connect", "imap", "sessions", "smtp"]
+__all__ = ["Account", "Connection", "SessionConnection", "Sessions", "connect", "discover", "imap", "sessions", "smtp"]

@@ -11,7 +11,9 @@ from ..events import OnEvent
 from ..hiding import hidden
 from ..options import AccountSettings, LoneOptions, SessionOptions
 from ..policy import SessionPolicy
-from ..settings import MailProtocol
+from ..settings import MailProtocol, is_to_discover
+from ..stored import of_store, of_store_into
+from .later import Later
 from .sessions import Sessions, client_of
 from .tasks import TaskDriver
 
@@ -25,7 +27,8 @@ class Account:
 
     Args:
         user: the login's user name, as a rule the mail address.
-        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used.
+        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used. Without it:
+            the login that ``mailbearer login`` has stored.
         provider: the profile, by name or as a :class:`~mailbearer.Provider`, where the mail address does not tell it.
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
@@ -52,17 +55,18 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource,
+        token: tokens.TokenSource = tokens.STORED,
         *,
         provider: str | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        token = hidden(token)
+        token, provider = of_store(user, hidden(token), provider)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
-        self._driver = TaskDriver(settings, _source(token, settings))
+        self._token = token
+        self._driver = TaskDriver(settings, _source(token, settings.before_discovery()))
 
     @overload
     def sessions(
@@ -83,14 +87,20 @@ class Account:
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
         The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's.
+        place of the account's. Where the servers must be looked up (:func:`mailbearer.aio.discover`), the first
+        iteration does it, and raises :class:`~mailbearer.ConfigError` where nothing is found.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
-        settings, policy = self._settings.session(protocol, options)
         make = client_of(protocol, client)
+        if self._settings.is_to_discover(options):
+            later = Later(self._driver, self._settings, self._token, protocol, options)
+            return Sessions(self._driver, None, self, make, later)
+        settings, policy = self._settings.session(protocol, options)
+        if self._settings.provider is None:
+            self._driver.source = _source(self._token, self._settings)
         return Sessions(self._driver, self._driver.add(settings, policy), self, make)
 
     def status(self) -> dict[str, Any]:
@@ -157,7 +167,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["aioimaplib"],
     **options: Unpack[LoneOptions],
@@ -166,7 +176,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["aiosmtplib"],
     **options: Unpack[LoneOptions],
@@ -175,7 +185,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: None = None,
     **options: Unpack[LoneOptions],
@@ -183,7 +193,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -210,9 +220,13 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
-    token = hidden(token)
+    token = of_store_into(options, user, hidden(token))
+    make = client_of(protocol, client)
+    if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
+        account, session = AccountSettings.to_discover(user, options)
+        driver = TaskDriver(account, _source(token, account.before_discovery()))
+        return Sessions(driver, None, None, make, Later(driver, account, token, protocol, session))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
-    make = client_of(protocol, client)
     driver = TaskDriver(settings, source)
     return Sessions(driver, driver.add(login, settings.policy), None, make)

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._core import Verdict
-from ..clients import END_OF_DATA_SECONDS
 from ..errors import SessionEnded, SessionTimedOut, timed
 from ..hiding import hidden
-from ..tokens import TokenSource
+from ..tokens import STORED, TokenSource
 from .connection import Connection, connect
 
 if TYPE_CHECKING:
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     import aiosmtplib
 
 
-async def imap(user: str, token: TokenSource, **settings: Any) -> aioimaplib.IMAP4:
+async def imap(user: str, token: TokenSource = STORED, **settings: Any) -> aioimaplib.IMAP4:
     """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
     token = hidden(token)
     return await imap_over(await connect("imap", user, token, **settings))
 
 
-async def smtp(user: str, token: TokenSource, **settings: Any) -> aiosmtplib.SMTP:
+async def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> aiosmtplib.SMTP:
     """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
     token = hidden(token)
     return await smtp_over(await connect("smtp", user, token, **settings))
@@ -142,8 +141,8 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
 
         async def data(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
             if not isinstance(options.get("timeout"), int | float):
-                options["timeout"] = END_OF_DATA_SECONDS
-            with _typed(connection), connection.patience(END_OF_DATA_SECONDS):
+                options["timeout"] = connection.data_timeout
+            with _typed(connection), connection.patience(connection.data_timeout):
                 return await super().data(*arguments, **options)
 
     client = LoggedIn(

@@ -28,8 +28,10 @@ from ..failures import (
 )
 from ..hiding import hidden
 from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from ..stored import of_store
 from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
 from ..verified import check_peer
+from .discovery import for_login
 
 # For the goodbye of TLS when a connection is closed.
 _GOODBYE_SECONDS = 1.0
@@ -59,8 +61,9 @@ class Connection:
         round_trips: int,
         seconds: float,
         timeout: float = 60.0,
+        data_timeout: float = 600.0,
     ) -> None:
-        self.client_timeout = timeout
+        self.client_timeout, self.data_timeout = timeout, data_timeout
         self.transport = transport
         self.endpoint = endpoint
         self.mechanism = authenticated.mechanism
@@ -146,7 +149,7 @@ class Connection:
 async def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -154,12 +157,15 @@ async def connect(
     provider: str | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
+    answer_timeout: float | None = None,
+    data_timeout: float = 600.0,
     authzid: str | None = None,
     mechanisms: Sequence[str] | None = None,
     initial_response: str | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
+    discover: bool = True,
     trace: Trace | None = None,
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
@@ -179,7 +185,7 @@ async def connect(
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
     """
-    token = hidden(token)
+    token, provider = of_store(user, hidden(token), provider, host)
     settings = resolve(
         protocol,
         user,
@@ -189,12 +195,16 @@ async def connect(
         provider=provider,
         ssl_context=ssl_context,
         timeout=timeout,
+        answer_timeout=answer_timeout,
+        data_timeout=data_timeout,
         authzid=authzid,
         mechanisms=mechanisms,
         initial_response=initial_response,
         ehlo_name=ehlo_name,
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
+        discover=discover,
+        discovered=await for_login(user, host, provider, discover, ssl_context),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = (await source.aget(False, settings.timeout)).token
@@ -326,7 +336,8 @@ class _Login:
         link = self._link
         settings = self._settings
         counted = link.round_trips, link.seconds
-        return Connection(link.logged_in(), settings.endpoint, step.authenticated, *counted, settings.timeout)
+        times = settings.answer_timeout, settings.data_timeout
+        return Connection(link.logged_in(), settings.endpoint, step.authenticated, *counted, *times)
 
     async def _start_tls(self, negotiation: Negotiation) -> Step:
         injected = self._link.take()

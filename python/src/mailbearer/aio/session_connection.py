@@ -53,7 +53,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.verdict: Verdict | None = None
         self.aftermath: Aftermath | None = None
         self.machine: Account = driver.machine
-        self.timeout = settings.timeout
+        self.timeout, self.data_timeout = settings.answer_timeout, settings.data_timeout
         self._driver = driver
         self._client: Any = None
         self._due = asyncio.Event()

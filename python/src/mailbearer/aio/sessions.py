@@ -10,6 +10,7 @@ from ..errors import ConfigError, SessionEnded
 from ..settings import MailProtocol
 from . import clients
 from .connection import Connection
+from .later import Later
 from .session_connection import SessionConnection
 from .tasks import TaskDriver
 
@@ -39,9 +40,18 @@ class Sessions(Generic[ClientT]):
     Its end, or :meth:`aclose`, ends the session, and the account where it is an account of one.
     """
 
-    def __init__(self, driver: TaskDriver, session: int, account: object | None, make: Make | None) -> None:
+    def __init__(
+        self,
+        driver: TaskDriver,
+        session: int | None,
+        account: object | None,
+        make: Make | None,
+        later: Later | None = None,
+    ) -> None:
         self._driver = driver
+        # None: its servers are looked up at the first iteration.
         self._session = session
+        self._later = later
         # The account lives as long as its sessions are used.
         self._account = account
         self._make = make
@@ -58,11 +68,22 @@ class Sessions(Generic[ClientT]):
             GaveUp: it cannot work as it is configured, or did not in the time that the policy gives it.
             TokenSourceMistake: the token source is wrong; what it raised is the ``__cause__``.
             Misuse: another task waits already, or the sessions belong to another event loop.
+            ConfigError: the servers were looked up, and none was found to log in to.
 
         """
         given, self._given = self._given, None
         if given is not None:
             await given.let_go()
+        if (later := self._later) is not None:
+            session = await later.add()
+            if self._later is not later:
+                # Closed meanwhile.
+                if session is not None:
+                    self._driver.remove(session)
+                raise StopAsyncIteration
+            self._session, self._later = session, None
+        if self._session is None:
+            raise StopAsyncIteration
         while (connection := await self._driver.next(self._session)) is not None:
             try:
                 if self._make is not None:
@@ -116,15 +137,16 @@ class Sessions(Generic[ClientT]):
 
     async def aclose(self) -> None:
         """End the session: its connection is closed without a goodbye. Whoever waits for one sees the end."""
-        taps = self._driver.taps(self._session)
+        taps = set() if self._session is None else self._driver.taps(self._session)
         self.close()
         await self._driver.wait_closed(taps)
 
     def close(self) -> None:
         """End it at once: what is closed by this is gone in the next rounds of the event loop."""
+        self._later = None
         if self._account is None:
             self._driver.end_all()
-        else:
+        elif self._session is not None:
             self._driver.remove(self._session)
 
     async def __aenter__(self) -> Self:

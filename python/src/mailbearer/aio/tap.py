@@ -226,14 +226,17 @@ class Tap(asyncio.Protocol):
         """Something was written: an answer must come in time, unless none is due."""
         self._heard_at = self._loop.time()
         if self._timer is None:
-            self._timer = self._loop.call_later(self._connection.timeout, self._check_answer)
+            seconds = min(self._connection.timeout, self._connection.data_timeout)
+            self._timer = self._loop.call_later(seconds, self._check_answer)
 
     def _check_answer(self) -> None:
         self._timer = None
         connection = self._connection
         if connection.verdict is not None or connection.machine.is_quiet(connection.ticket):
             return
-        left = self._heard_at + connection.timeout - self._loop.time()
+        # The end of a message may take longer than another answer (RFC 5321 section 4.5.3.2.6).
+        is_delivering = connection.machine.is_delivering(connection.ticket)
+        left = self._heard_at + (connection.data_timeout if is_delivering else connection.timeout) - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_answer)
         else:

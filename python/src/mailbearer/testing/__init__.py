@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import pathlib
+import socket
 import ssl
 import threading
 import time
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
@@ -37,8 +38,8 @@ __all__ = ["Server", "ServerEvent", "ca_file", "client_context"]
 
 _T = TypeVar("_T")
 _FOLDER = pathlib.Path(__file__).parent
-# Two seconds: longer than any client needs to be gone.
-_CLOSE_ROUNDS_MAX = 400
+# An abort calls the protocol in the next round, and that closes what is below it in one more.
+_CLOSE_ROUNDS = 10
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TLS: tuple[Tls, ...] = ("implicit", "starttls")
@@ -105,8 +106,9 @@ class Server:
         self.refuse(refuse)
         self._ports: dict[tuple[str, str], int] = {}
         self._peers: dict[int, _Peer] = {}
-        self._handshakes: weakref.WeakSet[_Peer] = weakref.WeakSet()
-        self._listeners: list[asyncio.Server] = []
+        # What listens, and the handshakes.
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listeners: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -229,38 +231,49 @@ class Server:
         return done.result()
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(_FOLDER / "localhost.pem")
         for protocol in _PROTOCOLS:
             for tls in _TLS:
-                listener = await loop.create_server(
-                    lambda protocol=protocol, tls=tls: _Peer(self, protocol, tls, context),
-                    "127.0.0.1",
-                    0,
-                    ssl=context if tls == "implicit" else None,
-                )
+                listener = socket.create_server(("127.0.0.1", 0))
+                listener.setblocking(False)
                 self._listeners.append(listener)
-                self._ports[protocol, tls] = listener.sockets[0].getsockname()[1]
+                self._ports[protocol, tls] = listener.getsockname()[1]
+                self._start(self._accept(listener, protocol, tls, context))
+
+    async def _accept(self, listener: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
+        while True:
+            client, _ = await asyncio.get_running_loop().sock_accept(listener)
+            greeting = self._start(self._greet(client, protocol, tls, context))
+            greeting.add_done_callback(functools.partial(_close_if_cancelled, client))
+
+    async def _greet(self, client: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: _Peer(self, protocol, tls, context), client, ssl=context if tls == "implicit" else None
+            )
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        # Those that listen, and the handshakes that are under way.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
-        # The transports close in the next rounds of the loop; a handshake that is under way ends with its client.
-        for _ in range(_CLOSE_ROUNDS_MAX):
-            for peer in list(self._peers.values()):
-                peer.abort()
-            # Another task has just accepted a client.
-            if not self._peers and not self._handshakes and len(asyncio.all_tasks()) == 1:
-                break
-            await asyncio.sleep(0.005)
-        # A client that went away in its handshake may leave a transport that nobody knows.
-        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-            transport.abort()
+        for peer in list(self._peers.values()):
+            peer.abort()
         # What was aborted closes its socket in the next rounds.
-        await asyncio.sleep(0.01)
+        for _ in range(_CLOSE_ROUNDS):
+            await asyncio.sleep(0)
 
     def _act(self, connection: int, send: bytes, then: str) -> None:
         peer = self._peers.get(connection)
@@ -297,15 +310,12 @@ class _Peer(asyncio.Protocol):
         self._id = 0
         self._transport: asyncio.Transport | None = None
         self._upgrade: asyncio.Task[None] | None = None
-        if tls == "implicit":
-            server._handshakes.add(self)
         # A fast client speaks before the task that did the handshake goes on.
         self._early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._server._handshakes.discard(self)
         if self._id == 0:
             self._id, send, then = self._server._machine.open(_now_ms(), self._protocol, self._tls)
             self._server._peers[self._id] = self
@@ -351,6 +361,12 @@ class _Peer(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+def _close_if_cancelled(client: socket.socket, greeting: asyncio.Task[None]) -> None:
+    """Close the socket of a client whose handshake may not even have begun."""
+    if greeting.cancelled():
+        client.close()
 
 
 def _now_ms() -> int:

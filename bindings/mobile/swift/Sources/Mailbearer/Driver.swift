@@ -19,8 +19,6 @@ package actor Driver {
     private var connections: [UInt64: SessionConnection] = [:]
     private var problems = Latest<any Error>()
     private var sourceProblems = Latest<any Error>()
-    /// The request that was answered last.
-    private var lastAnswered: UInt64 = 0
     private var asking: Task<Void, Never>?
     /// Of the next login, for its trace.
     private var token: AccessToken?
@@ -137,7 +135,6 @@ package actor Driver {
     }
 
     private func answered(_ request: UInt64, _ answer: Result<Token, any Error>) {
-        lastAnswered = request
         switch answer {
         case .success(let token):
             self.token = token.accessToken
@@ -215,7 +212,7 @@ package actor Driver {
         case .renew(_, let ticket, let byMs, let why): connections[ticket]?.renew(by: Clock.instant(byMs), why)
         case .over(_, let ticket, let verdict, let aftermath):
             connections.removeValue(forKey: ticket)?.end(verdict, aftermath, problems[ticket])
-        case .event(let event): onEvent(event, event.ticket == nil ? sourceProblems[lastAnswered] : problems[event.ticket])
+        case .event(let event): onEvent(event, sourceProblems[event.request] ?? problems[event.ticket])
         }
     }
 

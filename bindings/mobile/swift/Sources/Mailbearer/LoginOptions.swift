@@ -16,8 +16,12 @@ public struct LoginOptions: Sendable {
     public var provider: Provider?
     /// Opens connections.
     public var connector: any Connector
-    /// For connection and login together, and later for each answer of the server.
+    /// For connection and login together.
     public var timeout: Duration
+    /// For each answer of the server after the login, but for that to the end of a message. `nil`: as ``timeout``.
+    public var answerTimeout: Duration?
+    /// For the answer to the end of a message, which may take ten minutes (RFC 5321 section 4.5.3.2.6).
+    public var dataTimeout: Duration
     /// The identity to act as, where it differs from the user.
     public var authzid: String?
     /// Mechanisms that may be used, the preferred one first.
@@ -41,6 +45,8 @@ public struct LoginOptions: Sendable {
         provider: Provider? = nil,
         connector: any Connector = systemConnector(),
         timeout: Duration = .seconds(60),
+        answerTimeout: Duration? = nil,
+        dataTimeout: Duration = .seconds(600),
         authzid: String? = nil,
         mechanisms: [Mechanism]? = nil,
         initialResponse: InitialResponse? = nil,
@@ -55,6 +61,8 @@ public struct LoginOptions: Sendable {
         self.provider = provider
         self.connector = connector
         self.timeout = timeout
+        self.answerTimeout = answerTimeout
+        self.dataTimeout = dataTimeout
         self.authzid = authzid
         self.mechanisms = mechanisms
         self.initialResponse = initialResponse
@@ -87,6 +95,8 @@ package struct Settings: Sendable {
     let tokenLifetimeMs: UInt64?
     let connector: any Connector
     let timeout: Duration
+    let answerTimeout: Duration
+    let dataTimeout: Duration
     let trace: (@Sendable (TraceLine) -> Void)?
 
     package var endpoint: Endpoint { negotiation.endpoint }
@@ -105,7 +115,11 @@ package struct Settings: Sendable {
             throw CoreError.Config(
                 message: "the provider \(provider.name) has no \(mailProtocol) service: give another protocol, or a host")
         }
-        guard options.timeout > .zero else { throw CoreError.Config(message: "timeout must be above zero") }
+        (timeout, dataTimeout) = (options.timeout, options.dataTimeout)
+        answerTimeout = options.answerTimeout ?? options.timeout
+        for (name, time) in [("timeout", timeout), ("answerTimeout", answerTimeout), ("dataTimeout", dataTimeout)] {
+            guard time > .zero else { throw CoreError.Config(message: "\(name) must be above zero") }
+        }
         let (port, tls) = try Self.port(mailProtocol, service?.endpoint, options)
         let endpoint = Endpoint(
             protocol: mailProtocol,
@@ -123,7 +137,6 @@ package struct Settings: Sendable {
         )
         tokenLifetimeMs = provider?.tokenLifetimeMs
         connector = options.connector
-        timeout = options.timeout
         trace = options.trace
         // The machine checks every field; a token of one letter stands in for the real one.
         _ = try Negotiation(config: negotiation, token: AccessToken(token: "x"))

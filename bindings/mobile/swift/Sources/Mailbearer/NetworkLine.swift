@@ -21,13 +21,11 @@ final class NetworkLine: Line, @unchecked Sendable {
     private var roundTrips = 0
     private var content = Content()
     private var heardAt = ContinuousClock.now
-    private var patience: Patience
     private var reader: Task<Void, Never>?
     private var answerTimer: Task<Void, Never>?
 
     init(_ ticket: UInt64, _ settings: Settings, _ token: AccessToken?, _ driver: Driver) {
         (self.ticket, self.settings, self.driver) = (ticket, settings, driver)
-        patience = Patience(settings)
         link = Link(settings, token) { [machine = driver.machine] in try machine.redact(text: $0) }
         lock.withLock { reader = Task { await self.run() } }
     }
@@ -183,11 +181,7 @@ final class NetworkLine: Line, @unchecked Sendable {
         try driver.machine.sent(ticket: ticket, bytes: data)
         lock.withLock {
             heardAt = .now
-            let before = patience.duration
-            patience.wrote(data)
-            // A timer that waits for the end of a message is too long for what comes after it.
-            if answerTimer == nil || patience.duration < before {
-                answerTimer?.cancel()
+            if answerTimer == nil {
                 answerTimer = Task { await self.expectAnswer() }
             }
         }
@@ -197,14 +191,21 @@ final class NetworkLine: Line, @unchecked Sendable {
     /// An answer must come in time, unless none is due.
     private func expectAnswer() async {
         while isExpecting() {
-            let deadline = lock.withLock { heardAt + patience.duration }
+            let deadline = lock.withLock { heardAt } + patience
             if ContinuousClock.now >= deadline {
                 await driver.ended(ticket, try? failureOfHost(cause: .timedOut, detail: "no answer came"), nil)
                 return
             }
-            try? await Task.sleep(until: deadline, clock: .continuous)
+            // What comes after the end of a message has less time.
+            try? await Task.sleep(until: min(deadline, .now + settings.answerTimeout), clock: .continuous)
             guard !Task.isCancelled else { return }
         }
+    }
+
+    /// The end of a message may take longer than another answer (RFC 5321 section 4.5.3.2.6).
+    private var patience: Duration {
+        let isDelivering = (try? driver.machine.isDelivering(ticket: ticket)) ?? false
+        return isDelivering ? settings.dataTimeout : settings.answerTimeout
     }
 
     private func isExpecting() -> Bool {
@@ -214,28 +215,6 @@ final class NetworkLine: Line, @unchecked Sendable {
             return !isQuiet
         }
     }
-}
-
-/// How long an answer may take.
-struct Patience {
-    /// For the end of a message (RFC 5321 section 4.5.3.2.6): a server that takes it over may have much to do.
-    private static let endOfData = Duration.seconds(600)
-    private static let dot = Data("\r\n.\r\n".utf8)
-
-    private let timeout: Duration
-    private let isSmtp: Bool
-    private var tail = Data()
-
-    init(_ settings: Settings) {
-        (timeout, isSmtp) = (settings.timeout, settings.endpoint.protocol == .smtp)
-    }
-
-    mutating func wrote(_ data: Data) {
-        tail = Data((tail + data.suffix(Self.dot.count)).suffix(Self.dot.count))
-    }
-
-    /// For the answer to what was written last.
-    var duration: Duration { isSmtp && tail == Self.dot ? max(timeout, Self.endOfData) : timeout }
 }
 
 /// Message content that the session need not see.

@@ -86,6 +86,30 @@ struct HostileTests {
         }
     }
 
+    /// Says IDLE, or NOOP, and reads until the session is over.
+    private func unanswered(_ attack: Hostile.Attack) async -> Outcome {
+        await measured(attack) {
+            do {
+                let source = try TokenSource.fixed(String(repeating: "t", count: 600))
+                let options = options(attack, Self.deadline)
+                let all = try sessions(attack.mailProtocol, user: Hostile.user, token: source, options: options)
+                let connection = try #require(try await all.makeAsyncIterator().next())
+                try await connection.use { connection in
+                    if attack.mailProtocol == .imap {
+                        for try await _ in connection.idle(reissue: .milliseconds(100)) {}
+                    }
+                    try await connection.write(Data("NOOP\r\n".utf8))
+                    while try await !connection.read().isEmpty {}
+                }
+                let cause = connection.verdict?.cause
+                await all.close()
+                return cause.map { "\($0)" } ?? "open"
+            } catch {
+                return "\(error)"
+            }
+        }
+    }
+
     private func measured(_ attack: Hostile.Attack, _ work: () async -> String) async -> Outcome {
         let (memory, begun) = (Memory(), ContinuousClock.now)
         let thrown = await work()
@@ -124,6 +148,22 @@ struct HostileTests {
         for outcome in outcomes {
             #expect(outcome.attack.causes.contains(outcome.thrown), "\(outcome.attack): \(outcome.thrown)")
             #expect(outcome.took > Self.deadline - .milliseconds(100), "\(outcome.attack)")
+            #expect(outcome.took < Self.deadline + Self.slack, "\(outcome.attack)")
+        }
+        try await nothingIsLeft(files)
+    }
+
+    @Test func oneThatGivesNoAnswerIsLeftWhenItIsLate() async throws {
+        let files = openFiles()
+        let outcomes = await withTaskGroup(of: Outcome.self) { group in
+            for attack in hostile.attacks where attack.ends == "answer" {
+                group.addTask { await unanswered(attack) }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        tell("unanswered, at once", outcomes)
+        for outcome in outcomes {
+            #expect(outcome.attack.causes.contains(outcome.thrown), "\(outcome.attack): \(outcome.thrown)")
             #expect(outcome.took < Self.deadline + Self.slack, "\(outcome.attack)")
         }
         try await nothingIsLeft(files)

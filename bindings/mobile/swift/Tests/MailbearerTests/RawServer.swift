@@ -159,21 +159,22 @@ final class TlsServer: Sendable {
     ///   - issuer: a subject as OpenSSL writes it.
     ///   - until: its last day.
     ///   - subject: of the server's certificate.
+    ///   - options: of `openssl s_server`.
     ///   - answer: what it says to a line, and first to an empty one.
     static func start(
         issuer: String = "/O=Example Shield/CN=Example Shield Root", names: String = "DNS:localhost",
-        until: String = "2060-01-02", subject: String = "/CN=not shown",
+        until: String = "2060-01-02", subject: String = "/CN=not shown", options: [String] = [],
         answer: @escaping @Sendable (String) -> String? = { _ in nil }
     ) async throws -> TlsServer {
         let started = Pending<TlsServer>()
         Thread.detachNewThread {
-            started.resolve(Result { try TlsServer(issuer, names, until, subject, answer) })
+            started.resolve(Result { try TlsServer(issuer, names, until, subject, options, answer) })
         }
         return try await started.value()
     }
 
     private init(
-        _ issuer: String, _ names: String, _ until: String, _ subject: String,
+        _ issuer: String, _ names: String, _ until: String, _ subject: String, _ options: [String],
         _ answer: @escaping @Sendable (String) -> String?
     ) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
@@ -189,7 +190,7 @@ final class TlsServer: Sendable {
                 "-not_before", "20200102000000Z", "-not_after", last, "-keyout", path("key.pem"), "-out", path("pem"),
             ])
         signal(SIGPIPE, SIG_IGN)
-        server = try Spawned(["s_server", "-accept", "127.0.0.1:0", "-cert", path("pem"), "-key", path("key.pem")])
+        server = try Spawned(["s_server", "-accept", "127.0.0.1:0", "-cert", path("pem"), "-key", path("key.pem")] + options)
         let (listening, input) = (Lines(server.output), server.input)
         var line = listening.next()
         while let other = line, !other.hasPrefix("ACCEPT ") {

@@ -104,4 +104,43 @@ struct ReadmeTests {
             protocol: .imap, phase: .authFail, text: "Invalid credentials (Failure)", status: "NO", code: "AUTHENTICATIONFAILED")
         show(failure.sentence)
     }
+
+    // ---- Where tokens come from --------------------------------------------------------------------------------------
+
+    func appAuth(_ state: OIDAuthState) -> TokenSource {
+        // AppAuth works on the main thread, and nobody else uses the state.
+        nonisolated(unsafe) let state = state
+        return TokenSource { @MainActor forceRefresh in
+            if forceRefresh { state.setNeedsTokenRefresh() }
+            return try await withCheckedThrowingContinuation { answer in
+                // Store the state afterwards: a refresh token may be a new one each time.
+                state.performAction { token, _, error in
+                    let expires = state.lastTokenResponse?.accessTokenExpirationDate
+                    answer.resume(with: Result { try fresh(token, expires, error) })
+                }
+            }
+        }
+    }
+
+    func fresh(_ token: String?, _ expires: Date?, _ error: (any Error)?) throws -> Token {
+        if let token { return try Token(token, expiresIn: expires.map { .seconds(max(0, $0.timeIntervalSinceNow)) }) }
+        // What the token endpoint refuses, a person must mend; without a network it is an outage.
+        let isRefusal = (error as NSError?)?.domain == OIDOAuthTokenErrorDomain
+        throw TokenSourceFailed(error?.localizedDescription ?? "no token", isPermanent: isRefusal)
+    }
+
+    func msal(_ app: MSALPublicClientApplication, _ account: MSALAccount) -> TokenSource {
+        TokenSource { forceRefresh in
+            let scopes = ["https://outlook.office.com/IMAP.AccessAsUser.All", "https://outlook.office.com/SMTP.Send"]
+            let parameters = MSALSilentTokenParameters(scopes: scopes, account: account)
+            parameters.forceRefresh = forceRefresh
+            do {
+                let result = try await app.acquireTokenSilent(with: parameters)
+                let lives = result.expiresOn.map { Duration.seconds(max(0, $0.timeIntervalSinceNow)) }
+                return try Token(result.accessToken, expiresIn: lives)
+            } catch let error as NSError where error.code == MSALError.interactionRequired.rawValue {
+                throw TokenSourceFailed(error.localizedDescription, isPermanent: true)
+            }
+        }
+    }
 }

@@ -126,8 +126,8 @@ actor TestingServer {
         return answer["returned"] ?? NSNull()
     }
 
-    /// Blocks, but the answer comes at once.
-    private static func exchange(
+    /// A call and its answer, as lines of JSON. It blocks, but the answer comes at once.
+    static func exchange(
         _ calls: UnsafeMutablePointer<FILE>, _ answers: UnsafeMutablePointer<FILE>, _ call: [String: Any]
     ) throws -> [String: Any] {
         let line = try JSONSerialization.data(withJSONObject: call) + Data("\n".utf8)

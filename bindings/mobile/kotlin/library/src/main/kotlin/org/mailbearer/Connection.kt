@@ -178,6 +178,10 @@ internal constructor(
         if (writing.isLocked) link.abort()
     }
 
+    /** Whether the program has closed it. */
+    internal val isShut: Boolean
+        get() = isClosed.get()
+
     /** Closes it, once: the program is done with it. */
     internal fun shut(then: () -> Unit = {}) {
         if (!isClosed.compareAndSet(false, true)) return

@@ -38,7 +38,6 @@ internal class Driver(
     private val waiters = HashMap<UInt, CompletableDeferred<() -> SessionConnection?>>()
     private val problems = Latest<ULong, Throwable>()
     private val tokenProblems = Latest<ULong, Throwable>()
-    private var request = 0UL
     private var asking: Job? = null
     private var token: AccessToken? = null
     private var bug: Throwable? = null
@@ -173,7 +172,6 @@ internal class Driver(
     private fun fetchToken(order: Order.FetchToken) {
         // One that runs still was given up by the machine.
         asking?.cancel()
-        request = order.request
         asking = launch {
             when (val answer = tokens.answer(order.force, order.refused)) {
                 is Answer.Came -> lock.withLock {
@@ -214,7 +212,7 @@ internal class Driver(
     }
 
     private fun raise(raised: Delivery.Raise) {
-        val own = raised.request?.let(tokenProblems::get) ?: raised.ticket?.let(problems::get)
+        val own = ownError(raised.request, raised.ticket)
         val failure = tokens.about(raised.failure)
         answer(raised.session) {
             throw when (raised.kind) {
@@ -230,8 +228,10 @@ internal class Driver(
     }
 
     private fun event(event: AccountEvent) {
-        val own = event.ticket.let { if (it == null) tokenProblems[request] else problems[it] }
         // What only looks on must not end the session.
-        runCatching { onEvent(event, own) }
+        runCatching { onEvent(event, ownError(event.request, event.ticket)) }
     }
+
+    private fun ownError(request: ULong?, ticket: ULong?): Throwable? =
+        request?.let(tokenProblems::get) ?: ticket?.let(problems::get)
 }

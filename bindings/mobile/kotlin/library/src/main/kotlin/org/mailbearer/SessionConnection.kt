@@ -176,7 +176,8 @@ internal constructor(private val driver: Driver, private val settings: Settings,
     }
 
     override fun lost(error: IOException?) {
-        driver.ended(ticket, error?.let(::failureOfSocket), error)
+        // What the program closes by itself is no end that a session could meet: it is let go.
+        if (!isShut) driver.ended(ticket, error?.let(::failureOfSocket), error)
         super.lost(error)
     }
 

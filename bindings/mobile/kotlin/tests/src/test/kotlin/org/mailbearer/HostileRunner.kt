@@ -1,8 +1,19 @@
 package org.mailbearer
 
 import java.io.File
+import java.net.InetAddress
 import java.net.Socket
+import java.security.SecureRandom
+import java.security.Security
+import javax.net.ssl.KeyManager
 import javax.net.ssl.SSLContext
+import javax.net.ssl.SSLContextSpi
+import javax.net.ssl.SSLEngine
+import javax.net.ssl.SSLServerSocketFactory
+import javax.net.ssl.SSLSessionContext
+import javax.net.ssl.SSLSocket
+import javax.net.ssl.SSLSocketFactory
+import javax.net.ssl.TrustManager
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
@@ -13,6 +24,7 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.takeWhile
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
@@ -46,11 +58,15 @@ private const val GROWTH_KIB_MAX = 8 * 1024
 
 /** Runs against `tests/servers/hostile.py`, which runs this; ends with an exception where something does not hold. */
 fun main() = runBlocking {
+    // As a machine's administrator may have it: ciphers without a certificate are there then, for who asks for them.
+    Security.setProperty("jdk.tls.disabledAlgorithms", "")
     val hostile = Hostile(Json.parseToJsonElement(System.getenv("MAILBEARER_HOSTILE")).jsonObject)
     // What is loaded and compiled for the first logins, and no other.
     for (attack in hostile.attacks.filter { it.ends == "limit" }.take(20)) hostile.attack(attack)
     hostile.oneAfterTheOther("limit", "server")
+    hostile.withoutCertificate()
     hostile.atOnce()
+    hostile.unansweredAtOnce()
     hostile.oneAfterTheOther("login")
     hostile.sessionsFlooded()
 }
@@ -65,6 +81,45 @@ private class Attack(facts: JsonObject) {
     val causes = facts.getValue("causes").jsonArray.map { it.jsonPrimitive.content }
 
     override fun toString() = "$name (${texts["protocol"]}, ${texts["tls"]})"
+}
+
+/** A context whose sockets offer ciphers that need no certificate, and no other. */
+private class Anonymous(below: SSLContext) : SSLContext(Spi(below), below.provider, below.protocol) {
+    private class Spi(private val below: SSLContext) : SSLContextSpi() {
+        override fun engineInit(keys: Array<KeyManager>?, trust: Array<TrustManager>?, random: SecureRandom?) = Unit
+
+        override fun engineGetSocketFactory(): SSLSocketFactory = Factory(below.socketFactory)
+
+        override fun engineGetServerSocketFactory(): SSLServerSocketFactory = below.serverSocketFactory
+
+        override fun engineCreateSSLEngine(): SSLEngine = below.createSSLEngine()
+
+        override fun engineCreateSSLEngine(host: String?, port: Int): SSLEngine = below.createSSLEngine(host, port)
+
+        override fun engineGetServerSessionContext(): SSLSessionContext = below.serverSessionContext
+
+        override fun engineGetClientSessionContext(): SSLSessionContext = below.clientSessionContext
+    }
+
+    private class Factory(private val below: SSLSocketFactory) : SSLSocketFactory() {
+        override fun getDefaultCipherSuites(): Array<String> = below.defaultCipherSuites
+
+        override fun getSupportedCipherSuites(): Array<String> = below.supportedCipherSuites
+
+        override fun createSocket(socket: Socket, host: String, port: Int, autoClose: Boolean): Socket =
+            (below.createSocket(socket, host, port, autoClose) as SSLSocket).apply {
+                enabledProtocols = arrayOf("TLSv1.2")
+                enabledCipherSuites = supportedCipherSuites.filter { "_anon_" in it }.toTypedArray()
+            }
+
+        override fun createSocket(host: String, port: Int): Socket = error("not asked for")
+
+        override fun createSocket(host: String, port: Int, near: InetAddress, nearPort: Int): Socket = error("not asked for")
+
+        override fun createSocket(host: InetAddress, port: Int): Socket = error("not asked for")
+
+        override fun createSocket(host: InetAddress, port: Int, near: InetAddress, nearPort: Int): Socket = error("not asked for")
+    }
 }
 
 private class Outcome(val attack: Attack, val thrown: String, val took: Duration, val growthKib: Int)
@@ -120,6 +175,20 @@ private class Hostile(facts: JsonObject) {
         nothingIsLeft(held)
     }
 
+    /** Who has no certificate is refused also where the program's context offers ciphers that need none. */
+    suspend fun withoutCertificate() {
+        val held = held()
+        val attack = attacks.single { it.name == "no certificate" }
+        val octets = octets(attack)
+        val options = at(attack, GENEROUS).copy(sslContext = Anonymous(trust))
+        val failure = runCatching { connect(attack.protocol, USER, token, options) }.exceptionOrNull() as LoginFailedException
+        check(failure.failure.cause == Cause.TLS_FAILED) { failure.failure.sentence }
+        // The handshake was done, and the greeting said.
+        val begun = TimeSource.Monotonic.markNow()
+        while (octets(attack) <= octets) check(begun.elapsedNow() < SLACK).also { delay(50) }
+        nothingIsLeft(held)
+    }
+
     suspend fun atOnce() = coroutineScope {
         val held = held()
         val chosen = attacks.filter { it.ends == "deadline" }
@@ -134,6 +203,34 @@ private class Hostile(facts: JsonObject) {
             require(outcome.growthKib < GROWTH_KIB_MAX, outcome) { "${outcome.growthKib} KiB" }
         }
         nothingIsLeft(held)
+    }
+
+    suspend fun unansweredAtOnce() = coroutineScope {
+        val held = held()
+        val chosen = attacks.filter { it.ends == "answer" }
+        val found = chosen.map { async(Dispatchers.Default) { measured(it) { unanswered(it) } } }.awaitAll()
+        tell("unanswered, at once", found)
+        for (outcome in found) {
+            require(outcome.thrown in outcome.attack.causes, outcome) { outcome.thrown }
+            require(outcome.took < DEADLINE + SLACK, outcome) { "${outcome.took}" }
+        }
+        nothingIsLeft(held)
+    }
+
+    /** Says IDLE, or NOOP, and reads until the session is over. */
+    private suspend fun unanswered(attack: Attack): String {
+        val all = sessions(attack.protocol, USER, token, at(attack, DEADLINE))
+        var cause: Cause? = null
+        all.take(1).collect { connection ->
+            connection.use {
+                if (attack.protocol == MailProtocol.IMAP) it.idle(reissue = 100.milliseconds, answer = DEADLINE).collect {}
+                it.writeLine("NOOP")
+                while (it.readLine() != null) continue
+            }
+            cause = connection.verdict?.cause
+        }
+        all.close()
+        return cause?.name?.lowercase() ?: "open"
     }
 
     /** Stays logged in: does not read, then reads as fast as it comes, until the session has seen enough. */
@@ -193,10 +290,16 @@ private class Hostile(facts: JsonObject) {
         check(held() == held) { "sockets and threads: before $held, now ${held()}" }
     }
 
-    private fun stillOpen(): List<Attack> {
+    private fun stillOpen(): List<Attack> = records().let { all -> attacks.filter { number(all, it, "open") > 0 } }
+
+    private fun octets(attack: Attack): Int = number(records(), attack, "octets")
+
+    private fun number(records: JsonObject, attack: Attack, name: String): Int =
+        records.getValue("${attack.port}").jsonObject.getValue(name).jsonPrimitive.int
+
+    private fun records(): JsonObject {
         val told = Socket("127.0.0.1", control).use { it.getInputStream().readAllBytes().decodeToString() }
-        val records = Json.parseToJsonElement(told).jsonObject
-        return attacks.filter { records.getValue("${it.port}").jsonObject.getValue("open").jsonPrimitive.int > 0 }
+        return Json.parseToJsonElement(told).jsonObject
     }
 
     private fun tell(what: String, outcomes: List<Outcome>) {

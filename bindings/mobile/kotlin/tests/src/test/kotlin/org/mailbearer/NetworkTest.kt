@@ -27,6 +27,7 @@ import kotlin.time.measureTime
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import org.eclipse.angus.mail.imap.IMAPStore
 import org.mailbearer.angus.connectStore
 import org.mailbearer.testing.Server
 import org.mailbearer.testing.trusting
@@ -113,6 +114,21 @@ class NetworkTest {
             assertTrue(took in 200.milliseconds..10.seconds, "$took")
             sessions(MailProtocol.IMAP, user, tokens(server), options.copy(dns = dns)).first().close()
         }
+        // Angus Mail's own login, too, with TLS from the start and behind STARTTLS.
+        for (tls in Tls.entries) {
+            val port = server.port(MailProtocol.IMAP, tls)
+            swallowing("127.0.0.2", port) {
+                val dns = Dns { listOf(address("127.0.0.2"), address("127.0.0.3"), address("127.0.0.1")) }
+                val at = server.at(MailProtocol.IMAP, tls).copy(timeout = 20.seconds, dns = dns)
+                val took = measureTime {
+                    connectStore(MailProtocol.IMAP, user, tokens(server), at).use { store ->
+                        assertTrue((store as IMAPStore).isSSL, "$tls")
+                        assertTrue(store.getFolder("INBOX").exists(), "$tls")
+                    }
+                }
+                assertTrue(took in 200.milliseconds..10.seconds, "$tls $took")
+            }
+        }
     }
 
     @Test
@@ -182,6 +198,12 @@ class NetworkTest {
                 line.startsWith("EHLO") -> say("250-mail\r\n250 AUTH XOAUTH2")
                 line.startsWith("AUTH XOAUTH2") && line.length < 20 -> say("334 ")
                 line == "DATA" -> say("354 go on").also { isData = true }
+                // RFC 3030: the content is a line here, and its reply that to the end of a message.
+                line.startsWith("BDAT") -> continue
+                line == "chunk" -> {
+                    Thread.sleep(3_000)
+                    say("250 2.0.0 taken")
+                }
                 line.startsWith("MAIL") || line.startsWith("RCPT") || line.startsWith("RSET") -> say("250 ok")
                 line == "QUIT" -> say("221 bye")
                 else -> say("235 in")
@@ -199,6 +221,12 @@ class NetworkTest {
                     connection.readLine()
                 }
                 connection.writeLine("Subject: hello\r\n\r\nworld\r\n.")
+                assertContains(assertNotNull(connection.readLine()), "250 2.0.0")
+                for (line in listOf("MAIL FROM:<a@b.c>", "RCPT TO:<d@e.f>")) {
+                    connection.writeLine(line)
+                    connection.readLine()
+                }
+                connection.writeLine("BDAT 7 LAST\r\nchunk")
                 assertContains(assertNotNull(connection.readLine()), "250 2.0.0")
                 connection.writeLine("NOOP")
                 assertTrue(connection.wait(10.seconds))

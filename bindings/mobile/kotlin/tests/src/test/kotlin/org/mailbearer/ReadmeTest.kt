@@ -1,15 +1,30 @@
 package org.mailbearer
 
+import com.microsoft.identity.client.AcquireTokenSilentParameters
+import com.microsoft.identity.client.IAccount
+import com.microsoft.identity.client.IAuthenticationResult
+import com.microsoft.identity.client.IPublicClientApplication
+import com.microsoft.identity.client.exception.MsalUiRequiredException
 import jakarta.mail.MessagingException
 import jakarta.mail.Store
 import java.nio.file.Files
 import java.nio.file.Path
+import kotlin.coroutines.resume
+import kotlin.coroutines.resumeWithException
 import kotlin.test.Test
 import kotlin.test.assertContains
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.suspendCancellableCoroutine
+import net.openid.appauth.AuthState
+import net.openid.appauth.AuthorizationException
+import net.openid.appauth.AuthorizationService
 
 /** The examples of the pages, as they stand: they are compiled here, and compared with the pages. */
 class ReadmeTest {
@@ -115,5 +130,67 @@ class ReadmeTest {
 
     private companion object {
         const val TESTS = "bindings/mobile/kotlin/tests/src/test/kotlin/org/mailbearer"
+    }
+
+    // ---- Where tokens come from --------------------------------------------------------------------------------------
+
+    suspend fun AuthState.fresh(service: AuthorizationService): Token = suspendCancellableCoroutine { answer ->
+        performActionWithFreshTokens(service) { token, _, error ->
+            val lives = accessTokenExpirationTime?.let { (it - System.currentTimeMillis()).milliseconds }
+            if (token != null) answer.resume(Token(token, lives))
+            else answer.resumeWithException(failureOf(error))
+        }
+    }
+
+    // What the token endpoint refuses, a person must mend; without a network it is an outage.
+    fun failureOf(error: AuthorizationException?): Exception {
+        val isRefusal = error?.type == AuthorizationException.TYPE_OAUTH_TOKEN_ERROR
+        return TokenSourceException("${error?.error}: ${error?.errorDescription}", permanent = isRefusal, cause = error)
+    }
+
+    fun appAuth(state: AuthState, service: AuthorizationService) = TokenSource { forceRefresh ->
+        if (forceRefresh) state.needsTokenRefresh = true
+        // Store state.jsonSerializeString() afterwards: a refresh token may be a new one each time.
+        state.fresh(service)
+    }
+
+    fun msal(app: IPublicClientApplication, account: IAccount) = TokenSource { forceRefresh ->
+        val parameters = AcquireTokenSilentParameters.Builder()
+            .forAccount(account)
+            .fromAuthority(account.authority)
+            .withScopes(listOf("https://outlook.office.com/IMAP.AccessAsUser.All", "https://outlook.office.com/SMTP.Send"))
+            .forceRefresh(forceRefresh)
+            .build()
+        try {
+            // It blocks, as a source may.
+            val result = app.acquireTokenSilent(parameters)
+            Token(result.accessToken, (result.expiresOn.time - System.currentTimeMillis()).milliseconds)
+        } catch (error: MsalUiRequiredException) {
+            throw TokenSourceException("${error.errorCode}: ${error.message}", permanent = true, cause = error)
+        }
+    }
+
+    @Test
+    fun `what AppAuth and MSAL say is judged`() = runBlocking<Unit> {
+        val state = AuthState()
+        val source = appAuth(state, AuthorizationService())
+        assertEquals("ya29.token", source.token(forceRefresh = true).value)
+        assertTrue(state.needsTokenRefresh)
+        for ((type, isPermanent) in listOf(AuthorizationException.TYPE_OAUTH_TOKEN_ERROR to true, 0 to false)) {
+            state.answer = { execute(null, null, AuthorizationException(type, "invalid_grant", "it was revoked")) }
+            val error = assertFailsWith<TokenSourceException> { source.token(forceRefresh = false) }
+            assertEquals(isPermanent, error.permanent)
+            assertContains(error.message.orEmpty(), "invalid_grant: it was revoked")
+        }
+        val account = object : IAccount {
+            override val authority = "https://login.microsoftonline.com/common"
+        }
+        val asks = object : IPublicClientApplication {
+            override fun acquireTokenSilent(parameters: AcquireTokenSilentParameters): IAuthenticationResult =
+                throw MsalUiRequiredException("invalid_grant", "AADSTS50173: the grant was revoked")
+        }
+        val error = assertFailsWith<TokenSourceException> { msal(asks, account).token(forceRefresh = false) }
+        assertTrue(error.permanent)
+        assertContains(error.message.orEmpty(), "AADSTS50173")
     }
 }

@@ -351,6 +351,21 @@ class SessionsTest {
     }
 
     @Test
+    fun `a connection that the program closes has met no end`() = test {
+        Server().use { server ->
+            for (protocol in MailProtocol.entries) {
+                sessions(protocol, user, tokens(server), server.at(protocol)).take(5).collect { connection ->
+                    connection.use {}
+                    // What closes it and what reads from it are threads of their own.
+                    connection.awaitGone()
+                    delay(20)
+                    assertNull(connection.verdict?.takeIf { it.cause != Cause.NO_FAULT }, "$protocol")
+                }
+            }
+        }
+    }
+
+    @Test
     fun `two collectors of the same sessions are refused`() = test {
         Server().use { server ->
             val all = sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP))

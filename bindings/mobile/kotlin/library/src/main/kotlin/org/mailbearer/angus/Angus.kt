@@ -7,13 +7,16 @@ import jakarta.mail.Service
 import jakarta.mail.Session
 import jakarta.mail.Store
 import jakarta.mail.Transport
+import java.net.Socket
 import java.util.Properties
 import javax.net.ssl.HostnameVerifier
 import javax.net.ssl.SSLException
 import javax.net.ssl.SSLSession
+import javax.net.ssl.SSLSocket
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.withTimeoutOrNull
+import org.eclipse.angus.mail.util.WriteTimeoutSocket
 import org.mailbearer.Cause
 import org.mailbearer.CheckedToken
 import org.mailbearer.ConfigException
@@ -66,7 +69,7 @@ private suspend fun <T : Service> connect(settings: Settings, token: TokenSource
 
 private suspend fun <T : Service> logIn(settings: Settings, token: CheckedToken, make: (Session) -> T): T {
     val endpoint = settings.endpoint
-    val sockets = ListeningSockets()
+    val sockets = ListeningSockets(settings.dns)
     val names = NamesOfHost()
     val service = make(Session.getInstance(properties(settings, sockets, names)))
     MaskedLog.add(service, token.token::masked)
@@ -114,6 +117,14 @@ private suspend fun Settings.failureOf(error: MessagingException): Failure {
     return explain(error, endpoint.protocol, user, endpoint.host)
 }
 
+/** Angus Mail's own time-out of writes is below TLS, as it would have it. */
+private fun Settings.inTls(below: Socket, writeTimeout: Duration): SSLSocket {
+    val timed = WriteTimeoutSocket(below, milliseconds(writeTimeout))
+    return sslContext.socketFactory.createSocket(timed, endpoint.host, endpoint.port.toInt(), true) as SSLSocket
+}
+
+private fun milliseconds(time: Duration): Int = time.inWholeMilliseconds.coerceAtMost(Int.MAX_VALUE.toLong()).toInt()
+
 /** What Angus Mail is told, so that it logs in as [org.mailbearer.connect] does. */
 private fun properties(settings: Settings, sockets: ListeningSockets, names: NamesOfHost): Properties {
     val endpoint = settings.endpoint
@@ -122,7 +133,6 @@ private fun properties(settings: Settings, sockets: ListeningSockets, names: Nam
     }
     val isImplicit = endpoint.tls == Tls.IMPLICIT
     val prefix = "mail.${endpoint.protocol.name.lowercase()}"
-    fun milliseconds(time: Duration) = time.inWholeMilliseconds.coerceAtMost(Int.MAX_VALUE.toLong()).toString()
     // It has one time-out for all answers: over SMTP that is the longest. The coroutine keeps the deadline of the login.
     val answer = if (endpoint.protocol == MailProtocol.SMTP) maxOf(settings.answerTimeout, settings.dataTimeout) else settings.answerTimeout
     val properties = Properties()
@@ -132,18 +142,23 @@ private fun properties(settings: Settings, sockets: ListeningSockets, names: Nam
     set("starttls.required", "${!isImplicit}")
     set("ssl.checkserveridentity", "true")
     set("ssl.hostnameverifier", names)
-    set("ssl.socketFactory", TunedSockets(settings.sslContext.socketFactory))
+    val writeTimeout = settings.answerTimeout
+    if (isImplicit) {
+        set("ssl.socketFactory", TlsSockets(sockets) { settings.inTls(it, writeTimeout) })
+    } else {
+        set("ssl.socketFactory", settings.sslContext.socketFactory)
+        set("socketFactory", sockets)
+        set("writetimeout", milliseconds(writeTimeout).toString())
+    }
     // Else it would try again with the machine's authorities where a certificate is not of those that are trusted here.
     set("socketFactory.fallback", "false")
-    if (!isImplicit) set("socketFactory", sockets)
     set("localhost", ehloNameOf(settings.config))
     set("auth", "true")
     set("auth.mechanisms", Mechanism.XOAUTH2.name)
     // A line of POP3 ends at 255 octets (RFC 2449 section 4): the token has one of its own.
     set("auth.xoauth2.two.line.authentication.format", "true")
-    set("connectiontimeout", milliseconds(settings.timeout))
-    set("timeout", milliseconds(answer))
-    set("writetimeout", milliseconds(settings.answerTimeout))
+    set("connectiontimeout", milliseconds(settings.timeout).toString())
+    set("timeout", milliseconds(answer).toString())
     properties["mail.store.protocol"] = endpoint.protocol.name.lowercase()
     properties["mail.transport.protocol"] = endpoint.protocol.name.lowercase()
     return properties

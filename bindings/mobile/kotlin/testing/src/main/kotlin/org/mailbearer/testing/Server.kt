@@ -6,6 +6,7 @@ import java.net.InetAddress
 import java.net.ServerSocket
 import java.net.Socket
 import java.nio.ByteBuffer
+import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.atomic.AtomicInteger
@@ -73,6 +74,9 @@ class Server(
     private val machine = ServerMachine(behaviour, seed.toULong())
     private val context: SSLContext = serverContext()
     private val peers = HashMap<ULong, Peer>()
+
+    /** All of them, also those that are still in their handshake and have no number. */
+    private val accepted = ConcurrentHashMap.newKeySet<Peer>()
     private val listeners: Map<Pair<MailProtocol, Tls>, ServerSocket> =
         MailProtocol.entries
             .flatMap { protocol -> Tls.entries.map { protocol to it } }
@@ -146,10 +150,8 @@ class Server(
     override fun close() {
         isOpen = false
         listeners.values.forEach { it.close() }
-        synchronized(this) {
-            peers.values.toList().forEach { it.close() }
-            wake()
-        }
+        accepted.forEach { it.close() }
+        synchronized(this) { wake() }
     }
 
     // ---- The threads -----------------------------------------------------------------------------------------------
@@ -165,7 +167,10 @@ class Server(
                 } catch (_: IOException) {
                     return
                 }
-            start("peer") { Peer(socket, protocol, tls).serve() }
+            val peer = Peer(socket, protocol, tls).also(accepted::add)
+            start("peer") { peer.serve() }
+            // It was closed meanwhile, and has not seen this one.
+            if (!isOpen) peer.close()
         }
     }
 
@@ -194,7 +199,7 @@ class Server(
     @Suppress("PLATFORM_CLASS_MAPPED_TO_KOTLIN") private fun wake() = (this as java.lang.Object).notifyAll()
 
     /** One connection: a thread that reads, and one that writes in the order in which the machine spoke. */
-    private inner class Peer(private var socket: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+    private inner class Peer(@Volatile private var socket: Socket, private val protocol: MailProtocol, private val tls: Tls) {
         private val replies = LinkedBlockingQueue<Reply>()
         private val upgrade = CountDownLatch(1)
         private var id = 0UL
@@ -212,6 +217,7 @@ class Server(
                 // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
             } finally {
                 close()
+                accepted -= this
                 synchronized(this@Server) {
                     if (peers.remove(id) != null) machine.closed(nowMs(), id)
                     (this@Server).wake()
@@ -270,6 +276,8 @@ class Server(
         }
 
         fun close() {
+            // The writer would wait for a reply for ever.
+            replies.put(THE_END)
             upgrade.countDown()
             try {
                 socket.close()
@@ -281,6 +289,7 @@ class Server(
 
     private companion object {
         const val BACKLOG = 50
+        val THE_END = Reply(connection = 0UL, send = ByteArray(0), then = Then.CLOSE)
         const val READ_OCTETS = 16_384
 
         /** Longest sleep of the clock's thread. */

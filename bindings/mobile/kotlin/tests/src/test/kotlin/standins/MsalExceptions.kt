@@ -1,0 +1,3 @@
+package com.microsoft.identity.client.exception
+
+class MsalUiRequiredException(val errorCode: String, message: String) : Exception(message)

@@ -1,0 +1,332 @@
+"""Runs each recipe in `examples/python/`, as it stands, against the testing server in place of Gmail."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pathlib
+import re
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import mailbearer
+from mailbearer.testing import Server, client_context
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples/python"
+USER = "joe@gmail.com"
+# A machine that is busy makes a recipe slow, and not wrong.
+PATIENCE_SECONDS = 30.0
+
+
+class Surroundings:
+    """A server, and what a recipe finds around it."""
+
+    def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.server = server
+        self._monkeypatch = monkeypatch
+
+    def token(self, force_refresh: bool = False) -> tuple[str, float]:
+        return self.server.issue_token(USER), self.server.lifetime  # type: ignore[attr-defined]
+
+    def load(self, name: str) -> Any:
+        """Import a recipe anew."""
+        self._monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    def run(self, work: Callable[[], object], *, until: Callable[[], bool]) -> None:
+        """Run what goes on for ever, and end it as ^C does, once something has become so."""
+        over = threading.Event()
+
+        def watch() -> None:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not over.is_set():
+                if until() or time.monotonic() > deadline:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    # What is raised in a finalizer is lost: once more, then.
+                    over.wait(3)
+                over.wait(0.02)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                work()
+        finally:
+            over.set()
+            watcher.join()
+        assert until()
+
+
+@contextlib.contextmanager
+def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: Any) -> Iterator[Surroundings]:
+    import mailbearer.connection
+    import mailbearer.options
+
+    resolve = mailbearer.connection.resolve
+    with Server(token_lifetime=lifetime, **options) as server:
+        server.lifetime = lifetime  # type: ignore[attr-defined]
+
+        def at_the_server(protocol: Any, user: str, **settings: Any) -> Any:
+            given = {name: value for name, value in settings.items() if value is not None}
+            return resolve(protocol, user, **(server.at(protocol) | given))
+
+        for module in ("mailbearer.connection", "mailbearer.options", "mailbearer.aio.connection"):
+            if hasattr(importlib.import_module(module), "resolve"):
+                monkeypatch.setattr(f"{module}.resolve", at_the_server)
+        around = Surroundings(server, monkeypatch)
+        mine = types.ModuleType("my_account")
+        mine.USER, mine.get_access_token = USER, around.token  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "my_account", mine)
+        monkeypatch.syspath_prepend(str(EXAMPLES))
+        yield around
+
+
+@pytest.fixture
+def lasting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Surroundings]:
+    """Tokens that outlive the test."""
+    with surroundings(monkeypatch, 3600.0) as around:
+        yield around
+
+
+@pytest.fixture
+def expiring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Surroundings]:
+    """Tokens of two seconds, and sessions that end with them: four logins may come at once, then one in a minute."""
+    with surroundings(monkeypatch, 2.0, flavour="outlook") as around:
+        yield around
+
+
+def test_every_recipe_is_tested() -> None:
+    """What is shown runs: no recipe is forgotten here."""
+    tests = pathlib.Path(__file__).read_text()
+    for recipe in EXAMPLES.glob("*.py"):
+        assert f'"{recipe.stem}"' in tests, recipe.name
+
+
+def test_the_token_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.delitem(sys.modules, "my_account", raising=False)
+    monkeypatch.setenv("MAIL_TOKEN_COMMAND", "printf 'ya29.%s\\n' token")
+    monkeypatch.setenv("MAIL_REFRESH_OPTION", " -fresh")
+    monkeypatch.setenv("MAIL_USER", "ann@example.org")
+    module = importlib.import_module("my_account")
+    assert (module.USER, module.get_access_token()) == ("ann@example.org", "ya29.token")
+    assert module.get_access_token(force_refresh=True) == "ya29.token\nya29.-fresh"
+
+
+def test_the_archive_goes_on_where_it_stopped(expiring: Surroundings, tmp_path: pathlib.Path) -> None:
+    archive = expiring.load("archive").archive
+    files = lambda: {file.name for file in tmp_path.glob("*.eml")}  # noqa: E731
+    expiring.run(lambda: archive(tmp_path), until=lambda: len(files()) == 3)
+    expiring.server.deliver(USER, b"Subject: while nobody looked\r\n\r\nhello\r\n")
+    expiring.run(lambda: archive(tmp_path), until=lambda: len(files()) == 4)
+    assert sorted(files()) == ["1.eml", "2.eml", "3.eml", "4.eml"]
+    assert (tmp_path / "4.eml").read_bytes() == b"Subject: while nobody looked\r\n\r\nhello\r\n"
+
+
+@pytest.mark.parametrize("name", ["new_messages", "new_messages_asyncio"])
+def test_new_messages_are_told_once(
+    name: str, expiring: Surroundings, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notify, where = expiring.load(name).notify, tmp_path / "cursor"
+    import asyncio
+
+    work = (lambda: asyncio.run(notify(where))) if name.endswith("asyncio") else lambda: notify(where)
+    expiring.run(work, until=where.exists)
+    said: list[str] = []
+
+    def told(count: int) -> bool:
+        said.extend(capsys.readouterr().out.split("\n"))
+        return sum(line.startswith("Subject: number") for line in said) >= count
+
+    for number in (1, 2):
+        began = where.read_text()
+        expiring.server.deliver(USER, f"From: ann@example.org\r\nSubject: number {number}\r\n\r\n".encode())
+        # Who is stopped after it has told a message, and before it has written that down, tells it again.
+        expiring.run(work, until=lambda number=number, began=began: told(number) and where.read_text() > began)
+    said.extend(capsys.readouterr().out.split("\n"))
+    assert [line.strip() for line in said if line.startswith("Subject")] == ["Subject: number 1", "Subject: number 2"]
+
+
+def queued(folder: pathlib.Path, count: int) -> None:
+    (folder / "queued").mkdir()
+    for number in range(count):
+        message = f"From: {USER}\r\nTo: ann@example.org\r\nMessage-ID: <{number}@example.org>\r\n\r\nhello\r\n"
+        (folder / "queued" / f"{number}.eml").write_text(message)
+
+
+def test_a_queue_is_sent_once(expiring: Surroundings, tmp_path: pathlib.Path) -> None:
+    queued(tmp_path, 5)
+    send_all = expiring.load("outbox").send_all
+    expiring.run(lambda: send_all(tmp_path, 0.1), until=lambda: len(list((tmp_path / "sent").glob("*"))) == 5)
+    assert len(expiring.server.submitted()) == 5
+
+
+def test_a_message_that_nobody_knows_of_is_left_to_a_person(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
+    queued(tmp_path, 3)
+    send_all = lasting.load("outbox").send_all
+    lasting.server.set_fault("after_dot", "drop")
+    over = lambda: len(list((tmp_path / "sent").glob("*"))) == 2  # noqa: E731
+    lasting.run(lambda: send_all(tmp_path, 0.1), until=over)
+    assert [one.name for one in (tmp_path / "unknown").iterdir()] == ["0.eml"]
+
+
+def test_a_message_that_was_not_accepted_is_sent_again(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
+    queued(tmp_path, 2)
+    send_all = lasting.load("outbox").send_all
+    lasting.server.set_fault("command", "drop")
+    over = lambda: len(list((tmp_path / "sent").glob("*"))) == 2  # noqa: E731
+    lasting.run(lambda: send_all(tmp_path, 0.1), until=over)
+    assert len(lasting.server.submitted()) == 2
+
+
+def test_pop3_is_downloaded_and_deleted(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
+    lasting.server.deliver(USER, b"Subject: one more\r\n\r\n.hidden\r\n")
+    before = lasting.server.messages(USER)
+    lasting.load("pop3_download").download(tmp_path)
+    saved = [file.read_bytes() for file in tmp_path.glob("*.eml")]
+    assert before[-1] in saved
+    assert len(saved) == len(before) >= 1
+    assert lasting.server.messages(USER) == []
+
+
+def test_the_application_sends_and_tells_a_stop(lasting: Surroundings) -> None:
+    from fastapi.testclient import TestClient
+
+    app = lasting.load("web_app").app
+    mail = {"to": "ann@example.org", "subject": "hello", "text": "..."}
+    with TestClient(app) as client:
+        assert client.post("/mails", json=mail).status_code == 202
+        assert client.get("/health").json() == {"sessions": ["given"], "needs": []}
+    assert len(lasting.server.submitted()) == 1
+    lasting.server.refuse("account_disabled")
+    with TestClient(app) as client:
+        stopped = client.post("/mails", json=mail)
+        assert stopped.status_code == 503
+        assert "disabled" in stopped.json()["detail"]
+        lasting.server.refuse(None)
+        assert client.post("/retry").status_code == 204
+        assert client.post("/mails", json=mail).status_code == 202
+
+
+def test_a_worker_keeps_its_accounts_apart(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
+    import asyncio
+
+    worker, told = lasting.load("worker"), []
+
+    async def good() -> str:
+        return lasting.server.issue_token(USER)
+
+    async def bad() -> str:
+        raise mailbearer.TokenSourceFailed("invalid_grant", permanent=True)
+
+    accounts = {USER: good, "ann@gmail.com": bad}
+    run = lambda: asyncio.run(worker.main(accounts, tmp_path, lambda user, uid: told.append((user, uid))))  # noqa: E731
+    lasting.run(run, until=(tmp_path / f"{USER}.cursor").exists)
+    lasting.server.deliver(USER, b"Subject: hello\r\n\r\n")
+    lasting.run(run, until=lambda: told == [(USER, 4)] and (tmp_path / "ann@gmail.com.account").exists())
+
+
+def test_a_library_of_ones_own(lasting: Surroundings) -> None:
+    module = lasting.load("own_library")
+    port = lasting.server.port("imap")
+    module.get_access_token = lambda: lasting.server.issue_token(USER)
+    assert module.select_inbox("localhost", port, client_context()) == "OK"
+    module.get_access_token = lambda: lasting.server.issue_token(USER, lifetime=0.0)
+    assert module.select_inbox("localhost", port, client_context()) == "token_rejected: refresh_token"
+
+
+def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
+    import subprocess
+
+    recipe = EXAMPLES / "test_my_program.py"
+    assert recipe.stem == "test_my_program"
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, recipe],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "4 passed" in ran.stdout
+
+
+def test_logs_and_metrics(
+    expiring: Surroundings, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    expiring.load("logging_and_metrics").main(2)
+    assert 'mail_events_total{kind="online",protocol="imap",cause=""} 2' in capsys.readouterr().out
+    assert f"{USER} imap online" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["moving_imaplib", "moving_imapclient", "moving_aioimaplib", "moving_smtplib"])
+def test_who_moves(name: str, lasting: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    lasting.load(name)
+    if name == "moving_smtplib":
+        assert len(lasting.server.submitted()) == 1
+    else:
+        assert "1 2 3" in capsys.readouterr().out.replace(", ", " ")
+
+
+ROOT = EXAMPLES.parents[1]
+
+
+def examples(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+PYTHON, START = examples("python/README.md"), examples("docs/start/python.md")
+
+
+@pytest.fixture
+def about(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[tuple[Surroundings, dict[str, Any]]]:
+    """What an example of a page takes from its reader."""
+    monkeypatch.chdir(tmp_path)
+    with surroundings(monkeypatch, 1.0, flavour="gmail") as around:
+        mine = types.SimpleNamespace(token=around.token)
+        yield around, {"get_access_token": around.token, "my_oauth_library": mine, "mailbearer": mailbearer}
+
+
+def logins(around: Surroundings) -> Callable[[], bool]:
+    """Tell whether there were two logins: the first token is over."""
+    seen: list[str] = []
+
+    def two() -> bool:
+        seen.extend(event.what for event in around.server.events())
+        return seen.count("logged_in") >= 2
+
+    return two
+
+
+@pytest.mark.parametrize("example", [example for example in PYTHON + START if "for connection in" in example])
+def test_an_example_of_a_page_stays_logged_in(example: str, about: tuple[Surroundings, dict[str, Any]]) -> None:
+    around, names = about
+    around.run(lambda: exec(example, names), until=logins(around))
+    if "sendmail" in example:
+        assert around.server.submitted()
+
+
+@pytest.mark.parametrize("example", [example for example in PYTHON + START if "LoginFailed" in example])
+def test_an_example_of_a_page_tells_why(
+    example: str, about: tuple[Surroundings, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, names = about
+    exec(example, names)
+    assert capsys.readouterr().out.endswith("\ntoken_rejected refresh_token\n")
+
+
+def test_the_other_examples_of_the_pages(about: tuple[Surroundings, dict[str, Any]]) -> None:
+    _, names = about
+    others = [one for one in PYTHON + START if "for connection in" not in one and "LoginFailed" not in one]
+    # The one of explain runs in python/tests/test_readme.py.
+    testing, login = sorted((one for one in others if "explain" not in one), key=lambda one: "def test_" not in one)
+    exec(testing, names)
+    names["test_it_finds_the_messages"]()
+    exec(login, names)

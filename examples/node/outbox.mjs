@@ -1,0 +1,48 @@
+// Sends what lies in a folder, each message once, whatever happens on the way.
+//
+// queued/ is what is to be sent (one .eml each), sent/ what was accepted, refused/ what the server does not want, unknown/
+// what it may have taken without our hearing of it: a person decides, by the Message-ID.
+import { mkdir, readdir, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { LoginFailed } from "mailbearer";
+import { transport } from "mailbearer/nodemailer";
+import nodemailer from "nodemailer";
+import { token, user } from "./my-account.mjs";
+
+const [, , folder, poll = "5000"] = process.argv;
+const FOLDERS = ["queued", "sending", "sent", "refused", "unknown"];
+await Promise.all(FOLDERS.map((name) => mkdir(join(folder, name), { recursive: true })));
+const move = (name, from, to) => rename(join(folder, from, name), join(folder, to, name));
+
+// A process that died in the middle: nobody knows what became of what it was sending.
+for (const name of await readdir(join(folder, "sending"))) {
+    await move(name, "sending", "unknown");
+}
+
+// One connection that a session keeps. What the server has not taken is sent again by itself.
+const outgoing = nodemailer.createTransport(transport({ user, token }));
+for (;;) {
+    for (const name of (await readdir(join(folder, "queued"))).sort()) {
+        await move(name, "queued", "sending");
+        await move(name, "sending", await send(join(folder, "sending", name)));
+    }
+    await pause(Number(poll));
+}
+
+async function send(file) {
+    const raw = await readFile(file);
+    const to = /^to: *(.*?)\r?$/im.exec(raw.toString("latin1"))?.[1];
+    try {
+        await outgoing.sendMail({ envelope: { from: user, to }, raw });
+        return "sent";
+    } catch (error) {
+        console.log(error.message);
+        if (error instanceof LoginFailed) {
+            await pause(Number(poll)); // a person must act; until then nothing is sent, and nothing is lost
+            return "queued";
+        }
+        // A reply of the server is a refusal; without one, nobody knows.
+        return error.responseCode >= 500 ? "refused" : "unknown";
+    }
+}

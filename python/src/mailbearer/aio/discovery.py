@@ -1,0 +1,81 @@
+"""From a mail address to its servers, without blocking the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable
+
+from .. import discovery
+from .._core import Provider
+from ..discovery import Discovered
+from ..lookups import Opener, Resolver
+from ..settings import is_to_discover
+
+
+async def discover(
+    user: str,
+    *,
+    timeout: float = 15.0,
+    ssl_context: ssl.SSLContext | None = None,
+    resolver: Resolver | None = None,
+    opener: Opener | None = None,
+) -> Discovered:
+    """Find the servers of a mail address, as :func:`mailbearer.discover` does.
+
+    ``resolver`` and ``opener`` run in threads.
+
+    >>> import asyncio, mailbearer.aio
+    >>> asyncio.run(mailbearer.aio.discover("joe@hotmail.com")).provider
+    'microsoft'
+
+    """
+    search = discovery.Search(user, timeout, ssl_context, resolver, opener)
+    return await _in_thread(search.run, search.stop)
+
+
+async def for_login(
+    user: str,
+    host: str | None,
+    provider: str | Provider | None,
+    may_discover: bool,
+    context: ssl.SSLContext | None,
+) -> Discovered | None:
+    """Look up what a login was not told, where it is not known."""
+    if not is_to_discover(user, host, provider, may_discover):
+        return None
+    return await _in_thread(lambda: discovery.for_login(user, context), lambda: None)
+
+
+async def _in_thread(run: Callable[[], Discovered], stop: Callable[[], None]) -> Discovered:
+    """Run it in a thread that no end of the program waits for, as one of the loop's own executor would be."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Discovered] = loop.create_future()
+
+    def set_result(found: Discovered | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        elif found is not None:
+            done.set_result(found)
+
+    def work() -> None:
+        found: Discovered | None = None
+        problem: BaseException | None = None
+        try:
+            found = run()
+        except BaseException as error:
+            problem = error
+        with contextlib.suppress(RuntimeError):
+            # The loop may be closed meanwhile.
+            loop.call_soon_threadsafe(set_result, found, problem)
+
+    threading.Thread(target=work, name="mailbearer-discover", daemon=True).start()
+    try:
+        return await done
+    except asyncio.CancelledError:
+        stop()
+        raise
