@@ -89,6 +89,7 @@ export class Server {
     readonly #listeners: net.Server[] = [];
     readonly #ports = new Map<string, number>();
     readonly #peers = new Map<number, Peer>();
+    readonly #accepted = new Set<net.Socket>();
     #timer: NodeJS.Timeout | undefined;
 
     private constructor(options: ServerOptions) {
@@ -122,8 +123,8 @@ export class Server {
     async stop(): Promise<void> {
         clearTimeout(this.#timer);
         const closed = this.#listeners.map((one) => new Promise<void>((resolve) => one.close(() => resolve())));
-        for (const peer of this.#peers.values()) {
-            peer.destroy();
+        for (const socket of this.#accepted) {
+            socket.destroy();
         }
         await Promise.all(closed);
     }
@@ -222,6 +223,11 @@ export class Server {
                 : net.createServer({ noDelay: true }, greet);
         // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
         listener.on("tlsClientError", () => undefined);
+        // Also while it is in its handshake, when nobody else knows of it.
+        listener.on("connection", (socket: net.Socket) => {
+            this.#accepted.add(socket);
+            socket.on("close", () => this.#accepted.delete(socket));
+        });
         await new Promise<void>((resolve, reject) => {
             listener.once("error", reject);
             listener.listen(0, "127.0.0.1", resolve);
@@ -313,10 +319,6 @@ class Peer {
         } else if (reply.then === "start_tls") {
             this.#startTls();
         }
-    }
-
-    destroy(): void {
-        this.#socket.destroy();
     }
 
     #startTls(): void {

@@ -1,7 +1,9 @@
 /** Logins: against real Dovecot and Postfix over real TLS, and against the testing server, which misbehaves. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import {
     ADVICES,
@@ -322,4 +324,20 @@ describe("the testing server", () => {
             assert.ok(error.cause instanceof RangeError);
             assert.equal(counted.of("closed"), 0);
         }));
+});
+
+describe("the testing server", () => {
+    it("stops at once, whatever handshake a client is in", async () => {
+        for (const hello of ["", "\x16\x03\x01"]) {
+            const server = await Server.start();
+            const client = connectTcp(server.port("imap"), "127.0.0.1").resume();
+            const closed = once(client, "close");
+            await once(client, "connect");
+            client.write(hello);
+            // Until the server has accepted it.
+            await sleep(50);
+            await server.stop();
+            await closed;
+        }
+    });
 });

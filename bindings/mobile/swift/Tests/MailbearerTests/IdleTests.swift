@@ -98,7 +98,7 @@ struct IdleTests {
     // MARK: - Servers that go mute
 
     /// Counts what it is told, and answers so many `DONE`.
-    private func server(_ said: Counter, answers: Int) async throws -> TlsServer {
+    private func server(_ said: Counter, answers: Int, idling: Counter = Counter()) async throws -> TlsServer {
         let tag = Tag()
         return try await TlsServer.start { line in
             if line.isEmpty { return "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 IDLE] ready" }
@@ -106,6 +106,7 @@ struct IdleTests {
             if line == "DONE" { return said.next() <= answers ? "\(tag.text) OK done" : nil }
             guard line.hasSuffix(" IDLE") else { return line.contains(" AUTHENTICATE ") ? "\(word) OK in" : nil }
             tag.text = word
+            _ = idling.next()
             return "+ idling"
         }
     }
@@ -133,10 +134,13 @@ struct IdleTests {
 
     @Test func anotherNetworkProbesByIdle() async throws {
         let said = Counter()
-        let server = try await server(said, answers: 1)
+        let idling = Counter()
+        let server = try await server(said, answers: 1, idling: idling)
         let sessions = try open(server, answer: .seconds(1))
         let connection = try #require(try await sessions.makeAsyncIterator().next())
         let waiting = Task { try await connection.idle(reissue: .seconds(600)).first { _ in true } }
+        // Who is not asked yet to say something says nothing: the server has heard of it, and then it waits.
+        #expect(try await eventually { idling.value == 1 })
         try await Task.sleep(for: .milliseconds(300))
         await sessions.networkBack()
         #expect(try await eventually { said.value == 1 })

@@ -171,8 +171,9 @@ final class Socket: Sendable {
         try await event.value()
     }
 
-    /// A source was seen to miss a reset that came while another one of this descriptor was being cancelled: it is looked again,
-    /// each time after twice as long.
+    /// A source was seen to miss a reset that came while another one of this descriptor was being cancelled: libdispatch's epoll
+    /// backend has one one-shot registration for all sources of a descriptor, and reads EPOLLIN and EPOLLOUT from it, but neither
+    /// EPOLLHUP nor EPOLLERR (event_epoll.c). So it is looked again, each time after twice as long.
     private func lookAgain(_ direction: Direction, _ event: Pending<Void>, after delay: DispatchTimeInterval) {
         guard case .milliseconds(let ms) = delay else { return }
         Self.queue.asyncAfter(deadline: .now() + delay) { [weak self] in
