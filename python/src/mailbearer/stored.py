@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import store
 from ._core import AccessToken, Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
 from .hiding import Hidden
-from .oauth import Refused, refresh
-from .oauth_http import Https
 from .tokens import STORED, TokenSource
+
+if TYPE_CHECKING:
+    from .oauth import Refused
 
 
 class StoredLogin:
@@ -77,6 +78,10 @@ class StoredLogin:
 
     def _renewed(self, account: store.StoredAccount, grant: Grant) -> Grant:
         """Refresh, and write it down. The lock is held."""
+        # Most programs bring a token of their own, and need none of this.
+        from .oauth import Refused, refresh
+        from .oauth_http import Https
+
         try:
             tokens = refresh(
                 Https(self._ssl_context), account.authorization, account.client(grant), grant.refresh_token
