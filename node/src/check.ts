@@ -7,7 +7,7 @@ import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mec
 import { discoveredFor } from "./discover";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
 import { StoredGrant } from "./login/grant";
-import { AccountFile } from "./login/store";
+import { AccountFile, type ServicePlace } from "./login/store";
 import { askMailbox } from "./mailbox";
 import { tokenPrinted, wordsOfCommand } from "./program";
 import { isPlaced, placed, stored } from "./sources";
@@ -94,6 +94,8 @@ export interface Arguments {
     json: boolean;
     /** Where the token is from, where it is a stored login: it says where the mail servers are. */
     source?: TokenFunction | undefined;
+    /** Where servers are that no argument names. */
+    services?: Readonly<Record<string, ServicePlace | undefined>> | undefined;
 }
 
 /** Sorts what `util.parseArgs` has read. */
@@ -266,11 +268,12 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
     if (!(timeout > 0)) {
         throw new ConfigError("timeout must be a number of seconds above zero");
     }
+    const { host, port, tls } = given.services?.[protocol] ?? {};
     const options: LoginOptions & { timeout: number } = {
         user: given.user,
         timeout,
         provider: given.provider,
-        ...(place === undefined ? {} : placeOf(place)),
+        ...(place === undefined ? { host, port: port ?? undefined, tls: tls ?? undefined } : placeOf(place)),
         unusualPort: given.unusualPort,
         discover: given.discover,
         ...(given.starttls ? { tls: "starttls" } : {}),

@@ -11,6 +11,7 @@ import { version } from "./core";
 import { DISCOVER } from "./discover_command";
 import { ConfigError, TokenSourceFailed } from "./errors";
 import { LoginRefused } from "./login/consent";
+import { Missing } from "./login/plan";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
     login: LOGIN,
@@ -74,6 +75,10 @@ async function run(command: Command, words: string[]): Promise<number> {
 function told(error: unknown, name: string, { help }: Command): number {
     if (error instanceof WrongUse) {
         console.error(`${help}\nmailbearer ${name}: ${error.message}`);
+        return 2;
+    }
+    if (error instanceof Missing) {
+        console.error(error.message);
         return 2;
     }
     if (error instanceof ConfigError || error instanceof TokenSourceFailed || error instanceof LoginRefused) {

@@ -57,6 +57,7 @@ describe("the system's keyring", () => {
             "--scope",
             "mail",
             "--no-check",
+            "--no-discover",
             "--ca-file",
             home.caFile,
         );

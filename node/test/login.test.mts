@@ -223,6 +223,20 @@ describe("mailbearer login", () => {
         assert.equal(readFileSync(home.accountFile(USER), "utf8"), before);
     });
 
+    it("goes by what was stored before where nothing else is said", async () => {
+        const first = login("--no-check");
+        await consented(first);
+        assert.equal(await statusOf(first), 0);
+        const before = home.read(USER);
+        const program = home.command("login", USER, "--ca-file", home.caFile);
+        await consented(program);
+        assert.equal(await statusOf(program), 0, program.err);
+        assert.match(program.out, /ok +IMAP[^]*ok +SMTP/);
+        const { grant, ...now } = home.read(USER);
+        assert.deepEqual({ ...now, grant: before.grant }, before);
+        assert.notEqual(grant.refresh_token, before.grant.refresh_token);
+    });
+
     it("does not take the metadata of another issuer", async () => {
         await server.set({ metadata: { issuer: "https://evil.test" } });
         try {
@@ -241,7 +255,7 @@ describe("mailbearer login", () => {
             [["login", "joe@yahoo.com"], /developer\.yahoo\.com/],
             [["login", "joe@gmx.de"], /GMX gives no tokens/],
             [["login", "joe@icloud.com"], /icloud is not known to give tokens to other programs: give --issuer/],
-            [["login", "joe@example.com"], /--provider, or --issuer/],
+            [["login", "joe@example.com", "--no-discover"], /--provider, or --issuer/],
             [["login", "joe@gmail.com", "--client-id", "x"], /keyring cannot be used.*--store file/],
             [["login", "joe@gmail.com", "--client-secret", "hush"], /--client-secret-file/],
             [["login"], /give one USER/],

@@ -46,7 +46,17 @@ async function loggedIn(): Promise<void> {
     const places = ["--imap", `localhost:${mail.port("imap")}`, "--smtp", `localhost:${mail.port("smtp")}`];
     const client = ["--issuer", server.description.issuer, "--client-id", server.description.clients.public];
     const scopes = ["--scope", "mail", "--scope", "offline_access"];
-    const options = ["--store", "file", "--no-check", "--ca-file", home.caFile, ...client, ...scopes, ...places];
+    const options = [
+        "--store",
+        "file",
+        "--no-check",
+        "--no-pop3",
+        "--ca-file",
+        home.caFile,
+        ...client,
+        ...scopes,
+        ...places,
+    ];
     const program = home.command("login", USER, ...options);
     const address = await program.consentAddress();
     await fetch(await new Visitor(USER, server.description.ca_file).redirectOf(address));

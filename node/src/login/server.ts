@@ -113,12 +113,8 @@ export function sendingRedirect(
     };
 }
 
-/** Registers a program with a server that takes programs which it has not seen before (RFC 7591); `undefined`: not this one. */
-export async function registered(
-    server: ServerMetadata,
-    redirect: string,
-    tls?: TlsOptions,
-): Promise<Client | undefined> {
+/** Registers a program with a server that takes programs which it has not seen before (RFC 7591). */
+export async function registered(server: ServerMetadata, redirect: string, tls?: TlsOptions): Promise<Client> {
     const library = await openid();
     const send = fetchWith(tls);
     // The library asks for the metadata first: here it is known already.
@@ -134,14 +130,8 @@ export async function registered(
         grant_types: ["authorization_code", "refresh_token"],
     };
     const options = { [library.customFetch]: known };
-    let client;
-    try {
-        client = (await library.dynamicClientRegistration(here, program, undefined, options)).clientMetadata();
-    } catch {
-        // Whoever may register there has a client id.
-        return undefined;
-    }
-    const { client_id: id, client_secret: secret } = client;
+    const registration = await library.dynamicClientRegistration(here, program, undefined, options);
+    const { client_id: id, client_secret: secret } = registration.clientMetadata();
     return typeof secret === "string" ? { id, secret } : { id };
 }
 
