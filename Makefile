@@ -267,6 +267,7 @@ $(DOCS)/packages: docs/requirements.txt
 
 $(DOCS)/installed: $(DOCS)/packages $(DIST)/python/built
 	$(DOCS)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps $(DIST)/python/*.whl
+	$(DOCS)/bin/pip install -q --disable-pip-version-check $(DIST)/python/*.whl
 	touch $@
 
 target/api/node/built: $(DIST)/npm/built node/typedoc.jsonc

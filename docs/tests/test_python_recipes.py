@@ -114,11 +114,9 @@ def test_the_token_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.delitem(sys.modules, "my_account", raising=False)
     monkeypatch.setenv("MAIL_TOKEN_COMMAND", "printf 'ya29.%s\\n' token")
-    monkeypatch.setenv("MAIL_REFRESH_OPTION", " -fresh")
     monkeypatch.setenv("MAIL_USER", "ann@example.org")
     module = importlib.import_module("my_account")
-    assert (module.USER, module.get_access_token()) == ("ann@example.org", "ya29.token")
-    assert module.get_access_token(force_refresh=True) == "ya29.token\nya29.-fresh"
+    assert (module.USER, module.get_access_token()) == ("ann@example.org", mailbearer.AccessToken("ya29.token"))
 
 
 def test_the_archive_goes_on_where_it_stopped(expiring: Surroundings, tmp_path: pathlib.Path) -> None:

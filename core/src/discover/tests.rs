@@ -4,7 +4,9 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Answer, Discovery, DiscoveryState, Lookup, Outcome, Question, Seen, Trouble};
+use super::{
+    Answer, Discovery, DiscoveryState, Lookup, MxRecord, Outcome, Question, Seen, Trouble,
+};
 use crate::limits::{FILE_WITHIN_MS, RECORDS_WITHIN_MS};
 use crate::{ConfigError, Protocol, Provider};
 
@@ -121,4 +123,25 @@ fn a_database_that_is_not_there_was_not_asked() {
     let seen: Vec<Seen> = found.looks.iter().skip(7).map(|look| look.seen).collect();
     assert_eq!(seen, [Seen::Nothing, Seen::Nothing, Seen::Failed]);
     assert!(!found.to_string().contains("Thunderbird"), "{found}");
+}
+
+#[test]
+fn a_person_sees_what_leads_to_another_domain() {
+    let mut discovery = Discovery::new("joe@example.org").unwrap();
+    for lookup in discovery.start() {
+        let answer = match lookup.question {
+            Question::Mx { .. } => {
+                let exchange = "smtp.google.com".to_string();
+                Answer::Mx(Vec::from([MxRecord { preference: 1, exchange }]))
+            }
+            Question::Srv { .. } | Question::Get { .. } => Answer::NoRecord,
+        };
+        assert!(discovery.answer(lookup.id, answer).is_empty());
+    }
+    let lines = discovery.found().unwrap().lines();
+    let elsewhere = lines.iter().filter(|line| line.contains("of another domain")).count();
+    assert_eq!(elsewhere, 4, "three servers, and the authorization server: {lines:?}");
+    let mut known = Discovery::new("joe@gmail.com").unwrap();
+    known.start();
+    assert!(!known.found().unwrap().lines().join("").contains("another domain"));
 }

@@ -282,7 +282,7 @@ pub(super) const STEMS: &[Stems] = &[
     // Vietnamese.
     always(Account, "tai khoan"),
     always(Credential, "mat khau"),
-    always(Invalid, "khong dung|that bai|khong hop le|khong chinh xac"),
+    always(Invalid, "khong dung|that bai|khong hop le|khong chinh xac|sai"),
     always(Blocked, "bi khoa"),
     always(Later, "thu lai sau|tam thoi|bao tri"),
     always(Off, "chua duoc|bi tat|vo hieu"),
