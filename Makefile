@@ -1,4 +1,5 @@
 # make demo    shows what mailbearer does, against a Gmail-like server on this machine
+# make demo-login  shows the way from a mail address to a session that lasts, against an authorization server and Dovecot here
 # make test    runs all tests: it installs what it needs, and says what it does
 # make check   the quick part, while one works: Rust, and the languages whose files differ from BASE=main; CHECK="python node" picks
 # make cases   runs the language-neutral cases in every language: RUNTIMES="rust python", MAILBEARER_CASES=DIR
@@ -16,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages demo test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -64,6 +65,11 @@ demo: $(VENV)/installed
 	$(SAY) "The demo: mailbearer demo"
 	$(VENV)/bin/mailbearer demo
 
+demo-login: $(VENV)/installed
+	$(SAY) "The demo of the login: mailbearer login, and a program that outlives its tokens"
+	tests/servers/install.sh
+	$(VENV)/bin/python tests/servers/demo_login.py
+
 # In this order, each by itself, so that it can be said how long each took.
 PARTS := dist lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases docs
 test:
@@ -89,12 +95,15 @@ test-rust:
 	cargo build --locked -p mailbearer --no-default-features
 
 test-python: $(VENV)/installed
-	$(SAY) "Real mail servers: Dovecot and Postfix"
+	$(SAY) "Real mail servers: Dovecot and Postfix; an authorization server, a browser and a keyring"
 	tests/servers/install.sh
+	tests/servers/install-browser.sh
 	$(SAY) "Python: the package as users install it, against real servers and the testing server"
 	cd python && ../$(VENV)/bin/python -m pytest
 	$(SAY) "Python: the examples in the documentation"
 	cd python/tests && ../../$(VENV)/bin/python -m pytest -q -p no:cacheprovider --doctest-modules --pyargs mailbearer
+	$(SAY) "Python: the demo of the login"
+	$(VENV)/bin/python tests/servers/demo_login.py
 
 test-node: $(NODE_APP)/installed
 	$(SAY) "Real mail servers: Dovecot and Postfix"
@@ -258,6 +267,7 @@ $(DOCS)/packages: docs/requirements.txt
 
 $(DOCS)/installed: $(DOCS)/packages $(DIST)/python/built
 	$(DOCS)/bin/pip install -q --disable-pip-version-check --force-reinstall --no-deps $(DIST)/python/*.whl
+	$(DOCS)/bin/pip install -q --disable-pip-version-check $(DIST)/python/*.whl
 	touch $@
 
 target/api/node/built: $(DIST)/npm/built node/typedoc.jsonc
@@ -321,7 +331,7 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"

@@ -54,9 +54,8 @@ function staged() {
     copyFileSync(join(here, "README.md"), join(folder, "README.md"));
     copyRoot(folder, licences);
     const { devDependencies, scripts, napi, ...kept } = manifest;
-    const optionalDependencies = Object.fromEntries(
-        platforms.map((platform) => [`${napi.packageName}-${platform}`, manifest.version]),
-    );
+    const ofPlatforms = platforms.map((platform) => [`${napi.packageName}-${platform}`, manifest.version]);
+    const optionalDependencies = { ...kept.optionalDependencies, ...Object.fromEntries(ofPlatforms) };
     write(join(folder, "package.json"), { ...kept, optionalDependencies });
     return folder;
 }

@@ -25,7 +25,10 @@ nitpick_ignore_regex = [
     ),
     # Type variables, and aliases that a signature names.
     ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T"),
-    ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*|round_trips|endpoint"),
+    ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*"),
+    # Attributes stand in the text of their class, several of them in one line.
+    ("py:class", r"[a-z_]+"),
+    ("py:attr", r".*"),
     ("py:.*", r"(Any|Self|Literal|Unpack|IMAPClient|function|generator|optional|default|TracebackType|_Data)"),
     ("py:.*", r"(str|int|float|bool|bytes|bytearray|memoryview|list|dict|tuple|object|type|None|True|False)"),
     ("py:exc", r"(TypeError|ValueError|RuntimeError|TimeoutError|NameError|OSError)"),

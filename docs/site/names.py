@@ -25,9 +25,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/names.md"
 LANGUAGES = ("python", "node", "kotlin", "swift", "rust")
 SETTINGS = tomllib.loads((pathlib.Path(__file__).parent / "names.toml").read_text())
+Names = dict[str, str]
+
+
+def key(name: str) -> str:
+    """Return what is alike in the names of all languages, as `idle_ms` and `idleMs`; a type is none of its function."""
+    is_type = "." not in name and name[:1].isupper() and not name.isupper()
+    return re.sub(r"[_\s]", "", name).lower() + ("#" if is_type else "")
+
+
 # What a program holds in its hands: their members are compared, too.
 HELD = {
-    name.lower()
+    key(name)
     for name in (
         "Account",
         "Sessions",
@@ -38,12 +47,6 @@ HELD = {
         "MailboxChange",
     )
 }
-Names = dict[str, str]
-
-
-def key(name: str) -> str:
-    """Return what is alike in the names of all languages: `SessionPolicy.first`, `idle_ms`, `idleMs`."""
-    return re.sub(r"[_\s]", "", name).lower()
 
 
 # ---- Python ----------------------------------------------------------------------------------------------------------
@@ -111,7 +114,8 @@ def uniffi(folder: str = "bindings/mobile/src") -> Iterator[str]:
                 yield name
         for attributes, name in re.findall(r"((?:#\[[^\n]*\]\n)+)pub fn (\w+)", text):
             if "uniffi::export" in attributes:
-                yield name
+                # As UniFFI writes it in both languages.
+                yield re.sub(r"_(\w)", lambda match: match[1].upper(), name)
 
 
 _KOTLIN = re.compile(

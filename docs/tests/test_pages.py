@@ -97,7 +97,8 @@ def test_every_policy_is_told_with_its_default() -> None:
 
 def test_every_event_is_told() -> None:
     told = set(table("reference/events.md", "events"))
-    assert told == set(get_args(mailbearer.events.EventKind)) == node_union("EventKind")
+    # What was discovered is the hosts' event, and not the machine's.
+    assert told == set(get_args(mailbearer.events.EventKind)) == node_union("EventKind") | {"discovered"}
 
 
 def test_every_phase_is_told() -> None:
@@ -191,3 +192,32 @@ def test_what_is_wrong_with_a_page_is_told(body: str, told: str, tmp_path: pathl
     (tmp_path / "page.html").write_text("<p>" + "word " * 30 + body)
     (problem,) = links.problems(tmp_path)
     assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("language", "readme"),
+    [
+        ("kotlin", "bindings/mobile/kotlin/README.md"),
+        ("swift", "bindings/mobile/swift/README.md"),
+        ("rust", "README.md"),
+    ],
+)
+def test_what_is_shown_at_first_is_compiled(language: str, readme: str) -> None:
+    """The tests of each language compile the examples of its README: the page on its start shows no others."""
+
+    def plain(text: str) -> str:
+        lines = [re.sub(r"\s*//.*", "", line).strip() for line in text.splitlines()]
+        return "\n".join(line for line in lines if line and not line.startswith(("import ", "#")))
+
+    known = plain((ROOT / readme).read_text())
+    blocks = re.findall(rf"```{language}\n(.*?)```", (DOCS / f"start/{language}.md").read_text(), re.DOTALL)
+    shown = [block for block in blocks if not block.startswith(("implementation(", ".package("))]
+    assert shown
+    for block in shown:
+        assert plain(block) in known, block
+
+
+def test_every_recipe_is_shown() -> None:
+    pages = "".join(page.read_text() for page in (DOCS / "recipes").glob("*.md"))
+    for recipe in (*(ROOT / "examples").glob("python/*.py"), *(ROOT / "examples").glob("node/*.mjs")):
+        assert f"{{literalinclude}} ../../{recipe.relative_to(ROOT)}" in pages, recipe.name

@@ -1,15 +1,9 @@
-// Who you are and how you get a token: the one file that is yours. Every other example imports it.
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-
-const shell = promisify(execFile);
+// Who you are and where your tokens come from: the one file that is yours. Every other example imports it.
+import { command, stored } from "mailbearer";
 
 export const user = process.env.MAIL_USER ?? "joe@gmail.com";
 
-// Asked at every login, and with `forceRefresh` once the server has refused what it gave last:
-// MAIL_TOKEN_COMMAND="gcloud auth print-access-token" asks a command.
-export async function token({ forceRefresh }) {
-    const refresh = forceRefresh ? (process.env.MAIL_REFRESH_OPTION ?? "") : "";
-    const { stdout } = await shell("sh", ["-c", process.env.MAIL_TOKEN_COMMAND + refresh]);
-    return stdout.trim();
-}
+// After `mailbearer login joe@gmail.com` it is what that stored, and mailbearer renews it by itself. Else a command that
+// prints a token, as in MAIL_TOKEN_COMMAND="gcloud auth print-access-token"; or a function of your own.
+const words = process.env.MAIL_TOKEN_COMMAND;
+export const token = words === undefined ? stored(user) : command(words);

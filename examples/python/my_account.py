@@ -1,15 +1,12 @@
-"""Who you are and how you get a token: the one file that is yours. Every other example imports it."""
+"""Who you are and where your tokens come from: the one file that is yours. Every other example imports it."""
 
 import os
-import subprocess
+
+import mailbearer
 
 USER = os.environ.get("MAIL_USER", "joe@gmail.com")
 
-
-def get_access_token(force_refresh: bool = False) -> str:
-    """Ask a command for a token, as in MAIL_TOKEN_COMMAND="gcloud auth print-access-token".
-
-    It is asked at every login, and with `force_refresh` once the server has refused what it gave last.
-    """
-    command = os.environ["MAIL_TOKEN_COMMAND"] + (os.environ.get("MAIL_REFRESH_OPTION", "") if force_refresh else "")
-    return subprocess.run(command, shell=True, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+# After `mailbearer login joe@gmail.com` it is what that stored, and mailbearer renews it by itself. Else a command that
+# prints a token, as in MAIL_TOKEN_COMMAND="gcloud auth print-access-token"; or a function of your own.
+command = os.environ.get("MAIL_TOKEN_COMMAND")
+get_access_token = mailbearer.command(command) if command else mailbearer.stored(USER)

@@ -19,6 +19,7 @@ import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
 import { type Member, Sessions } from "./sessions";
 import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
+import { placed, sourceFor } from "./sources";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
 
@@ -26,8 +27,10 @@ import { type LinkWire, realWorld } from "./wire";
 export interface AccountOptions {
     /** The mailbox, most often a mail address. */
     user: string;
-    /** Asked for a token for all sessions, one call at a time. */
-    token: TokenSource;
+    /**
+     * Asked for a token for all sessions, one call at a time; left out: what `mailbearer login` has stored, as `stored(user)`.
+     */
+    token?: TokenSource | undefined;
     /** A provider's name, as in `gmail`, or a profile; left out: found from the mail address, where that is certain. */
     provider?: string | Provider | undefined;
     /** Limits and times, where the provider's are not right. */
@@ -111,13 +114,13 @@ export class Account {
     constructor(options: AccountOptions, ofOne?: Settings) {
         known(options, ACCOUNT_OPTIONS, "options");
         this.#user = text(options.user, "user");
-        this.#token = checkedSource(options.token);
+        this.#token = checkedSource(sourceFor(options));
         this.#provider = options.provider;
         this.#policy = options.policy ?? {};
         this.#signal = options.signal;
         this.#isOfOne = ofOne !== undefined;
         const world = realWorld();
-        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, options.provider) ?? {};
+        const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, this.#placed({}).provider) ?? {};
         const machine = new AccountMachine({
             seed: randomBytes(8).readBigUInt64LE(),
             policy: accountSettings(this.#policy, tokenLifetimeMs),
@@ -143,7 +146,7 @@ export class Account {
             throw new Misuse("the account is closed: make another");
         }
         const { policy = {}, onEvent, signal, ...login } = options;
-        const known = { provider: this.#provider, ...login, user: this.#user };
+        const known = this.#placed(login, protocol);
         const added = (discovered?: Discovered): Member => {
             const settings = resolve(protocol, known, discovered);
             if (settings.user !== this.#user) {
@@ -175,6 +178,11 @@ export class Account {
         const key = this.driver.machine.add(settings.login, limits);
         this.driver.add(key, { settings, onEvent });
         return { key, settings };
+    }
+
+    /** Options of a session, with what holds for all of the account. */
+    #placed(login: Omit<LoginOptions, "user">, protocol?: MailProtocol): LoginOptions {
+        return placed(protocol, { provider: this.#provider, ...login, user: this.#user }, this.#token);
     }
 
     /** How it stands: each session, the token, and what a person must mend. For logs and screens. */
@@ -268,10 +276,12 @@ export function sessionsOf<Client>(
         return account.add(protocol, others, adapter);
     }
     known(options, SESSION_OPTIONS, "options");
-    const { token, policy, snapshot, onEvent, signal, ...login } = options;
+    const { token: _, policy, snapshot, onEvent, signal, ...login } = options;
     const { user, provider, ...others } = login;
+    const token = sourceFor(options);
+    const where = placed(protocol, login, token);
     // What is looked up later tells no lifetime of tokens: those of the source count.
-    const settings = resolve(protocol, isToDiscover(login) ? { ...login, host: "stand-in.invalid" } : login);
+    const settings = resolve(protocol, isToDiscover(where) ? { ...where, host: "stand-in.invalid" } : where);
     const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, settings);
     return account.add(protocol, others, adapter);
 }

@@ -1,20 +1,23 @@
 /** `mailbearer check USER`: logs in over all three protocols and says what happened, and what to do. */
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
+import { type Command, oneUser, textOf, type Values, WrongUse } from "./commands/arguments";
 import { connectTo } from "./connection";
-import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, Transcript } from "./core";
+import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
 import { discoveredFor } from "./discover";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
-import { shown } from "./foreign";
+import { StoredGrant } from "./login/grant";
+import { AccountFile, type ServicePlace } from "./login/store";
 import { askMailbox } from "./mailbox";
+import { tokenPrinted, wordsOfCommand } from "./program";
+import { isPlaced, placed, stored } from "./sources";
 import { type Endpoint, isToDiscover, type LoginOptions, resolve } from "./settings";
+import type { TokenFunction } from "./tokens";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
 const TITLES = { imap: "IMAP", pop3: "POP3", smtp: "SMTP" };
 
-/** The options of the command, as `util.parseArgs` reads them. */
+/** The options of the command, as `util.parseArgs` reads them. Those of a login are also `mailbearer login`'s. */
 export const CHECK_OPTIONS = {
     imap: { type: "string" },
     "no-imap": { type: "boolean", default: false },
@@ -35,7 +38,7 @@ export const CHECK_OPTIONS = {
     json: { type: "boolean", default: false },
 } as const;
 
-export const CHECK_HELP = `usage: mailbearer check [options] USER
+const CHECK_HELP = `usage: mailbearer check [options] USER
 
 USER is the mailbox, most often a mail address.
 
@@ -60,9 +63,18 @@ options:
 
 After each login the mailbox is asked with one harmless command: NOOP, or STAT of POP3.
 
-The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input; never from
-an argument, which other users of the machine could read. Exit status 0: all that was asked for worked.
+The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard input, or
+else from the login that mailbearer login has stored; never from an argument, which other users of the machine could read. Exit
+status 0: all that was asked for worked.
 `;
+
+export const CHECK: Command = {
+    usage: "check USER",
+    summary: "log in over IMAP, POP3 and SMTP, and say what happened",
+    help: CHECK_HELP,
+    options: CHECK_OPTIONS,
+    run: (positionals, values) => run(argumentsOf(oneUser(positionals), values)),
+};
 
 /** What the command was given. */
 export interface Arguments {
@@ -80,11 +92,19 @@ export interface Arguments {
     tokenCommand: string | undefined;
     trace: boolean;
     json: boolean;
+    /** Where the token is from, where it is a stored login: it says where the mail servers are. */
+    source?: TokenFunction | undefined;
+    /** Where servers are that no argument names. */
+    services?: Readonly<Record<string, ServicePlace | undefined>> | undefined;
 }
 
 /** Sorts what `util.parseArgs` has read. */
-export function argumentsOf(user: string, values: Record<string, string | boolean | undefined>): Arguments {
-    const text = (name: string) => values[name] as string | undefined;
+export function argumentsOf(user: string, values: Values): Arguments {
+    const text = (name: string) => textOf(values, name);
+    const mechanism = text("mechanism");
+    if (mechanism !== undefined && mechanism !== "XOAUTH2" && mechanism !== "OAUTHBEARER") {
+        throw new WrongUse("--mechanism is XOAUTH2 or OAUTHBEARER");
+    }
     return {
         user,
         places: { imap: text("imap"), pop3: text("pop3"), smtp: text("smtp") } as Arguments["places"],
@@ -94,7 +114,7 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
         discover: values["no-discover"] !== true,
         provider: text("provider"),
         caFile: text("ca-file"),
-        mechanism: text("mechanism"),
+        mechanism,
         ehloName: text("ehlo-name"),
         timeout: text("timeout") ?? "30",
         tokenCommand: text("token-command"),
@@ -104,7 +124,7 @@ export function argumentsOf(user: string, values: Record<string, string | boolea
 }
 
 /** What came of one protocol. */
-interface Result {
+export interface Result {
     protocol: MailProtocol;
     ok: boolean;
     loggedIn: boolean;
@@ -119,10 +139,10 @@ interface Result {
 }
 
 /** Runs the command and gives its exit status. */
-export async function run(given: Arguments): Promise<number> {
-    let token: string;
+async function run(given: Arguments): Promise<number> {
+    let found: Found;
     try {
-        token = await tokenOf(given.tokenCommand);
+        found = await tokenOf(given);
     } catch (error) {
         if (!(error instanceof TokenSourceFailed)) {
             throw error;
@@ -130,10 +150,30 @@ export async function run(given: Arguments): Promise<number> {
         console.error(`mailbearer: ${error.message}`);
         return 2;
     }
-    if (given.asked.length === 0) {
+    const { token, source } = found;
+    const asked = given.asked.filter((protocol) => given.places[protocol] !== undefined || isPlaced(protocol, source));
+    if (asked.length === 0) {
         console.error("mailbearer: nothing to check: all protocols are left out");
         return 2;
     }
+    const { results, discovered } = await logins({ ...given, asked, source }, token);
+    const worked = results.filter((result) => result.ok).length;
+    console.log(
+        given.json
+            ? JSON.stringify({ user: given.user, results: results.map(forPrograms), discovered }, undefined, 2)
+            : `${worked} of ${results.length} worked.`,
+    );
+    return worked === results.length ? 0 : 1;
+}
+
+/** What came of all, and what was looked up for it. */
+interface Logins {
+    readonly results: readonly Result[];
+    readonly discovered: Discovered | undefined;
+}
+
+/** Logs in over each protocol that is asked for, and shows what happens. */
+export async function logins(given: Arguments, token: string): Promise<Logins> {
     const paint = painter(process.stdout.isTTY && process.env["NO_COLOR"] === undefined && !given.json);
     if (!given.json) {
         console.log(`Checking ${given.user}\n`);
@@ -150,13 +190,17 @@ export async function run(given: Arguments): Promise<number> {
             show(result, paint, given.trace);
         }
     }
-    const worked = results.filter((result) => result.ok).length;
-    console.log(
-        given.json
-            ? JSON.stringify({ user: given.user, results: results.map(forPrograms), discovered }, undefined, 2)
-            : `${worked} of ${results.length} worked.`,
-    );
-    return worked === results.length ? 0 : 1;
+    return { results, discovered };
+}
+
+/** Where the servers are that the arguments name; `null` where they name none. */
+export function placesOf(given: Arguments): Record<string, { host: string; port: number; tls: Tls }> | null {
+    const named = given.asked.filter((protocol) => given.places[protocol] !== undefined);
+    const places = named.map((protocol) => {
+        const { host, port, tls } = resolve(protocol, optionsOf(protocol, given)).endpoint;
+        return [protocol, { host, port, tls }] as const;
+    });
+    return places.length === 0 ? null : Object.fromEntries(places);
 }
 
 /** Looks the servers up, once for all protocols, where one of them is known by nothing else. */
@@ -224,11 +268,12 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
     if (!(timeout > 0)) {
         throw new ConfigError("timeout must be a number of seconds above zero");
     }
-    return {
+    const { host, port, tls } = given.services?.[protocol] ?? {};
+    const options: LoginOptions & { timeout: number } = {
         user: given.user,
         timeout,
         provider: given.provider,
-        ...(place === undefined ? {} : placeOf(place)),
+        ...(place === undefined ? { host, port: port ?? undefined, tls: tls ?? undefined } : placeOf(place)),
         unusualPort: given.unusualPort,
         discover: given.discover,
         ...(given.starttls ? { tls: "starttls" } : {}),
@@ -236,6 +281,7 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
         ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),
         ...(given.caFile === undefined ? {} : { tlsOptions: { ca: readFileSync(given.caFile) } }),
     };
+    return { ...placed(protocol, options, given.source), timeout };
 }
 
 /** Reads `host`, `host:port` or `[v6]:port`. */
@@ -249,15 +295,27 @@ function placeOf(text: string): { host: string; port?: number } {
     return port === undefined || port === "" ? { host } : { host, port: Number(port) };
 }
 
-async function tokenOf(command: string | undefined): Promise<string> {
-    if (command !== undefined) {
-        return tokenOfCommand(command);
+/** A token, and the stored login that it is from. */
+interface Found {
+    readonly token: string;
+    readonly source?: TokenFunction;
+}
+
+async function tokenOf({ user, tokenCommand }: Arguments): Promise<Found> {
+    if (tokenCommand !== undefined) {
+        return { token: await tokenPrinted(wordsOfCommand(tokenCommand), "--token-command", 60_000) };
     }
-    const token = process.env["MAILBEARER_TOKEN"] ?? (await lineOfInput());
-    if (token.trim() === "") {
+    const given = process.env["MAILBEARER_TOKEN"];
+    const file = given === undefined ? new AccountFile(user) : undefined;
+    const isStored = file?.read() !== undefined;
+    const token = given ?? (isStored && process.stdin.isTTY ? "" : await lineOfInput());
+    if (token.trim() !== "") {
+        return { token: token.trim() };
+    }
+    if (file === undefined || !isStored) {
         throw new TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input");
     }
-    return token.trim();
+    return { token: (await new StoredGrant(file).token()).token, source: stored(user) };
 }
 
 async function lineOfInput(): Promise<string> {
@@ -269,61 +327,6 @@ async function lineOfInput(): Promise<string> {
         return line;
     }
     return "";
-}
-
-async function tokenOfCommand(command: string): Promise<string> {
-    const [program, ...parameters] = words(command);
-    let output: string;
-    try {
-        ({ stdout: output } = await promisify(execFile)(program ?? "", parameters, { timeout: 60_000 }));
-    } catch (error) {
-        const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
-        const said = shown(withoutTokensOf(stdout ?? "", stderr ?? ""));
-        throw new TokenSourceFailed(
-            typeof code === "number"
-                ? `--token-command failed with status ${code}: ${said}`
-                : `--token-command could not be run: ${typeof code === "string" ? code : "it was ended"}`,
-        );
-    }
-    const tokens = wordsOf(output);
-    if (tokens.length !== 1) {
-        throw new TokenSourceFailed("--token-command must print one token, and nothing else");
-    }
-    return tokens[0] as string;
-}
-
-function wordsOf(output: string): string[] {
-    return output.split(/\s+/).filter((word) => word !== "");
-}
-
-/** What a command said beside its tokens, if it has printed any: it may have said them again. */
-function withoutTokensOf(output: string, said: string): string {
-    return wordsOf(output).slice(0, TOKENS_MAX).reduce(withoutToken, said);
-}
-
-const TOKENS_MAX = 8;
-
-function withoutToken(said: string, word: string): string {
-    try {
-        const transcript = new Transcript(word);
-        const lines = [...transcript.received(Buffer.from(said)), ...transcript.flush()];
-        return lines.map(({ text }) => text).join("\n");
-    } catch (error) {
-        if (error instanceof ConfigError) {
-            return said;
-        }
-        throw error;
-    }
-}
-
-/** The words of a command, with quotes and backslashes as in a POSIX shell; nothing is expanded. */
-function words(command: string): string[] {
-    const found = command.matchAll(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g);
-    return [...found].map(([word]) =>
-        word.replace(/"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/g, (_, double?: string, single?: string, escaped?: string) =>
-            double !== undefined ? double.replace(/\\(["\\$`])/g, "$1") : (single ?? escaped ?? ""),
-        ),
-    );
 }
 
 type Paint = (code: string, text: string) => string;

@@ -1,83 +1,91 @@
 #!/usr/bin/env node
 /** The command `mailbearer`. */
 import { parseArgs } from "node:util";
-import { argumentsOf, CHECK_HELP, CHECK_OPTIONS, run } from "./check";
+import { CHECK } from "./check";
+import { ACCOUNTS } from "./commands/accounts";
+import { type Command, WrongUse } from "./commands/arguments";
+import { LOGIN } from "./commands/login";
+import { LOGOUT } from "./commands/logout";
+import { TOKEN } from "./commands/token";
 import { version } from "./core";
-import { DISCOVER_HELP, DISCOVER_OPTIONS, runDiscover } from "./discover_command";
+import { DISCOVER } from "./discover_command";
+import { ConfigError, TokenSourceFailed } from "./errors";
+import { LoginRefused } from "./login/consent";
+import { Missing } from "./login/plan";
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+    login: LOGIN,
+    check: CHECK,
+    discover: DISCOVER,
+    accounts: ACCOUNTS,
+    token: TOKEN,
+    logout: LOGOUT,
+};
 
 const HELP = `usage: mailbearer [--help] [--version] COMMAND ...
 
 Log in to mail with OAuth 2.0, and know why it fails.
 
 commands:
-  check USER    log in over IMAP, POP3 and SMTP, and say what happened; see mailbearer check --help
-  discover USER find the servers of a mail address, and where their tokens come from
+${Object.values(COMMANDS)
+    .map(({ usage, summary }) => `  ${usage.padEnd(13)} ${summary}`)
+    .join("\n")}
+
+See mailbearer COMMAND --help.
 `;
 
 async function main(words: string[]): Promise<number> {
-    const [command, ...rest] = words;
-    switch (command) {
-        case "--version":
-            console.log(`mailbearer ${version}`);
-            return 0;
-        case "--help":
-        case "-h":
-            console.log(HELP);
-            return 0;
-        case "check":
-            return check(rest);
-        case "discover":
-            return discover(rest);
-        default:
-            console.error(
-                command === undefined ? HELP : `mailbearer: there is no command ${echoed(command)}\n\n${HELP}`,
-            );
-            return 2;
+    const [name, ...rest] = words;
+    if (name === "--version") {
+        console.log(`mailbearer ${version}`);
+        return 0;
+    }
+    if (name === "--help" || name === "-h") {
+        console.log(HELP);
+        return 0;
+    }
+    const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (name === undefined || command === undefined) {
+        console.error(name === undefined ? HELP : `mailbearer: there is no command ${echoed(name)}\n\n${HELP}`);
+        return 2;
+    }
+    try {
+        return await run(command, rest);
+    } catch (error) {
+        return told(error, name, command);
     }
 }
 
-async function check(words: string[]): Promise<number> {
+async function run(command: Command, words: string[]): Promise<number> {
+    const options = { ...command.options, help: { type: "boolean", short: "h" } } as const;
     let parsed;
     try {
-        const options = { ...CHECK_OPTIONS, help: { type: "boolean", short: "h" } } as const;
         parsed = parseArgs({ args: words, options, allowPositionals: true });
     } catch (error) {
-        return wrong(misread(error));
+        throw new WrongUse(misread(error));
     }
     if (parsed.values.help === true) {
-        console.log(CHECK_HELP);
+        console.log(command.help);
         return 0;
     }
-    const [user, ...others] = parsed.positionals;
-    if (user === undefined || others.length > 0) {
-        return wrong("give one USER");
-    }
-    const { mechanism } = parsed.values;
-    if (mechanism !== undefined && mechanism !== "XOAUTH2" && mechanism !== "OAUTHBEARER") {
-        return wrong("--mechanism is XOAUTH2 or OAUTHBEARER");
-    }
-    return run(argumentsOf(user, parsed.values));
+    return command.run(parsed.positionals, parsed.values);
 }
 
-async function discover(words: string[]): Promise<number> {
-    let parsed;
-    try {
-        const options = { ...DISCOVER_OPTIONS, help: { type: "boolean", short: "h" } } as const;
-        parsed = parseArgs({ args: words, options, allowPositionals: true });
-    } catch (error) {
-        console.error(`${DISCOVER_HELP}\nmailbearer discover: ${misread(error)}`);
+/** Says what went wrong, and gives the exit status. */
+function told(error: unknown, name: string, { help }: Command): number {
+    if (error instanceof WrongUse) {
+        console.error(`${help}\nmailbearer ${name}: ${error.message}`);
         return 2;
     }
-    if (parsed.values.help === true) {
-        console.log(DISCOVER_HELP);
-        return 0;
-    }
-    const [user, ...others] = parsed.positionals;
-    if (user === undefined || others.length > 0) {
-        console.error(`${DISCOVER_HELP}\nmailbearer discover: give one USER`);
+    if (error instanceof Missing) {
+        console.error(error.message);
         return 2;
     }
-    return runDiscover(user, parsed.values);
+    if (error instanceof ConfigError || error instanceof TokenSourceFailed || error instanceof LoginRefused) {
+        console.error(`mailbearer: ${error.message}`);
+        return error instanceof ConfigError ? 2 : 1;
+    }
+    throw error;
 }
 
 /** What is wrong with an option. Options are never abbreviated, and their values never repeated: one may be a token. */
@@ -89,6 +97,9 @@ function misread(error: unknown): string {
             "there is no --token: others on this machine can read arguments. " +
             "Use --token-command, MAILBEARER_TOKEN or standard input"
         );
+    }
+    if (option === "--client-secret") {
+        return "there is no --client-secret: others on this machine can read arguments. Use --client-secret-file";
     }
     if (said.startsWith("Unknown option")) {
         return `there is no option ${echoed(option ?? "")}`;
@@ -103,17 +114,13 @@ function echoed(word: string): string {
     return /^[a-z<> -]{1,30}$/.test(word) ? word : "of this name";
 }
 
-function wrong(text: string): number {
-    console.error(`${CHECK_HELP}\nmailbearer check: ${text}`);
-    return 2;
-}
-
 main(process.argv.slice(2)).then(
     (status) => {
         process.exitCode = status;
     },
     (error: unknown) => {
-        console.error(error);
+        // Without causes: another library's errors may hold what it sent.
+        console.error(error instanceof Error ? error.stack : "mailbearer broke");
         process.exitCode = 1;
     },
 );

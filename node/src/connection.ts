@@ -15,6 +15,7 @@ import { discoveredFor } from "./discover";
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import { known } from "./native";
+import { placed, sourceFor } from "./sources";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
 import { type Trace, Tracer } from "./trace";
@@ -22,7 +23,8 @@ import { type Trace, Tracer } from "./trace";
 /** The options of {@link connect}. */
 export interface ConnectOptions extends LoginOptions {
     protocol: MailProtocol;
-    token: TokenSource;
+    /** Where tokens come from; left out: what `mailbearer login` has stored, as `stored(user)`. */
+    token?: TokenSource | undefined;
     /** Ends the login, and closes its socket. */
     signal?: AbortSignal | undefined;
     trace?: Trace | undefined;
@@ -111,15 +113,17 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
     known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace"], "options");
-    const discovered = await discoveredFor(options, options.signal);
-    const settings = resolve(options.protocol, options, discovered);
-    return connectTo(settings, options);
+    const token = sourceFor(options);
+    const where = placed(options.protocol, options, token);
+    const discovered = await discoveredFor(where, options.signal);
+    const settings = resolve(options.protocol, where, discovered);
+    return connectTo(settings, { ...options, token });
 }
 
 /** The same, where the settings are checked already. @internal */
 export async function connectTo(
     settings: Settings,
-    { token, signal, trace }: Pick<ConnectOptions, "token" | "signal" | "trace">,
+    { token, signal, trace }: Pick<ConnectOptions, "signal" | "trace"> & { token: TokenSource },
 ): Promise<Connection> {
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
     const first = await tokenInTime(source, false, settings.timeout, signal);

@@ -1,16 +1,17 @@
 /** `mailbearer discover USER`: finds the servers of a mail address, and says from where, and how sure it is. */
 import { readFileSync } from "node:fs";
+import { type Command, oneUser, type Values } from "./commands/arguments";
 import { discover } from "./discover";
 import { MailbearerError } from "./errors";
 
 /** The options of the command, as `util.parseArgs` reads them. */
-export const DISCOVER_OPTIONS = {
+const DISCOVER_OPTIONS = {
     "ca-file": { type: "string" },
     timeout: { type: "string", default: "15" },
     json: { type: "boolean", default: false },
 } as const;
 
-export const DISCOVER_HELP = `usage: mailbearer discover [options] USER
+const DISCOVER_HELP = `usage: mailbearer discover [options] USER
 
 USER is the mail address; its local part is told to nobody.
 
@@ -24,8 +25,15 @@ that the MX records name. Exit status: 0, there is a server to log in to; 1, the
 person must confirm it; 2, the address or an argument is wrong.
 `;
 
-/** Runs the command and gives its exit status. */
-export async function runDiscover(user: string, values: Record<string, string | boolean | undefined>): Promise<number> {
+export const DISCOVER: Command = {
+    usage: "discover USER",
+    summary: "find the servers of a mail address, and where their tokens come from",
+    help: DISCOVER_HELP,
+    options: DISCOVER_OPTIONS,
+    run: (positionals, values) => run(oneUser(positionals), values),
+};
+
+async function run(user: string, values: Values): Promise<number> {
     try {
         const file = values["ca-file"];
         const tlsOptions = typeof file === "string" ? { ca: readFileSync(file) } : undefined;

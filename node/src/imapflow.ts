@@ -44,7 +44,10 @@ export type ImapSessionOptions = (SessionOptions | (AccountSessionOptions & { ac
     imapflow?: ClientOptions | undefined;
 };
 
-/** Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. */
+/**
+ * Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. Without a `token` it is
+ * what `mailbearer login` has stored, here and in {@link sessions}.
+ */
 export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
     const { imapflow, ...login } = options;
     known(login, [...LOGIN_OPTIONS, "token", "signal", "trace"], "options");

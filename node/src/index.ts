@@ -2,7 +2,8 @@
  * Log in to IMAP, POP3 and SMTP with OAuth 2.0 access tokens, and stay logged in.
  *
  * The front door is {@link sessions}, which stays logged in: it yields a connection each time that one is due. For one
- * login, {@link connect} gives a TLS socket; {@link discover} finds the servers of a mail address. `mailbearer/imapflow` and `mailbearer/nodemailer` have the clients that
+ * login, {@link connect} gives a TLS socket; {@link discover} finds the servers of a mail address. Without a token of the program's
+ * own they take what the command `mailbearer login` has stored. `mailbearer/imapflow` and `mailbearer/nodemailer` have the clients that
  * people already use, logged in. The machines below them ({@link Negotiation}, {@link Watch}, {@link Session}) and the pure
  * functions ({@link classify}, {@link initialResponse}, {@link readRejection}) are for programs that have sockets or a mail
  * library of their own. `mailbearer/testing` is a Gmail-like server for tests. All times are milliseconds.
@@ -101,6 +102,8 @@ export { SessionConnection } from "./kept";
 export type { NewMessagesOptions } from "./kept";
 export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
+export { clientCredentials, command, stored, tokenFile } from "./sources";
+export type { CommandOptions, GoogleServiceAccountOptions, MicrosoftAppOptions, StoredOptions } from "./sources";
 export { Endpoint } from "./settings";
 export type { LoginOptions, TlsOptions } from "./settings";
 export type {

@@ -14,7 +14,9 @@ export class LookupFailed extends Error {
 
 /** What looks up records. No such name or record is an empty answer; no answer is {@link LookupFailed}. */
 export interface Resolver {
+    /** The mail exchangers of a domain; none is an empty answer. */
     mx(domain: string, timeout: number): Promise<readonly MxRecord[]>;
+    /** The SRV records of a name; none is an empty answer. */
     srv(name: string, timeout: number): Promise<readonly SrvRecord[]>;
 }
 

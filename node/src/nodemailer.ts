@@ -19,6 +19,7 @@ import type { SessionEvent } from "./events";
 import type { Adapter, SessionConnection } from "./kept";
 import { known } from "./native";
 import type { Sessions } from "./sessions";
+import { placed, sourceFor } from "./sources";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { ended } from "./tap";
 import { hinted, type Source, sourceOf, tokenInTime, type TokenSource } from "./tokens";
@@ -63,11 +64,14 @@ const METHOD = "MAILBEARER";
  *
  * Whatever options are put beside these, the token goes over TLS, and only over a connection that mailbearer has opened: with
  * a `proxy` or a `getSocket` of Nodemailer's the login fails. A reply that repeats the token is read without it.
+ *
+ * Without a `token` it is what `mailbearer login` has stored, as `stored(user)`.
  */
-export function login(options: LoginOptions & { token: TokenSource }): NodemailerOptions {
+export function login(options: LoginOptions & { token?: TokenSource | undefined }): NodemailerOptions {
     known(options, [...LOGIN_OPTIONS, "token"], "options");
-    const settings = resolve("smtp", options);
-    const source = sourceOf(options.token, settings.user, settings.service.scopes ?? []);
+    const token = sourceFor(options);
+    const settings = resolve("smtp", placed("smtp", options, token));
+    const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
     const { host, port, tls } = settings.endpoint;
     return {
         host,
@@ -234,7 +238,7 @@ type Callback<T> = (error: Error | null, result?: T) => void;
 
 /**
  * A transport for `nodemailer.createTransport` that sends one message after the other over one connection, which a session
- * keeps logged in. The transporter's `close()` ends it.
+ * keeps logged in. The transporter's `close()` ends it. Without a `token` it is what `mailbearer login` has stored.
  *
  * A message whose session ended before the server took it is sent again over the next one. Where it is not known whether
  * the server took it, sending fails with {@link SessionEnded}, and nothing is sent twice.

@@ -262,8 +262,8 @@ function timeoutOf(name: string, timeout: number): number {
     return Math.ceil(given);
 }
 
-/** TLS that verifies certificate and host name; there is no way to switch that off. */
-function verifying(options: TlsOptions | undefined): TlsOptions {
+/** TLS that verifies certificate and host name; there is no way to switch that off. @internal */
+export function verifying(options: TlsOptions | undefined): TlsOptions {
     if (options === undefined) {
         return {};
     }

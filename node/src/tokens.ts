@@ -69,7 +69,8 @@ interface MsalAnswer {
 
 /**
  * Where tokens come from: a text (the same for ever, which ends with its hour), a function, a client of
- * google-auth-library, or an application of @azure/msal-node.
+ * google-auth-library, or an application of @azure/msal-node. {@link stored}, {@link command}, {@link tokenFile} and
+ * {@link clientCredentials} make functions for those who have none of these.
  *
  * A source that will not have a token before the user acts throws {@link TokenSourceFailed} with `permanent: true`; errors of
  * a token endpoint (`invalid_grant` and its like, as openid-client, google-auth-library, axios and simple-oauth2 throw them)
@@ -327,6 +328,11 @@ async function acquire(
     if (application.acquireTokenByClientCredential === undefined) {
         return null;
     }
+    return application.acquireTokenByClientCredential({ scopes: [appScope(scopes)], skipCache: forceRefresh });
+}
+
+/** What an app of Microsoft's asks for by itself: all that was granted to it for the mail service. @internal */
+export function appScope(scopes: readonly string[]): string {
     const origin = new URL(scopes[0] as string).origin.replace("outlook.office.com", "outlook.office365.com");
-    return application.acquireTokenByClientCredential({ scopes: [`${origin}/.default`], skipCache: forceRefresh });
+    return `${origin}/.default`;
 }

@@ -23,9 +23,11 @@ export class RealServers {
         this.caFile = description.ca_file;
     }
 
-    static async start(): Promise<RealServers> {
+    /** With the description of an authorization server, Dovecot asks that one about each token. */
+    static async start(introspection?: object): Promise<RealServers> {
         const directory = mkdtempSync(join(tmpdir(), "mb-"));
-        const { stdout } = await promisify(execFile)("python3", [SCRIPT, "start", directory]);
+        const asked = introspection === undefined ? [] : ["--introspection", JSON.stringify(introspection)];
+        const { stdout } = await promisify(execFile)("python3", [SCRIPT, "start", directory, ...asked]);
         // What installs packages may say so first.
         return new RealServers(directory, JSON.parse(stdout.trim().split("\n").at(-1) ?? ""));
     }

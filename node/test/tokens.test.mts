@@ -103,7 +103,7 @@ describe("what is no token", () => {
     it("is told by its kind, and how the token is had from it", async () => {
         const answer = { access_token: "ya29.secret", expires_in: 3599 };
         const wrong: Array<[unknown, RegExp]> = [
-            [undefined, /not undefined/],
+            [undefined, /is not stored on this machine: run `mailbearer login .*`, or give a token/],
             [null, /not null/],
             [5, /not a number/],
             [Promise.resolve("ya29.secret"), /not a Promise: await it, or give a function/],

@@ -35,7 +35,7 @@ CASES: list[tuple[str, dict[str, Any], type[Exception]]] = [
     ("host", {"host": f"{SECRET}\r\n"}, mailbearer.ConfigError),
     ("host", {"host": ""}, mailbearer.ConfigError),
     ("host", {"host": 7}, TypeError),
-    ("host", {"host": None}, mailbearer.ConfigError),
+    ("host", {"host": None, "discover": False}, mailbearer.ConfigError),
     ("port", {"port": 0}, mailbearer.ConfigError),
     ("port", {"port": 65_536}, mailbearer.ConfigError),
     ("port", {"port": -1}, mailbearer.ConfigError),

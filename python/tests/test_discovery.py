@@ -31,6 +31,7 @@ from mailbearer import discovery
 from mailbearer.__main__ import main
 from mailbearer.https import HttpsOpener
 from mailbearer.lookups import DnsResolver, LookupFailed
+from mailbearer.settings import resolve
 from mailbearer.testing import ca_file
 from scripted import ScriptedServer
 
@@ -292,9 +293,7 @@ def test_asyncio_is_not_blocked_and_a_cancelled_discovery_is_over() -> None:
 
 
 def test_what_most_programs_do_not_need_is_not_imported() -> None:
-    program = (
-        "import sys, mailbearer, mailbearer.aio; print(*({'dns', 'urllib.request', 'http.client'} & set(sys.modules)))"
-    )
+    program = "import sys, mailbearer, mailbearer.aio; print(*({'dns', 'mailbearer.https'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -507,6 +506,24 @@ def test_a_session_of_asyncio_that_is_closed_while_it_looks_up_is_over(monkeypat
 
     assert asyncio.run(scene()) == 0
     discovery._remembered.cache_clear()
+
+
+def test_the_user_name_that_was_found_logs_in(world: dict[str, Any]) -> None:
+    server = (
+        f'<incomingServer type="imap"><hostname>{HOST}</hostname><port>993</port><socketType>SSL</socketType>'
+        "<authentication>OAuth2</authentication><username>%EMAILLOCALPART%</username></incomingServer>"
+    )
+    file = f"<clientConfig><emailProvider>{server}</emailProvider></clientConfig>"
+    world["answers"]["https://autoconfig.company.example/mail/config-v1.1.xml"] = {"status": 200, "body": file}
+    assert resolve("imap", USER).user == "joe"
+    with mailbearer.sessions("imap", USER, "token") as sessions:
+        assert sessions._driver.settings.user == "joe"
+    # An account has one user name, and it was given.
+    with (
+        mailbearer.Account(USER, "token") as account,
+        pytest.raises(mailbearer.ConfigError, match=r"user name at imap\.company\.example is not the mail address"),
+    ):
+        account.sessions("imap")
 
 
 def test_settings_that_cannot_work_are_told_before_anything_is_looked_up(world: dict[str, Any]) -> None:

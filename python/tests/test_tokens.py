@@ -62,7 +62,9 @@ def test_what_a_source_raises_is_the_cause_and_in_the_sentence() -> None:
     with pytest.raises(mailbearer.TokenSourceFailed) as caught:
         source(broken).get(force_refresh=False)
     assert isinstance(caught.value.__cause__, LookupError)
-    expected = "raised LookupError: invalid_grant: Token has been expired or revoked. (refresh_token=<secret>) [31m more"
+    expected = (
+        "raised LookupError: invalid_grant: Token has been expired or revoked. (refresh_token=<secret>) [31m more"
+    )
     assert str(caught.value) == f"the token source {expected}"
 
 

@@ -96,10 +96,21 @@ class RealServers:
     Attributes:
         ports: by ``imap-implicit``, ``imap-starttls``, ``pop3-…``, ``smtp-…`` (Dovecot's submission) and ``postfix-…``.
         ca_file: the certificate authority to trust.
+
+    Args:
+        directory: where they keep everything.
+        addresses: those at which Dovecot listens besides loopback's; Postfix is not there then.
+        introspection: what ``authserver`` describes of an authorization server, which Dovecot asks about tokens then
+            (RFC 7662), in place of reading them itself.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None, addresses: Sequence[str] = ()) -> None:
-        """``addresses`` are those at which Dovecot listens besides loopback's, and Postfix is not there."""
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        addresses: Sequence[str] = (),
+        introspection: dict[str, Any] | None = None,
+    ) -> None:
+        self._introspection = introspection
         # Below /tmp: the path of a Unix socket has at most 107 characters, and the daemons' users must reach it.
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
         self.ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
@@ -139,7 +150,7 @@ class RealServers:
         mail = self.directory / "mail"
         mail.mkdir(exist_ok=True)
         shutil.chown(mail, "dovecot", "dovecot")
-        (self.directory / "oauth2.conf").write_text(_OAUTH2.format(directory=self.directory, issuer=_ISSUER))
+        (self.directory / "oauth2.conf").write_text(self._oauth2())
         configuration = self.directory / "dovecot.conf"
         names = {name.replace("-", "_"): port for name, port in self.ports.items()}
         listen = ", ".join(("127.0.0.1", "127.0.0.2", *self._addresses))
@@ -156,6 +167,13 @@ class RealServers:
         if group is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
+
+    def _oauth2(self) -> str:
+        if self._introspection is None:
+            return _OAUTH2.format(directory=self.directory, issuer=_ISSUER)
+        client, secret = self._introspection["clients"]["dovecot"]
+        address = self._introspection["introspection_endpoint"].replace("https://", f"https://{client}:{secret}@")
+        return _INTROSPECTION.format(address=address, ca_file=self._introspection["ca_file"])
 
     def kick(self, user: str) -> None:
         """End the sessions of a user, as an administrator does."""
@@ -416,6 +434,15 @@ username_attribute = email
 openid_configuration_url = {issuer}/.well-known/openid-configuration
 """
 
+_INTROSPECTION = """\
+introspection_mode = post
+introspection_url = {address}
+username_attribute = sub
+active_attribute = active
+active_value = true
+tls_ca_cert_file = {ca_file}
+"""
+
 # From 127.0.0.1 to 127.0.0.1 Dovecot counts a connection as secured, and offers AUTH before TLS: 127.0.0.2 behaves as a
 # network does. Without the auth penalty each failure would cost the next login seconds.
 _DOVECOT = """\
@@ -568,6 +595,7 @@ def main() -> int:
     for name in ("start", "stop"):
         commands.add_parser(name).add_argument("directory")
     commands.choices["start"].add_argument("--address", action="append", default=[])
+    commands.choices["start"].add_argument("--introspection", type=json.loads)
     minting = commands.add_parser("token")
     minting.add_argument("user")
     minting.add_argument("--expires-in", type=float, default=3600)
@@ -585,7 +613,8 @@ def main() -> int:
             )
         )
     elif arguments.command == "start":
-        print(json.dumps(RealServers(arguments.directory, arguments.address).start().describe()))
+        servers = RealServers(arguments.directory, arguments.address, arguments.introspection)
+        print(json.dumps(servers.start().describe()))
     else:
         RealServers(arguments.directory).stop()
     return 0

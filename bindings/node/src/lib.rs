@@ -10,6 +10,7 @@ mod account;
 mod convert;
 mod discover;
 mod follow;
+mod lock;
 mod machines;
 mod plan;
 #[cfg(feature = "probe")]

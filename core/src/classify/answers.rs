@@ -9,17 +9,18 @@ const MEMBERS: [&str; 3] = ["error", "error_description", "error_summary"];
 /// The values of the members that say why, each a clause of its own.
 pub(super) fn reasons(text: &str) -> String {
     let mut reasons = String::new();
-    for (at, found) in text.match_indices("error") {
+    for (at, _) in text.match_indices("error") {
         let (before, rest) = text.split_at(at);
         let end = rest.find(|one: char| !one.is_ascii_alphanumeric() && one != '_');
         let (member, rest) = rest.split_at(end.unwrap_or(rest.len()));
         let begins = !before.ends_with(|one: char| one.is_ascii_alphanumeric() || one == '_');
-        if begins && (found == member || MEMBERS.contains(&member)) {
-            if let Some(value) = value(rest) {
-                reasons.push_str(", ");
-                reasons.push_str(value);
-                reasons.push_str(" ,");
-            }
+        if begins
+            && MEMBERS.contains(&member)
+            && let Some(value) = value(rest)
+        {
+            reasons.push_str(", ");
+            reasons.push_str(value);
+            reasons.push_str(" ,");
         }
     }
     reasons

@@ -29,6 +29,8 @@ pub(super) enum Concept {
     Person,
     Plan,
     Policy,
+    /// A password or a token.
+    Proof,
     Protocol,
     Rate,
     Recipient,
@@ -54,6 +56,7 @@ pub(super) enum Concept {
     Elsewhere,
     Expired,
     Folder,
+    Full,
     Idle,
     Inactive,
     Internal,

@@ -217,7 +217,8 @@ fn without_name(text: &str, name: &str) -> String {
 /// The words of a run of characters: `SmtpClientAuthentication` is three. Identifiers, which mix digits into letters, and
 /// numbers are none.
 fn pieces(raw: &str) -> Vec<String> {
-    let raw: String = raw.replace('\u{2019}', "'").chars().filter(|one| !is_mark(*one)).collect();
+    let raw = raw.replace('\u{2019}', "'").replace("e-mail", "email").replace("E-Mail", "email");
+    let raw: String = raw.replace("E-mail", "email").chars().filter(|one| !is_mark(*one)).collect();
     let mut pieces = Vec::new();
     for part in raw.split(|one: char| !one.is_alphanumeric() && one != '\'') {
         let part = part.trim_matches('\'');

@@ -298,6 +298,12 @@ mod tests {
     }
 
     #[test]
+    fn of_many_servers_the_first_are_looked_at() {
+        let one = server("imap.example.org", "SSL", &["OAuth2"]);
+        assert_eq!(read(&one.repeat(70)).servers.len(), AUTOCONFIG_SERVERS_MAX);
+    }
+
+    #[test]
     fn a_user_name_is_filled_in_once() {
         assert_eq!(filled("%EMAILADDRESS%", "joe@example.org").as_deref(), Some("joe@example.org"));
         assert_eq!(

@@ -489,7 +489,7 @@ impl Discovery {
         self.exchangers.hoster()?.profile.and_then(Provider::named)
     }
 
-    /// What all sources say, the first ones first.
+    /// What all sources say, the first ones first: others than the domain are asked only where SRV has said nothing.
     fn claims(&self) -> Vec<choose::Claim> {
         let about = self.about();
         if let Some(provider) = self.built_in() {
@@ -510,7 +510,6 @@ impl Discovery {
         claims.extend(Protocol::ALL.into_iter().filter_map(|protocol| {
             about.of_srv(protocol, records(protocol, true), records(protocol, false))
         }));
-        claims.sort_by_key(|claim| claim.source);
         claims
     }
 

@@ -139,6 +139,7 @@ export class Discovered {
         return JSON.parse(enter(() => this.#native.toJson())) as Record<string, unknown>;
     }
 
+    /** One sentence: which servers, and who says so. */
     toString(): string {
         return this.sentence;
     }

@@ -18,7 +18,7 @@ export interface Service {
     readonly connections?: number;
 }
 
-/** Where a provider's tokens come from: for OAuth libraries. mailbearer itself asks none of these. */
+/** Where a provider's tokens come from: for OAuth libraries, as `mailbearer login` has one. Nothing else asks any of these. */
 export interface OAuth {
     readonly issuer?: string;
     readonly authorizationEndpoint: string;

@@ -57,6 +57,8 @@ from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .sessions import Sessions
 from .settings import Endpoint
+from .sources import client_credentials, command, token_file
+from .stored import stored
 
 __all__ = [
     "ADVICES",
@@ -104,6 +106,8 @@ __all__ = [
     "__version__",
     "acknowledgement",
     "classify",
+    "client_credentials",
+    "command",
     "connect",
     "discover",
     "explain",
@@ -114,4 +118,6 @@ __all__ = [
     "read_rejection",
     "sessions",
     "smtp",
+    "stored",
+    "token_file",
 ]

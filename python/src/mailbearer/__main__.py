@@ -5,8 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from typing import Any
 
-from . import __version__, check, demo, discover_command
+from . import __version__, accounts, check, demo, discover_command, login, logout, token_command
+
+_COMMANDS: dict[str, tuple[Any, str]] = {
+    "login": (login, "get the first token with a browser, and keep the login"),
+    "accounts": (accounts, "list the logins that are stored"),
+    "token": (token_command, "print an access token of a login that is stored"),
+    "logout": (logout, "take a login back, and forget it"),
+    "check": (check, "log in over IMAP, POP3 and SMTP, and say what happened"),
+    "discover": (discover_command, "find the servers of a mail address, and where their tokens come from"),
+    "demo": (demo, "show logins and failures against a server on this machine"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,11 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"mailbearer {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module, about in (
-        ("check", check, "log in over IMAP, POP3 and SMTP, and say what happened"),
-        ("discover", discover_command, "find the servers of a mail address, and where their tokens come from"),
-        ("demo", demo, "show logins and failures against a server on this machine"),
-    ):
+    for name, (module, about) in _COMMANDS.items():
         description = f"{about[0].upper()}{about[1:]}."
         # An abbreviation of an option is not taken for it: --token is none of --token-command.
         command = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
@@ -31,9 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         names = [found[0] for one in unknown if (found := re.match(r"--[a-z-]{1,20}(?==|$)", one))]
         parser.error(f"arguments that are not known: {', '.join(names) or len(unknown)}")
     try:
-        if parsed.command == "discover":
-            return discover_command.run(parsed)
-        return check.run(parsed) if parsed.command == "check" else demo.run(parsed)
+        status: int = _COMMANDS[parsed.command][0].run(parsed)
+        return status
     except KeyboardInterrupt:
         return 130
 

@@ -17,6 +17,7 @@ from .options import AccountSettings, LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .sessions import Sessions, client_of
 from .settings import MailProtocol
+from .stored import of_store, of_store_into
 from .threads import ThreadDriver
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Account:
 
     Args:
         user: the login's user name, as a rule the mail address.
-        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used.
+        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used. Without it:
+            the login that ``mailbearer login`` has stored.
         provider: the profile, by name or as a :class:`~mailbearer.Provider`, where the mail address does not tell it.
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
@@ -55,14 +57,14 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource,
+        token: tokens.TokenSource = tokens.STORED,
         *,
         provider: str | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        token = hidden(token)
+        token, provider = of_store(user, hidden(token), provider)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
         self._token = token
@@ -176,7 +178,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["imaplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -185,7 +187,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["imapclient"],
     **options: Unpack[LoneOptions],
@@ -194,7 +196,7 @@ def sessions(
 def sessions(
     protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["poplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -203,7 +205,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -211,7 +213,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -223,7 +225,8 @@ def sessions(
     ``client="imapclient"``. Use each in a ``with`` block: an end of the session in it is not an error, and the loop
     goes on; when the block is left normally, the client says goodbye, which commits what POP3 has deleted.
 
-    ``token`` is what :func:`mailbearer.connect` takes. A function may say how many seconds its token still lives, by
+    ``token`` is what :func:`mailbearer.connect` takes; without it, the login is used that ``mailbearer login`` has
+    stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
     returning ``(token, seconds)`` or an OAuth response: the session is then renewed ahead of that.
 
     The settings are those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
@@ -254,7 +257,7 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
-    token = hidden(token)
+    token = of_store_into(options, user, hidden(token))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
     make = client_of(protocol, client)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import ssl
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._core import AccessToken, Failure, Transcript, failure_of_host, redact_source
+from . import store
+from ._core import AccessToken, Failure, Transcript, failure_of_host
 from .connection import Connection, log_in
 from .dialogue import Dialogue
 from .discovery import Discovered, for_login
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
 from .settings import Endpoint, MailProtocol, is_to_discover, resolve
+from .sources import command
+from .stored import stored
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TITLES = {"imap": "IMAP", "pop3": "POP3", "smtp": "SMTP"}
@@ -62,6 +63,22 @@ class Result:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.add_argument("user", metavar="USER", help="the mailbox, most often a mail address")
+    add_places(parser)
+    # A secret in it is not to be taken for anything, and not to be shown.
+    parser.add_argument("--token", nargs="?", action=_NoToken, help=argparse.SUPPRESS)
+    parser.add_argument("--token-command", metavar="COMMAND", help="a command that prints an access token")
+    parser.add_argument("--trace", action="store_true", help="show the dialogue, with the token masked")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.epilog = (
+        "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, from standard input, or "
+        "else from the login that `mailbearer login` has stored; never from an argument, which other users of the "
+        "machine could read. After each login the mailbox is asked for, with NOOP or STAT. Exit status: 0, all that "
+        "was asked for worked; 1, something failed; 2, there was nothing to try, or no token."
+    )
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments that say where the mail servers are, and how they are logged in to."""
     for protocol in _PROTOCOLS:
         title = _TITLES[protocol]
         parser.add_argument(f"--{protocol}", metavar="HOST[:PORT]", help=f"where {title} is, in place of the profile's")
@@ -80,17 +97,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-discover", action="store_true", help="do not look up the servers of a domain that is not known"
     )
     parser.add_argument("--unusual-port", action="store_true", help="the server uses a port in another way than others")
-    # A secret in it is not to be taken for anything, and not to be shown.
-    parser.add_argument("--token", nargs="?", action=_NoToken, help=argparse.SUPPRESS)
-    parser.add_argument("--token-command", metavar="COMMAND", help="a command that prints an access token")
-    parser.add_argument("--trace", action="store_true", help="show the dialogue, with the token masked")
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
-    parser.epilog = (
-        "The token comes from --token-command, from the environment variable MAILBEARER_TOKEN, or from standard "
-        "input; never from an argument, which other users of the machine could read. After each login the mailbox is "
-        "asked for, with NOOP or STAT. Exit status: 0, all that was asked for worked; 1, something failed; 2, there "
-        "was nothing to try, or no token."
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -100,22 +106,15 @@ def run(arguments: argparse.Namespace) -> int:
     except (TokenSourceFailed, ConfigError) as error:
         print(f"mailbearer: {error}", file=sys.stderr)
         return 2
-    asked = [protocol for protocol in _PROTOCOLS if not getattr(arguments, f"no_{protocol}")]
-    if not asked:
+    if not _asked(arguments):
         print("mailbearer: nothing to check: all protocols are left out", file=sys.stderr)
         return 2
-    paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ and not arguments.json)
     if not arguments.json:
         print(f"Checking {arguments.user}\n")
-    discovered = _discovered(asked, arguments)
+    discovered = discovered_for(arguments)
     if discovered is not None and discovered.outcome == "found" and not arguments.json:
         print(f"{discovered.sentence}\n")
-    results = []
-    for protocol in asked:
-        result = check(protocol, arguments, token, discovered)
-        results.append(result)
-        if not arguments.json:
-            _show(result, paint, arguments.trace)
+    results = check_all(arguments, token, discovered, trace=arguments.trace, silent=arguments.json)
     if arguments.json:
         said = {"user": arguments.user, "results": [result.to_dict() for result in results]}
         print(json.dumps(said if discovered is None else said | {"discovered": discovered.to_dict()}, indent=2))
@@ -125,10 +124,48 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(result.ok for result in results) else 1
 
 
-def _discovered(asked: list[MailProtocol], arguments: argparse.Namespace) -> Discovered | None:
+def check_all(
+    arguments: argparse.Namespace,
+    token: AccessToken,
+    discovered: Discovered | None = None,
+    *,
+    trace: bool = False,
+    silent: bool = False,
+) -> list[Result]:
+    """Log in over each protocol that was not left out, and say what came of it."""
+    paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    results = []
+    for protocol in _asked(arguments):
+        result = check(protocol, arguments, token, discovered)
+        results.append(result)
+        if not silent:
+            _show(result, paint, trace)
+    return results
+
+
+def _asked(arguments: argparse.Namespace) -> list[MailProtocol]:
+    return [protocol for protocol in _PROTOCOLS if not getattr(arguments, f"no_{protocol}")]
+
+
+def are_named(arguments: argparse.Namespace) -> bool:
+    """Whether the arguments say where all mail servers are that are asked for."""
+    return all(getattr(arguments, protocol) for protocol in _asked(arguments))
+
+
+def places(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return where the mail servers are that the arguments name, by protocol."""
+    named: dict[str, dict[str, Any]] = {}
+    for protocol in _asked(arguments):
+        if getattr(arguments, protocol):
+            endpoint = resolve(protocol, arguments.user, **_settings(protocol, arguments)).endpoint
+            named[protocol] = {"host": endpoint.host, "port": endpoint.port, "tls": endpoint.tls}
+    return named
+
+
+def discovered_for(arguments: argparse.Namespace) -> Discovered | None:
     """Look the servers up, once for all protocols, where one of them is known by nothing else."""
     try:
-        for protocol in asked:
+        for protocol in _asked(arguments):
             given = _settings(protocol, arguments)
             if is_to_discover(arguments.user, given.get("host"), given["provider"], given["discover"]):
                 return for_login(arguments.user, given.get("ssl_context"))
@@ -219,6 +256,8 @@ def _is_answer(protocol: str, line: bytes) -> bool:
 
 def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {"timeout": arguments.timeout, "provider": arguments.provider}
+    if arguments.provider is None:
+        settings["provider"] = getattr(arguments, "profile", None)
     place = getattr(arguments, protocol)
     if place:
         host, port = _place(place)
@@ -231,11 +270,12 @@ def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.mechanism:
         settings["mechanisms"] = [arguments.mechanism]
     if arguments.ca_file:
-        settings["ssl_context"] = _trusting(arguments.ca_file)
+        settings["ssl_context"] = trusting(arguments.ca_file)
     return settings
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def trusting(ca_file: str) -> ssl.SSLContext:
+    """Trust the authorities of a file."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
@@ -273,13 +313,14 @@ class _NoToken(argparse.Action):
 
 def _token(arguments: argparse.Namespace) -> AccessToken:
     if arguments.token_command:
-        return AccessToken(_token_of_command(arguments.token_command))
+        return command(arguments.token_command)()
     token = os.environ.get("MAILBEARER_TOKEN")
     try:
         if token is None:
-            if sys.stdin.isatty():
-                print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
-            token = sys.stdin.readline()
+            account = store.find(arguments.user)
+            token = "" if account and sys.stdin.isatty() else _pasted()
+            if account and not token.strip():
+                return _of_store(arguments, account)
         if not token.strip():
             raise TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input")
         return AccessToken(token.strip())
@@ -288,32 +329,16 @@ def _token(arguments: argparse.Namespace) -> AccessToken:
         del token
 
 
-def _token_of_command(command: str) -> str:
-    try:
-        done = subprocess.run(
-            shlex.split(command), capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise TokenSourceFailed(f"--token-command could not be run: {type(error).__name__}") from None
-    try:
-        if done.returncode != 0:
-            said = _without(done.stdout.split(), done.stderr)
-            raise TokenSourceFailed(
-                f"--token-command failed with status {done.returncode}: {said or 'it said nothing'}"
-            )
-        if len(done.stdout.split()) != 1:
-            raise TokenSourceFailed("--token-command must print one token, and nothing else")
-        return str(done.stdout.strip())
-    finally:
-        del done
+def _pasted() -> str:
+    if sys.stdin.isatty():
+        print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
 
 
-def _without(words: list[str], text: str) -> str:
-    """Take out of a command's complaint what it printed as well, and what may be a secret."""
-    for word in words:
-        if len(word) >= 8:
-            text = text.replace(word, "<secret>")
-    return redact_source(text)
+def _of_store(arguments: argparse.Namespace, account: store.StoredAccount) -> AccessToken:
+    arguments.profile = account.profile()
+    found: AccessToken = stored(account.user)()[0]
+    return found
 
 
 class _Paint:

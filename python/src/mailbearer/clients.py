@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
 from .hiding import hidden
-from .tokens import TokenSource
+from .tokens import STORED, TokenSource
 
 if TYPE_CHECKING:
     from imapclient import IMAPClient
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Client = TypeVar("_Client")
 
 
-def imap(user: str, token: TokenSource, **settings: Any) -> imaplib.IMAP4:
+def imap(user: str, token: TokenSource = STORED, **settings: Any) -> imaplib.IMAP4:
     """Return an :class:`imaplib.IMAP4` in the state ``AUTH``. The settings are those of :func:`mailbearer.connect`.
 
     >>> import mailbearer, mailbearer.testing
@@ -35,7 +35,7 @@ def imap(user: str, token: TokenSource, **settings: Any) -> imaplib.IMAP4:
     return _logged_in(Imap, connect("imap", user, token, **settings))
 
 
-def pop3(user: str, token: TokenSource, **settings: Any) -> poplib.POP3:
+def pop3(user: str, token: TokenSource = STORED, **settings: Any) -> poplib.POP3:
     """Return a :class:`poplib.POP3` in the transaction state.
 
     >>> import mailbearer, mailbearer.testing
@@ -51,7 +51,7 @@ def pop3(user: str, token: TokenSource, **settings: Any) -> poplib.POP3:
     return _logged_in(Pop3, connect("pop3", user, token, **settings))
 
 
-def smtp(user: str, token: TokenSource, **settings: Any) -> smtplib.SMTP:
+def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> smtplib.SMTP:
     r"""Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
 
     >>> import mailbearer, mailbearer.testing
@@ -65,7 +65,7 @@ def smtp(user: str, token: TokenSource, **settings: Any) -> smtplib.SMTP:
     return _logged_in(Smtp, connect("smtp", user, token, **settings))
 
 
-def imapclient(user: str, token: TokenSource, **settings: Any) -> IMAPClient:
+def imapclient(user: str, token: TokenSource = STORED, **settings: Any) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
     token = hidden(token)
     return _logged_in(imapclient_over, connect("imap", user, token, **settings))

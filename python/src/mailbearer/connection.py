@@ -29,6 +29,7 @@ from .failures import (
 )
 from .hiding import hidden
 from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
+from .stored import of_store
 from .tcp import Opening, tuned
 from .verified import check_peer
 
@@ -124,7 +125,7 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -144,6 +145,9 @@ def connect(
     trace: Trace | None = None,
 ) -> Connection:
     """Connect and log in.
+
+    Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
+    ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
 
     The provider's profile is found from the mail address where its domain makes that certain; ``host``, ``port``,
     ``tls`` and the other settings override it. Where neither ``host`` nor ``provider`` is given and the domain is not
@@ -172,7 +176,7 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
-    token = hidden(token)
+    token, provider = of_store(user, hidden(token), provider, host)
     settings = resolve(
         protocol,
         user,

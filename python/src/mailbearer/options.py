@@ -62,7 +62,7 @@ class AccountSettings:
             snapshot=snapshot,
             on_event=on_event,
             provider=profile,
-            scopes=_scopes(profile),
+            scopes=scopes_of(profile),
             token_lifetime_ms=profile.token_lifetime_ms if profile else None,
         )
 
@@ -120,7 +120,7 @@ class AccountSettings:
 
     def knowing(self, discovered: Discovered | None) -> AccountSettings:
         """Return the same with the scopes of what was looked up, if something was."""
-        return self if discovered is None else dataclasses.replace(self, scopes=_scopes(discovered.profile))
+        return self if discovered is None else dataclasses.replace(self, scopes=scopes_of(discovered.profile))
 
     def is_to_discover(self, options: SessionOptions) -> bool:
         """Whether the servers of a session must be looked up first."""
@@ -160,7 +160,7 @@ def _profile(user: str, provider: str | Provider | None) -> Provider | None:
         raise ConfigError(str(error)) from None
 
 
-def _scopes(provider: Provider | None) -> tuple[str, ...]:
+def scopes_of(provider: Provider | None) -> tuple[str, ...]:
     """One token serves all protocols: it needs the scopes of each."""
     services = [provider.service(protocol) or {} for protocol in ("imap", "pop3", "smtp")] if provider else []
     return tuple(dict.fromkeys(scope for service in services for scope in service.get("scopes", ())))

@@ -40,6 +40,16 @@ TokenSource: TypeAlias = Any
 """One of the kinds above. It is :class:`typing.Any` so that google-auth and MSAL need not be installed."""
 
 
+class _Stored:
+    """Stands for what ``mailbearer login`` has stored, where a program gives no token."""
+
+    def __repr__(self) -> str:
+        return "STORED"
+
+
+STORED: Any = _Stored()
+
+
 class Source(Protocol):
     """What the kinds of sources have in common."""
 

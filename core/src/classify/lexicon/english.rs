@@ -4,12 +4,12 @@ use super::{always, denied, plain};
 use crate::classify::concepts::Concept::{
     Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Backend, Blocked, Busy,
     Cancelled, Certificate, Change, ClientHost, ClientName, Command, Connection, Credential,
-    Denied, Elsewhere, Expired, Folder, Idle, Inactive, Internal, Invalid, Later, Locked,
+    Denied, Elsewhere, Expired, Folder, Full, Idle, Inactive, Internal, Invalid, Later, Locked,
     LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch, Must,
-    NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Protocol, Rate,
-    Recipient, Scope, Security, Server, Service, Session, Shutdown, Suspended, SystemError, ThisIs,
-    TimedOut, Tls, Token, TokenService, TooLong, TooMany, Unavailable, Unexplained, Unknown,
-    Unsupported, UserName, Verification, WrongState,
+    NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Person, Plan, Policy, Proof, Protocol,
+    Rate, Recipient, Scope, Security, Server, Service, Session, Shutdown, Suspended, SystemError,
+    ThisIs, TimedOut, Tls, Token, TokenService, TooLong, TooMany, Unavailable, Unexplained,
+    Unknown, Unsupported, UserName, Verification, WrongState,
 };
 use crate::classify::concepts::Stems;
 
@@ -27,12 +27,12 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Backend, "\
         cluster|upstream|indexed|indexing|node|replica~|hardware|raid|nfs|mount~|machine|pipe|child|cache|lookup|\
         directory serv~|data center|datacenter|storage|corrupt~|auth server|authentication server|idp|filesystem|\
-        file system"),
+        file system|oauth provider|oidc provider|authorization server"),
     always(Certificate, "certificate~"),
     always(Change, "chang~|reset|update|choose|temporary password"),
     always(ClientHost, "ip|address~|client host|client blocked|location|network|country|your host"),
     always(ClientName, "helo|ehlo|domain name|hostname"),
-    always(Command, "command~|protocol errors|verb"),
+    always(Command, "command~|protocol errors|verb|auth is"),
     always(Connection, "connection~|simultaneous|concurrent|sessions|thread|clients"),
     always(Credential, "credential~|password~|passwd|passcode|passphrase|secret"),
     always(Login, "login~"),
@@ -60,9 +60,10 @@ pub(super) const SUBJECTS: &[Stems] = &[
         unregistered|risk~|threat|office hours|working hours|time of day|managed device~|device|unknown location|\
         new location|unusual location|administratively prohibited|by your admin~|by the admin~|by admin~|is listed|\
         violated|violating|r dns|dnsbl|firewall|parental|complaints|abroad|roaming|foreign|untrusted|distrusted|\
-        rule~|security defaults|invalid client|unauthorized client|out of hours|business hours|tor exit|\
+        rule~|security defaults|invalid client|unauthorized client|client id|out of hours|business hours|tor exit|\
         hosting provider|data center ip|suspected|malicious|breach~|leaked|unusual country|restricted by|\
         administrative~ lock~"),
+    always(Proof, "credential~"),
     always(Protocol, "imap|imap4|pop|pop3|smtp|protocol|jmap|legacy|activesync|pops|imaps|webdav|caldav|ews"),
     always(Rate, "\
         throttl~|rate|bandwidth|attempts|requests|too fast|too often|too frequent~|every minutes|quickly|flood~|\
@@ -70,7 +71,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         daily|allowance|hammer~|tries|retries|consecutive|successive|short time|short period|burst|logins per|\
         per second|frequently|rapid~"),
     always(Recipient, "recipient"),
-    always(Scope, "scope~|insufficient|permission|privileg~|lacks"),
+    always(Scope, "scope~|insufficient|permission|privileg~|lacks|claim missing|missing claim|no claim"),
     always(Security, "unsafe|not safe"),
     always(Server, "server"),
     always(Service, "\
@@ -83,27 +84,28 @@ pub(super) const SUBJECTS: &[Stems] = &[
         secured connection|security layer|privacy required|insecure|unsecured|cipher~|a layer"),
     always(Token, "token~|jwt|bearer|assertion|api key|grant"),
     always(TokenService, "aadsts50053|aadsts50196|aadsts9003~|aadsts9005~"),
-    always(UserName, "username|userid|login name|email address|full email|full address"),
+    always(UserName, "\
+        username|userid|login name|email address|full email|full address|complete email|complete address"),
     always(Verification, "\
-        browser|robot|captcha|consent~|suspicious|unusual activity|unlock|terms|agree~|web ui|web interface|\
-        multi factor|change your password|reset your password|password change|control panel|verif~ your|verif~ that|\
-        prove~|human|bot|bots|verification required|verification needed|additional verification|\
-        identity verification|phone number|mobile number|phone verif~|sms|sign in attempt|privacy notice|\
-        privacy policy|acceptance|accept the|activat~ your|unusual sign|unusual login|finish the|registration|\
-        re enable|reactivat~|interaction required|interactive|confirm your|confirmation required|invalid grant|\
-        aadsts~|refresh token has|refresh token is|refresh token expired|refresh token was|invalid refresh|\
-        expired refresh|login required|log in to your|login to your|sign in to your|log in via|login via|log in at|\
-        sign in at|log in through|login through|log into|validate your|security check~|security question~|\
-        identity check|re verif~|reverif~|reauthori~|re authori~|grant access|authorize the|authorise the|eula|tos|\
-        secure your|review your|recent activity|confirm that|confirm ownership|new device|unrecognized device|\
-        was this you|link your|complete the|complete your|webmail|web mail|portal|dashboard|my account|account page|\
-        kyc|challenge~ required"),
+        browser|robot|captcha|consent~|unusual activity|unlock|terms|agree~|web ui|web interface|multi factor|\
+        change your password|reset your password|password change|control panel|verif~ your|verif~ that|prove~|human|\
+        bot|bots|verification required|verification needed|additional verification|identity verification|\
+        phone number|mobile number|phone verif~|sms|sign in attempt|privacy notice|privacy policy|acceptance|\
+        accept the|activat~ your|unusual sign|unusual login|finish the|registration|re enable|reactivat~|\
+        interaction required|interactive|confirm your|confirmation required|invalid grant|aadsts~|refresh token has|\
+        refresh token is|refresh token expired|refresh token was|invalid refresh|expired refresh|login required|\
+        log in to your|login to your|sign in to your|log in via|login via|log in at|sign in at|log in through|\
+        login through|log into|validate your|security check~|security question~|identity check|re verif~|reverif~|\
+        reauthori~|re authori~|grant access|authorize the|authorise the|eula|tos|secure your|review your|\
+        recent activity|confirm that|confirm ownership|new device|unrecognized device|was this you|link your|\
+        complete the|complete your|webmail|web mail|portal|dashboard|my account|account page|kyc|\
+        challenge~ required|suspicious activ~|suspicious log~|suspicious sign|suspicious access|suspicious behav~"),
 ];
 
 /// What is said of it.
 #[rustfmt::skip]
 pub(super) const STATES: &[Stems] = &[
-    always(Aged, "open for too long|connection time|lifetime|duration"),
+    always(Aged, "open for too long|connection time|lifetime|duration|session length"),
     always(Again, "reconnect|relogin|reset by peer|kicked|killed"),
     plain(Authenticated, "authenticated"),
     always(Blocked, "\
@@ -119,7 +121,7 @@ pub(super) const STATES: &[Stems] = &[
         memory exhausted|enough memory|backlog|high demand|too many users|resources"),
     plain(Busy, "\
         busy|load~|overload~|another session|another client|another program|currently used|logined|user already|\
-        occupied"),
+        occupied|another location|another computer|opened elsewhere|open elsewhere|on elsewhere|in elsewhere"),
     always(Cancelled, "abort~|cancel~|client quit|interrupted"),
     always(Denied, "denied|forbidden|unauthorized"),
     always(Elsewhere, "\
@@ -128,6 +130,7 @@ pub(super) const STATES: &[Stems] = &[
         hosted elsewhere|this port"),
     always(Expired, "invalidated|lapsed|revoked|out of date"),
     always(Folder, "selected mailbox"),
+    always(Full, "over quota|mailbox full|is full|storage full|storage limit|over its quota|over your quota"),
     always(Idle, "\
         idle|inactivity|lost input|autologout|inactive for|autologoff|auto logout|nothing heard|heard nothing"),
     denied(Idle, "activity|input|command~"),
@@ -141,7 +144,7 @@ pub(super) const STATES: &[Stems] = &[
         db|dbase|operating system|general failure|general error|unspecified|io failure|internet connection|\
         took too long|introspect~|jwks|userinfo|identity provider|malfunction~|broken|oops|not connect|\
         connection failed|radius|pam|authdaemon|auth~ service|undefined~|overflow|server connection|network error|\
-        network fail~|network problem"),
+        network fail~|network problem|chdir"),
     always(Invalid, "\
         fail~|invalid~|incorre~|bad|errors|auth~ error|login error|token~ reject~|credential~ reject~|\
         wrong password|wrong username|wrong user|wrong login|not recogni~|unsuccessful~|mistyped|unable to log|\
@@ -152,12 +155,12 @@ pub(super) const STATES: &[Stems] = &[
         transient|momentar~|some minutes|few moments|some time|shortly|postponed|greylist~|graylist~|wait a|\
         please wait|at this time|right now|for now|at the moment|at present|tomorrow|starting up|being created|\
         being restored|being repaired|syncing|synchroni~|standby|stand by|migrating|one moment|backup in progress|\
-        migration in progress|update in progress|upgrade in progress|sometime|retry operation|yet|an hour|next hour|\
-        hang on|hold on|having a bad|updates|a while|for minutes|for hours|for seconds|wait until|retry after|\
-        retry in|try in|after minutes|next few|interim|interruption|under construction|being performed|\
-        being updated|being processed|being set|provisioning|sleeping|waking up|warming up|booting|rebalanc~|\
-        failover|electing|trylater|couple of|a few|again in minutes|again in hours|again in seconds|again in a|\
-        back soon|again soon|be soon"),
+        update in progress|upgrade in progress|sometime|retry operation|yet|an hour|next hour|hang on|hold on|\
+        having a bad|updates|a while|for minutes|for hours|for seconds|wait until|retry after|retry in|try in|\
+        after minutes|next few|interim|interruption|under construction|being performed|being updated|\
+        being processed|being set|provisioning|sleeping|waking up|warming up|booting|rebalanc~|failover|electing|\
+        trylater|couple of|a few|again in minutes|again in hours|again in seconds|again in a|back soon|again soon|\
+        be soon|migration|once more|seconds ago|up to hours|for upgrade"),
     always(Locked, "\
         lock~|in use|already open|other session|concurrent session|opened by|being used|another process|\
         previous session|old session|exclusive~|session active|another login|duplicate login|two sessions|\
@@ -174,12 +177,12 @@ pub(super) const STATES: &[Stems] = &[
     denied(Mismatch, "match|same"),
     always(Must, "\
         unencrypted|mandatory|enforced|obligatory|necessary|secure connection|encrypted connection|no required|\
-        full address|switch to|use a secure"),
+        full address|switch to|use a secure|full email|complete email"),
     plain(Must, "must|need~|before you|use tls|use ssl|first|requir~|only"),
     denied(Must, "present|active|established|started"),
     always(NotAllowed, "\
         are refused|may not|host rejected|allows only|restrict~|disallow~|prohibit~|ineligible|no right~|not accept|\
-        allowlist~|exempt"),
+        allowlist~|exempt|no service"),
     denied(NotAllowed, "\
         allowed|permitted|list|authorized|authorised|eligible|entitled|welcome|use|allow|permit|permission~|\
         privilege~|qualif~|support~ for your|available for your|available to your|available on your|\
@@ -206,12 +209,12 @@ pub(super) const STATES: &[Stems] = &[
     always(TooMany, "\
         slow down|used up|exceed~|limit~|maximum|too much|surpass~|exhausted|overuse|reached|repeated|max|quota~|\
         threshold|more than|already hold|more sessions|more connections|at most|surplus|overflowed|too many|\
-        only one|no more logins"),
+        only one|no more logins|at the same time|is enough|logins at"),
     always(Unavailable, "\
         unavailable|is down|system down|offline|out of service|unreach~|no response|outage~|degraded|downtime|\
         went away|unresponsive|gone away|dead|down for|can't be reached|cannot be reached|out of order"),
     denied(Unavailable, "\
-        available|ready|answer~|respond~|running|operational|reachable|online|determine|reach|working"),
+        available|ready|answer~|respond~|running|operational|reachable|online|determine|reach|working|ask|query"),
     // Postfix, where its authentication server gives no reason.
     always(Unexplained, "reason unavailable"),
     always(Unknown, "\

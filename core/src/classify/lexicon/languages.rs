@@ -231,6 +231,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Login, "~로그인~"),
     always(Person, "~관리자~|~고객센터~"),
     always(Verification, "~본인~"),
+    always(Expired, "~만료~"),
     always(Blocked, "~정지~|~잠겼~|~차단~|~휴면~|~잠금~|~삭제된~"),
     always(Later, "~잠시~|~점검~|~일시적~|~나중에~"),
     always(Off, "~해제~|~설정~|~사용할~|~활성화~|~허용~"),
@@ -282,7 +283,7 @@ pub(super) const STEMS: &[Stems] = &[
     // Vietnamese.
     always(Account, "tai khoan"),
     always(Credential, "mat khau"),
-    always(Invalid, "khong dung|that bai|khong hop le|khong chinh xac"),
+    always(Invalid, "khong dung|that bai|khong hop le|khong chinh xac|sai"),
     always(Blocked, "bi khoa"),
     always(Later, "thu lai sau|tam thoi|bao tri"),
     always(Off, "chua duoc|bi tat|vo hieu"),

@@ -11,11 +11,11 @@ use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToke
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Aged, AppPassword, Argument, Auth, Backend, Blocked, Busy, Cancelled, Certificate,
-    Change, ClientHost, Command, Connection, Credential, Denied, Elsewhere, Expired, Folder,
+    Change, ClientHost, Command, Connection, Credential, Denied, Elsewhere, Expired, Folder, Full,
     Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
     Malformed, Mechanism, Mismatch, Must, NotAllowed, NotValid, Off, Or, Person, Plan, Policy,
-    Rate, Scope, Security, Server, Service, Suspended, ThisIs, Tls, Token, TokenService, TooLong,
-    TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
+    Proof, Rate, Scope, Security, Server, Service, Suspended, ThisIs, Tls, Token, TokenService,
+    TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -46,7 +46,8 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Verification]]),
     Rule::new("password-expired", Cause::InteractionRequired, AskUser, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .together(&[&[Credential], &[Expired]]),
+        .together(&[&[Credential], &[Expired]])
+        .without(&[Proof]),
     // Zimbra.
     Rule::new("password-change", Cause::InteractionRequired, AskUser, Inferred)
         .in_phases(&[AuthFail])
@@ -99,18 +100,21 @@ pub(super) const RULES: &[Rule] = &[
     // What a person has to lift, whatever led to it.
     Rule::new("blocked-until-asked", Cause::AccountDisabled, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .says(&[&[Account], &[Blocked, Locked], &[Person]])
-        .without(&[Later]),
+        .says(&[&[Account, Mailbox], &[Blocked, Locked], &[Person]]),
     // MDaemon: what led to it is no reason to wait.
     Rule::new("account-suspended", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Account, Mailbox], &[Suspended]])
         .without(&[Later]),
+    // SurgeMail: until somebody deletes messages.
+    Rule::new("mailbox-full", Cause::Unrecognized, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Account, Mailbox], &[Full]]),
     // Exchange, Gmail, Yahoo, Stalwart.
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Locked, Blocked], &[Later]]),
+        .says(&[&[Locked, Blocked, Suspended], &[Later]]),
 
     // ---- Policies, protocols, mechanisms and accounts ----
 
@@ -155,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Concept::Protocol], &[Off], &[Service]]),
     // mox, and servers that want a certificate of the client.
     Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
-        .together(&[&[Certificate], &[Expired, Invalid, Must, NotValid]]),
+        .together(&[&[Certificate], &[Expired, Invalid, Must, NotValid, Unknown]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, NotAllowed, Off, Unsupported]]),
@@ -173,11 +177,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("login-unsupported", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported]])
-        .without(&[Account]),
+        .without(&[Account, TooMany]),
     Rule::new("auth-off", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
         .together(&[&[Auth], &[Off]])
-        .without(&[Account]),
+        .without(&[Account, Later]),
     // RFC 4954 section 4: this server, or this port, has no AUTH.
     Rule::new("auth-not-offered", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .on(&[Smtp])
@@ -196,12 +200,16 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("login-not-allowed", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[NotAllowed, Off]])
-        .without(&[Account, Argument]),
+        .without(&[Account, Argument, Later]),
     // RFC 1939 section 3: a server that has no AUTH.
     Rule::new("no-such-command", Cause::MechanismUnavailable, FixConfiguration, Inferred)
         .on(&[Pop3])
         .in_phases(&[AuthFail])
-        .together(&[&[Command], &[Unknown]]),
+        .together(&[&[Command], &[Unknown, Must]]),
+    Rule::new("disabled-for-now", Cause::RateLimited, BackOff, Inferred)
+        .in_phases(OF_THE_LOGIN)
+        .together(&[&[Account, Mailbox], &[Off]])
+        .says(&[&[Later], &[Rate, TooMany]]),
     Rule::new("account-disabled", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Account, Mailbox], &[Blocked, Off, Expired, Inactive]])

@@ -79,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
         .on(&[Smtp])
         .codes(&["5.4.5"]),
     // RFC 9051 section 7.1: the mailbox is full. At Gmail it is a rate.
-    Rule::new("mailbox-full", Cause::Unrecognized, AskUser, Inferred)
+    Rule::new("mailbox-full-code", Cause::Unrecognized, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .codes(&["OVERQUOTA"])
         .without(&[Rate]),

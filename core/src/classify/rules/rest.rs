@@ -13,8 +13,8 @@ use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Aged, Argument, Auth, Backend, Blocked, Busy, ClientName, Connection, Credential, Expired,
     Idle, Inactive, Internal, Invalid, Later, Locked, Login, Malformed, Mechanism, Message,
-    NotAllowed, NotOpened, NotValid, Off, Person, Reason, Session, Shutdown, SystemError, TimedOut,
-    Tls, Token, TooMany, Unavailable, Unexplained, Unsupported, WrongState,
+    NotAllowed, NotOpened, NotValid, Off, Person, Proof, Reason, Session, Shutdown, SystemError,
+    TimedOut, Tls, Token, TooMany, Unavailable, Unexplained, Unsupported, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Pop3, Smtp};
@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("locked", Cause::MailboxLocked, BackOff, Stated).says(&[&[Locked]]),
     // Exchange, Stalwart.
     Rule::new("token-expired", Cause::TokenExpired, RefreshToken, Stated)
-        .together(&[&[Token], &[Expired]]),
+        .together(&[&[Proof, Token], &[Aged, Expired]]),
     // RFC 7662 section 2.2: what introspection says of a token that is over.
     Rule::new("token-inactive", Cause::TokenRejected, RefreshToken, Inferred)
         .together(&[&[Token], &[Inactive]]),
@@ -134,15 +134,15 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("ask-a-person-login", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Person]]),
-    // A reason that speaks of mechanisms, or of what stands behind the server.
-    Rule::new("reason-mechanism", Cause::MechanismUnavailable, FixConfiguration, Guessed)
-        .in_phases(&[AuthFail])
-        .says(&[&[Mechanism], &[Reason]])
-        .without(&[Invalid, Token]),
+    // A reason that speaks of what stands behind the server, or of mechanisms.
     Rule::new("reason-backend", Cause::Unavailable, BackOff, Guessed)
         .in_phases(&[Greeting, AuthFail])
         .says(&[&[Backend], &[Invalid, Reason]])
         .without(&[Credential, Token]),
+    Rule::new("reason-mechanism", Cause::MechanismUnavailable, FixConfiguration, Guessed)
+        .in_phases(&[AuthFail])
+        .says(&[&[Mechanism], &[Reason]])
+        .without(&[Invalid, Token]),
     // A reason in words that are not known: a refused token has none.
     Rule::new("reason", Cause::Unrecognized, AskUser, Guessed)
         .in_phases(&[AuthFail])
@@ -209,4 +209,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("bad", Cause::ProtocolViolation, Proceed, Inferred)
         .in_phases(&[MidSession])
         .with_status(&[Bad]),
+    // RFC 5321 section 4.2.1: what ended the session will end the next one.
+    Rule::new("closed-for-good", Cause::SessionEnded, BackOff, Guessed)
+        .in_phases(&[Disconnect])
+        .with_status(&[Permanent]),
 ];

@@ -12,6 +12,7 @@ from ..hiding import hidden
 from ..options import AccountSettings, LoneOptions, SessionOptions
 from ..policy import SessionPolicy
 from ..settings import MailProtocol, is_to_discover
+from ..stored import of_store, of_store_into
 from .later import Later
 from .sessions import Sessions, client_of
 from .tasks import TaskDriver
@@ -26,7 +27,8 @@ class Account:
 
     Args:
         user: the login's user name, as a rule the mail address.
-        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used.
+        token: what :func:`mailbearer.connect` takes. It needs the scopes of all protocols that are used. Without it:
+            the login that ``mailbearer login`` has stored.
         provider: the profile, by name or as a :class:`~mailbearer.Provider`, where the mail address does not tell it.
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
@@ -53,14 +55,14 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource,
+        token: tokens.TokenSource = tokens.STORED,
         *,
         provider: str | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        token = hidden(token)
+        token, provider = of_store(user, hidden(token), provider)
         settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
         self._settings = settings
         self._token = token
@@ -165,7 +167,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["aioimaplib"],
     **options: Unpack[LoneOptions],
@@ -174,7 +176,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: Literal["aiosmtplib"],
     **options: Unpack[LoneOptions],
@@ -183,7 +185,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: None = None,
     **options: Unpack[LoneOptions],
@@ -191,7 +193,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -218,7 +220,7 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
-    token = hidden(token)
+    token = of_store_into(options, user, hidden(token))
     make = client_of(protocol, client)
     if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
         account, session = AccountSettings.to_discover(user, options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._core import Verdict
 from ..errors import SessionEnded, SessionTimedOut, timed
 from ..hiding import hidden
-from ..tokens import TokenSource
+from ..tokens import STORED, TokenSource
 from .connection import Connection, connect
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import aiosmtplib
 
 
-async def imap(user: str, token: TokenSource, **settings: Any) -> aioimaplib.IMAP4:
+async def imap(user: str, token: TokenSource = STORED, **settings: Any) -> aioimaplib.IMAP4:
     """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
     token = hidden(token)
     return await imap_over(await connect("imap", user, token, **settings))
 
 
-async def smtp(user: str, token: TokenSource, **settings: Any) -> aiosmtplib.SMTP:
+async def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> aiosmtplib.SMTP:
     """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
     token = hidden(token)
     return await smtp_over(await connect("smtp", user, token, **settings))

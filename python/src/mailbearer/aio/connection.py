@@ -28,6 +28,7 @@ from ..failures import (
 )
 from ..hiding import hidden
 from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from ..stored import of_store
 from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
 from ..verified import check_peer
 from .discovery import for_login
@@ -148,7 +149,7 @@ class Connection:
 async def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource,
+    token: tokens.TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -184,7 +185,7 @@ async def connect(
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
     """
-    token = hidden(token)
+    token, provider = of_store(user, hidden(token), provider, host)
     settings = resolve(
         protocol,
         user,

@@ -1,0 +1,35 @@
+/** What the commands have in common: how they are described, and what goes wrong with their arguments. */
+import type { ParseArgsConfig } from "node:util";
+
+/** What `util.parseArgs` has read. */
+export type Values = Readonly<Record<string, string | boolean | Array<string | boolean> | undefined>>;
+
+/** One of the commands. */
+export interface Command {
+    /** What `mailbearer --help` says of it: its arguments, and what it does. */
+    readonly usage: string;
+    readonly summary: string;
+    readonly help: string;
+    /** As `util.parseArgs` takes them. */
+    readonly options: NonNullable<ParseArgsConfig["options"]>;
+    /** Runs it, and gives its exit status: 0 where all worked, 1 where something failed, 2 where something is missing. */
+    run(positionals: readonly string[], values: Values): Promise<number>;
+}
+
+/** The command was used wrongly: its help says how it is used. */
+export class WrongUse extends Error {}
+
+/** The one mail address of the arguments. */
+export function oneUser(positionals: readonly string[]): string {
+    const [user, ...others] = positionals;
+    if (user === undefined || others.length > 0) {
+        throw new WrongUse("give one USER");
+    }
+    return user;
+}
+
+/** The value of an option with one. */
+export function textOf(values: Values, name: string): string | undefined {
+    const value = values[name];
+    return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,148 @@
+"""Tokens of an account that ``mailbearer login`` has stored."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from . import store
+from ._core import AccessToken, Provider
+from .errors import ConfigError, TokenSourceFailed
+from .grant import Grant
+from .hiding import Hidden
+from .tokens import STORED, TokenSource
+
+if TYPE_CHECKING:
+    from .oauth import Refused
+
+
+class StoredLogin:
+    """A token source: the stored access token while it lives, else a new one. Made by :func:`mailbearer.stored`.
+
+    However many programs and threads ask, and in whatever language, one at a time refreshes: with rotating refresh
+    tokens, a second one at the same time would lose the login.
+    """
+
+    def __init__(self, user: str, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._user = store.need(user).user
+        self._ssl_context = ssl_context
+        self._given: AccessToken | None = None
+        # What could not be written down, and the refresh token that it replaces.
+        self._unwritten: tuple[Hidden, Grant] | None = None
+
+    def __call__(self, *, force_refresh: bool = False, refused: AccessToken | None = None) -> Any:
+        """Return a token and its seconds.
+
+        Raises:
+            TokenSourceFailed: there is none; permanent where the user must log in again.
+
+        """
+        return self.current(force_refresh, refused).answer()
+
+    def current(self, force_refresh: bool = False, refused: AccessToken | None = None) -> Grant:
+        """Return the grant as a call would see it.
+
+        Raises:
+            TokenSourceFailed: as a call.
+
+        """
+        try:
+            grant = self._current(force_refresh, refused)
+        except ConfigError as error:
+            # A person must act, but it is no mistake of the program.
+            raise TokenSourceFailed(str(error), permanent=True) from None
+        self._given = grant.token()
+        return grant
+
+    def _current(self, force_refresh: bool, refused: AccessToken | None) -> Grant:
+        grant = store.grant_of(store.need(self._user))
+        # Who asks past the cache knows the token that was given last: another one is news, whoever fetched it.
+        known = (self._given or grant.token()) if force_refresh else None
+        if grant.is_good(known, refused):
+            return grant
+        with store.locked(self._user):
+            account = store.need(self._user)
+            grant = self._written(account, store.grant_of(account))
+            return grant if grant.is_good(known, refused) else self._renewed(account, grant)
+
+    def _written(self, account: store.StoredAccount, grant: Grant) -> Grant:
+        """Write down what a full disk did not take before, unless somebody has logged in meanwhile."""
+        if self._unwritten is None:
+            return grant
+        replaced, newer = self._unwritten
+        if replaced.reveal() == grant.refresh_token.reveal():
+            store.save_grant(account, newer)
+            grant = newer
+        self._unwritten = None
+        return grant
+
+    def _renewed(self, account: store.StoredAccount, grant: Grant) -> Grant:
+        """Refresh, and write it down. The lock is held."""
+        # Most programs bring a token of their own, and need none of this.
+        from .oauth import Refused, refresh
+        from .oauth_http import Https
+
+        try:
+            tokens = refresh(
+                Https(self._ssl_context), account.authorization, account.client(grant), grant.refresh_token
+            )
+        except Refused as refusal:
+            raise self._told(refusal) from None
+        newer = grant.renewed(tokens)
+        self._unwritten = grant.refresh_token, newer
+        # Before anybody uses it: with the next word to the server, the old refresh token may be of no use.
+        store.save_grant(account, newer)
+        self._unwritten = None
+        return newer
+
+    def _told(self, refusal: Refused) -> TokenSourceFailed:
+        if not refusal.permanent:
+            return TokenSourceFailed(f"the authorization server has no token just now: {refusal}")
+        return TokenSourceFailed(
+            f"the provider does not renew the login of {self._user}: {refusal}; run `mailbearer login {self._user}`",
+            permanent=True,
+        )
+
+    def __repr__(self) -> str:
+        return f"<the stored login of {self._user}>"
+
+
+def stored(user: str, *, ssl_context: ssl.SSLContext | None = None) -> StoredLogin:
+    """Return the token source of an account that ``mailbearer login`` has stored on this machine.
+
+    It renews the access token when less than a minute of it is left, or when a server refuses it, and writes the new
+    refresh token down before it hands out the access token. It is what :func:`mailbearer.sessions`,
+    :func:`mailbearer.connect` and the others use where they are given no token.
+
+    Args:
+        user: the mail address, as it was given to ``mailbearer login``.
+        ssl_context: whom to trust at the authorization server, in place of the system's authorities.
+
+    Raises:
+        ConfigError: the account is not stored, or what is stored cannot be read. The text says what to do.
+
+    >>> import mailbearer
+    >>> mailbearer.stored("joe@example.com")
+    Traceback (most recent call last):
+    mailbearer.errors.ConfigError: joe@example.com is not stored on this machine: run `mailbearer login \
+joe@example.com`, or give a token
+
+    """
+    return StoredLogin(user, ssl_context)
+
+
+def of_store(
+    user: str, token: TokenSource, provider: str | Provider | None, host: str | None = None
+) -> tuple[TokenSource, str | Provider | None]:
+    """Where a program gives no token: the stored login, and where its mail servers are, unless the program says so."""
+    if token is not STORED:
+        return token, provider
+    if provider is None and host is None:
+        provider = store.need(user).profile()
+    return stored(user), provider
+
+
+def of_store_into(options: Any, user: str, token: TokenSource) -> TokenSource:
+    """Do the same with the keyword arguments of a login, a ``LoneOptions``."""
+    token, options["provider"] = of_store(user, token, options.get("provider"), options.get("host"))
+    return token
