@@ -93,13 +93,13 @@ class _Server6(_Server):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
     timeout = _REQUEST_SECONDS
     server_version = "mailbearer"
     sys_version = ""
 
     def do_GET(self) -> None:
         """Take an answer, and send the browser on to an address without a code."""
-        assert isinstance(self.server, _Server)
         if self.path in _PAGES:
             self.server.owes_a_page = False
             self._say(200, _PAGES[self.path])
