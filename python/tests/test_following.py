@@ -104,7 +104,7 @@ def swallowed(ways: paths.Paths, blocking: bool) -> None:
     with contextlib.closing(ways.mailbox(MAILBOX_ON_THE_WIRE.format(name))) as mailbox:
         follower = Follower(MAILBOX.format(name), options, reissue=1.0)
         follower.begin(blocking)
-        follower.wait_until(lambda: follower.sessions == 1)
+        follower.wait_until(lambda: follower.is_following)
         mailbox.deliver()
         follower.wait_until(lambda: len(follower.uids) == 1)
         path.cut()
@@ -136,7 +136,7 @@ def over_expiries_and_cuts(ways: paths.Paths, blocking: bool) -> None:
     with contextlib.closing(ways.mailbox(MAILBOX_ON_THE_WIRE.format(name))) as mailbox:
         follower = Follower(MAILBOX.format(name), options, reissue=0.4, lives=1.0)
         follower.begin(blocking)
-        follower.wait_until(lambda: follower.sessions == 1)
+        follower.wait_until(lambda: follower.is_following)
         delivered = cuts = 0
         while follower.sessions < EXPIRIES + CUTS or cuts < CUTS:
             mailbox.deliver()
