@@ -63,6 +63,9 @@ def by_aioimaplib(server: Server, token: str) -> Any:
         finally:
             with contextlib.suppress(Exception):
                 await imap.logout()
+            # It closes nothing by itself, and what is left open is found in the middle of another test.
+            imap.protocol.transport.abort()
+            await asyncio.sleep(0.01)
 
     return asyncio.run(main())
 
