@@ -186,7 +186,10 @@ describe("a token source that throws", () => {
         ['{"client_secret": "hunter2"}', '{"client_secret": "<secret>"}'],
         ["ya29.a0AfH6SMBx3dEfGhIjKlMn is not good", "<secret> is not good"],
         ["https://a.test/back?code=Zq7&x=1", "https://a.test/back?code=<secret>&x=1"],
-        ["POST https://oauth2.googleapis.com/token: 400 (AADSTS700082)", "POST https://oauth2.googleapis.com/token: 400 (AADSTS700082)"],
+        [
+            "POST https://oauth2.googleapis.com/token: 400 (AADSTS700082)",
+            "POST https://oauth2.googleapis.com/token: 400 (AADSTS700082)",
+        ],
         ["half \ud83d of a pair", "half \ufffd of a pair"],
     ] as const) {
         it(`says ${shown}`, async () => {
