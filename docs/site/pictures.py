@@ -20,7 +20,7 @@ from history import History, World, story
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = DOCS.parent / "tests/bench/RESULTS.md"
 MINUTE = 60_000
-FLEET = 1_000
+FLEET = 500
 
 STYLE = """<style>
 svg {
@@ -176,7 +176,7 @@ def fleet() -> str:
     x = lambda minute: left + (right - left) * minute / 180  # noqa: E731
     y = lambda logins: bottom - (bottom - top) * logins / FLEET  # noqa: E731
     drawing.text(left, 22, f"{FLEET:,} sessions, all cut by a server's restart at 0:20: logins in each minute", "bold")
-    for logins in range(0, FLEET + 1, 250):
+    for logins in range(0, FLEET + 1, FLEET // 5):
         drawing.line(left, y(logins), right, y(logins))
         drawing.text(left - 10, y(logins) + 4, f"{logins:,}", "small faint", "end")
     for minute in range(0, 181, 20):
@@ -186,10 +186,10 @@ def fleet() -> str:
         drawing.bar(x(minute), y(logins), width, bottom - y(logins), "ours")
     later = {minute: logins for minute, logins in each.items() if minute > 40}
     peak = max(later, key=lambda minute: later[minute])
-    drawing.line(x(peak), y(later[peak]) - 6, x(peak), y(450), "axis")
+    drawing.line(x(peak), y(later[peak]) - 6, x(peak), y(FLEET * 0.45), "axis")
     drawing.text(
         x(peak) + 6,
-        y(450) + 4,
+        y(FLEET * 0.45) + 4,
         f"an hour later: at most {later[peak]} in a minute, for each renews at a time of its own",
         "",
     )

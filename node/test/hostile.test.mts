@@ -144,7 +144,7 @@ async function flooded(one: Attack): Promise<Outcome & { octets: number }> {
 /** Says IDLE, or NOOP, and reads until the session is over. */
 async function unanswered(one: Attack): Promise<Outcome> {
     const begun = performance.now();
-    const made = sessions(options(one, DEADLINE_MS));
+    const made = sessions({ ...options(one, GENEROUS_MS), answerTimeout: DEADLINE_MS });
     const { value: connection } = await made.next();
     assert.ok(connection);
     await connection.use(async () => {

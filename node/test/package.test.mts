@@ -68,7 +68,7 @@ describe("the tarball", () => {
             const common = createRequire(import.meta.url)("mailbearer");
             console.log(Object.keys(common).every((name) => common[name] === module[name]), Object.keys(common).length);
         `;
-        assert.match(await run("both.mjs", both), /^true [3-5]\d\n$/);
+        assert.match(await run("both.mjs", both), /^true [34]\d\n$/);
     });
 
     for (const [what, file, imports] of [

@@ -162,7 +162,7 @@ async def stay_logged_in_async(attack: Attack, ca_file: str, timeout: float) -> 
 
 def wait_for_an_answer(attack: Attack, ca_file: str, timeout: float) -> str:
     """Say IDLE, or NOOP, and read until the session is over."""
-    options = settings(attack, ca_file, timeout)
+    options = settings(attack, ca_file, GENEROUS_SECONDS) | {"answer_timeout": timeout}
     with mailbearer.sessions(attack["protocol"], USER, TOKEN, **options) as sessions:
         connection = next(sessions)
         with contextlib.suppress(mailbearer.SessionEnded):
@@ -175,7 +175,7 @@ def wait_for_an_answer(attack: Attack, ca_file: str, timeout: float) -> str:
 
 
 async def wait_for_an_answer_async(attack: Attack, ca_file: str, timeout: float) -> str:
-    options = settings(attack, ca_file, timeout)
+    options = settings(attack, ca_file, GENEROUS_SECONDS) | {"answer_timeout": timeout}
     async with mailbearer.aio.sessions(attack["protocol"], USER, TOKEN, **options) as sessions:
         connection = await anext(sessions)
         with contextlib.suppress(mailbearer.SessionEnded):

@@ -883,3 +883,24 @@ def test_a_client_that_nobody_has_used_yet_says_something_when_it_is_time(client
                         assert not await connection.wait(0.1)
 
         asyncio.run(in_a_loop()) if client.startswith("aio") else blocking()
+
+
+def test_a_source_that_fails_at_once_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    from concurrent.futures import wait
+
+    from mailbearer import tokens
+
+    request = tokens.CalledToken.request
+
+    def at_once(self: tokens.CalledToken, force_refresh: bool, refused: Any = None) -> Any:
+        future = request(self, force_refresh, refused)
+        wait([future])
+        return future
+
+    def revoked() -> str:
+        raise mailbearer.TokenSourceFailed("revoked", permanent=True)
+
+    monkeypatch.setattr(tokens.CalledToken, "request", at_once)
+    with Server() as server, pytest.raises(mailbearer.NeedsUser):
+        # It is closed by nobody: that it ends is what `nothing_is_left` sees.
+        next(mailbearer.sessions("imap", USER, revoked, **server.at("imap")))

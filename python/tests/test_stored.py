@@ -210,9 +210,20 @@ def test_the_new_refresh_token_is_written_before_the_access_token_is_given(
     def full(*_: object) -> None:
         raise ConfigError("the disk is full")
 
-    monkeypatch.setattr(store, "write_private", full)
-    with pytest.raises(TokenSourceFailed, match="the disk is full"):
-        mailbearer.stored(USER)(force_refresh=True)
+    source = mailbearer.stored(USER)
+    before = world.file().read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_private", full)
+        for _ in range(2):
+            with pytest.raises(TokenSourceFailed, match="the disk is full") as raised:
+                source(force_refresh=True)
+            assert raised.value.permanent
+    assert world.file().read_bytes() == before
+    # There is room again: the refresh token that came meanwhile is not lost.
+    token, _ = source(force_refresh=True)
+    assert token == mailbearer.AccessToken(world.members()["grant"]["access_token"])
+    source(force_refresh=True)
+    assert_no_login_was_lost(world.server.counts())
 
 
 # ---- Failures ----------------------------------------------------------------------------------------------------

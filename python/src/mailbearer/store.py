@@ -10,15 +10,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import system_keyring
 from ._core import Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
 from .hiding import Hidden
-from .oauth import Client
 from .private_files import data_folder, private_folder, read_private, sync_folder, write_private
+
+if TYPE_CHECKING:
+    from .oauth import Client
 
 VERSION = 1
 Kind = Literal["keyring", "file"]
@@ -61,6 +63,8 @@ class StoredAccount:
 
     def client(self, grant: Grant) -> Client:
         """Return the client that the grant was given to."""
+        from .oauth import Client
+
         return Client(self.client_id, grant.client_secret)
 
     def members(self) -> dict[str, Any]:

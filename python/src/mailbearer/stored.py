@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import store
 from ._core import AccessToken, Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
-from .oauth import Refused, refresh
-from .oauth_http import Https
+from .hiding import Hidden
 from .tokens import STORED, TokenSource
+
+if TYPE_CHECKING:
+    from .oauth import Refused
 
 
 class StoredLogin:
@@ -25,6 +27,8 @@ class StoredLogin:
         self._user = store.need(user).user
         self._ssl_context = ssl_context
         self._given: AccessToken | None = None
+        # What could not be written down, and the refresh token that it replaces.
+        self._unwritten: tuple[Hidden, Grant] | None = None
 
     def __call__(self, *, force_refresh: bool = False, refused: AccessToken | None = None) -> Any:
         """Return a token and its seconds.
@@ -58,21 +62,38 @@ class StoredLogin:
             return grant
         with store.locked(self._user):
             account = store.need(self._user)
-            grant = store.grant_of(account)
+            grant = self._written(account, store.grant_of(account))
             return grant if grant.is_good(known, refused) else self._renewed(account, grant)
+
+    def _written(self, account: store.StoredAccount, grant: Grant) -> Grant:
+        """Write down what a full disk did not take before, unless somebody has logged in meanwhile."""
+        if self._unwritten is None:
+            return grant
+        replaced, newer = self._unwritten
+        if replaced.reveal() == grant.refresh_token.reveal():
+            store.save_grant(account, newer)
+            grant = newer
+        self._unwritten = None
+        return grant
 
     def _renewed(self, account: store.StoredAccount, grant: Grant) -> Grant:
         """Refresh, and write it down. The lock is held."""
+        # Most programs bring a token of their own, and need none of this.
+        from .oauth import Refused, refresh
+        from .oauth_http import Https
+
         try:
             tokens = refresh(
                 Https(self._ssl_context), account.authorization, account.client(grant), grant.refresh_token
             )
         except Refused as refusal:
             raise self._told(refusal) from None
-        grant = grant.renewed(tokens)
+        newer = grant.renewed(tokens)
+        self._unwritten = grant.refresh_token, newer
         # Before anybody uses it: with the next word to the server, the old refresh token may be of no use.
-        store.save_grant(account, grant)
-        return grant
+        store.save_grant(account, newer)
+        self._unwritten = None
+        return newer
 
     def _told(self, refusal: Refused) -> TokenSourceFailed:
         if not refusal.permanent:

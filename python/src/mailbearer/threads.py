@@ -160,12 +160,12 @@ class ThreadDriver(Driver):
 
     def _answered(self, request: int, future: Future[Token]) -> None:
         with self._guard():
-            try:
-                token = future.result()
-            except Error as error:
+            # To raise it here would keep our callers, and with them a session that nobody uses any more.
+            error = future.exception()
+            if isinstance(error, Error):
                 self.no_token(request, error)
             else:
-                self.token_came(request, token)
+                self.token_came(request, future.result())
 
     def connect(self, ticket: int, session: int) -> Login:
         """Begin a login, in a thread of its own."""

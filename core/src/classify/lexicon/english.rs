@@ -60,7 +60,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         unregistered|risk~|threat|office hours|working hours|time of day|managed device~|device|unknown location|\
         new location|unusual location|administratively prohibited|by your admin~|by the admin~|by admin~|is listed|\
         violated|violating|r dns|dnsbl|firewall|parental|complaints|abroad|roaming|foreign|untrusted|distrusted|\
-        rule~|security defaults|invalid client|unauthorized client|out of hours|business hours|tor exit|\
+        rule~|security defaults|invalid client|unauthorized client|client id|out of hours|business hours|tor exit|\
         hosting provider|data center ip|suspected|malicious|breach~|leaked|unusual country|restricted by|\
         administrative~ lock~"),
     always(Proof, "credential~"),
@@ -105,7 +105,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
 /// What is said of it.
 #[rustfmt::skip]
 pub(super) const STATES: &[Stems] = &[
-    always(Aged, "open for too long|connection time|lifetime|duration"),
+    always(Aged, "open for too long|connection time|lifetime|duration|session length"),
     always(Again, "reconnect|relogin|reset by peer|kicked|killed"),
     plain(Authenticated, "authenticated"),
     always(Blocked, "\
@@ -160,7 +160,7 @@ pub(super) const STATES: &[Stems] = &[
         after minutes|next few|interim|interruption|under construction|being performed|being updated|\
         being processed|being set|provisioning|sleeping|waking up|warming up|booting|rebalanc~|failover|electing|\
         trylater|couple of|a few|again in minutes|again in hours|again in seconds|again in a|back soon|again soon|\
-        be soon|migration|once more|seconds ago"),
+        be soon|migration|once more|seconds ago|up to hours|for upgrade"),
     always(Locked, "\
         lock~|in use|already open|other session|concurrent session|opened by|being used|another process|\
         previous session|old session|exclusive~|session active|another login|duplicate login|two sessions|\

@@ -231,6 +231,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Login, "~로그인~"),
     always(Person, "~관리자~|~고객센터~"),
     always(Verification, "~본인~"),
+    always(Expired, "~만료~"),
     always(Blocked, "~정지~|~잠겼~|~차단~|~휴면~|~잠금~|~삭제된~"),
     always(Later, "~잠시~|~점검~|~일시적~|~나중에~"),
     always(Off, "~해제~|~설정~|~사용할~|~활성화~|~허용~"),

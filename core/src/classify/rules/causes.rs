@@ -159,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
         .together(&[&[Concept::Protocol], &[Off], &[Service]]),
     // mox, and servers that want a certificate of the client.
     Rule::new("client-certificate", Cause::TlsFailed, FixConfiguration, Stated)
-        .together(&[&[Certificate], &[Expired, Invalid, Must, NotValid]]),
+        .together(&[&[Certificate], &[Expired, Invalid, Must, NotValid, Unknown]]),
     // Exchange, Postfix: TLS is missing, or too old.
     Rule::new("tls-required", Cause::TlsRefused, FixConfiguration, Stated)
         .says(&[&[Tls], &[Must, NotAllowed, Off, Unsupported]]),

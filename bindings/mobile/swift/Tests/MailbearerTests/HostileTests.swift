@@ -91,7 +91,8 @@ struct HostileTests {
         await measured(attack) {
             do {
                 let source = try TokenSource.fixed(String(repeating: "t", count: 600))
-                let options = options(attack, Self.deadline)
+                var options = options(attack, Self.generous)
+                options.answerTimeout = Self.deadline
                 let all = try sessions(attack.mailProtocol, user: Hostile.user, token: source, options: options)
                 let connection = try #require(try await all.makeAsyncIterator().next())
                 try await connection.use { connection in

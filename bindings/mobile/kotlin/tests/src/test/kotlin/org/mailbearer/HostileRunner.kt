@@ -219,7 +219,7 @@ private class Hostile(facts: JsonObject) {
 
     /** Says IDLE, or NOOP, and reads until the session is over. */
     private suspend fun unanswered(attack: Attack): String {
-        val all = sessions(attack.protocol, USER, token, at(attack, DEADLINE))
+        val all = sessions(attack.protocol, USER, token, at(attack, GENEROUS).copy(answerTimeout = DEADLINE))
         var cause: Cause? = null
         all.take(1).collect { connection ->
             connection.use {
