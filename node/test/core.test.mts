@@ -134,7 +134,7 @@ describe("a wrong value", () => {
             { ...options, timeout: 0 },
             { ...options, timeout: 2 ** 31 },
             { ...options, tls: wrong("none") },
-            { ...options, user: "joe@example.org" },
+            { ...options, user: "joe@example.org", discover: false },
             { ...options, tlsOptions: wrong({ rejectUnauthorized: false }) },
             { ...options, tlsOptions: wrong({ checkServerIdentity: () => undefined }) },
             { ...options, tlsOptions: { cert: "no PEM", key: "no PEM" } },
