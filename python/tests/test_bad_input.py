@@ -78,7 +78,8 @@ def test_connect_raises_and_names_the_field(field: str, change: dict[str, Any], 
 def test_the_machine_raises_as_well(field: str, change: dict[str, Any], error: type[Exception]) -> None:
     settings: dict[str, Any] = {"protocol": "imap", "user": "joe", "token": SECRET, "host": "a.example"}
     with pytest.raises((error, TypeError)) as caught:
-        mailbearer.Negotiation(**(settings | change))
+        # The machine looks nothing up.
+        mailbearer.Negotiation(**{name: value for name, value in (settings | change).items() if name != "discover"})
     assert field in str(caught.value)
     assert SECRET not in str(caught.value) + repr(caught.value)
 
