@@ -54,6 +54,8 @@ class Surroundings:
                     over.wait(3)
                 over.wait(0.02)
 
+        # A shell starts what runs in its background with ^C ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
@@ -62,6 +64,7 @@ class Surroundings:
         finally:
             over.set()
             watcher.join()
+            signal.signal(signal.SIGINT, before)
         assert until()
 
 
