@@ -1,7 +1,8 @@
 """Region coverage of the core, from the JSON of `llvm-cov export` on standard input; status 1 below the least.
 
 `llvm-cov report` counts the regions of the unit tests as well, which stand in the same files and run whole: here only
-what stands before `#[cfg(test)] mod` counts. `src/testing/` is the testing server, which is no part of the machines.
+what stands before `#[cfg(test)] mod tests {` counts. `src/testing/` is the testing server, which is no part of the
+machines.
 """
 
 import argparse
@@ -11,6 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 
 CODE = 0
+# Files that are unit tests as a whole.
+TEST_FILES = ("tests.rs", "properties.rs")
 SOURCES = Path(__file__).resolve().parent.parent / "src"
 
 
@@ -18,7 +21,8 @@ def first_test_line(path: Path) -> int:
     """The line from which on a file is its unit tests."""
     lines = path.read_text().splitlines()
     marks = (number for number, line in enumerate(lines, 1) if line.startswith("#[cfg(test)]"))
-    return next((number for number in marks if lines[number].startswith("mod ")), len(lines) + 1)
+    inline = (number for number in marks if lines[number].startswith("mod ") and lines[number].endswith("{"))
+    return next(inline, len(lines) + 1)
 
 
 def regions(export: dict) -> dict[Path, dict[tuple[int, ...], int]]:
@@ -38,10 +42,12 @@ def main() -> int:
     arguments = parser.parse_args()
     total = hit = 0
     for path, counts in sorted(regions(json.load(sys.stdin)).items()):
-        if SOURCES not in path.parents or path.is_relative_to(SOURCES / "testing") or path.name == "tests.rs":
+        if SOURCES not in path.parents or path.is_relative_to(SOURCES / "testing") or path.name in TEST_FILES:
             continue
         limit = first_test_line(path)
         kept = {span: count for span, count in counts.items() if span[0] < limit}
+        if not kept:
+            continue
         ran = sum(count > 0 for count in kept.values())
         total, hit = total + len(kept), hit + ran
         print(f"{path.relative_to(SOURCES)!s:24} {ran:5} of {len(kept):5} regions {100 * ran / len(kept):6.2f} %")
