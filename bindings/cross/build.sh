@@ -62,6 +62,9 @@ cargo_build() { # PART PROFILE
     if [[ $target == *-windows-* ]]; then
         { echo EXPORTS && exports "$1"; } >"$out/$1.def"
         options=(-- -C "link-arg=$out/$1.def")
+    elif [[ $target-$1 == *-apple-darwin-python ]]; then
+        # What is Python's own is found in the process that loads the extension. For Node, napi-build says so by itself.
+        options=(-- -C link-arg=-undefined -C link-arg=dynamic_lookup)
     fi
     cargo-zigbuild rustc -q --locked --profile "$2" --target "$zig_target" -p "mailbearer-$1" --lib --crate-type cdylib "${options[@]}"
 }
