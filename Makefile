@@ -153,7 +153,7 @@ cases: $(if $(findstring python,$(RUNTIMES)),$(VENV)/installed) $(if $(findstrin
 
 # Without optimisation: what is checked is what the code does. The packages and their stamps stay as they are.
 check:
-	@for part in rust $(or $(CHECK),$$(tests/changed.sh $(BASE))); do \
+	@took=; for part in rust $(or $(CHECK),$$(tests/changed.sh $(BASE))); do \
 	    start=$$SECONDS; $(MAKE) --no-print-directory check-$$part; took="$$took $$part $$((SECONDS - start)) s,"; \
 	done; echo "make check:$$took all passed"
 
