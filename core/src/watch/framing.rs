@@ -163,6 +163,19 @@ mod tests {
     }
 
     #[test]
+    fn of_a_line_in_many_reads_no_more_is_kept_than_its_start_and_its_end() {
+        let mut lines = LongLines::default();
+        for piece in [&b"0123456789"[..], &[b'x'; 700]].into_iter().cycle().take(400) {
+            let mut input = piece;
+            assert!(lines.take(&mut input, |_| ()).is_none());
+            assert!(lines.kept.len() <= START_OCTETS_MAX + TAIL_OCTETS_MAX);
+        }
+        let mut input = &b"{310}\r\n"[..];
+        let end = lines.take(&mut input, |line| line.end.to_vec()).unwrap();
+        assert!(end.ends_with(b"x{310}"), "{end:?}");
+    }
+
+    #[test]
     fn a_line_is_the_same_at_every_cut() {
         let text = b"one\r\ntwo\nthree {5}\r\n";
         let whole = starts_and_ends(&[text]);
