@@ -2,8 +2,8 @@
 
 use super::{always, denied};
 use crate::classify::concepts::Concept::{
-    Account, AppPassword, Auth, Blocked, Busy, Change, Connection, Credential, Expired, Internal,
-    Invalid, Later, Locked, Login, Mailbox, Mechanism, Must, NotAllowed, Off, Person, Plan, Rate,
+    Account, AppPassword, Auth, Blocked, Busy, Change, Connection, Credential, Expired, InUse,
+    Internal, Invalid, Later, Login, Mailbox, Mechanism, Must, NotAllowed, Off, Person, Plan, Rate,
     Service, Tls, Token, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
 };
 use crate::classify::concepts::Stems;
@@ -64,7 +64,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Later, "\
         spater|spaeter|wartung~|vorubergehend|voruebergehend|zurzeit|derzeit|momentan|erneut|gewartet|minuten|\
         augenblick|warten sie|zur zeit|kurzzeitig|in kurze"),
-    always(Locked, "in benutzung|wird verwendet"),
+    always(InUse, "in benutzung|wird verwendet"),
     always(Must, "erforderlich|benotigt|benoetigt|notwendig"),
     always(NotAllowed, "verboten|verweigert|untersagt"),
     denied(NotAllowed, "erlaubt|gestattet|berechtigt|zulassig|zugelassen"),
@@ -104,7 +104,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Later, "\
         plus tard|tarde|tardi|mantenimiento|manuten~|temporane~|temporair~|ulterieurement|momentane~|minuti|minutos|\
         patient~|quelques minutes|espere|esperar|aguarde|attendere|riprov~|reessay~|temporal~"),
-    always(Locked, "in uso|en uso|em uso|cours utilisation"),
+    always(InUse, "in uso|en uso|em uso|cours utilisation"),
     always(Must, "requis~|requerid~|richiest~|obligatoire|necesari~|necessari~|obligatori~"),
     always(NotAllowed, "\
         interdit~|rifiutat~|prohibid~|vietat~|denegad~|recusad~|proibid~|acces refuse|service refuse|est refuse|\
@@ -165,7 +165,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Account, "ucet|uzivatel~|uctu|pouzivatel~"),
     always(AppPassword, "aplikac~"),
     always(Credential, "hesl~"),
-    always(Invalid, "chybn~|nespravn~|neplatn~|selhal~|chyba|zlyhal~"),
+    always(Invalid, "chybn~|nespravn~|neplatn~|nezdari~|nepodari~|selhal~|chyba|zlyhal~"),
     always(Login, "prihlas~"),
     always(Mailbox, "schrank~"),
     always(Person, "podporu|spravce|kontaktujte"),

@@ -14,8 +14,8 @@ use Concept::{
     Change, ClientHost, Command, Connection, Credential, Denied, Elsewhere, Expired, Folder, Full,
     Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
     Malformed, Mechanism, Mismatch, Must, NotAllowed, NotValid, Off, Or, Person, Plan, Policy,
-    Proof, Rate, Scope, Security, Server, Service, Suspended, ThisIs, Tls, Token, TokenService,
-    TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
+    Proof, Rate, Scope, Security, Server, Service, Suspended, ThisIs, TimedOut, Tls, Token,
+    TokenService, TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -56,6 +56,12 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("token-or-protocol", Cause::TokenRejected, RefreshToken, Guessed)
         .in_phases(&[AuthFail])
         .together(&[&[Credential, Login], &[Or], &[Off]]),
+
+    // Whoever revoked it: before the account is looked at, and before a time that is too long.
+    Rule::new("token-revoked", Cause::TokenExpired, RefreshToken, Stated)
+        .in_phases(&[AuthFail])
+        .together(&[&[Token], &[Aged, Expired]])
+        .without(&[Blocked, Inactive, Internal, Locked, Off, Suspended]),
 
     // Dovecot: behind the sentence stands the mailbox's name.
     Rule::new("no-such-mailbox", Cause::Unrecognized, Proceed, Stated)
@@ -135,7 +141,12 @@ pub(super) const RULES: &[Rule] = &[
     // Gmail, Exchange, Yahoo, Stalwart. In POP3 it comes as the answer to the first command, too.
     Rule::new("protocol-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Concept::Protocol, Lookup], &[Off, NotAllowed, Denied, Plan, Lookup]]),
+        .says(&[&[Concept::Protocol], &[Off, NotAllowed, Denied, Plan]]),
+    // Gmail, of a domain without mail.
+    Rule::new("lookup", Cause::ProtocolDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Lookup]])
+        .without(&[Internal]),
     Rule::new("service-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Service], &[Off, NotAllowed, Plan, Blocked]])
@@ -174,6 +185,10 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Mechanism], &[Unsupported, Off, Blocked, Unknown, NotAllowed, Must]])
         .without(&[Token]),
+    Rule::new("mechanism-not-there", Cause::MechanismUnavailable, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Mechanism], &[Unavailable]])
+        .without(&[Backend, Busy, Internal, Later, TimedOut, Token]),
     Rule::new("login-unsupported", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported]])
@@ -224,7 +239,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("scope", Cause::InsufficientScope, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Scope]])
-        .without(&[Denied]),
+        .without(&[Busy, Denied, Internal]),
     Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
         .codes(&["AUTHENTICATIONFAILED"])
         .says(&[&[LockedOut]]),
