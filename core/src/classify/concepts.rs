@@ -193,7 +193,7 @@ const OF_STOCK: [Concept; 5] =
 #[rustfmt::skip]
 const WANTING: &[&str] = &[
     "please", "only", "must", "should", "need", "needs", "needed", "use", "see", "visit", "open", "sign", "ask", "via", "web", "page",
-    "site", "website", "confirm", "approve", "approval", "approved",
+    "site", "website", "tick", "press", "click", "enter", "choose", "set", "allow", "follow", "read", "update", "confirm", "approve", "approval", "approved",
 ];
 
 /// Words of people, and of what is theirs.
@@ -203,6 +203,10 @@ const PERSONAL: &[&str] = &[
     "person", "persons", "we", "us", "our", "this", "that", "client", "clients", "app", "apps", "device", "sender", "domain", "address",
     "tenant", "organization", "organisation", "company", "name",
 ];
+
+/// What no refusal of a login without a reason speaks of alone.
+const OF_NO_LOGIN: [Concept; 4] =
+    [Concept::Account, Concept::Mailbox, Concept::Server, Concept::Service];
 
 /// How many words that no stock refusal has make a reason, where the reply says in stock words that it refuses.
 const REASON_WORDS: usize = 2;
@@ -258,9 +262,10 @@ impl Meaning {
             }
         }
         let reason = words_of_a_reason(words, |at| stock.contains(&at));
-        let refused = refuses(words) || meaning.clauses.iter().any(|one| one.has(Concept::Invalid));
+        let refused = refuses(words) || meaning.says_one_of(&[Concept::Invalid]);
         let count: usize = reason.iter().map(|word| weight(word)).sum();
-        let least = if words.len() < SENTENCE_WORDS || refused { REASON_WORDS } else { 1 };
+        let may_be_stock = words.len() < SENTENCE_WORDS && !meaning.says_one_of(&OF_NO_LOGIN);
+        let least = if may_be_stock || refused { REASON_WORDS } else { 1 };
         if count >= least {
             meaning.add(Concept::Reason, 0);
             let wants_nothing = !words.iter().any(|word| has(WANTING, word));
@@ -273,6 +278,10 @@ impl Meaning {
         }
         meaning.whole = meaning.clauses.iter().copied().fold(Concepts::default(), Concepts::union);
         meaning
+    }
+
+    fn says_one_of(&self, concepts: &[Concept]) -> bool {
+        self.clauses.iter().any(|clause| concepts.iter().any(|one| clause.has(*one)))
     }
 
     fn add(&mut self, concept: Concept, clause: usize) {

@@ -21,13 +21,13 @@ pub(super) const SUBJECTS: &[Stems] = &[
         app~ password~|app~ specific|specific password~|authori~ code|totp|step verif~|two factor|second factor|\
         device password|bridge password|mailbox password|external password|special password|client password|\
         third party password|auth code|secure mail key|factor auth~|otp|mfa|app~ key|2fa|2sv|security code|one time|\
-        dedicated password|separate password|generated password|backup code|app~ code|authenticator app"),
+        dedicated password|separate password|generated password|backup code|app~ code|authenticator"),
     always(Argument, "argument~|parameter~|initial response"),
     always(Auth, "auth~"),
     always(Backend, "\
         store|maildir path|cluster|upstream|indexing|node|replica~|hardware|raid|nfs|mount~|machine|pipe|child|cache|lookup|\
         directory serv~|data center|datacenter|storage|corrupt~|auth server|authentication server|idp|filesystem|\
-        file system|oauth provider|oidc provider|authorization server|keys"),
+        file system|oauth provider|oidc provider|authorization server|keys|loop"),
     always(Certificate, "certificate~"),
     always(Change, "chang~|reset|update|choose|temporary password"),
     always(ClientHost, "ip|address~|client host|client blocked|location|network|country|your host"),
@@ -62,7 +62,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         violated|violating|r dns|dnsbl|firewall|parental|complaints|abroad|roaming|foreign|untrusted|distrusted|\
         rule~|security defaults|invalid client|unauthorized client|client id|out of hours|business hours|tor exit|\
         hosting provider|data center ip|suspected|malicious|breach~|leaked|unusual country|restricted by|\
-        administrative~ lock~|internal address~"),
+        administrative~ lock~|internal address~|for security|debtor"),
     always(Proof, "credential~"),
     always(Protocol, "imap|imap4|pop|pop3|smtp|protocol|jmap|legacy|activesync|pops|imaps|webdav|caldav|ews"),
     always(Rate, "\
@@ -85,14 +85,14 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Token, "token~|jwt|bearer|assertion|api key|grant|ticket expired|signature|claim|issuer|audience"),
     always(TokenService, "aadsts50053|aadsts50196|aadsts9003~|aadsts9005~"),
     always(UserName, "\
-        username|userid|login name|email address|full email|full address|complete email|complete address"),
+        username|userid|login name|email address|different user|full email|full address|complete email|complete address"),
     always(Verification, "\
         browser|robot|captcha|consent~|unusual activity|unlock|terms|agree~|web ui|web interface|multi factor|\
         change your password|reset your password|password change|control panel|verif~ your|verif~ that|prove~|human|\
         bot|bots|verification required|verification needed|additional verification|identity verification|\
         phone number|mobile number|phone verif~|sms|sign in attempt|privacy notice|privacy policy|acceptance|\
         accept the|activat~ your|unusual sign|unusual login|finish the|registration|re enable|reactivat~|\
-        interaction required|interactive|confirm your|confirmation required|invalid grant|aadsts~|refresh token|invalid refresh|expired refresh|login required|\
+        interaction required|interactive~|confirm your|confirmation required|invalid grant|aadsts~|refresh token|invalid refresh|expired refresh|login required|\
         log in to your|login to your|sign in to your|log in via|login via|log in at|log in through|\
         login through|log into|validate your|security check~|security question~|identity check|re verif~|reverif~|\
         reauthori~|re authori~|grant access|authorize the|authorise the|eula|tos|secure your|review your|\
@@ -108,7 +108,7 @@ pub(super) const STATES: &[Stems] = &[
     always(Again, "reconnect|relogin|reset by peer|kicked|killed"),
     plain(Authenticated, "authenticated"),
     always(Blocked, "\
-        block~|suspend~|bann~|barred|pending|awaiting|account has been cancel~|black~|froz~|closed|delet~|abnormal|\
+        block~|suspend~|bann~|barred|pending|awaiting|account has been cancel~|account cancel~|black~|froz~|closed|delet~|abnormal|\
         migrated|quarantin~|erased|purged|archiv~|unconfirm~|unverif~|unapprov~|ceased|flagged|dormant|hold|\
         decommission~|unprovisioned|unlicensed|has left|no longer with|limited|halted|defunct|gone|impounded|\
         withheld|seized|revoked access|expelled|revocation|deprovision~|no longer a|no longer host~|no longer has|\
@@ -117,7 +117,7 @@ pub(super) const STATES: &[Stems] = &[
     denied(Blocked, "verified|confirmed"),
     always(Busy, "\
         out of memory|congest~|heavy|high traffic|capacity|saturat~|swamp~|overwhelm~|queue|are full|system full|\
-        memory exhausted|enough memory|backlog|high demand|too many users|resources|slots|threads|no free|struggling|shed|backpressure|little memory"),
+        memory exhausted|enough memory|backlog|high demand|too many users|resources|slots|threads|no free|struggling|shed|backpressure|little memory|processes"),
     plain(Busy, "\
         busy|load~|overload~|another session|another client|another program|currently used|logined|user already|\
         occupied|another location|another computer|opened elsewhere|open elsewhere|on elsewhere|in elsewhere"),
@@ -127,7 +127,7 @@ pub(super) const STATES: &[Stems] = &[
         wrong host|wrong server|wrong port|different server|another server|incorrect server|use port|\
         connect to port|submission port|server name|obsolete server|lives on|moved to|located on|hosted on|\
         hosted elsewhere|this port"),
-    always(Expired, "invalidated|lapsed|revoked|out of date|dead"),
+    always(Expired, "invalidated|lapsed|revoked|out of date|dead|too old"),
     always(Folder, "selected mailbox"),
     always(Full, "over quota|mailbox full|is full|storage full|storage limit|over its quota|over your quota"),
     always(Idle, "\
@@ -159,7 +159,7 @@ pub(super) const STATES: &[Stems] = &[
         after minutes|next few|interim|interruption|under construction|being performed|being updated|\
         being processed|being set|provisioning|sleeping|waking up|warming up|booting|rebalanc~|failover|electing|\
         trylater|a few|again in minutes|again in hours|again in seconds|again in a|back soon|again soon|\
-        be soon|migration|seconds ago|up to hours|for upgrade|must wait|back at|back in|after some|in a minute|us a minute|backup"),
+        be soon|migration|seconds ago|up to hours|for upgrade|must wait|back at|back in|after some|in a minute|us a minute|backup|right back|failing over|minute ago|moment ago|minutes ago"),
     always(InUse, "\
         in use|already open|other session|opened by|being used|another process|\
         previous session|old session|exclusive~|session active|another login|duplicate login|two sessions|\
@@ -173,7 +173,7 @@ pub(super) const STATES: &[Stems] = &[
         invalid sasl|payload|garbled|mangled|truncated|unparsable|unparseable|not base|invalid xoauth2|\
         invalid oauth~|invalid plain"),
     denied(Malformed, "provided|specified|supplied"),
-    always(Mismatch, "mismatch~|differ~|normali~"),
+    always(Mismatch, "mismatch~|differ~|normali~|act for|act as|on behalf"),
     denied(Mismatch, "match|same"),
     always(Must, "\
         unencrypted|mandatory|enforced|obligatory|necessary|secure connection|encrypted connection|no required|\
@@ -213,10 +213,10 @@ pub(super) const STATES: &[Stems] = &[
     always(TooMany, "\
         slow down|used up|exceed~|limit~|maximum|too much|surpass~|exhausted|overuse|reached|repeated|max|quota~|\
         threshold|more than|already hold|more sessions|more connections|at most|surplus|overflowed|too many|\
-        only one|no more logins|at the same time|is enough|logins at|simultaneous|concurrent|parallel|at a time|too high|spent"),
+        only one|no more logins|at the same time|is enough|logins at|simultaneous|concurrent|parallel|at a time|too high|spent|connections open|sessions open|close a|close some|close other"),
     always(Unavailable, "\
         unavailable|is down|system down|offline|out of service|unreach~|no response|outage~|degraded|downtime|\
-        went away|unresponsive|gone away|dead|down for|can't be reached|cannot be reached|out of order"),
+        went away|unresponsive|gone away|dead|down for|can't be reached|cannot be reached|out of order|service paused|stalled|incident|our side|our end|engineers"),
     denied(Unavailable, "\
         available|ready|answer~|respond~|running|operational|reachable|online|determine|reach|working|ask|query|contact~"),
     // Postfix, where its authentication server gives no reason.

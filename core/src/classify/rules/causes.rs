@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
         .in_phases(&[AuthFail])
         .says(&[&[Cancelled]])
-        .without(&[Blocked, Connection, Invalid, Malformed, Off]),
+        .without(&[Blocked, Connection, Invalid, Mailbox, Malformed, Off, Plan, TimedOut]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -61,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("token-revoked", Cause::TokenExpired, RefreshToken, Stated)
         .in_phases(&[AuthFail])
         .together(&[&[Token], &[Aged, Expired]])
-        .without(&[Blocked, Inactive, Internal, Locked, Off, Suspended]),
+        .without(&[Blocked, Inactive, Internal, Locked, Concept::Protocol, Suspended]),
 
     // Dovecot: behind the sentence stands the mailbox's name.
     Rule::new("no-such-mailbox", Cause::Unrecognized, Proceed, Stated)
@@ -141,7 +141,7 @@ pub(super) const RULES: &[Rule] = &[
     // Gmail, Exchange, Yahoo, Stalwart. In POP3 it comes as the answer to the first command, too.
     Rule::new("protocol-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Concept::Protocol], &[Off, NotAllowed, Denied, Plan]]),
+        .says(&[&[Concept::Protocol], &[Off, NotAllowed, Denied, Inactive, Plan]]),
     // Gmail, of a domain without mail.
     Rule::new("lookup", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -151,6 +151,11 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Service], &[Off, NotAllowed, Plan, Blocked]])
         .without(&[Later]),
+    // Of all that a user may do, and of no token.
+    Rule::new("access-revoked", Cause::AccountDisabled, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Service], &[Expired]])
+        .without(&[Credential, Token]),
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
@@ -160,7 +165,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Plan]])
-        .without(&[Later]),
+        .without(&[Later, Unavailable]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
@@ -187,7 +192,7 @@ pub(super) const RULES: &[Rule] = &[
         .without(&[Token]),
     Rule::new("mechanism-not-there", Cause::MechanismUnavailable, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
-        .together(&[&[Mechanism], &[Unavailable]])
+        .together(&[&[Command, Mechanism], &[Unavailable]])
         .without(&[Backend, Busy, Internal, Later, TimedOut, Token]),
     Rule::new("login-unsupported", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])

@@ -12,9 +12,9 @@ use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToke
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Again, Aged, Argument, Auth, Backend, Blocked, Busy, ClientHost, ClientName,
-    Connection, Credential, Expired, Idle, InUse, Inactive, Internal, Invalid, Later, Locked,
-    Login, Mailbox, Malformed, Mechanism, Message, Must, NotAllowed, NotOpened, NotValid, Off,
-    Other, Person, Proof, Reason, ReasonOfNobody, ReasonUnderway, Recipient, Server, Service,
+    Connection, Credential, Denied, Expired, Idle, InUse, Inactive, Internal, Invalid, Later,
+    Locked, Login, Mailbox, Malformed, Mechanism, Message, Must, NotAllowed, NotOpened, NotValid,
+    Off, Other, Person, Proof, Reason, ReasonOfNobody, ReasonUnderway, Recipient, Server, Service,
     Session, Shutdown, SystemError, TimedOut, Tls, Token, TooMany, Unavailable, Underway,
     Unexplained, Unknown, Unsupported, UserName, WrongState,
 };
@@ -100,8 +100,11 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Unavailable]])
         .without(&[Later]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
-        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
+        .says(&[&[Later, Unavailable, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),
+    Rule::new("inactive", Cause::Unavailable, BackOff, Stated)
+        .says(&[&[Inactive]])
+        .without(&[Off]),
     Rule::new("underway", Cause::Unavailable, BackOff, Inferred)
         .in_phases(&[Greeting, Capability, AuthFail])
         .says(&[&[Underway]])
@@ -173,8 +176,8 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail])
         .says(&[&[ReasonOfNobody, ReasonUnderway]])
         .without(&[
-            Account, ClientHost, Credential, Invalid, Malformed, Mechanism, Must, NotAllowed, Off, Person, Recipient, Service, Tls, Token, Unknown,
-            UserName,
+            Account, ClientHost, Credential, Denied, Invalid, Malformed, Mechanism, Must, NotAllowed, Off, Person, Recipient, Service, Tls, Token,
+            Unknown, UserName,
         ]),
     // A reason in words that are not known: a refused token has none.
     Rule::new("reason", Cause::Unrecognized, AskUser, Guessed)
