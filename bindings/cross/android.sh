@@ -37,6 +37,6 @@ if [ -n "${ANDROID_NDK_HOME:-}" ]; then
     printf '%s\n' "${options[@]}" >"$work/options"
     "${clang[0]}" "--target=${triple}24" -shared "-Wl,@$work/options" -o "$out" "$archive" -ldl -llog -lunwind -lm -lc
 else
-    sysroot=$("${RUSTC:-rustc}" --print sysroot)
-    "$sysroot"/lib/rustlib/*/bin/rust-lld -flavor gnu "${options[@]}" --unresolved-symbols=ignore-all -o "$out" "$archive"
+    linker=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld
+    "$linker" -flavor gnu "${options[@]}" --unresolved-symbols=ignore-all -o "$out" "$archive"
 fi
