@@ -4,7 +4,7 @@
 //! A panic, which would be a bug of ours, becomes an ordinary exception.
 
 // Each uses only those before it in this order: convert, token, types, failures, settings, provider, pure, machines, session,
-// account_plan, account, follow, discover, testing.
+// account_plan, account, follow, outbox, discover, testing.
 mod account;
 mod account_plan;
 mod convert;
@@ -12,6 +12,7 @@ mod discover;
 mod failures;
 mod follow;
 mod machines;
+mod outbox;
 mod provider;
 mod pure;
 mod session;
@@ -55,6 +56,8 @@ mod core_module {
     use crate::follow::{PyFollow, PyFollowEvent, PyFollowPlan};
     #[pymodule_export]
     use crate::machines::{PyNegotiation, PyStep, PyTranscript, PyWatch};
+    #[pymodule_export]
+    use crate::outbox::{PyAnswer, PyOutbox, PyOutcome, PySubmit, PySubmitPlan};
     #[pymodule_export]
     use crate::provider::PyProvider;
     #[pymodule_export]

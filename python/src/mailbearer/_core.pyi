@@ -13,6 +13,7 @@ __all__ = [
     "AccountPlan",
     "Action",
     "Aftermath",
+    "Answer",
     "Authenticated",
     "Delivery",
     "Discovered",
@@ -25,12 +26,16 @@ __all__ = [
     "Mailbox",
     "Negotiation",
     "Order",
+    "Outbox",
+    "Outcome",
     "Plan",
     "Provider",
     "Rejection",
     "Server",
     "Session",
     "Step",
+    "Submit",
+    "SubmitPlan",
     "Transcript",
     "Verdict",
     "Watch",
@@ -252,6 +257,66 @@ class Follow:
     def resume(self, now_ms: int) -> FollowPlan: ...
     def interrupt(self, now_ms: int) -> FollowPlan: ...
     def tick(self, now_ms: int) -> FollowPlan: ...
+
+@final
+class Answer:
+    """What became of a message for one recipient."""
+
+    fate: Literal["accepted", "refused", "later", "unknown"]
+    code: int | None
+    failure: Failure | None
+
+@final
+class Outcome:
+    """What became of one transaction."""
+
+@final
+class SubmitPlan:
+    """What to write, and whether the server waits for the message, or all is over."""
+
+    data: bytes
+    wants_message: bool
+    is_over: bool
+
+@final
+class Submit:
+    """Sends one message over one SMTP connection that is logged in."""
+
+    def __new__(
+        cls,
+        sender: str,
+        recipients: Sequence[str],
+        capabilities: Sequence[str],
+        *,
+        octets: int,
+        is_8bit: bool = False,
+        is_utf8: bool = False,
+    ) -> Submit: ...
+    def start(self) -> SubmitPlan: ...
+    def receive(self, data: _Data) -> SubmitPlan: ...
+    def message(self, message: _Data) -> bytes: ...
+    def ended(self, submission: str | None = None) -> None: ...
+    def outcome(self) -> Outcome: ...
+
+@final
+class Outbox:
+    """Messages that wait to be sent: numbers and times go in, jobs come out."""
+
+    def __new__(
+        cls,
+        *,
+        limits: Sequence[tuple[int, int]],
+        retry_ms: int,
+        retry_max_ms: int,
+        give_up_ms: int,
+        seed: int,
+    ) -> Outbox: ...
+    def add(self, now_ms: int, recipients: int) -> int: ...
+    def take(self, now_ms: int) -> tuple[int, list[int]] | None: ...
+    def next_ms(self, now_ms: int) -> int | None: ...
+    def due(self, now_ms: int) -> int: ...
+    def settle(self, now_ms: int, message: int, outcome: Outcome) -> tuple[list[tuple[int, Answer]], int | None]: ...
+    def __len__(self) -> int: ...
 
 @final
 class Lookup:
