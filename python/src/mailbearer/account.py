@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from . import tokens
 from ._core import Provider
+from .account_settings import AccountSettings
 from .errors import ConfigError
 from .events import OnEvent
+from .facts import AccountStatus
 from .hiding import hidden
-from .options import AccountSettings, LoneOptions, SessionOptions
+from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .sessions import Sessions, client_of
-from .settings import MailProtocol
 from .stored import of_store, of_store_into
 from .threads import ThreadDriver
+from .words import MailProtocol, ProviderName
 
 if TYPE_CHECKING:
     from imapclient import IMAPClient
@@ -59,7 +61,7 @@ class Account:
         user: str,
         token: tokens.TokenSource = tokens.STORED,
         *,
-        provider: str | Provider | None = None,
+        provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
@@ -115,9 +117,9 @@ class Account:
         if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings.knowing(settings.discovered))
         session = self._driver.add_for(settings, policy, client_of(protocol, client))
-        return Sessions(self._driver, session, self)
+        return Sessions(self._driver, session, self, protocol)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> AccountStatus:
         """Tell how the account stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``sessions``: a dict for each, as :meth:`Sessions.status` gives it;
@@ -262,4 +264,4 @@ def sessions(
     source = _source(token, settings)
     make = client_of(protocol, client)
     driver = ThreadDriver(settings, source)
-    return Sessions(driver, driver.add_for(login, settings.policy, make), None)
+    return Sessions(driver, driver.add_for(login, settings.policy, make), None, protocol)

@@ -20,6 +20,7 @@ from .explaining import explain
 from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 from .sources import command
 from .stored import stored
+from .words import Phase
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TITLES = {"imap": "IMAP", "pop3": "POP3", "smtp": "SMTP"}
@@ -240,7 +241,7 @@ def ask(connection: Connection, dialogue: Dialogue, user: str, token: AccessToke
     if not any(words):
         return failure_of_host("connection_lost", _THEN)
     is_over = not said[-1] or said[-1].upper().startswith(b"* BYE")
-    phase = "disconnect" if is_over else "mid_session"
+    phase: Phase = "disconnect" if is_over else "mid_session"
     # What comes late may still be an answer to the login, and repeat it.
     masked = Transcript(token)
     text = "\n".join(line for _, line in [*masked.received(b"".join(words)), *masked.flush()])

@@ -8,11 +8,12 @@ import poplib
 import smtplib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
 from .hiding import hidden
+from .options import LoginOptions
 from .tokens import STORED, TokenSource
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _Client = TypeVar("_Client")
 
 
-def imap(user: str, token: TokenSource = STORED, **settings: Any) -> imaplib.IMAP4:
+def imap(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> imaplib.IMAP4:
     """Return an :class:`imaplib.IMAP4` in the state ``AUTH``. The settings are those of :func:`mailbearer.connect`.
 
     >>> import mailbearer, mailbearer.testing
@@ -32,10 +33,10 @@ def imap(user: str, token: TokenSource = STORED, **settings: Any) -> imaplib.IMA
     ('OK', [b'3'])
     """
     token = hidden(token)
-    return _logged_in(Imap, connect("imap", user, token, **settings))
+    return _logged_in(Imap, connect("imap", user, token, **options))
 
 
-def pop3(user: str, token: TokenSource = STORED, **settings: Any) -> poplib.POP3:
+def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> poplib.POP3:
     """Return a :class:`poplib.POP3` in the transaction state.
 
     >>> import mailbearer, mailbearer.testing
@@ -48,10 +49,10 @@ def pop3(user: str, token: TokenSource = STORED, **settings: Any) -> poplib.POP3
     3
     """
     token = hidden(token)
-    return _logged_in(Pop3, connect("pop3", user, token, **settings))
+    return _logged_in(Pop3, connect("pop3", user, token, **options))
 
 
-def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> smtplib.SMTP:
+def smtp(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> smtplib.SMTP:
     r"""Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
 
     >>> import mailbearer, mailbearer.testing
@@ -62,13 +63,13 @@ def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> smtplib.SMT
     {}
     """
     token = hidden(token)
-    return _logged_in(Smtp, connect("smtp", user, token, **settings))
+    return _logged_in(Smtp, connect("smtp", user, token, **options))
 
 
-def imapclient(user: str, token: TokenSource = STORED, **settings: Any) -> IMAPClient:
+def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
     token = hidden(token)
-    return _logged_in(imapclient_over, connect("imap", user, token, **settings))
+    return _logged_in(imapclient_over, connect("imap", user, token, **options))
 
 
 def note_selected(client: Any) -> None:

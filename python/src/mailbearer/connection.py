@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from . import tokens
 from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
-from .dialogue import Dialogue, Trace
+from .dialogue import Dialogue
 from .errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from .failures import (
     GREETING_SECONDS,
@@ -28,10 +28,12 @@ from .failures import (
     waits_for_tls,
 )
 from .hiding import hidden
-from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
+from .options import Trace
+from .settings import STAND_IN, Endpoint, Settings, resolve
 from .stored import of_store
 from .tcp import Opening, tuned
 from .verified import check_peer
+from .words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
 
 # Larger than what a login brings in one piece: one foreign call for each read.
 READ_OCTETS = 65_536
@@ -130,14 +132,14 @@ def connect(
     host: str | None = None,
     port: int | None = None,
     tls: Tls | None = None,
-    provider: str | Provider | None = None,
+    provider: ProviderName | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
     answer_timeout: float | None = None,
     data_timeout: float = 600.0,
     authzid: str | None = None,
-    mechanisms: Sequence[str] | None = None,
-    initial_response: str | None = None,
+    mechanisms: Sequence[Mechanism] | None = None,
+    initial_response: InitialResponse | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
@@ -195,6 +197,7 @@ def connect(
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
         discover=discover,
+        trace=trace,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = source.get(False, settings.timeout).token

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from ._core import AccessToken, Transcript
-
-Trace: TypeAlias = Callable[[str, str], None]
-"""Called with ``"C"`` or ``"S"`` and a line of the dialogue, when it is whole. The token is masked."""
+from .options import Trace
+from .words import Side
 
 
 class Dialogue:
@@ -46,7 +44,7 @@ class Dialogue:
         if self._transcript is not None:
             self._show(self._transcript.flush())
 
-    def _show(self, lines: Sequence[tuple[str, str]]) -> None:
+    def _show(self, lines: Sequence[tuple[Side, str]]) -> None:
         for side, text in lines:
             if self._trace is not None:
                 self._trace(side, text)

@@ -11,17 +11,16 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from . import _core
 from ._core import Provider
-from .lookups import DnsResolver, LookupFailed, Opener, Resolver, Trouble
-from .settings import MailProtocol, Tls, verifying
+from .facts import DiscoveredFacts
+from .lookups import DnsResolver, LookupFailed, Opener, Resolver
+from .settings import verifying
+from .words import FactSource, MailProtocol, Offer, Outcome, Seen, Sureness, Tls, Trouble
 
 _log = logging.getLogger("mailbearer")
-
-Source = Literal["built_in", "mx", "autoconfig", "srv", "ispdb", "hoster_autoconfig", "hoster_ispdb"]
-Sureness = Literal["certain", "likely", "guess"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +42,8 @@ class FoundService:
     tls: Tls
     user: str
     user_pattern: str
-    offer: Literal["oauth", "password_only", "unknown"]
-    source: Source
+    offer: Offer
+    source: FactSource
     sureness: Sureness
     leads_to: str | None
 
@@ -73,7 +72,7 @@ class FoundOAuth:
     needs_client_secret: bool | None
     scopes: Sequence[str]
     client_id: str | None
-    source: Source
+    source: FactSource
     sureness: Sureness
     has_metadata: bool
     leads_to: Sequence[str]
@@ -84,7 +83,7 @@ class Look:
     """One lookup: ``what`` was asked, what was ``seen``, and more in words, which are of others in part."""
 
     what: str
-    seen: Literal["found", "nothing", "failed", "ignored"]
+    seen: Seen
     text: str
 
 
@@ -109,7 +108,7 @@ class Discovered:
 
     address: str
     domain: str
-    outcome: Literal["found", "to_confirm", "no_oauth", "nothing", "unreachable"]
+    outcome: Outcome
     sentence: str
     hoster: str | None
     provider: str | None
@@ -151,9 +150,9 @@ class Discovered:
         """Give all of it for a terminal."""
         return self._found.lines()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> DiscoveredFacts:
         """Return the types of JSON."""
-        facts: dict[str, Any] = json.loads(self._found.to_json())
+        facts: DiscoveredFacts = json.loads(self._found.to_json())
         return facts
 
     def __str__(self) -> str:

@@ -12,15 +12,17 @@ from collections.abc import Callable
 from typing import Any
 
 from ._core import Account, AccountPlan, Delivery, Order, redact_source
+from .account_settings import AccountSettings
 from .answers import Token
 from .errors import Error, LoginFailed, Misuse
 from .events import SessionEvent
+from .facts import SessionStatus
 from .held import Given, Host, Waiter, Wire
-from .options import AccountSettings
 from .own_errors import OwnErrors, why
 from .policy import SessionPolicy
 from .settings import Settings
 from .tokens import Source
+from .words import MailProtocol
 
 _log = logging.getLogger("mailbearer")
 
@@ -75,6 +77,11 @@ class Driver(Host):
             self.wake_at_ms = plan.wake_at_ms
             self.changed()
         return plan.skip
+
+    def status_of(self, session: int | None, protocol: MailProtocol) -> SessionStatus:
+        """Tell how one session stands; of one that is not there any more, or not yet, nothing is known."""
+        sessions = self.machine.status()["sessions"]
+        return next((one for one in sessions if one["session"] == session), _unknown(session, protocol))
 
     def add(self, settings: Settings, policy: SessionPolicy) -> int:
         """Add a session: its number."""
@@ -244,3 +251,24 @@ class Driver(Host):
         else:
             waiter.set_result(answer)
         return True
+
+
+def _unknown(session: int | None, protocol: MailProtocol) -> SessionStatus:
+    return {
+        "session": session,
+        "protocol": protocol,
+        "standing": "unwanted",
+        "is_wanted": False,
+        "given": None,
+        "phase": "stopped",
+        "generation": 0,
+        "ticket": None,
+        "online_since_ms": None,
+        "ends_at_ms": None,
+        "retry_at_ms": None,
+        "failures": 0,
+        "learnt_session_ms": None,
+        "learnt_ends_with_token": None,
+        "last_failure": None,
+        "last_ending": None,
+    }

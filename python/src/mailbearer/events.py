@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from ._core import Delivery
-
-EventKind: TypeAlias = Literal[
-    "discovered",
-    "fetching_token",
-    "token_failed",
-    "connecting",
-    "login_failed",
-    "online",
-    "renewing",
-    "ended",
-    "waiting",
-    "limited",
-    "needs_user",
-    "gave_up",
-    "mistake",
-]
+from .words import Cause, EventKind, MailProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +31,18 @@ class SessionEvent:
     """
 
     kind: EventKind
-    protocol: str | None
+    protocol: MailProtocol | None
     user: str
     session: int | None = None
     ticket: int | None = None
     generation: int | None = None
-    cause: str | None = None
+    cause: Cause | None = None
     text: str | None = None
     seconds: float | None = None
     error: BaseException | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, one: Delivery, user: str, protocol: str | None, error: BaseException | None) -> SessionEvent:
+    def of(cls, one: Delivery, user: str, protocol: MailProtocol | None, error: BaseException | None) -> SessionEvent:
         """Make it of what the machine delivers."""
         return cls(
             kind=cast("EventKind", one.why),
@@ -73,5 +58,5 @@ class SessionEvent:
         )
 
 
-OnEvent: TypeAlias = Callable[[SessionEvent], None]
+OnEvent: TypeAlias = Callable[[SessionEvent], object]
 """Called with each event, in any thread. It must not block: the sessions wait for it."""

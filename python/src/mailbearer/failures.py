@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import failure_of_certificate, failure_of_connect, failure_of_host, failure_of_tls
 from .errors import LoginFailed
+from .words import Cause
 
 if TYPE_CHECKING:
     from ._core import Failure
@@ -24,7 +25,7 @@ GREETING_SECONDS = 5.0
 PROBE_SECONDS = 0.9
 
 
-def failed(cause: str, detail: str) -> LoginFailed:
+def failed(cause: Cause, detail: str) -> LoginFailed:
     """Make the exception for what the host itself has found."""
     return LoginFailed(failure_of_host(cause, detail))
 

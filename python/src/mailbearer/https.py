@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ._core import __version__
-from .lookups import LookupFailed, Trouble
+from .lookups import LookupFailed
+from .words import Trouble
 
 # Octets that are read at a time: between them the clock is looked at.
 _CHUNK = 16_384

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from .errors import Error
-
-Trouble: TypeAlias = Literal[
-    "timed_out", "no_host", "unreachable", "refused", "tls", "too_large", "not_public", "malformed"
-]
+from .words import Trouble
 
 
 class LookupFailed(Error):

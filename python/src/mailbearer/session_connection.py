@@ -19,6 +19,7 @@ from .connection import Connection, Link
 from .errors import SessionEnded
 from .settings import Settings
 from .watched_socket import WatchedSocket
+from .words import Cause
 
 if TYPE_CHECKING:
     from .threads import ThreadDriver
@@ -214,7 +215,7 @@ class SessionConnection(Connection, Generic[ClientT]):
     def _be_patient(self, seconds: float) -> None:
         self.sock.set_patience(seconds)
 
-    def lost(self, cause: str | None) -> None:
+    def lost(self, cause: Cause | None) -> None:
         """Tell of the end that the socket found."""
         self._driver.lost(self, cause)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from . import store
 from ._core import AccessToken, Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
 from .hiding import Hidden
-from .tokens import STORED, TokenSource
+from .tokens import STORED
+from .words import ProviderName
 
 if TYPE_CHECKING:
     from .oauth import Refused
+    from .options import LoneOptions
+
+# A source as the program gave it, of whatever kind.
+SourceT = TypeVar("SourceT")
 
 
 class StoredLogin:
@@ -30,7 +35,9 @@ class StoredLogin:
         # What could not be written down, and the refresh token that it replaces.
         self._unwritten: tuple[Hidden, Grant] | None = None
 
-    def __call__(self, *, force_refresh: bool = False, refused: AccessToken | None = None) -> Any:
+    def __call__(
+        self, *, force_refresh: bool = False, refused: AccessToken | None = None
+    ) -> tuple[AccessToken, float | None]:
         """Return a token and its seconds.
 
         Raises:
@@ -132,8 +139,8 @@ joe@example.com`, or give a token
 
 
 def of_store(
-    user: str, token: TokenSource, provider: str | Provider | None, host: str | None = None
-) -> tuple[TokenSource, str | Provider | None]:
+    user: str, token: SourceT, provider: ProviderName | Provider | None, host: str | None = None
+) -> tuple[SourceT | StoredLogin, ProviderName | Provider | None]:
     """Where a program gives no token: the stored login, and where its mail servers are, unless the program says so."""
     if token is not STORED:
         return token, provider
@@ -142,7 +149,7 @@ def of_store(
     return stored(user), provider
 
 
-def of_store_into(options: Any, user: str, token: TokenSource) -> TokenSource:
+def of_store_into(options: LoneOptions, user: str, token: SourceT) -> SourceT | StoredLogin:
     """Do the same with the keyword arguments of a login, a ``LoneOptions``."""
-    token, options["provider"] = of_store(user, token, options.get("provider"), options.get("host"))
-    return token
+    source, options["provider"] = of_store(user, token, options.get("provider"), options.get("host"))
+    return source

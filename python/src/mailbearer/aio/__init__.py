@@ -6,6 +6,7 @@
 Cancelling a login closes its socket.
 """
 
+from ..kinds_of_source import AsyncTokenSource
 from .account import Account, sessions
 from .clients import imap, smtp
 from .connection import Connection, connect
@@ -13,4 +14,15 @@ from .discovery import discover
 from .session_connection import SessionConnection
 from .sessions import Sessions
 
-__all__ = ["Account", "Connection", "SessionConnection", "Sessions", "connect", "discover", "imap", "sessions", "smtp"]
+__all__ = [
+    "Account",
+    "AsyncTokenSource",
+    "Connection",
+    "SessionConnection",
+    "Sessions",
+    "connect",
+    "discover",
+    "imap",
+    "sessions",
+    "smtp",
+]

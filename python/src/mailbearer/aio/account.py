@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from .. import tokens
 from .._core import Provider
+from ..account_settings import AccountSettings
 from ..events import OnEvent
+from ..facts import AccountStatus
 from ..hiding import hidden
-from ..options import AccountSettings, LoneOptions, SessionOptions
+from ..kinds_of_source import AsyncTokenSource
+from ..options import LoneOptions, SessionOptions
 from ..policy import SessionPolicy
-from ..settings import MailProtocol, is_to_discover
+from ..settings import is_to_discover
 from ..stored import of_store, of_store_into
+from ..words import MailProtocol, ProviderName
 from .later import Later
 from .sessions import Sessions, client_of
 from .tasks import TaskDriver
@@ -55,9 +59,9 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource = tokens.STORED,
+        token: AsyncTokenSource = tokens.STORED,
         *,
-        provider: str | Provider | None = None,
+        provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
@@ -97,13 +101,13 @@ class Account:
         make = client_of(protocol, client)
         if self._settings.is_to_discover(options):
             later = Later(self._driver, self._settings, self._token, protocol, options)
-            return Sessions(self._driver, None, self, make, later)
+            return Sessions(self._driver, None, self, protocol, make, later)
         settings, policy = self._settings.session(protocol, options)
         if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings)
-        return Sessions(self._driver, self._driver.add(settings, policy), self, make)
+        return Sessions(self._driver, self._driver.add(settings, policy), self, protocol, make)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> AccountStatus:
         """Tell how the account stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``sessions``: a dict for each, as :meth:`Sessions.status` gives it;
@@ -159,7 +163,7 @@ class Account:
         return repr(self._driver.machine)
 
 
-def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+def _source(token: AsyncTokenSource, settings: AccountSettings) -> tokens.Source:
     return tokens.source(token, user=settings.user, scopes=settings.scopes)
 
 
@@ -167,7 +171,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     client: Literal["aioimaplib"],
     **options: Unpack[LoneOptions],
@@ -176,7 +180,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     client: Literal["aiosmtplib"],
     **options: Unpack[LoneOptions],
@@ -185,7 +189,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     client: None = None,
     **options: Unpack[LoneOptions],
@@ -193,7 +197,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -225,8 +229,8 @@ def sessions(
     if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
         account, session = AccountSettings.to_discover(user, options)
         driver = TaskDriver(account, _source(token, account.before_discovery()))
-        return Sessions(driver, None, None, make, Later(driver, account, token, protocol, session))
+        return Sessions(driver, None, None, protocol, make, Later(driver, account, token, protocol, session))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
     driver = TaskDriver(settings, source)
-    return Sessions(driver, driver.add(login, settings.policy), None, make)
+    return Sessions(driver, driver.add(login, settings.policy), None, protocol, make)

@@ -7,12 +7,14 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core import Verdict
 from ..errors import SessionEnded, SessionTimedOut, timed
 from ..hiding import hidden
-from ..tokens import STORED, TokenSource
+from ..kinds_of_source import AsyncTokenSource
+from ..options import LoginOptions
+from ..tokens import STORED
 from .connection import Connection, connect
 
 if TYPE_CHECKING:
@@ -20,16 +22,16 @@ if TYPE_CHECKING:
     import aiosmtplib
 
 
-async def imap(user: str, token: TokenSource = STORED, **settings: Any) -> aioimaplib.IMAP4:
+async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> aioimaplib.IMAP4:
     """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
     token = hidden(token)
-    return await imap_over(await connect("imap", user, token, **settings))
+    return await imap_over(await connect("imap", user, token, **options))
 
 
-async def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> aiosmtplib.SMTP:
+async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> aiosmtplib.SMTP:
     """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
     token = hidden(token)
-    return await smtp_over(await connect("smtp", user, token, **settings))
+    return await smtp_over(await connect("smtp", user, token, **options))
 
 
 async def imap_over(connection: Connection) -> aioimaplib.IMAP4:

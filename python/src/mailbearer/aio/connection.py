@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 from .. import tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
-from ..dialogue import Dialogue, Trace
+from ..dialogue import Dialogue
 from ..errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
@@ -27,10 +27,13 @@ from ..failures import (
     waits_for_tls,
 )
 from ..hiding import hidden
-from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from ..kinds_of_source import AsyncTokenSource
+from ..options import Trace
+from ..settings import Endpoint, Settings, resolve
 from ..stored import of_store
 from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
 from ..verified import check_peer
+from ..words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
 from .discovery import for_login
 
 # For the goodbye of TLS when a connection is closed.
@@ -149,19 +152,19 @@ class Connection:
 async def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
     tls: Tls | None = None,
-    provider: str | Provider | None = None,
+    provider: ProviderName | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
     answer_timeout: float | None = None,
     data_timeout: float = 600.0,
     authzid: str | None = None,
-    mechanisms: Sequence[str] | None = None,
-    initial_response: str | None = None,
+    mechanisms: Sequence[Mechanism] | None = None,
+    initial_response: InitialResponse | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
@@ -204,6 +207,7 @@ async def connect(
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
         discover=discover,
+        trace=trace,
         discovered=await for_login(user, host, provider, discover, ssl_context),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)

@@ -13,6 +13,7 @@ from .._core import Provider
 from ..discovery import Discovered
 from ..lookups import Opener, Resolver
 from ..settings import is_to_discover
+from ..words import ProviderName
 
 
 async def discover(
@@ -39,7 +40,7 @@ async def discover(
 async def for_login(
     user: str,
     host: str | None,
-    provider: str | Provider | None,
+    provider: ProviderName | Provider | None,
     may_discover: bool,
     context: ssl.SSLContext | None,
 ) -> Discovered | None:

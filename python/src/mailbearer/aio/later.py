@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .. import tokens
 from .._core import Provider
-from ..options import AccountSettings, SessionOptions
-from ..settings import MailProtocol
+from ..account_settings import AccountSettings
+from ..kinds_of_source import AsyncTokenSource
+from ..options import SessionOptions
+from ..words import MailProtocol
 from .discovery import for_login
 from .tasks import TaskDriver
 
@@ -20,7 +22,7 @@ class Later:
         self,
         driver: TaskDriver,
         account: AccountSettings,
-        token: tokens.TokenSource,
+        token: AsyncTokenSource,
         protocol: MailProtocol,
         options: SessionOptions,
     ) -> None:

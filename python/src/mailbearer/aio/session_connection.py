@@ -14,6 +14,7 @@ from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
 from ..following import MailboxChange, NewMessages, machine
 from ..settings import Settings
+from ..words import Cause
 from . import aioimaplib_idle, clients, following
 from .connection import Connection, Link
 from .tap import Reader, Tap, WatchedTransport, Writer
@@ -180,7 +181,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Show what has come; returns how many octets need not be shown that come next."""
         return self._driver.tell(self.machine.receive, self.ticket, data)
 
-    def lost(self, cause: str | None) -> None:
+    def lost(self, cause: Cause | None) -> None:
         """Tell of the end that the transport found."""
         self._driver.lost(self, cause)
 

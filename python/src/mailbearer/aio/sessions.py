@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from ..errors import ConfigError, SessionEnded
-from ..settings import MailProtocol
+from ..facts import SessionStatus
+from ..words import MailProtocol
 from . import clients
 from .connection import Connection
 from .later import Later
@@ -45,12 +46,14 @@ class Sessions(Generic[ClientT]):
         driver: TaskDriver,
         session: int | None,
         account: object | None,
+        protocol: MailProtocol,
         make: Make | None,
         later: Later | None = None,
     ) -> None:
         self._driver = driver
         # None: its servers are looked up at the first iteration.
         self._session = session
+        self._protocol: MailProtocol = protocol
         self._later = later
         # The account lives as long as its sessions are used.
         self._account = account
@@ -98,7 +101,7 @@ class Sessions(Generic[ClientT]):
             return connection
         raise StopAsyncIteration
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> SessionStatus:
         """Tell how the session stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``standing``: ``unwanted``, ``waiting``, ``connecting``, ``parked`` (logged in, and nobody wants it),
@@ -112,8 +115,7 @@ class Sessions(Generic[ClientT]):
         * ``learnt_session_ms``, ``learnt_ends_with_token``: what this server was seen to do;
         * ``last_failure``, a :class:`~mailbearer.Failure`, and ``last_ending``, a :class:`~mailbearer.Verdict`.
         """
-        sessions: list[dict[str, Any]] = self._driver.machine.status()["sessions"]
-        return next((one for one in sessions if one["session"] == self._session), {})
+        return self._driver.status_of(self._session, self._protocol)
 
     def snapshot(self) -> bytes:
         """Return what must outlive the process, of the whole account: see :meth:`Account.snapshot`."""

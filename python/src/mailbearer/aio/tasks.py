@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from .._core import AccountPlan, Delivery
+from ..account_settings import AccountSettings
 from ..clock import Sleep
 from ..driver import Driver
 from ..errors import Error, LoginFailed, Misuse
 from ..failures import failed
-from ..options import AccountSettings
 from ..tokens import Source
+from ..words import Cause
 from .connection import Link
 from .session_connection import SessionConnection
 from .tap import Tap
@@ -65,7 +66,7 @@ class TaskDriver(Driver):
         if not was_over:
             self.tell(self.machine.let_go, connection.ticket)
 
-    def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
+    def lost(self, connection: SessionConnection[Any], cause: Cause | None) -> None:
         """Tell that a connection has ended."""
         if connection.verdict is None and not self.is_closed:
             self.ended(connection.ticket, None if cause is None else failed(cause, ""))
