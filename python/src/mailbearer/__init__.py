@@ -69,6 +69,8 @@ from .kinds_of_source import TokenAnswer, TokenSource
 from .lookups import LookupFailed, Opener, Resolver
 from .options import LoginOptions, LoneOptions, SessionOptions, Trace
 from .policy import SessionPolicy
+from .sender import Receipt, Sender, sender
+from .sending import OnOutcome, Refusal, SenderOptions, SendOutcome, SendStatus
 from .session_connection import SessionConnection
 from .sessions import Sessions
 from .settings import Endpoint
@@ -144,16 +146,23 @@ __all__ = [
     "OAuthFacts",
     "Offer",
     "OnEvent",
+    "OnOutcome",
     "Opener",
     "Outcome",
     "Phase",
     "Provider",
     "ProviderName",
+    "Receipt",
+    "Refusal",
     "Rejection",
     "RejectionFacts",
     "Renewal",
     "Resolver",
     "Seen",
+    "SendOutcome",
+    "SendStatus",
+    "Sender",
+    "SenderOptions",
     "ServiceFacts",
     "Session",
     "SessionConnection",
@@ -194,6 +203,7 @@ __all__ = [
     "initial_response",
     "pop3",
     "read_rejection",
+    "sender",
     "sessions",
     "smtp",
     "stored",
