@@ -69,6 +69,8 @@ from .kinds_of_source import TokenAnswer, TokenSource
 from .lookups import LookupFailed, Opener, Resolver
 from .options import LoginOptions, LoneOptions, SessionOptions, Trace
 from .policy import SessionPolicy
+from .proxy import ProxyFailed
+from .route import Sock
 from .sender import Receipt, Sender, sender
 from .sending import OnOutcome, Refusal, SenderOptions, SendOutcome, SendStatus
 from .session_connection import SessionConnection
@@ -152,6 +154,7 @@ __all__ = [
     "Phase",
     "Provider",
     "ProviderName",
+    "ProxyFailed",
     "Receipt",
     "Refusal",
     "Rejection",
@@ -175,6 +178,7 @@ __all__ = [
     "SessionTimedOut",
     "Sessions",
     "Side",
+    "Sock",
     "Standing",
     "Step",
     "StoredLogin",

@@ -17,6 +17,7 @@ from .facts import AccountStatus
 from .hiding import hidden
 from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
+from .proxy import hide_proxy
 from .sessions import Sessions, client_of
 from .stored import of_store, of_store_into
 from .threads import ThreadDriver
@@ -113,6 +114,7 @@ class Account:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
+        hide_proxy(options)
         settings, policy = self._settings.session(protocol, options)
         if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings.knowing(settings.discovered))
@@ -259,6 +261,7 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
+    hide_proxy(options)
     token = of_store_into(options, user, hidden(token))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)

@@ -144,7 +144,7 @@ def _discovered(arguments: Namespace, user: str) -> Discovered | None:
     if arguments.no_discover or (arguments.issuer and check.are_named(arguments)) or "@" not in user:
         return None
     context = check.trusting(arguments.ca_file) if arguments.ca_file else None
-    found = for_login(user, context)
+    found = for_login(user, context, arguments.proxy)
     if found.outcome == "found":
         print(f"{found.sentence}\n", flush=True)
         return found

@@ -122,7 +122,7 @@ def _complete(message: Message[Any, Any], sender: str) -> None:
 
 def _flattened(message: Message[Any, Any], is_utf8: bool) -> bytes:
     out = io.BytesIO()
-    policy = message.policy
+    policy: Any = message.policy
     if is_utf8 and hasattr(policy, "utf8"):
         policy = policy.clone(utf8=True)
     BytesGenerator(out, policy=policy.clone(linesep="\r\n")).flatten(message)
