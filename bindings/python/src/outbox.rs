@@ -147,6 +147,10 @@ impl PyOutbox {
         guard(|| Ok(lock(&self.0).take(now_ms).map(|job| (job.message, job.recipients))))
     }
 
+    fn take_back(&self, message: u64) -> PyResult<bool> {
+        guard(|| Ok(lock(&self.0).take_back(message)))
+    }
+
     fn next_ms(&self, now_ms: u64) -> PyResult<Option<u64>> {
         guard(|| Ok(lock(&self.0).next_ms(now_ms)))
     }

@@ -195,8 +195,11 @@ impl Outbox {
             }
         }
         let until_ms = queued.added_ms.saturating_add(self.config.give_up_ms);
-        if !queued.open.is_empty() && now_ms < until_ms {
-            settled.again_at_ms = Some(self.again(now_ms, message, outcome).min(until_ms));
+        // That a connection was lost says nothing of the message: it has a second try, whatever its time.
+        let is_first_loss = outcome.at_once && queued.tries == 0;
+        if !queued.open.is_empty() && (is_first_loss || now_ms < until_ms) {
+            let again_ms = self.again(now_ms, message, outcome);
+            settled.again_at_ms = Some(again_ms.min(until_ms.max(now_ms)));
         }
         match settled.again_at_ms {
             Some(at_ms) => {
@@ -207,10 +210,19 @@ impl Outbox {
         settled
     }
 
-    /// Takes a message back that is not being sent: the last answers of its recipients, as refused. Nothing where it is unknown.
-    pub fn withdraw(&mut self, message: u64) -> Vec<(usize, Answer)> {
+    /// Takes a message back; false where it is being sent, or is unknown.
+    pub fn take_back(&mut self, message: u64) -> bool {
+        let is_here = self.messages.get(&message).is_some_and(|queued| !queued.is_out);
+        if is_here {
+            self.messages.remove(&message);
+            self.ready.retain(|(_, one)| *one != message);
+        }
+        is_here
+    }
+
+    /// Forgets a message: the last answers of its recipients, as refused.
+    fn withdraw(&mut self, message: u64) -> Vec<(usize, Answer)> {
         let Some(queued) = self.messages.remove(&message) else { return Vec::new() };
-        self.ready.retain(|(_, one)| *one != message);
         let refused = |before: Option<Answer>| {
             let (code, failure) = before.map_or((None, None), |one| (one.code, one.failure));
             Answer { fate: Fate::Refused, code, failure }
@@ -337,6 +349,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_back_is_not_sent_and_what_is_being_sent_is_not_taken_back() {
+        let mut outbox = outbox();
+        let (first, second) = (outbox.add(0, 1), outbox.add(0, 1));
+        let _ = outbox.take(0);
+        assert_eq!(
+            [first, second, 7].map(|message| outbox.take_back(message)),
+            [false, true, false]
+        );
+        assert_eq!((outbox.take(0), outbox.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_message_without_time_is_tried_again_after_a_loss_and_not_after_a_refusal() {
+        let config = OutboxConfig { give_up_ms: 0, ..OutboxConfig::default() };
+        let mut outbox = Outbox::new(config, 7);
+        let (lost, refused) = (outbox.add(0, 1), outbox.add(0, 1));
+        while outbox.take(10).is_some() {}
+        assert_eq!(outbox.settle(10, lost, &outcome(&[Fate::Later])).again_at_ms, Some(10));
+        let later = Outcome { at_once: false, ..outcome(&[Fate::Later]) };
+        assert_eq!(outbox.settle(10, refused, &later).again_at_ms, None);
+        let _ = outbox.take(10);
+        assert_eq!(outbox.settle(20, lost, &outcome(&[Fate::Later])).again_at_ms, None);
+    }
+
+    #[test]
     fn every_limit_holds_in_every_window() {
         let limits = vec![(2, 1_000), (3, 10_000)];
         let mut outbox = Outbox::new(OutboxConfig { limits, ..OutboxConfig::default() }, 7);
@@ -369,13 +406,5 @@ mod tests {
         let job = outbox.take(at_ms).unwrap();
         let _ = outbox.settle(at_ms, job.message, &outcome(&[Fate::Accepted]));
         assert_eq!(outbox.holds, 0);
-    }
-
-    #[test]
-    fn what_is_withdrawn_is_not_sent() {
-        let mut outbox = outbox();
-        let message = outbox.add(0, 2);
-        assert_eq!(outbox.withdraw(message).len(), 2);
-        assert_eq!((outbox.take(0), outbox.withdraw(message).len()), (None, 0));
     }
 }

@@ -125,5 +125,6 @@ def _flattened(message: Message[Any, Any], is_utf8: bool) -> bytes:
     policy: Any = message.policy
     if is_utf8 and hasattr(policy, "utf8"):
         policy = policy.clone(utf8=True)
-    BytesGenerator(out, policy=policy.clone(linesep="\r\n")).flatten(message)
+    # A mailbox file of Unix is not where it goes: no `>` before a line that begins with From.
+    BytesGenerator(out, mangle_from_=False, policy=policy.clone(linesep="\r\n")).flatten(message)
     return out.getvalue()

@@ -43,11 +43,16 @@ class Receipt:
     def __init__(self, sender: Sender, message_id: str) -> None:
         self.message_id = message_id
         self._sender = sender
+        self._number = 0
         self._outcome: SendOutcome | None = None
 
     def done(self) -> bool:
         """Whether it is known what became of it."""
         return self._outcome is not None
+
+    def cancel(self) -> bool:
+        """Take it back: true where it has not been sent, and will not be; false where it is being sent, or was."""
+        return self._sender._take_back(self)
 
     def result(self, timeout: float | None = None) -> SendOutcome:
         """Wait for what becomes of it; ``timeout`` is in seconds.
@@ -116,7 +121,7 @@ class Sender:
                 raise Misuse("the sender is closed, or belongs to another process: make a new one")
             if self.stop is not None:
                 raise self.stop
-            self._queue.add(ready, tell)
+            receipt._number = self._queue.add(ready, tell)
             if len(self._threads) < len(self._sessions) and self._queue.due() > self._idle:
                 sessions = self._sessions[len(self._threads)]
                 thread = threading.Thread(target=self._work, args=(sessions,), name="mailbearer-sender", daemon=True)
@@ -124,6 +129,12 @@ class Sender:
                 thread.start()
             self._turn.notify_all()
         return receipt
+
+    def _take_back(self, receipt: Receipt) -> bool:
+        with self._turn:
+            is_back = self._queue.take_back(receipt._number)
+            self._turn.notify_all()
+        return is_back
 
     def __len__(self) -> int:
         """How many messages are queued, those that are being sent among them."""

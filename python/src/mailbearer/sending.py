@@ -211,9 +211,18 @@ class Queue:
         self._messages: dict[int, Told] = {}
         self._on_outcome = settings.on_outcome
 
-    def add(self, outgoing: Outgoing, tell: Callable[[SendOutcome], None]) -> None:
-        """Put a message in; ``tell`` is called once, with what became of it."""
-        self._messages[self._outbox.add(now_ms(), len(outgoing.recipients))] = Told(outgoing, tell)
+    def add(self, outgoing: Outgoing, tell: Callable[[SendOutcome], None]) -> int:
+        """Put a message in: its number. ``tell`` is called once, with what became of it."""
+        number = self._outbox.add(now_ms(), len(outgoing.recipients))
+        self._messages[number] = Told(outgoing, tell)
+        return number
+
+    def take_back(self, number: int) -> bool:
+        """Take a message back that is not being sent."""
+        if not self._outbox.take_back(number):
+            return False
+        self._tell(self._messages.pop(number))
+        return True
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -37,11 +37,16 @@ class Receipt:
     def __init__(self, sender: Sender, message_id: str) -> None:
         self.message_id = message_id
         self._sender = sender
+        self._number = 0
         self._outcome: SendOutcome | None = None
 
     def done(self) -> bool:
         """Whether it is known what became of it."""
         return self._outcome is not None
+
+    def cancel(self) -> bool:
+        """Take it back: true where it has not been sent, and will not be; false where it is being sent, or was."""
+        return self._sender._take_back(self)
 
     async def result(self, timeout: float | None = None) -> SendOutcome:
         """Wait for what becomes of it, as :meth:`mailbearer.Receipt.result` does. To cancel it takes nothing back."""
@@ -106,11 +111,16 @@ class Sender:
         def tell(outcome: SendOutcome) -> None:
             receipt._outcome = outcome
 
-        self._queue.add(ready, tell)
+        receipt._number = self._queue.add(ready, tell)
         if len(self._tasks) < len(self._sessions) and self._queue.due() > self._idle:
             self._tasks.append(loop.create_task(self._work(self._sessions[len(self._tasks)])))
         self._change()
         return receipt
+
+    def _take_back(self, receipt: Receipt) -> bool:
+        is_back = self._queue.take_back(receipt._number)
+        self._change()
+        return is_back
 
     def __len__(self) -> int:
         """How many messages are queued, those that are being sent among them."""
