@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 from ._core import AccessToken, Aftermath, Delivery, Verdict
 from .clock import now_ms, wall_ms
+from .dialogue import Dialogue
 
 
 class Wire(Protocol):
     """A connection on its way, up to the login."""
 
     session: int
+    dialogue: Dialogue
 
     def start_tls(self) -> None:
         """Do the handshake, and tell the machine."""

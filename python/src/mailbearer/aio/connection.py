@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
-from .. import tokens
+from .. import log, tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
 from ..dialogue import Dialogue
-from ..errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
+from ..errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -211,7 +211,7 @@ async def connect(
         discovered=await for_login(user, host, provider, discover, ssl_context),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = (await source.aget(False, settings.timeout)).token
+    first = await _token(source, settings, force_refresh=False)
     try:
         return await _login(settings, first, trace)
     except LoginFailed as refused:
@@ -219,7 +219,7 @@ async def connect(
             raise
         if not source.can_refresh:
             raise of_fixed_token(refused) from refused.__cause__
-        second = (await source.aget(True, settings.timeout)).token
+        second = await _token(source, settings, force_refresh=True)
         if second == first:
             raise of_same_token(refused) from refused.__cause__
         try:
@@ -230,7 +230,25 @@ async def connect(
             raise of_second_token(again, user) from again.__cause__
 
 
+async def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) -> AccessToken:
+    try:
+        return (await source.aget(force_refresh, settings.timeout)).token
+    except Error as error:
+        log.token_failed(settings.user, error)
+        raise
+
+
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
+    try:
+        connection = await _log_in(settings, token, trace)
+    except LoginFailed as error:
+        log.login_failed(settings.user, settings.endpoint, error)
+        raise
+    log.logged_in(settings.user, connection)
+    return connection
+
+
+async def _log_in(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
     login = _Login(settings, trace)
     try:
         async with asyncio.timeout(settings.timeout):
@@ -309,7 +327,7 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._dialogue = Dialogue(trace)
+        self._dialogue = Dialogue(trace, settings.endpoint)
         self._link = Link(settings)
 
     async def run(self, token: AccessToken) -> Connection:
