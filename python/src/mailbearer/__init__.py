@@ -70,7 +70,7 @@ from .lookups import LookupFailed, Opener, Resolver
 from .options import LoginOptions, LoneOptions, SessionOptions, Trace
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 from .settings import Endpoint
 from .sources import client_credentials, command, token_file
 from .stored import StoredLogin, stored

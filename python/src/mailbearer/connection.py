@@ -55,8 +55,17 @@ class Connection:
 
     """
 
+    sock: ssl.SSLSocket
+    endpoint: Endpoint
+    mechanism: Mechanism
+    capabilities: list[str]
+    leftover: bytes
+    round_trips: int
+    seconds: float
     verdict: Verdict | None = None
-    said_goodbye = False
+    said_goodbye: bool = False
+    # How long mail clients wait for the answer to the end of a message.
+    data_timeout: float
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class Given(Protocol):
     def over(self, verdict: Verdict, aftermath: Aftermath | None) -> None:
         """Take notice of the end, and wake whoever reads."""
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Let it go."""
 
     def hang_up(self) -> None:

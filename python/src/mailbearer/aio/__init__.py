@@ -12,7 +12,7 @@ from .clients import imap, smtp
 from .connection import Connection, connect
 from .discovery import discover
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 
 __all__ = [
     "Account",

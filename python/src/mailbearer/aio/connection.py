@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -40,6 +40,16 @@ from .discovery import for_login
 _GOODBYE_SECONDS = 1.0
 
 
+class Closing:
+    """What is being closed: whoever awaits it waits until that is done."""
+
+    def __init__(self, wait_closed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait_closed = wait_closed
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait_closed().__await__()
+
+
 class Connection:
     """A TLS connection that is logged in, with asyncio's streams.
 
@@ -52,9 +62,16 @@ class Connection:
 
     """
 
+    transport: asyncio.Transport
+    endpoint: Endpoint
+    mechanism: Mechanism
+    capabilities: list[str]
+    round_trips: int
+    seconds: float
     verdict: Verdict | None = None
-    # How long mail clients wait for an answer.
-    client_timeout: float | None = 60.0
+    # How long mail clients wait for an answer, and for the one to the end of a message.
+    client_timeout: float | None
+    data_timeout: float
 
     def __init__(
         self,
@@ -118,9 +135,16 @@ class Connection:
         """Wait for so long for an answer, for a while: only a session minds."""
         return contextlib.nullcontext()
 
-    async def close(self) -> None:
-        """Close the connection; return when it is closed."""
+    def close(self) -> Awaitable[None]:
+        """Close the connection; await it to wait until it is closed."""
         self.transport.close()
+        return Closing(self._wait_closed)
+
+    async def aclose(self) -> None:
+        """Close the connection, and return when it is closed."""
+        await self.close()
+
+    async def _wait_closed(self) -> None:
         try:
             # A peer that does not say goodbye is not waited for.
             async with asyncio.timeout(_GOODBYE_SECONDS):
