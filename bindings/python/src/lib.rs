@@ -4,7 +4,7 @@
 //! A panic, which would be a bug of ours, becomes an ordinary exception.
 
 // Each uses only those before it in this order: convert, token, types, failures, settings, provider, pure, machines, session,
-// account_plan, account, follow, outbox, discover, testing.
+// account_plan, account, follow, outbox, discover, testing, words.
 mod account;
 mod account_plan;
 mod convert;
@@ -20,6 +20,7 @@ mod settings;
 mod testing;
 mod token;
 mod types;
+mod words;
 
 use std::sync::OnceLock;
 
@@ -86,6 +87,7 @@ mod core_module {
         module.add("CAUSES", causes)?;
         let advices: Vec<&str> =
             mailbearer::Advice::ALL.iter().map(|advice| advice.as_str()).collect();
-        module.add("ADVICES", advices)
+        module.add("ADVICES", advices)?;
+        module.add("WORDS", crate::words::words(module.py())?)
     }
 }

@@ -67,14 +67,14 @@ from .facts import (
 from .following import MailboxChange, NewMessages
 from .kinds_of_source import TokenAnswer, TokenSource
 from .lookups import LookupFailed, Opener, Resolver
+from .message_sender import Receipt, Sender, sender
 from .options import LoginOptions, LoneOptions, SessionOptions, Trace
 from .policy import SessionPolicy
 from .proxy import ProxyFailed
 from .route import Sock
-from .sender import Receipt, Sender, sender
 from .sending import OnOutcome, Refusal, SenderOptions, SendOutcome, SendStatus
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 from .settings import Endpoint
 from .sources import client_credentials, command, token_file
 from .stored import StoredLogin, stored

@@ -32,6 +32,7 @@ _Data: TypeAlias = bytes | bytearray | memoryview
 __all__ = [
     "ADVICES",
     "CAUSES",
+    "WORDS",
     "AccessToken",
     "Account",
     "AccountPlan",
@@ -82,6 +83,8 @@ __all__ = [
 __version__: str
 CAUSES: list[Cause]
 ADVICES: list[Advice]
+# The words of each type of `words.py`, for a test.
+WORDS: dict[str, list[str]]
 
 @final
 class AccessToken:

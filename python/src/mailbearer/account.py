@@ -18,7 +18,7 @@ from .hiding import hidden
 from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .proxy import hide_proxy
-from .sessions import Sessions, client_of
+from .session_iterator import Sessions, client_of
 from .stored import of_store, of_store_into
 from .threads import ThreadDriver
 from .words import MailProtocol, ProviderName

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
+from .extras import need_client
 from .hiding import hidden
 from .options import LoginOptions
 from .tokens import STORED, TokenSource
@@ -69,6 +70,7 @@ def smtp(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]
 def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
     token = hidden(token)
+    need_client("imapclient")
     return _logged_in(imapclient_over, connect("imap", user, token, **options))
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from . import tokens
+from . import log, tokens
 from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from .dialogue import Dialogue
-from .errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
+from .errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from .failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -57,8 +57,17 @@ class Connection:
 
     """
 
+    sock: ssl.SSLSocket
+    endpoint: Endpoint
+    mechanism: Mechanism
+    capabilities: list[str]
+    leftover: bytes
+    round_trips: int
+    seconds: float
     verdict: Verdict | None = None
-    said_goodbye = False
+    said_goodbye: bool = False
+    # How long mail clients wait for the answer to the end of a message.
+    data_timeout: float
 
     def __init__(
         self,
@@ -209,7 +218,7 @@ def connect(
         sock=sock,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = source.get(False, settings.timeout).token
+    first = _token(source, settings, force_refresh=False)
     try:
         return log_in(settings, trace, first)
     except LoginFailed as refused:
@@ -217,7 +226,7 @@ def connect(
             raise
         if not source.can_refresh:
             raise of_fixed_token(refused) from refused.__cause__
-        second = source.get(True, settings.timeout).token
+        second = _token(source, settings, force_refresh=True)
         if second == first:
             raise of_same_token(refused) from refused.__cause__
         try:
@@ -228,9 +237,23 @@ def connect(
             raise of_second_token(again, user) from again.__cause__
 
 
+def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) -> AccessToken:
+    try:
+        return source.get(force_refresh, settings.timeout).token
+    except Error as error:
+        log.token_failed(settings.user, error)
+        raise
+
+
 def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Connection:
     """Log in once, with this token."""
-    return _Login(settings, trace).run(token)
+    try:
+        connection = _Login(settings, trace).run(token)
+    except LoginFailed as error:
+        log.login_failed(settings.user, settings.endpoint, error)
+        raise
+    log.logged_in(settings.user, connection)
+    return connection
 
 
 # For the connection that asks which certificate it was.
@@ -255,7 +278,7 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._dialogue = Dialogue(trace)
+        self._dialogue = Dialogue(trace, settings.endpoint)
         self._link = Link(settings)
 
     def run(self, token: AccessToken) -> Connection:

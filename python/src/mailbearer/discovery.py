@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import queue
 import ssl
 import threading
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _core
+from . import _core, log
 from ._core import Provider
 from .facts import DiscoveredFacts
 from .lookups import DnsResolver, LookupFailed, NoResolver, Opener, Resolver
@@ -21,7 +20,7 @@ from .proxy import Proxy, hidden_proxy
 from .settings import verifying
 from .words import FactSource, MailProtocol, Offer, Outcome, Seen, Sureness, Tls, Trouble
 
-_log = logging.getLogger("mailbearer")
+_log = log.logger
 
 
 @dataclass(frozen=True, kw_only=True)

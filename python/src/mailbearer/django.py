@@ -28,7 +28,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.module_loading import import_string
 
 from .errors import ConfigError, Error
-from .sender import Receipt, Sender, sender
+from .message_sender import Receipt, Sender, sender
 from .sending import SendOutcome
 
 _log = logging.getLogger("mailbearer")
@@ -106,8 +106,8 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
 
         Raises:
             NotSent: for the first that was not, once all have been tried.
-            NeedsUser: a person must act before anything can be sent: at once and without a login, until :func:`retry` is
-                called or the process is started anew.
+            NeedsUser: a person must act before anything can be sent; it is raised at once, and without a login, until
+                :func:`retry` is called or the process is started anew.
             TimeoutError: a message was still being sent when the time was over: it may be delivered.
             Error: there is no token, or a setting cannot work.
 

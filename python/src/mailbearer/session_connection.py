@@ -45,8 +45,16 @@ class SessionConnection(Connection, Generic[ClientT]):
     """
 
     # Whether answers come in time is the account's business.
-    client_timeout = None
+    client_timeout: float | None = None
     sock: WatchedSocket  # type: ignore[assignment]
+    generation: int
+    resumed: Aftermath | None
+    verdict: Verdict | None
+    aftermath: Aftermath | None
+    ticket: int
+    session: int
+    timeout: float
+    machine: Account
 
     def __init__(
         self,
@@ -60,9 +68,8 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.generation = given.generation or 0
         self.resumed = given.resumed
         self.renew_by_ms: int | None = None
-        self.verdict: Verdict | None = None
-        self.aftermath: Aftermath | None = None
-        self.machine: Account = driver.machine
+        self.verdict = self.aftermath = None
+        self.machine = driver.machine
         self._driver = driver
         self._make = make
         self._client: ClientT | None = None
@@ -74,7 +81,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.sock = WatchedSocket(self, link.logged_in())
         self.endpoint = settings.endpoint
         self.timeout, self.data_timeout = settings.answer_timeout, settings.data_timeout
-        self.mechanism = cast("Any", given.mechanism)
+        self.mechanism = given.mechanism or "XOAUTH2"
         self.capabilities = list(given.capabilities or [])
         self.leftover = given.leftover or b""
 

@@ -11,9 +11,9 @@ from .account import Account, sessions
 from .clients import imap, smtp
 from .connection import Connection, connect
 from .discovery import discover
-from .sender import Receipt, Sender, sender
+from .message_sender import Receipt, Sender, sender
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 
 __all__ = [
     "Account",

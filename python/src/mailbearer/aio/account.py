@@ -19,7 +19,7 @@ from ..settings import is_to_discover
 from ..stored import of_store, of_store_into
 from ..words import MailProtocol, ProviderName
 from .later import Later
-from .sessions import Sessions, client_of
+from .session_iterator import DEFAULT_CLIENT, Sessions, client_of
 from .tasks import TaskDriver
 
 if TYPE_CHECKING:
@@ -75,18 +75,22 @@ class Account:
 
     @overload
     def sessions(
-        self, protocol: Literal["imap"], *, client: Literal["aioimaplib"], **options: Unpack[SessionOptions]
+        self, protocol: Literal["imap"], *, client: Literal["aioimaplib"] = ..., **options: Unpack[SessionOptions]
     ) -> Sessions[aioimaplib.IMAP4]: ...
     @overload
     def sessions(
-        self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"], **options: Unpack[SessionOptions]
+        self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"] = ..., **options: Unpack[SessionOptions]
     ) -> Sessions[aiosmtplib.SMTP]: ...
     @overload
     def sessions(
-        self, protocol: MailProtocol, *, client: None = None, **options: Unpack[SessionOptions]
+        self, protocol: Literal["pop3"], *, client: None = None, **options: Unpack[SessionOptions]
+    ) -> Sessions[None]: ...
+    @overload
+    def sessions(
+        self, protocol: MailProtocol, *, client: None, **options: Unpack[SessionOptions]
     ) -> Sessions[None]: ...
     def sessions(
-        self, protocol: MailProtocol, *, client: str | None = None, **options: Unpack[SessionOptions]
+        self, protocol: MailProtocol, *, client: str | None = DEFAULT_CLIENT, **options: Unpack[SessionOptions]
     ) -> Sessions[Any]:
         """Add a session: iterate with ``async for``, as :func:`mailbearer.aio.sessions` says.
 
@@ -175,7 +179,7 @@ def sessions(
     user: str,
     token: AsyncTokenSource = tokens.STORED,
     *,
-    client: Literal["aioimaplib"],
+    client: Literal["aioimaplib"] = ...,
     **options: Unpack[LoneOptions],
 ) -> Sessions[aioimaplib.IMAP4]: ...
 @overload
@@ -184,16 +188,25 @@ def sessions(
     user: str,
     token: AsyncTokenSource = tokens.STORED,
     *,
-    client: Literal["aiosmtplib"],
+    client: Literal["aiosmtplib"] = ...,
     **options: Unpack[LoneOptions],
 ) -> Sessions[aiosmtplib.SMTP]: ...
+@overload
+def sessions(
+    protocol: Literal["pop3"],
+    user: str,
+    token: AsyncTokenSource = tokens.STORED,
+    *,
+    client: None = None,
+    **options: Unpack[LoneOptions],
+) -> Sessions[None]: ...
 @overload
 def sessions(
     protocol: MailProtocol,
     user: str,
     token: AsyncTokenSource = tokens.STORED,
     *,
-    client: None = None,
+    client: None,
     **options: Unpack[LoneOptions],
 ) -> Sessions[None]: ...
 def sessions(
@@ -201,13 +214,17 @@ def sessions(
     user: str,
     token: AsyncTokenSource = tokens.STORED,
     *,
-    client: str | None = None,
+    client: str | None = DEFAULT_CLIENT,
     **options: Unpack[LoneOptions],
 ) -> Sessions[Any]:
     r"""Stay logged in: iterate with ``async for``, and get a connection each time that one is due.
 
-    All is as in :func:`mailbearer.sessions`. A connection has a ``reader`` and a ``writer``; with
-    ``client="aioimaplib"`` or ``client="aiosmtplib"`` it has that client, logged in, as ``client``.
+    All is as in :func:`mailbearer.sessions`, and the options are the same: :class:`mailbearer.LoneOptions`.
+
+    A connection has a ``client``, logged in: aioimaplib (``pip install 'mailbearer[aioimaplib]'``) or aiosmtplib
+    (``pip install 'mailbearer[aiosmtplib]'``). Or use its ``reader`` and ``writer``, which are all that POP3 has. The
+    client is made when it is first asked for. ``client="aioimaplib"`` or ``client="aiosmtplib"`` says that it will be,
+    and a package that is missing is told before any login; ``client=None`` says that none is wanted.
 
     >>> import asyncio, mailbearer.aio, mailbearer.testing
     >>> async def main(server):

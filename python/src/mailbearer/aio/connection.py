@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
-from .. import tokens
+from .. import log, tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
 from ..dialogue import Dialogue
-from ..errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
+from ..errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -42,6 +42,16 @@ from .discovery import for_login
 _GOODBYE_SECONDS = 1.0
 
 
+class Closing:
+    """What is being closed: whoever awaits it waits until that is done."""
+
+    def __init__(self, wait_closed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait_closed = wait_closed
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait_closed().__await__()
+
+
 class Connection:
     """A TLS connection that is logged in, with asyncio's streams.
 
@@ -54,9 +64,16 @@ class Connection:
 
     """
 
+    transport: asyncio.Transport
+    endpoint: Endpoint
+    mechanism: Mechanism
+    capabilities: list[str]
+    round_trips: int
+    seconds: float
     verdict: Verdict | None = None
-    # How long mail clients wait for an answer.
-    client_timeout: float | None = 60.0
+    # How long mail clients wait for an answer, and for the one to the end of a message.
+    client_timeout: float | None
+    data_timeout: float
 
     def __init__(
         self,
@@ -120,9 +137,16 @@ class Connection:
         """Wait for so long for an answer, for a while: only a session minds."""
         return contextlib.nullcontext()
 
-    async def close(self) -> None:
-        """Close the connection; return when it is closed."""
+    def close(self) -> Awaitable[None]:
+        """Close the connection; await it to wait until it is closed."""
         self.transport.close()
+        return Closing(self._wait_closed)
+
+    async def aclose(self) -> None:
+        """Close the connection, and return when it is closed."""
+        await self.close()
+
+    async def _wait_closed(self) -> None:
         try:
             # A peer that does not say goodbye is not waited for.
             async with asyncio.timeout(_GOODBYE_SECONDS):
@@ -220,7 +244,7 @@ async def connect(
         discovered=await for_login(user, host, provider, discover, ssl_context, proxy),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = (await source.aget(False, settings.timeout)).token
+    first = await _token(source, settings, force_refresh=False)
     try:
         return await _login(settings, first, trace)
     except LoginFailed as refused:
@@ -228,7 +252,7 @@ async def connect(
             raise
         if not source.can_refresh:
             raise of_fixed_token(refused) from refused.__cause__
-        second = (await source.aget(True, settings.timeout)).token
+        second = await _token(source, settings, force_refresh=True)
         if second == first:
             raise of_same_token(refused) from refused.__cause__
         try:
@@ -239,7 +263,25 @@ async def connect(
             raise of_second_token(again, user) from again.__cause__
 
 
+async def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) -> AccessToken:
+    try:
+        return (await source.aget(force_refresh, settings.timeout)).token
+    except Error as error:
+        log.token_failed(settings.user, error)
+        raise
+
+
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
+    try:
+        connection = await _log_in(settings, token, trace)
+    except LoginFailed as error:
+        log.login_failed(settings.user, settings.endpoint, error)
+        raise
+    log.logged_in(settings.user, connection)
+    return connection
+
+
+async def _log_in(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
     login = _Login(settings, trace)
     try:
         async with asyncio.timeout(settings.timeout):
@@ -318,7 +360,7 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._dialogue = Dialogue(trace)
+        self._dialogue = Dialogue(trace, settings.endpoint)
         self._link = Link(settings)
 
     async def run(self, token: AccessToken) -> Connection:

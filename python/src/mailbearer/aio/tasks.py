@@ -183,6 +183,7 @@ class _Login:
     def __init__(self, driver: TaskDriver, ticket: int, session: int) -> None:
         self.session = session
         self.link = Link(driver.sessions[session])
+        self.dialogue = driver.new_dialogue(session)
         self.task: asyncio.Task[None] | None = None
         self._driver = driver
         self._ticket = ticket
@@ -212,11 +213,13 @@ class _Login:
             if self._is_to_secure:
                 self._is_to_secure = False
                 if injected := self.link.take():
+                    self.dialogue.received(injected)
                     self._driver.tell(machine.receive, self._ticket, injected)
                     continue
                 await self.link.start_tls()
                 self._driver.tell(machine.secured, self._ticket)
             elif data := await self.link.read():
+                self.dialogue.received(data)
                 self._driver.tell(machine.receive, self._ticket, data)
             else:
                 self._ended()

@@ -18,7 +18,7 @@ from .errors import Error, Misuse, SessionEnded
 from .outgoing import outgoing
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 
 _log = logging.getLogger("mailbearer")
 

@@ -18,7 +18,7 @@ from ..outgoing import outgoing
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .account import Account
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 
 _log = logging.getLogger("mailbearer")
 
@@ -302,5 +302,5 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     settings = SenderSettings.taken_from(given)
     of_account, of_session = split(given)
     account = Account(user, token, **of_account)
-    sessions = [account.sessions("smtp", **of_session) for _ in range(settings.connections)]
+    sessions = [account.sessions("smtp", client=None, **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)

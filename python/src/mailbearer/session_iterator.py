@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 from . import clients
 from .connection import Connection
 from .errors import ConfigError
+from .extras import need_client
 from .facts import SessionStatus
 from .session_connection import SessionConnection
 from .threads import ThreadDriver
@@ -29,7 +30,10 @@ def client_of(protocol: MailProtocol, name: str | None) -> Callable[[Connection]
     names = _CLIENTS[protocol]
     if name is not None and name not in names:
         raise ConfigError(f"client is none of the known values for {protocol}: {', '.join(names)}")
-    return names[name] if name is not None else next(iter(names.values()))
+    if name is None:
+        return next(iter(names.values()))
+    need_client(name)
+    return names[name]
 
 
 class Sessions(Generic[ClientT]):
