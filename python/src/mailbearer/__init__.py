@@ -32,7 +32,7 @@ from ._core import (
     read_rejection,
 )
 from .account import Account, sessions
-from .clients import imap, imapclient, pop3, smtp
+from .clients import imap, imapclient, mailbox, pop3, smtp
 from .connection import Connection, connect
 from .discovery import Discovered, FoundOAuth, FoundService, Look, discover
 from .errors import (
@@ -205,6 +205,7 @@ __all__ = [
     "imap",
     "imapclient",
     "initial_response",
+    "mailbox",
     "pop3",
     "read_rejection",
     "sender",

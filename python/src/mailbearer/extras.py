@@ -30,6 +30,7 @@ def _is_missing(error: ImportError, module: str) -> bool:
 # What makes a mail client needs this, by the name that `client=` has.
 _OF_CLIENTS = {
     "imapclient": ("imapclient", "IMAPClient", "imapclient"),
+    "imap_tools": ("imap_tools", "imap-tools", "imap-tools"),
     "aioimaplib": ("aioimaplib", "aioimaplib", "aioimaplib"),
     "aiosmtplib": ("aiosmtplib", "aiosmtplib", "aiosmtplib"),
 }
