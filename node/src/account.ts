@@ -17,14 +17,15 @@ import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
+import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type Member, Sessions } from "./sessions";
 import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
 import { placed, sourceFor } from "./sources";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
 
-/** The options of an {@link Account}. */
-export interface AccountOptions {
+/** The options of an {@link Account}. A session that says nothing of its way goes the account's. */
+export interface AccountOptions extends RouteOptions {
     /** The mailbox, most often a mail address. */
     user: string;
     /**
@@ -43,7 +44,7 @@ export interface AccountOptions {
     signal?: AbortSignal | undefined;
 }
 
-const ACCOUNT_OPTIONS = ["user", "token", "provider", "policy", "snapshot", "onEvent", "signal"];
+const ACCOUNT_OPTIONS = ["user", "token", "provider", "policy", "snapshot", "onEvent", "signal", ...ROUTE_OPTIONS];
 
 /** The options of {@link Account.sessions}, but for the protocol. What is left out is as for the account. */
 export interface AccountSessionOptions extends Omit<LoginOptions, "user"> {
@@ -98,6 +99,7 @@ export class Account {
     readonly #user: string;
     readonly #token: TokenSource;
     readonly #provider: string | Provider | undefined;
+    readonly #route: RouteOptions;
     readonly #policy: SessionPolicy;
     readonly #signal: AbortSignal | undefined;
     readonly #ignore: () => void;
@@ -116,6 +118,10 @@ export class Account {
         this.#user = text(options.user, "user");
         this.#token = checkedSource(sourceFor(options));
         this.#provider = options.provider;
+        this.#route = routeOptionsOf(options);
+        refuseOpenSocket(options, "an Account");
+        // What is wrong with it is told now.
+        routeTo("stand-in.invalid", options);
         this.#policy = options.policy ?? {};
         this.#signal = options.signal;
         this.#isOfOne = ofOne !== undefined;
@@ -146,6 +152,7 @@ export class Account {
             throw new Misuse("the account is closed: make another");
         }
         const { policy = {}, onEvent, signal, ...login } = options;
+        refuseOpenSocket(login, "sessions");
         const known = this.#placed(login, protocol);
         const added = (discovered?: Discovered): Member => {
             const settings = resolve(protocol, known, discovered);
@@ -182,7 +189,9 @@ export class Account {
 
     /** Options of a session, with what holds for all of the account. */
     #placed(login: Omit<LoginOptions, "user">, protocol?: MailProtocol): LoginOptions {
-        return placed(protocol, { provider: this.#provider, ...login, user: this.#user }, this.#token);
+        const way = hasRoute(login) ? {} : this.#route;
+        const provider = login.provider ?? this.#provider;
+        return placed(protocol, { ...login, ...way, provider, user: this.#user }, this.#token);
     }
 
     /** How it stands: each session, the token, and what a person must mend. For logs and screens. */

@@ -1,4 +1,5 @@
 /** A login: from nothing to a TLS socket that is logged in. */
+import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { onAbort } from "./abort";
 import {
@@ -135,6 +136,10 @@ export async function connectTo(
         }
         if (!source.canRefresh) {
             throw new LoginFailed(hinted(error.failure, source), { cause: error.cause });
+        }
+        if (settings.route.socket instanceof Duplex) {
+            // There is no second one.
+            throw error;
         }
         const second = await tokenInTime(source, true, settings.timeout, signal);
         if (second.equals(first)) {

@@ -76,6 +76,27 @@ export class NeedsUser extends LoginFailed {}
 /** The program's own settings cannot work, or nothing helps: `failure` says why. */
 export class GaveUp extends LoginFailed {}
 
+/**
+ * The proxy did not open the way to the server: the mail server was not spoken to. It is the `cause` of the {@link LoginFailed} that
+ * tells of it. The proxy's password is in no text of it.
+ */
+export class ProxyFailed extends MailbearerError {
+    override code = "proxy_failed" as const;
+    /**
+     * What went wrong: the proxy itself cannot be reached (`unreachable`), does not know the user (`authentication`), does not allow
+     * this server (`forbidden`), found nobody there (`refused`) or no way there (`no_way`), or is no such proxy (`protocol`).
+     */
+    readonly reason: "unreachable" | "authentication" | "forbidden" | "refused" | "no_way" | "protocol";
+    /** Which proxy, as in `socks5://127.0.0.1:1080`. */
+    readonly proxy: string;
+
+    constructor(reason: ProxyFailed["reason"], proxy: string, words: string, options?: ErrorOptions) {
+        super(`the proxy ${proxy} ${words}`, options);
+        this.reason = reason;
+        this.proxy = proxy;
+    }
+}
+
 /** A mailbox cannot be followed: the server does not select or search it. */
 export class MailboxRefused extends MailbearerError {
     override code = "mailbox_refused" as const;

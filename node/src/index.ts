@@ -91,6 +91,7 @@ export {
     MailboxRefused,
     Misuse,
     NeedsUser,
+    ProxyFailed,
     SessionEnded,
     TokenSourceFailed,
 } from "./errors";
@@ -104,6 +105,7 @@ export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
 export { clientCredentials, command, stored, tokenFile } from "./sources";
 export type { CommandOptions, GoogleServiceAccountOptions, MicrosoftAppOptions, StoredOptions } from "./sources";
+export type { RouteOptions, SocketFunction, SocketRequest } from "./route";
 export { Endpoint } from "./settings";
 export type { LoginOptions, TlsOptions } from "./settings";
 export type {

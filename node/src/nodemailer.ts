@@ -19,6 +19,7 @@ import type { SessionEvent } from "./events";
 import type { Adapter, SessionConnection } from "./kept";
 import { known } from "./native";
 import type { Sessions } from "./sessions";
+import { refuseOpenSocket } from "./route";
 import { placed, sourceFor } from "./sources";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { ended } from "./tap";
@@ -69,6 +70,7 @@ const METHOD = "MAILBEARER";
  */
 export function login(options: LoginOptions & { token?: TokenSource | undefined }): NodemailerOptions {
     known(options, [...LOGIN_OPTIONS, "token"], "options");
+    refuseOpenSocket(options, "Nodemailer's connections");
     const token = sourceFor(options);
     const settings = resolve("smtp", placed("smtp", options, token));
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
