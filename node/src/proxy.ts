@@ -177,8 +177,9 @@ export class Proxy {
     #refusal(status: number, said: string, target: string): [ProxyFailed["reason"], string] {
         switch (status) {
             case 407:
-                return ["authentication", `${this.#wants()}: ${said}`];
+            // What tinyproxy says.
             case 401:
+                return ["authentication", `${this.#wants()}: ${said}`];
             case 403:
             case 405:
                 return ["forbidden", `does not allow connections to ${target}: ${said}`];
