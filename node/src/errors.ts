@@ -131,6 +131,35 @@ export class SessionEnded extends MailbearerError {
     }
 }
 
+/**
+ * A message was not sent, or nobody knows: what `sendMail` rejects with over a transport of `mailbearer/nodemailer` where the server has said nothing of
+ * the message. What the server refused is Nodemailer's own error, with its `responseCode`.
+ */
+export class SendFailed extends MailbearerError {
+    /** What happened, as in `connection_lost` or `timed_out`: one of {@link CAUSES}. */
+    override code: Cause;
+    /**
+     * `not_sent`: the server has not taken the message, and sending it again is safe. `unknown`: it may have taken it, for the connection
+     * ended between the end of the message and the answer: look for its `messageId` before sending it again.
+     */
+    readonly outcome: "not_sent" | "unknown";
+    /** The Message-ID of the message, as it stands in it. */
+    readonly messageId: string;
+
+    constructor(
+        outcome: SendFailed["outcome"],
+        messageId: string,
+        code: Cause,
+        sentence: string,
+        options?: ErrorOptions,
+    ) {
+        super(sentence, options);
+        this.code = code;
+        this.outcome = outcome;
+        this.messageId = messageId;
+    }
+}
+
 /** What somebody else's error says, and where it was thrown. */
 function framesOf(error: unknown): string {
     const frames = error instanceof Error ? (error.stack?.match(/^ +at .*$/gm) ?? []) : [];

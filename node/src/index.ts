@@ -92,6 +92,7 @@ export {
     Misuse,
     NeedsUser,
     ProxyFailed,
+    SendFailed,
     SessionEnded,
     TokenSourceFailed,
 } from "./errors";
@@ -117,4 +118,8 @@ export type {
     TokenRequest,
     TokenSource,
 } from "./tokens";
-export type { Trace } from "./trace";
+export { CHANNELS } from "./channels";
+export type { DialogueLine } from "./channels";
+export type { WatchOptions } from "./audience";
+export type { Logger } from "./logger";
+export type { DialogueOf, Trace } from "./trace";
