@@ -64,8 +64,8 @@ interface Job {
     isOver: boolean;
     /** The one that it is on its way over. */
     lane: Lane | undefined;
-    /** Rejects with {@link Again} where another connection is to try. */
-    run(connection: SessionConnection<Client>): Promise<void>;
+    /** Gives what tells its caller; rejects with {@link Again} where another connection is to try. */
+    run(connection: SessionConnection<Client>): Promise<() => void>;
     reject(error: unknown): void;
 }
 
@@ -151,7 +151,7 @@ export class SessionTransport extends EventEmitter {
     /** Whether it can log in. */
     verify(callback?: Callback<true>): Promise<true> | undefined {
         const verified = new Promise<true>((resolve, reject) => {
-            const run = (): Promise<void> => Promise.resolve(resolve(true));
+            const run = () => Promise.resolve(() => resolve(true));
             this.#put({ isMessage: false, tries: 0, isOver: false, lane: undefined, run, reject });
         });
         if (callback === undefined) {
@@ -240,17 +240,18 @@ export class SessionTransport extends EventEmitter {
         }
         [job.lane, lane.isTaken] = [lane, true];
         this.#look();
+        let tell: () => void;
         try {
-            await lane.alone(() => job.run(connection));
+            tell = await lane.alone(() => job.run(connection));
         } catch (error) {
             job.tries += 1;
-            if (!job.isOver && error instanceof Again && job.tries < TRIES) {
-                this.#queue.unshift(job);
-            } else {
-                job.reject(error instanceof Again ? error.cause : error);
-            }
+            const isAgain = !job.isOver && error instanceof Again && job.tries < TRIES;
+            tell = () =>
+                isAgain ? void this.#queue.unshift(job) : job.reject(error instanceof Again ? error.cause : error);
         }
         [job.lane, lane.isTaken] = [undefined, false];
+        // Whoever sends the next message then finds this lane free.
+        tell();
         if (job.isMessage && this.#limits.isFull(lane.count(connection))) {
             await lane.letGo();
         }
@@ -344,15 +345,15 @@ class Message implements Job {
         this.#timer = setTimeout(call, milliseconds);
     }
 
-    async run(connection: SessionConnection<Client>): Promise<void> {
+    async run(connection: SessionConnection<Client>): Promise<() => void> {
         // It may be read twice, which a stream cannot.
         this.#content ??= await built(this.#mail);
         if (this.isOver) {
-            return;
+            return () => undefined;
         }
         try {
             const info = withoutToken(await submit(connection.client, this.#mail, this.#content), connection);
-            this.#finish(() => this.#callback(null, info));
+            return () => this.#finish(() => this.#callback(null, info));
         } catch (thrown) {
             const error = withoutToken(thrown, connection);
             if (connection.verdict === undefined) {
