@@ -36,3 +36,4 @@ check_closed_objects() {
 
 make_part library libmailbearer_mobile.so
 make_part testing libmailbearer_testing.so
+bindings/mobile/kotlin/android/generate.sh "$libraries/libmailbearer_mobile.so" target/kotlin/android/kotlin

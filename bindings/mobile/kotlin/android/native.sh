@@ -7,18 +7,11 @@ cd "$(dirname "$0")/../../../.."
 readonly OUT=bindings/mobile/kotlin/android/build
 rustup target add aarch64-linux-android armv7-linux-androideabi x86_64-linux-android i686-linux-android
 
-# Pages of 16 KiB, as the Play store asks for; NDK r28 does that by itself, older ones do not.
-export RUSTFLAGS="-C link-arg=-Wl,-z,max-page-size=16384"
 cargo ndk --platform 24 -t arm64-v8a -t armeabi-v7a -t x86_64 -t x86 -o "$OUT/jniLibs" \
     build --locked --profile mobile -p mailbearer-mobile
-unset RUSTFLAGS
 
 # UniFFI reads from the symbols of the library for this machine; the interface is the same.
 cargo build --locked --profile mobile -p mailbearer-mobile
 cargo build --locked -p mailbearer-bindgen
-target/debug/uniffi-bindgen generate target/mobile/libmailbearer_mobile.so --language kotlin --no-format \
-    --config bindings/mobile/kotlin/android/uniffi.toml --out-dir "$OUT/generated/uniffi"
-# As in ../native.sh: a closed object that is an argument throws.
-find "$OUT/generated/uniffi" -name '*.kt' -exec \
-    sed -i 's/^        return value\.uniffiCloneHandle()$/        return value.callWithHandle { it }/' {} +
+bindings/mobile/kotlin/android/generate.sh target/mobile/libmailbearer_mobile.so "$OUT/generated/uniffi"
 llvm-strip "$OUT"/jniLibs/*/libmailbearer_mobile.so
