@@ -18,7 +18,6 @@ cargo build --locked --profile mobile -p mailbearer-mobile
 cargo build --locked -p mailbearer-bindgen
 target/debug/uniffi-bindgen generate target/mobile/libmailbearer_mobile.so --language kotlin --no-format \
     --config bindings/mobile/kotlin/android/uniffi.toml --out-dir "$OUT/generated/uniffi"
-# As in ../native.sh: a closed object that is an argument throws.
-find "$OUT/generated/uniffi" -name '*.kt' -exec \
-    sed -i 's/^        return value\.uniffiCloneHandle()$/        return value.callWithHandle { it }/' {} +
+# As in ../native.sh: what only the generated code needs is hidden from users.
+target/debug/uniffi-bindgen surface org.mailbearer "$(find "$OUT/generated/uniffi" -name '*.kt')"
 llvm-strip "$OUT"/jniLibs/*/libmailbearer_mobile.so

@@ -7,15 +7,15 @@ import com.sun.jna.Platform
 
 /**
  * A clock that counts the time in which the machine sleeps, in milliseconds from any origin, and never runs backwards. On
- * Android that is `Clock(SystemClock::elapsedRealtime)`.
+ * Android that is `ElapsedClock(SystemClock::elapsedRealtime)`. The default asks the system for such a clock by itself.
  */
-fun interface Clock {
+public fun interface ElapsedClock {
     /** The time now. */
-    fun nowMs(): Long
+    public fun nowMs(): Long
 }
 
 /** The clock of the machine. `System.nanoTime` stands still on Linux, Android and macOS while the machine sleeps. */
-internal object MachineClock : Clock {
+internal object MachineClock : ElapsedClock {
     private const val CLOCK_BOOTTIME_ON_LINUX = 7
     private const val CLOCK_MONOTONIC_ON_MAC = 6
     private val id: Int? =
@@ -38,7 +38,7 @@ internal object MachineClock : Clock {
 }
 
 /** Notices that the machine slept, or was stopped, between two looks. */
-internal class SleepWatch(private val clock: Clock) {
+internal class SleepWatch(private val clock: ElapsedClock) {
     private var wallMs = 0L
     private var awakeMs = 0L
 

@@ -1,9 +1,9 @@
 package org.mailbearer
 
+import java.nio.ByteBuffer
 import java.security.KeyStore
 import java.security.cert.CertificateException
 import java.security.cert.X509Certificate
-import java.nio.ByteBuffer
 import javax.net.ssl.KeyManagerFactory
 import javax.net.ssl.SSLContext
 import javax.net.ssl.SSLEngine
