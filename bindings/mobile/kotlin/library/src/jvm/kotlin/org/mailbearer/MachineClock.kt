@@ -7,7 +7,7 @@ import com.sun.jna.NativeLibrary
 import com.sun.jna.Platform
 
 /** The clock of the machine. `System.nanoTime` stands still on Linux and macOS while the machine sleeps. */
-internal object MachineClock : Clock {
+internal object MachineClock : ElapsedClock {
     private const val CLOCK_BOOTTIME_ON_LINUX = 7
     private const val CLOCK_MONOTONIC_ON_MAC = 6
     private val id: Int? =

@@ -2,15 +2,15 @@ package org.mailbearer
 
 /**
  * A clock that counts the time in which the machine sleeps, in milliseconds from any origin, and never runs backwards. On
- * Android that is `Clock(SystemClock::elapsedRealtime)`.
+ * Android that is `ElapsedClock(SystemClock::elapsedRealtime)`. The default asks the system for such a clock by itself.
  */
-fun interface Clock {
+public fun interface ElapsedClock {
     /** The time now. */
-    fun nowMs(): Long
+    public fun nowMs(): Long
 }
 
 /** Notices that the machine slept, or was stopped, between two looks. */
-internal class SleepWatch(private val clock: Clock) {
+internal class SleepWatch(private val clock: ElapsedClock) {
     private var wallMs = 0L
     private var awakeMs = 0L
 

@@ -7,17 +7,30 @@ import java.net.Socket
 import java.net.SocketException
 import java.net.UnknownHostException
 import java.util.concurrent.ConcurrentLinkedQueue
+import javax.net.SocketFactory
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.withTimeoutOrNull
 
+/** Looks up the addresses of a host name, in the order in which they are to be tried. It may block. */
+public fun interface Dns {
+    /**
+     * All addresses.
+     *
+     * @throws UnknownHostException there are none.
+     */
+    @Throws(UnknownHostException::class) public fun addressesOf(host: String): List<InetAddress>
+}
+
 /**
- * Looks up the addresses of a host name, in the order in which they are to be tried. It may block. On Android, those of one
- * network are `Dns { network.getAllByName(it).toList() }`.
+ * A network of the system's, for connections that are to go through this one, as `android.net.Network` is: it looks up names, and
+ * makes sockets that are bound to it. The package for Android has it made of one; elsewhere it is ten lines.
+ *
+ * It is asked at each connection, and so may stand for whatever network is the best at that time.
  */
-fun interface Dns {
-    /** All addresses. */
-    @Throws(UnknownHostException::class) fun addressesOf(host: String): List<InetAddress>
+public interface MailNetwork : Dns {
+    /** Makes sockets by `createSocket()` without arguments; they are connected here. */
+    public val socketFactory: SocketFactory
 }
 
 internal object SystemDns : Dns {
@@ -28,7 +41,7 @@ internal object SystemDns : Dns {
  * Connects to that address of a name which answers first (RFC 8305 section 5): the next one is tried after 250 ms, or when
  * one has failed. The caller keeps the one deadline.
  */
-internal class Dialer(private val port: Int) {
+internal class Dialer(private val port: Int, private val factory: SocketFactory) {
     private val sockets = ConcurrentLinkedQueue<Socket>()
     @Volatile private var isOver = false
 
@@ -61,7 +74,7 @@ internal class Dialer(private val port: Int) {
     private fun begin(address: InetAddress, results: Channel<Result<Socket>>) = SOCKETS.execute {
         results.trySend(
             runCatching {
-                val socket = Socket().also(sockets::add)
+                val socket = factory.createSocket().also(sockets::add)
                 // Who comes late would be closed by nobody.
                 if (isOver) throw SocketException("the connection was given up")
                 socket.connect(InetSocketAddress(address, port))

@@ -5,21 +5,28 @@ import java.net.Socket
 import java.net.SocketTimeoutException
 import java.nio.Buffer
 import java.nio.ByteBuffer
-import java.util.concurrent.Executor
 import javax.net.ssl.SSLSocket
 import javax.net.ssl.SSLSocketFactory
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.nanoseconds
+import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.asExecutor
 import kotlinx.coroutines.suspendCancellableCoroutine
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.failureOfCertificate
+import org.mailbearer.machine.failureOfConnect
+import org.mailbearer.machine.failureOfHost
 
 /** Octets of one read. */
 internal const val READ_OCTETS = 16_384
 
 /** Threads that wait for sockets, apart from those that the program's own work may need. */
 private const val SOCKETS_MAX = 1_000
-internal val SOCKETS: Executor = Dispatchers.IO.limitedParallelism(SOCKETS_MAX, "mailbearer").asExecutor()
+internal val SOCKETS: CoroutineDispatcher = Dispatchers.IO.limitedParallelism(SOCKETS_MAX, "mailbearer")
+
+/** Runs it there, and waits for nothing. */
+internal fun CoroutineDispatcher.execute(work: () -> Unit) = asExecutor().execute(work)
 
 /**
  * A connection below a login and what follows it: TCP, TLS, reads and writes. The caller keeps the deadline. What fails is a
@@ -71,7 +78,7 @@ internal interface Link {
 
 /** A [Link] that is a socket. */
 internal class SocketLink(private val settings: Settings, token: AccessToken? = null) : Link {
-    private val dialer = Dialer(settings.endpoint.port.toInt())
+    private val dialer = Dialer(settings.endpoint.port.toInt(), settings.sockets)
     private lateinit var tcp: Socket
     private lateinit var socket: Socket
     private val begun = System.nanoTime()
