@@ -21,20 +21,24 @@ import kotlinx.coroutines.withTimeoutOrNull
 import org.mailbearer.Dialer
 import org.mailbearer.Dns
 import org.mailbearer.SOCKETS
+import org.mailbearer.execute
 
 /** Sockets of Angus Mail's own login: they try every address, notice when the server has spoken, and can be closed. */
-internal class ListeningSockets(private val dns: Dns) : SocketFactory() {
+internal class ListeningSockets(private val dns: Dns, private val factory: SocketFactory) : SocketFactory() {
     private val sockets = ConcurrentLinkedQueue<ListeningSocket>()
 
     /** Whether no server has spoken yet. */
     fun areSilent(): Boolean = sockets.none { it.hasHeard }
+
+    /** Closes all that the service has open: whoever waits in one goes on at once. */
+    fun close() = sockets.forEach { it.close() }
 
     /**
      * Connects a service, which blocks. When the coroutine is cancelled, the sockets are closed, and the service is not waited
      * for: if it connects nevertheless, it is closed then.
      */
     suspend fun <T : Service> connecting(service: T, connect: () -> Unit): T = suspendCancellableCoroutine { continuation ->
-        continuation.invokeOnCancellation { sockets.forEach { it.close() } }
+        continuation.invokeOnCancellation { close() }
         SOCKETS.execute {
             runCatching(connect).fold(
                 { continuation.resume(service) { _, _, _ -> runCatching { service.close() } } },
@@ -46,7 +50,7 @@ internal class ListeningSockets(private val dns: Dns) : SocketFactory() {
     override fun createSocket(): Socket {
         // The store opens more of them as long as it lives.
         sockets.removeIf { it.isClosed }
-        return ListeningSocket(dns).also(sockets::add)
+        return ListeningSocket(dns, factory).also(sockets::add)
     }
 
     override fun createSocket(host: String, port: Int): Socket =
@@ -72,7 +76,7 @@ internal class ListeningSockets(private val dns: Dns) : SocketFactory() {
  * A socket that connects to whichever address of the host answers first (RFC 8305 section 5), as every other connection here:
  * Java's own would try the first one only.
  */
-private class ListeningSocket(private val dns: Dns) : Socket() {
+private class ListeningSocket(private val dns: Dns, private val factory: SocketFactory) : Socket() {
     @Volatile private var dialer: Dialer? = null
     @Volatile private var dialed: Socket? = null
     @Volatile private var isShut = false
@@ -90,7 +94,7 @@ private class ListeningSocket(private val dns: Dns) : Socket() {
     override fun connect(address: SocketAddress, timeout: Int) {
         val (host, port) = (address as InetSocketAddress).run { hostString to port }
         val time = if (timeout == 0) Duration.INFINITE else timeout.milliseconds
-        val dialer = Dialer(port).also { dialer = it }
+        val dialer = Dialer(port, factory).also { dialer = it }
         if (isShut) throw SocketException("Socket closed")
         val socket = runBlocking { withTimeoutOrNull(time) { dialer.dial(dns.addressesOf(host)) } }
         if (socket == null) {

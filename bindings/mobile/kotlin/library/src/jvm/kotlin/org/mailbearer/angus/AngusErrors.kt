@@ -11,7 +11,6 @@ import org.eclipse.angus.mail.smtp.SMTPAddressFailedException
 import org.eclipse.angus.mail.smtp.SMTPSendFailedException
 import org.eclipse.angus.mail.smtp.SMTPSenderFailedException
 import org.eclipse.angus.mail.util.MailConnectException
-import org.mailbearer.AccessToken
 import org.mailbearer.Cause
 import org.mailbearer.Certainty
 import org.mailbearer.Failure
@@ -19,11 +18,12 @@ import org.mailbearer.MailLibrary
 import org.mailbearer.MailProtocol
 import org.mailbearer.Phase
 import org.mailbearer.chainOf
-import org.mailbearer.classify
 import org.mailbearer.explain
-import org.mailbearer.failureOfConnect
-import org.mailbearer.failureOfHost
 import org.mailbearer.isMasked
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.classify
+import org.mailbearer.failureOfConnect
+import org.mailbearer.machine.failureOfHost
 import org.mailbearer.masked
 import org.mailbearer.oneLine
 import org.mailbearer.readRejection

@@ -13,8 +13,6 @@ import java.net.SocketAddress
 import java.util.Properties
 import java.util.concurrent.atomic.AtomicBoolean
 import javax.net.SocketFactory
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.runInterruptible
 import org.mailbearer.ConfigException
 import org.mailbearer.Connection
 import org.mailbearer.MailProtocol
@@ -33,18 +31,20 @@ import org.mailbearer.MailProtocol
  *
  * When the session ends, Angus Mail throws a [jakarta.mail.MessagingException], and the connection has its verdict.
  */
-suspend fun imapStore(connection: Connection): Store {
+public suspend fun imapStore(connection: Connection): Store {
     // PREAUTH (RFC 9051 section 7.1.4): Angus Mail then does not log in.
     val listed = connection.capabilities.joinToString(" ")
     val greeting = if (listed.isEmpty()) "* PREAUTH ready" else "* PREAUTH [CAPABILITY $listed] ready"
     val store = sessionOver(connection, MailProtocol.IMAP, greeting).getStore("imap")
-    return runInterruptible(Dispatchers.IO) { store.apply { connect("localhost", "", "") } }
+    Stops.add(store, connection::interrupt)
+    return store.blocking { store.apply { connect("localhost", "", "") } }
 }
 
 /** A transport of Angus Mail over an SMTP connection that is logged in, as [imapStore]. */
-suspend fun smtpTransport(connection: Connection): Transport {
+public suspend fun smtpTransport(connection: Connection): Transport {
     val transport = sessionOver(connection, MailProtocol.SMTP, "220 ready").getTransport("smtp")
-    return runInterruptible(Dispatchers.IO) { transport.apply { connect() } }
+    Stops.add(transport, connection::interrupt)
+    return transport.blocking { transport.apply { connect() } }
 }
 
 private fun sessionOver(connection: Connection, protocol: MailProtocol, greeting: String): Session {

@@ -33,11 +33,12 @@ import org.mailbearer.awaitingGreeting
 import org.mailbearer.chainOf
 import org.mailbearer.checkNames
 import org.mailbearer.checkVerifies
-import org.mailbearer.ehloNameOf
 import org.mailbearer.explain
 import org.mailbearer.failed
 import org.mailbearer.failureOfTls
+import org.mailbearer.inRealTime
 import org.mailbearer.loggingIn
+import org.mailbearer.machine.ehloNameOf
 import org.mailbearer.masked
 import org.mailbearer.resolve
 import org.mailbearer.without
@@ -50,29 +51,38 @@ import org.mailbearer.without
  *
  * @throws LoginFailedException why the login did not work, read from the exception of Angus Mail, which is its cause.
  */
-suspend fun connectStore(
+public suspend fun connectStore(
     protocol: MailProtocol,
     user: String,
     token: TokenSource,
     options: LoginOptions = LoginOptions(),
 ): Store {
     if (protocol == MailProtocol.SMTP) throw ConfigException("SMTP has no store: use connectTransport")
-    return connect(resolve(protocol, user, options), token) { it.store }
+    return connect(protocol, user, token, options) { it.store }
 }
 
 /** Connects a transport of Angus Mail, as [connectStore] does a store. */
-suspend fun connectTransport(user: String, token: TokenSource, options: LoginOptions = LoginOptions()): Transport =
-    connect(resolve(MailProtocol.SMTP, user, options), token) { it.transport }
+public suspend fun connectTransport(user: String, token: TokenSource, options: LoginOptions = LoginOptions()): Transport =
+    connect(MailProtocol.SMTP, user, token, options) { it.transport }
 
-private suspend fun <T : Service> connect(settings: Settings, token: TokenSource, make: (Session) -> T): T =
+private suspend fun <T : Service> connect(
+    protocol: MailProtocol,
+    user: String,
+    token: TokenSource,
+    options: LoginOptions,
+    make: (Session) -> T,
+): T = inRealTime {
+    val settings = resolve(protocol, user, options)
     loggingIn(JoinedTokens.of(token), settings.timeout) { logIn(settings, it, make) }
+}
 
 private suspend fun <T : Service> logIn(settings: Settings, token: CheckedToken, make: (Session) -> T): T {
     val endpoint = settings.endpoint
-    val sockets = ListeningSockets(settings.dns)
+    val sockets = ListeningSockets(settings.dns, settings.sockets)
     val names = NamesOfHost()
     val service = make(Session.getInstance(properties(settings, sockets, names)))
     MaskedLog.add(service, token.token::masked)
+    Stops.add(service, sockets::close)
     try {
         checkVerifies(settings.sslContext)
         return withTimeoutOrNull(settings.timeout + OWN_WORDS) {

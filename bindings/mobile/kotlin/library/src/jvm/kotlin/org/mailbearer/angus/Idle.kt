@@ -12,6 +12,7 @@ import kotlinx.coroutines.suspendCancellableCoroutine
 import org.eclipse.angus.mail.imap.IMAPFolder
 import org.mailbearer.SOCKETS
 import org.mailbearer.SessionConnection
+import org.mailbearer.execute
 
 /**
  * Waits for messages that come or go in an open folder of a store of [imapStore] (IDLE, RFC 2177). When its collector wants
@@ -30,7 +31,7 @@ import org.mailbearer.SessionConnection
  * @param connection the one that the store is over.
  * @param reissue how long one IDLE lasts at most; by default 90 seconds.
  */
-fun idle(folder: IMAPFolder, connection: SessionConnection, reissue: Duration = 90.seconds): Flow<MessageCountEvent> = channelFlow {
+public fun idle(folder: IMAPFolder, connection: SessionConnection, reissue: Duration = 90.seconds): Flow<MessageCountEvent> = channelFlow {
     val listener = object : MessageCountListener {
         override fun messagesAdded(event: MessageCountEvent) = tell(event)
 
@@ -52,13 +53,13 @@ private suspend fun idleOnce(folder: IMAPFolder, connection: SessionConnection, 
     val nudge = launch {
         connection.awaitNudge(reissue)
         // Another command ends IDLE, and has an answer.
-        blocking { folder.doCommand { it.simpleCommand("NOOP", null) } }
+        leaving { folder.doCommand { it.simpleCommand("NOOP", null) } }
     }
-    blocking { folder.idle(true) }
+    leaving { folder.idle(true) }
     nudge.cancel()
 }
 
 /** Whoever is cancelled does not wait for it: the next command ends IDLE, and so does the end of the connection. */
-private suspend fun blocking(work: () -> Unit): Unit = suspendCancellableCoroutine { continuation ->
+private suspend fun leaving(work: () -> Unit): Unit = suspendCancellableCoroutine { continuation ->
     SOCKETS.execute { continuation.resumeWith(runCatching(work)) }
 }
