@@ -33,8 +33,14 @@ let package = Package(
         // The runner of tests/cases.
         .executableTarget(name: "mailbearer-cases", dependencies: ["Mailbearer"], path: "Sources/Cases"),
         .executableTarget(name: "notifier", dependencies: ["Mailbearer"], path: "Examples/Notifier"),
+        // The sample app, but for its screens, which need an Apple system: Examples/MailNotifier/App.
+        .target(name: "MailNotifierModel", dependencies: ["Mailbearer"], path: "Examples/MailNotifier/Model"),
+        // It as a process that the tests kill.
+        .executableTarget(name: "mailbearer-killed", dependencies: ["MailNotifierModel"], path: "Tests/Killed"),
         .testTarget(name: "MailbearerTests", dependencies: ["Mailbearer"]),
         .testTarget(name: "MailbearerTestingTests", dependencies: ["Mailbearer", "MailbearerTesting"]),
+        .testTarget(
+            name: "MailNotifierTests", dependencies: ["MailNotifierModel", "MailbearerTesting", "mailbearer-killed"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,5 @@
 // A stand-in for Apple's Network.framework, for type checks alone: the declarations that NetworkTransport.swift,
-// NetworkListener.swift and NetworkPaths.swift use, after Apple's documentation.
+// NetworkListener.swift and NetworkState.swift use, after Apple's documentation.
 import Dispatch
 import Foundation
 import Security

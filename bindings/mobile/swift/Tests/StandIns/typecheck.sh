@@ -41,6 +41,7 @@ misspelt() {
 
 framework Security
 framework Network
+framework os
 for module in Mailbearer MailbearerTesting; do
     mapfile -t sources < <(find "Sources/$module" -name '*.swift')
     # Certificates.archive is made on a Mac.
@@ -51,4 +52,6 @@ for module in Mailbearer MailbearerTesting; do
 done
 misspelt Mailbearer/Transport/NetworkTransport.swift 'tcp\.noDelay' tcp.noDelai
 misspelt MailbearerTesting/NetworkListener.swift newConnectionHandler newConectionHandler
+misspelt Mailbearer/NetworkState.swift pathUpdateHandler pathUpdateHandlr
+misspelt Mailbearer/EventLogger.swift "privacy: \.public" "privacy: .pubic"
 echo "What is for Apple systems fits the stand-ins, and misspelt calls do not"
