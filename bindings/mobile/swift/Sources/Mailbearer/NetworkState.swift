@@ -27,7 +27,7 @@ extension Account {
     ///
     /// The account lives for as long as this runs.
     ///
-    /// - Parameter states: those of the system, as ``networkStates()`` gives them on Apple systems, or of a source of the program's own.
+    /// - Parameter states: those of the system, as `networkStates()` gives them on Apple systems, or of a source of the program's own.
     public func follow(_ states: AsyncStream<NetworkState>) async {
         var news = NetworkNews()
         for await state in states {

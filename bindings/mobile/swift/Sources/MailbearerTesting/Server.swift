@@ -66,7 +66,7 @@ public final class Server: Sendable {
 
     // MARK: - What leads here
 
-    /// The options that lead `connect`, `sessions` and ``Mailbearer/Account/sessions(_:options:policy:)`` here: host, port, TLS, profile
+    /// The options that lead `connect`, `sessions` and `Account.sessions` here: host, port, TLS, profile
     /// and trust.
     ///
     /// - Throws: `CoreError` only where this package has a bug.
@@ -92,6 +92,7 @@ public final class Server: Sendable {
     /// Issues an access token.
     ///
     /// - Parameters:
+    ///   - user: whose it is.
     ///   - lifetime: in place of the server's; `.zero`: it has expired already.
     ///   - scope: in place of the one that mail needs.
     ///   - octets: its length.

@@ -9,10 +9,12 @@ import Security
 public struct NetworkConnector: Connector {
     private let trust: Trust
 
+    /// - Parameter trust: whom TLS trusts.
     public init(trust: Trust = .system) {
         self.trust = trust
     }
 
+    /// Connects, with TLS where it is implicit.
     public func open(_ endpoint: Endpoint) async throws -> any Transport {
         let transport = NetworkTransport(endpoint, try TlsSettings(host: endpoint.host, trust: trust))
         do {

@@ -6,10 +6,12 @@ import Foundation
 public struct OpenSSLConnector: Connector {
     private let trust: Trust
 
+    /// - Parameter trust: whom TLS trusts.
     public init(trust: Trust = .system) {
         self.trust = trust
     }
 
+    /// Connects, with TLS where it is implicit.
     public func open(_ endpoint: Endpoint) async throws -> any Transport {
         // First, so that authorities that cannot be read are no fault of the server.
         let tls = try TlsEngine(host: endpoint.host, trust: trust)
