@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from . import log, tokens
+from . import log, observing, tokens
 from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from .dialogue import Dialogue
 from .errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
@@ -248,7 +248,8 @@ def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) ->
 def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Connection:
     """Log in once, with this token."""
     try:
-        connection = _Login(settings, trace).run(token)
+        with observing.logging_in(settings.endpoint):
+            connection = _Login(settings, trace).run(token)
     except LoginFailed as error:
         log.login_failed(settings.user, settings.endpoint, error)
         raise
@@ -372,6 +373,8 @@ class Link:
         self._is_expired = False
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
+        # Of a session: its account, and the number of the attempt.
+        self.key: observing.Key | None = None
 
     @property
     def seconds(self) -> float:
@@ -381,9 +384,10 @@ class Link:
     def open(self) -> None:
         """Connect, with TLS where it is implicit."""
         endpoint = self._settings.endpoint
-        self._sock = self._settings.route.open(Place(endpoint.host, endpoint.port), self._deadline, self._show)
-        if self._settings.endpoint.tls == "implicit":
-            self.start_tls()
+        with observing.dialling(endpoint, self.key):
+            self._sock = self._settings.route.open(Place(endpoint.host, endpoint.port), self._deadline, self._show)
+            if endpoint.tls == "implicit":
+                self.start_tls()
 
     def _show(self, opening: Opening | socket.socket) -> None:
         """Note what is under way, so that it can be interrupted."""
