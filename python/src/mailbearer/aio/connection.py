@@ -482,7 +482,8 @@ class Link:
         try:
             sock = await self._open_tcp(route.proxy.place)
         except LoginFailed as problem:
-            raise route.proxy.unreachable(problem.failure.detail) from problem.__cause__
+            told = route.proxy.unreachable(problem.failure.detail, problem.__cause__)
+            raise told from told.__cause__
         return await route.through(sock, to)
 
     async def _open_tcp(self, endpoint: Place) -> socket.socket:
