@@ -27,6 +27,13 @@ def until() -> dict[str, object]:
     return {"access_token": "ya29.token", "expires_at": datetime.datetime.now(datetime.UTC)}
 
 
-sources: list[mailbearer.TokenSource] = ["ya29.token", mailbearer.AccessToken("x"), Broker().token, refused, both, until]
+sources: list[mailbearer.TokenSource] = [
+    "ya29.token",
+    mailbearer.AccessToken("x"),
+    Broker().token,
+    refused,
+    both,
+    until,
+]
 for source in sources:
     mailbearer.connect("imap", "joe@gmail.com", source)
