@@ -112,8 +112,13 @@ class Account:
         """Add a session: iterate, and get a connection each time that one is due, as :func:`mailbearer.sessions` says.
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
-        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's. Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+        Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+
+        Args:
+            protocol: ``imap``, ``pop3`` or ``smtp``.
+            client: as in :func:`mailbearer.sessions`.
+            options: those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in place
+                of the account's; ``help(mailbearer.SessionOptions)`` and ``help(mailbearer.LoginOptions)`` tell each.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
@@ -248,8 +253,14 @@ def sessions(
     stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
     returning ``(token, seconds)`` or an OAuth response: the session is then renewed ahead of that.
 
-    The settings are those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
-    :class:`mailbearer.Account`.
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; or ``imapclient``.
+        options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
+            :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
+            each.
 
     Raises:
         ConfigError: a setting cannot work.

@@ -162,6 +162,28 @@ def connect(
 ) -> Connection:
     """Connect and log in.
 
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: a :data:`mailbearer.TokenSource`: a token, a function that returns one, google-auth credentials, or an
+            MSAL application; ``help(mailbearer.tokens)`` tells more.
+        host: where the server is; with it the mail address does not choose a provider.
+        port: the port; else the profile's, or the usual one of ``tls``.
+        tls: how TLS begins; else as the port says.
+        provider: the profile, by its name or as a :class:`~mailbearer.Provider`; else that of the mail address.
+        ssl_context: whom to trust; it must verify certificate and host name.
+        timeout: for connection, TLS, greeting and login together; 60.
+        answer_timeout: for each answer after the login; as ``timeout``.
+        data_timeout: for the answer to the end of a message; 600.
+        authzid: the mailbox to act for, where it is not the user's own.
+        mechanisms: in the order in which they are liked.
+        initial_response: whether the token goes with the ``AUTH`` line; ``auto``.
+        ehlo_name: what SMTP calls this machine; the domain of the user's address.
+        assumed_capabilities: what the server can do, not to be asked first.
+        unusual_port: this server uses a registered port in another way than others; ``False``.
+        discover: whether servers that are not known may be looked up; ``True``.
+        trace: called with each line of the dialogue of a login.
+
     Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
 

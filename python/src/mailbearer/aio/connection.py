@@ -94,6 +94,8 @@ class Connection:
         self.seconds = seconds
         self._leftover = authenticated.leftover
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        # Who had the transport when it was closed: after that asyncio does not say it.
+        self._ended_by: asyncio.BaseProtocol | None = None
 
     @property
     def reader(self) -> asyncio.StreamReader:
@@ -139,6 +141,8 @@ class Connection:
 
     def close(self) -> Awaitable[None]:
         """Close the connection; await it to wait until it is closed."""
+        if self._ended_by is None:
+            self._ended_by = self.transport.get_protocol()
         self.transport.close()
         return Closing(self._wait_closed)
 
@@ -157,11 +161,10 @@ class Connection:
             return
 
     async def _closed(self) -> None:
-        protocol = self.transport.get_protocol()
         if self._streams is not None:
             await self._streams[1].wait_closed()
-        elif isinstance(protocol, Inbox):
-            await protocol.wait_closed()
+        elif isinstance(self._ended_by, Inbox):
+            await self._ended_by.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,6 +205,9 @@ async def connect(
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
 
+    The arguments are the same: ``help(mailbearer.connect)`` and ``help(mailbearer.LoginOptions)`` tell each. ``token``
+    may be an ``async`` function, too. Use it so: ``async with await mailbearer.aio.connect(...) as connection:``.
+
     The token source, too, has at most ``timeout`` seconds to answer.
 
     >>> import asyncio, mailbearer.aio, mailbearer.testing
@@ -216,6 +222,7 @@ async def connect(
     ...             return await connection.reader.readline()
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
+
     """
     proxy = hidden_proxy(proxy)
     token, provider = of_store(user, hidden(token), provider, host, proxy)
