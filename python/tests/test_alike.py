@@ -29,7 +29,7 @@ def public() -> Iterator[Any]:
 
 # ---- asyncio has the same names --------------------------------------------------------------------------------------
 
-PAIRS = ("Account", "Connection", "SessionConnection", "Sessions")
+PAIRS = ("Account", "Connection", "Sender", "SessionConnection", "Sessions")
 
 # Why one of the two has a name that the other lacks.
 BLOCKING_ONLY = {
@@ -37,6 +37,7 @@ BLOCKING_ONLY = {
         # The standard library has no client of asyncio, and there is none for POP3.
         "pop3",
         "imapclient",
+        "mailbox",
     },
     # asyncio has a transport with streams in its place; octets that came behind the login are in the reader.
     "Connection": {"sock", "leftover", "greeted", "said_goodbye"},
@@ -47,6 +48,7 @@ ASYNC_ONLY = {
     "": {"AsyncTokenSource"},
     "Account": {"aclose"},
     "Sessions": {"aclose"},
+    "Sender": {"aclose"},
     "Connection": {"aclose", "reader", "writer", "transport", "hand_over", "late"},
     # `due()` is `wait()` without its answer.
     "SessionConnection": {"due", "woken", "tap"},
@@ -75,7 +77,7 @@ def test_the_front_doors_of_asyncio_have_the_same_names_and_arguments() -> None:
         name for name, value in vars(mailbearer).items() if name in mailbearer.__all__ and inspect.isfunction(value)
     }
     later = {name for name in mailbearer.aio.__all__ if inspect.isfunction(getattr(mailbearer.aio, name))}
-    connecting = {"connect", "sessions", "discover", "imap", "smtp", "pop3", "imapclient"}
+    connecting = {"connect", "sessions", "sender", "discover", "imap", "smtp", "pop3", "imapclient", "mailbox"}
     assert doors & connecting - later == BLOCKING_ONLY[""]
     assert later <= doors
     for name in sorted(later):

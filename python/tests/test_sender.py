@@ -405,3 +405,18 @@ def test_what_is_taken_back_is_not_sent(way: Way, server: Server) -> None:
         assert way.result(second).status == "not_sent"
         assert len(sender) == 0
     assert subjects(server) == ["first"]
+
+
+def test_an_end_at_once_leaves_nothing_open(server: Server) -> None:
+    async def main() -> str:
+        sender = mailbearer.aio.sender(USER, lambda: server.issue_token(USER), limits=[(1, 60)], **server.at("smtp"))
+        await sender.send(mail("first")).result()
+        receipt = sender.send(mail("second"))
+        sender.close()
+        outcome = await receipt.result()
+        await sender.aclose()
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return outcome.status
+
+    assert asyncio.run(main()) == "not_sent"

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import aioimaplib
 import aiosmtplib
+import imap_tools
 import imapclient
 import pytest
 
@@ -131,6 +132,7 @@ MODULES = ("mailbearer", "mailbearer.aio")
 LIBRARIES: dict[str, Any] = {
     "ImapClient": aioimaplib.IMAP4,
     "IMAPClient": imapclient.IMAPClient,
+    "MailBox": imap_tools.MailBox,
     "aioimaplib": aioimaplib,
     "aiosmtplib": aiosmtplib,
 }
