@@ -192,6 +192,8 @@ def test_aioimaplib(server: Server) -> None:
         await asyncio.wait_for(idle, 10)
         assert (await client.expunge()).result == "OK"
         await client.logout()
+        client.protocol.transport.close()
+        await asyncio.sleep(0.05)
 
     asyncio.run(main())
 
