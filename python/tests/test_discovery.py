@@ -326,7 +326,7 @@ def world(monkeypatch: pytest.MonkeyPatch, certificate: pathlib.Path) -> Iterato
         answers = {"SRV _imaps._tcp.company.example": [[0, 1, server.port, f"{HOST}."]]}
         stand_in = StandIn(answers)
         monkeypatch.setattr(discovery, "DnsResolver", lambda: stand_in)
-        monkeypatch.setattr("mailbearer.https.HttpsOpener", lambda context: stand_in)
+        monkeypatch.setattr("mailbearer.https.HttpsOpener", lambda context, proxy: stand_in)
         look_up = socket.getaddrinfo
 
         def local(host: Any, *rest: Any, **more: Any) -> Any:

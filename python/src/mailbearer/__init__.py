@@ -32,7 +32,7 @@ from ._core import (
     read_rejection,
 )
 from .account import Account, sessions
-from .clients import imap, imapclient, pop3, smtp
+from .clients import imap, imapclient, mailbox, pop3, smtp
 from .connection import Connection, connect
 from .discovery import Discovered, FoundOAuth, FoundService, Look, discover
 from .errors import (
@@ -67,8 +67,12 @@ from .facts import (
 from .following import MailboxChange, NewMessages
 from .kinds_of_source import TokenAnswer, TokenSource
 from .lookups import LookupFailed, Opener, Resolver
+from .message_sender import Receipt, Sender, sender
 from .options import LoginOptions, LoneOptions, SessionOptions, Trace
 from .policy import SessionPolicy
+from .proxy import ProxyFailed
+from .route import Sock
+from .sending import OnOutcome, Refusal, SenderOptions, SendOutcome, SendStatus
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
 from .settings import Endpoint
@@ -144,16 +148,24 @@ __all__ = [
     "OAuthFacts",
     "Offer",
     "OnEvent",
+    "OnOutcome",
     "Opener",
     "Outcome",
     "Phase",
     "Provider",
     "ProviderName",
+    "ProxyFailed",
+    "Receipt",
+    "Refusal",
     "Rejection",
     "RejectionFacts",
     "Renewal",
     "Resolver",
     "Seen",
+    "SendOutcome",
+    "SendStatus",
+    "Sender",
+    "SenderOptions",
     "ServiceFacts",
     "Session",
     "SessionConnection",
@@ -166,6 +178,7 @@ __all__ = [
     "SessionTimedOut",
     "Sessions",
     "Side",
+    "Sock",
     "Standing",
     "Step",
     "StoredLogin",
@@ -192,8 +205,10 @@ __all__ = [
     "imap",
     "imapclient",
     "initial_response",
+    "mailbox",
     "pop3",
     "read_rejection",
+    "sender",
     "sessions",
     "smtp",
     "stored",

@@ -38,6 +38,7 @@ __all__ = [
     "AccountPlan",
     "Action",
     "Aftermath",
+    "Answer",
     "Authenticated",
     "Delivery",
     "Discovered",
@@ -50,18 +51,23 @@ __all__ = [
     "Mailbox",
     "Negotiation",
     "Order",
+    "Outbox",
+    "Outcome",
     "Plan",
     "Provider",
     "Rejection",
     "Server",
     "Session",
     "Step",
+    "Submit",
+    "SubmitPlan",
     "Transcript",
     "Verdict",
     "Watch",
     "__version__",
     "acknowledgement",
     "classify",
+    "client_steps",
     "explain",
     "failure_of_certificate",
     "failure_of_connect",
@@ -279,6 +285,67 @@ class Follow:
     def resume(self, now_ms: int) -> FollowPlan: ...
     def interrupt(self, now_ms: int) -> FollowPlan: ...
     def tick(self, now_ms: int) -> FollowPlan: ...
+
+@final
+class Answer:
+    """What became of a message for one recipient."""
+
+    fate: Literal["accepted", "refused", "later", "unknown"]
+    code: int | None
+    failure: Failure | None
+
+@final
+class Outcome:
+    """What became of one transaction."""
+
+@final
+class SubmitPlan:
+    """What to write, and whether the server waits for the message, or all is over."""
+
+    data: bytes
+    wants_message: bool
+    is_over: bool
+
+@final
+class Submit:
+    """Sends one message over one SMTP connection that is logged in."""
+
+    def __new__(
+        cls,
+        sender: str,
+        recipients: Sequence[str],
+        capabilities: Sequence[str],
+        *,
+        octets: int,
+        is_8bit: bool = False,
+        is_utf8: bool = False,
+    ) -> Submit: ...
+    def start(self) -> SubmitPlan: ...
+    def receive(self, data: _Data) -> SubmitPlan: ...
+    def message(self, message: _Data) -> bytes: ...
+    def ended(self, submission: str | None = None) -> None: ...
+    def outcome(self) -> Outcome: ...
+
+@final
+class Outbox:
+    """Messages that wait to be sent: numbers and times go in, jobs come out."""
+
+    def __new__(
+        cls,
+        *,
+        limits: Sequence[tuple[int, int]],
+        retry_ms: int,
+        retry_max_ms: int,
+        give_up_ms: int,
+        seed: int,
+    ) -> Outbox: ...
+    def add(self, now_ms: int, recipients: int) -> int: ...
+    def take(self, now_ms: int) -> tuple[int, list[int]] | None: ...
+    def take_back(self, message: int) -> bool: ...
+    def next_ms(self, now_ms: int) -> int | None: ...
+    def due(self, now_ms: int) -> int: ...
+    def settle(self, now_ms: int, message: int, outcome: Outcome) -> tuple[list[tuple[int, Answer]], int | None]: ...
+    def __len__(self) -> int: ...
 
 @final
 class Lookup:
@@ -592,8 +659,22 @@ class Server:
     def tick(self, now_ms: int) -> list[tuple[int, bytes, str]]: ...
     def next_wake_ms(self) -> int | None: ...
     def restart(self, now_ms: int) -> list[tuple[int, bytes, str]]: ...
-    def deliver(self, user: str, message: _Data) -> None: ...
-    def messages(self, user: str) -> list[bytes]: ...
+    def refuse(self, cause_name: str | None = None, protocol: str | None = None) -> None: ...
+    def refuse_recipient(self, address: str, why: str | None = None) -> None: ...
+    def add_user(self, user: str) -> None: ...
+    def users(self) -> list[str]: ...
+    def mailboxes(self, user: str) -> list[str]: ...
+    def create_mailbox(self, user: str, name: str) -> None: ...
+    def delete_mailbox(self, user: str, name: str) -> None: ...
+    def deliver(
+        self,
+        user: str,
+        message: _Data,
+        mailbox: str | None = None,
+        flags: list[str] = ...,
+        date_ms: int | None = None,
+    ) -> None: ...
+    def messages_in(self, user: str, mailbox: str) -> list[tuple[int, list[str], int, bytes]]: ...
     def submitted(self) -> list[dict[str, Any]]: ...
     def take_events(self) -> list[tuple[int, int, str, str]]: ...
     @property
@@ -614,6 +695,7 @@ def explain(
 ) -> Failure: ...
 def read_rejection(challenge: str | _Data) -> Rejection: ...
 def redact_source(text: str) -> str: ...
+def client_steps(user: str, provider: str | None = None, issuer: str | None = None) -> str: ...
 def tls_at_port(protocol: MailProtocol, port: int, tls: Tls | None = None, *, unusual_port: bool = False) -> Tls: ...
 def initial_response(
     mechanism: Mechanism,

@@ -12,6 +12,7 @@ from .errors import ConfigError
 from .events import OnEvent
 from .options import LoginOptions, LoneOptions, SessionOptions
 from .policy import SessionPolicy
+from .route import refuse_ready_socket
 from .settings import Settings, is_to_discover, resolve
 from .words import MailProtocol, ProviderName
 
@@ -120,6 +121,7 @@ class AccountSettings:
 def _resolve(
     protocol: MailProtocol, user: str, login: dict[str, Any], discovered: Discovered | None = None
 ) -> Settings:
+    refuse_ready_socket(login.get("sock"))
     if unknown := login.keys() - LoginOptions.__annotations__.keys():
         raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
     return resolve(protocol, user, **login, discovered=discovered)

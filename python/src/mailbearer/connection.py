@@ -29,9 +29,11 @@ from .failures import (
 )
 from .hiding import hidden
 from .options import Trace
+from .proxy import Place, Proxy, hidden_proxy
+from .route import DIRECT, Sock
 from .settings import STAND_IN, Endpoint, Settings, resolve
 from .stored import of_store
-from .tcp import Opening, tuned
+from .tcp import Opening
 from .verified import check_peer
 from .words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
 
@@ -154,6 +156,9 @@ def connect(
     unusual_port: bool = False,
     discover: bool = True,
     trace: Trace | None = None,
+    proxy: str | Proxy | None = None,
+    local_address: str | None = None,
+    sock: Sock | None = None,
 ) -> Connection:
     """Connect and log in.
 
@@ -209,7 +214,8 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
-    token, provider = of_store(user, hidden(token), provider, host)
+    proxy = hidden_proxy(proxy)
+    token, provider = of_store(user, hidden(token), provider, host, proxy)
     settings = resolve(
         protocol,
         user,
@@ -229,6 +235,9 @@ def connect(
         unusual_port=unusual_port,
         discover=discover,
         trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+        sock=sock,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = _token(source, settings, force_refresh=False)
@@ -393,10 +402,17 @@ class Link:
 
     def open(self) -> None:
         """Connect, with TLS where it is implicit."""
-        self._opening = Opening(self._settings.endpoint, self._deadline)
-        self._sock = tuned(self._opening.run())
+        endpoint = self._settings.endpoint
+        self._sock = self._settings.route.open(Place(endpoint.host, endpoint.port), self._deadline, self._show)
         if self._settings.endpoint.tls == "implicit":
             self.start_tls()
+
+    def _show(self, opening: Opening | socket.socket) -> None:
+        """Note what is under way, so that it can be interrupted."""
+        if isinstance(opening, Opening):
+            self._opening = opening
+        else:
+            self._sock = opening
 
     def start_tls(self) -> None:
         """Do the handshake; certificate and host name are verified."""
@@ -449,13 +465,20 @@ class Link:
 
     def _speaks_tls(self) -> bool:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
-        # The address that took the first connection.
+        route = self._settings.route
+        if isinstance(route.sock, socket.socket):
+            return False
         try:
             seconds = min(PROBE_SECONDS, self._left())
-            with socket.create_connection(self._open_socket().getpeername()[:2], seconds) as probe:
+            # The address that took the first connection; a way of the program's own is gone once more.
+            peer = self._open_socket().getpeername()[:2]
+            if route != DIRECT:
+                peer = self._settings.endpoint.host, self._settings.endpoint.port
+            with route.open(Place(*peer), time.monotonic() + seconds, lambda _: None) as probe:
+                probe.settimeout(seconds)
                 probe.sendall(client_hello(self._settings))
                 return is_tls(probe.recv(1))
-        except OSError:
+        except (OSError, LoginFailed):
             return False
 
     def write(self, data: bytes) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 from . import _core, log
 from ._core import Provider
 from .facts import DiscoveredFacts
-from .lookups import DnsResolver, LookupFailed, Opener, Resolver
+from .lookups import DnsResolver, LookupFailed, NoResolver, Opener, Resolver
+from .proxy import Proxy, hidden_proxy
 from .settings import verifying
 from .words import FactSource, MailProtocol, Offer, Outcome, Seen, Sureness, Tls, Trouble
 
@@ -165,6 +166,7 @@ def discover(
     ssl_context: ssl.SSLContext | None = None,
     resolver: Resolver | None = None,
     opener: Opener | None = None,
+    proxy: str | Proxy | None = None,
 ) -> Discovered:
     """Find the servers of a mail address, and where their tokens come from.
 
@@ -178,6 +180,8 @@ def discover(
         ssl_context: whom to trust over https, in place of the system's authorities.
         resolver: what looks up DNS, in place of the system's resolver by dnspython: a :class:`~mailbearer.Resolver`.
         opener: what does a GET, in place of urllib: an :class:`Opener`.
+        proxy: the proxy for what is asked over https, as in :func:`mailbearer.connect`. This machine then asks no name
+            server, unless a ``resolver`` is given: MX and SRV records are not looked at.
 
     Raises:
         ConfigError: it is no mail address, or its domain has no name that DNS can be asked for. That nothing was found
@@ -189,7 +193,7 @@ def discover(
     ('gmail', 'imap.gmail.com')
 
     """
-    return Search(user, timeout, ssl_context, resolver, opener).run()
+    return Search(user, timeout, ssl_context, resolver, opener, hidden_proxy(proxy)).run()
 
 
 class Search:
@@ -202,10 +206,12 @@ class Search:
         context: ssl.SSLContext | None,
         resolver: Resolver | None,
         opener: Opener | None,
+        proxy: str | Proxy | None = None,
     ) -> None:
         self._machine = _core.Discovery(user)
         self._until = time.monotonic() + timeout
-        self._resolver = resolver or DnsResolver()
+        self._resolver = resolver or (NoResolver() if proxy is not None else DnsResolver())
+        self._proxy = proxy
         self._context = context
         self._given_opener = opener
         self._answers: queue.SimpleQueue[tuple[int, str, tuple[Any, ...]] | None] = queue.SimpleQueue()
@@ -219,7 +225,7 @@ class Search:
         # Most programs ask for no file.
         from .https import HttpsOpener
 
-        return HttpsOpener(verifying(self._context))
+        return HttpsOpener(verifying(self._context), self._proxy)
 
     def run(self) -> Discovered:
         """Do it, in this thread."""
@@ -303,10 +309,10 @@ class _NotFound(Exception):
         self.found = found
 
 
-def for_login(user: str, context: ssl.SSLContext | None = None) -> Discovered:
+def for_login(user: str, context: ssl.SSLContext | None = None, proxy: str | Proxy | None = None) -> Discovered:
     """Find the servers for a login that was told neither host nor provider, and say so in the log."""
-    if context is not None:
-        found = discover(user, ssl_context=context)
+    if context is not None or proxy is not None:
+        found = discover(user, ssl_context=context, proxy=proxy)
     else:
         try:
             found = _remembered(user, int(time.monotonic() // _REMEMBERED_SECONDS))

@@ -23,6 +23,7 @@ def need(module: str, package: str, extra: str) -> None:
 # What makes a mail client needs this, by the name that `client=` has.
 _OF_CLIENTS = {
     "imapclient": ("imapclient", "IMAPClient", "imapclient"),
+    "imap_tools": ("imap_tools", "imap-tools", "imap-tools"),
     "aioimaplib": ("aioimaplib", "aioimaplib", "aioimaplib"),
     "aiosmtplib": ("aiosmtplib", "aiosmtplib", "aiosmtplib"),
 }

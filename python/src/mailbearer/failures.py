@@ -17,6 +17,7 @@ from .words import Cause
 if TYPE_CHECKING:
     from ._core import Failure
     from .settings import Endpoint, Settings
+    from .tcp import Placed
 
 # With STARTTLS a server speaks first. One that says nothing for so long is asked whether it waits for TLS.
 GREETING_SECONDS = 5.0
@@ -30,7 +31,7 @@ def failed(cause: Cause, detail: str) -> LoginFailed:
     return LoginFailed(failure_of_host(cause, detail))
 
 
-def not_connected(error: OSError, endpoint: Endpoint) -> LoginFailed:
+def not_connected(error: OSError, endpoint: Placed) -> LoginFailed:
     """Make the exception for a connection that could not be opened: ``error`` becomes its ``__cause__``."""
     problem = LoginFailed(connect_failure(error, f"{endpoint.host}:{endpoint.port}"))
     problem.__cause__ = error

@@ -13,6 +13,8 @@ from typing import TypeAlias, TypedDict
 from ._core import Provider
 from .events import OnEvent
 from .policy import SessionPolicy
+from .proxy import Proxy
+from .route import Sock
 from .words import InitialResponse, Mechanism, ProviderName, Side, Tls
 
 Trace: TypeAlias = Callable[[Side, str], object]
@@ -39,6 +41,12 @@ class LoginOptions(TypedDict, total=False):
         unusual_port: this server uses a registered port in another way than others; ``False``.
         discover: whether servers that are not known may be looked up; ``True``.
         trace: called with each line of the dialogue of a login.
+        proxy: the proxy to go through, as ``socks5://user:password@host:1080``, ``socks4a://`` or ``http://`` (by
+            CONNECT); ``environment``: what ``ALL_PROXY`` says, but for the hosts of ``NO_PROXY``; ``None``: none,
+            whatever the environment says. The proxy looks the server's name up. It needs ``mailbearer[proxy]``.
+        local_address: the IP address of this machine that connections come from; with a proxy, those to the proxy.
+        sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
+            socket that is connected. TLS is done over it.
 
     """
 
@@ -58,6 +66,9 @@ class LoginOptions(TypedDict, total=False):
     unusual_port: bool
     discover: bool
     trace: Trace | None
+    proxy: str | Proxy | None
+    local_address: str | None
+    sock: Sock | None
 
 
 class SessionOptions(LoginOptions, total=False):

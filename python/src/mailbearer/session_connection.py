@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from . import clients, following
 from ._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
@@ -160,11 +160,10 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     def read_ahead(self) -> bytes:
         """Take what was read already and that nobody has used: by the mail client, or with the login."""
-        client: Any = self._client
-        client = getattr(client, "_imap", client)
-        if client is None:
+        if self._client is None:
             first, self.leftover = self.leftover, b""
             return first
+        client = clients.innermost(self._client)
         with self.patience_of(0.0), contextlib.suppress(ssl.SSLWantReadError):
             held: bytes = client._reader.read(len(client._reader.peek(1)))
             return held
@@ -249,7 +248,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         if self.sock.writer == threading.get_ident() and self.machine.is_quiet(self.ticket):
             # What fails here has ended the connection.
             with contextlib.suppress(Exception):
-                cast("Any", self._client).noop()
+                clients.innermost(self._client).noop()
 
     def closed(self) -> None:
         """Close the socket, which was let go; whoever reads from it in another thread is woken."""

@@ -19,7 +19,7 @@ from .words import MailProtocol
 ClientT = TypeVar("ClientT")
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Any]]] = {
-    "imap": {"imaplib": clients.Imap, "imapclient": clients.imapclient_over},
+    "imap": {"imaplib": clients.Imap, "imapclient": clients.imapclient_over, "imap_tools": clients.mailbox_over},
     "pop3": {"poplib": clients.Pop3},
     "smtp": {"smtplib": clients.Smtp},
 }

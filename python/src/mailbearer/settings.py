@@ -15,6 +15,8 @@ from ._core import AccessToken, Account, Negotiation, Provider, tls_at_port
 from .errors import ConfigError
 from .options import Trace
 from .policy import SessionPolicy
+from .proxy import Proxy
+from .route import DIRECT, Route, Sock, check_route, route_to
 from .words import InitialResponse, Mechanism, ProviderName
 from .words import MailProtocol as MailProtocol
 from .words import Tls as Tls
@@ -69,6 +71,8 @@ class Settings:
     discovered: Discovered | None = None
     #: Called with each line of the login.
     trace: Trace | None = None
+    #: How connections get there.
+    route: Route = DIRECT
 
     def negotiation(self, token: AccessToken) -> Negotiation:
         """Make the machine for one login."""
@@ -122,6 +126,9 @@ def resolve(
     unusual_port: bool = False,
     discover: bool = True,
     trace: Trace | None = None,
+    proxy: str | Proxy | None = None,
+    local_address: str | None = None,
+    sock: Sock | None = None,
     discovered: Discovered | None = None,
 ) -> Settings:
     """Gather the settings of a login and check them.
@@ -137,7 +144,8 @@ def resolve(
     if discovered is None and is_to_discover(user, host, provider, discover):
         from . import discovery
 
-        discovered = discovery.for_login(user, ssl_context)
+        check_route(proxy, local_address, sock)
+        discovered = discovery.for_login(user, ssl_context, proxy)
     if discovered is not None:
         provider, user = discovered.login(protocol)
     profile, service = _profile(protocol, user, provider, host)
@@ -157,7 +165,9 @@ def resolve(
         endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
         user=user,
         ssl_context=verifying(ssl_context),
-        **{name: float(seconds) for name, seconds in times.items()},
+        timeout=float(timeout),
+        answer_timeout=float(answer_timeout),
+        data_timeout=float(data_timeout),
         authzid=authzid,
         mechanisms=mechanisms if mechanisms is not None else service.get("mechanisms"),
         initial_response=initial_response or service.get("initial_response"),
@@ -171,6 +181,7 @@ def resolve(
         discovered=discovered,
         trace=trace,
     )
+    settings.route = route_to(settings.endpoint.host, proxy, local_address, sock)
     # The machine checks every field; a token of one letter stands in for the real one.
     settings.negotiation(STAND_IN)
     return settings

@@ -39,6 +39,7 @@ Cause: TypeAlias = Literal[
     "host_not_found",
     "connection_refused",
     "unreachable",
+    "proxy_failed",
     "timed_out",
     "limit_exceeded",
     "protocol_violation",

@@ -1,7 +1,7 @@
 """The same for asyncio.
 
-:class:`Account`, :func:`sessions`, :func:`connect`, :func:`discover`, :func:`imap` (aioimaplib) and :func:`smtp`
-(aiosmtplib).
+:class:`Account`, :func:`sessions`, :func:`sender`, :func:`connect`, :func:`discover`, :func:`imap` (aioimaplib) and
+:func:`smtp` (aiosmtplib).
 
 Cancelling a login closes its socket.
 """
@@ -11,6 +11,7 @@ from .account import Account, sessions
 from .clients import imap, smtp
 from .connection import Connection, connect
 from .discovery import discover
+from .message_sender import Receipt, Sender, sender
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
 
@@ -18,11 +19,14 @@ __all__ = [
     "Account",
     "AsyncTokenSource",
     "Connection",
+    "Receipt",
+    "Sender",
     "SessionConnection",
     "Sessions",
     "connect",
     "discover",
     "imap",
+    "sender",
     "sessions",
     "smtp",
 ]

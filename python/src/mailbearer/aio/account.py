@@ -14,6 +14,7 @@ from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..options import LoneOptions, SessionOptions
 from ..policy import SessionPolicy
+from ..proxy import hide_proxy
 from ..settings import is_to_discover
 from ..stored import of_store, of_store_into
 from ..words import MailProtocol, ProviderName
@@ -107,6 +108,7 @@ class Account:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
+        hide_proxy(options)
         make = client_of(protocol, client)
         if self._settings.is_to_discover(options):
             later = Later(self._driver, self._settings, self._token, protocol, options)
@@ -254,6 +256,7 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
+    hide_proxy(options)
     token = of_store_into(options, user, hidden(token))
     make = client_of(protocol, client)
     if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):

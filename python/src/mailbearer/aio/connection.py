@@ -29,9 +29,11 @@ from ..failures import (
 from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..options import Trace
+from ..proxy import Place, Proxy, hidden_proxy
+from ..route import DIRECT, Sock
 from ..settings import Endpoint, Settings, resolve
 from ..stored import of_store
-from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
+from ..tcp import NEXT_ADDRESS_SECONDS, Address, bind, interleaved, reachable, tuned
 from ..verified import check_peer
 from ..words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
 from .discovery import for_login
@@ -197,6 +199,9 @@ async def connect(
     unusual_port: bool = False,
     discover: bool = True,
     trace: Trace | None = None,
+    proxy: str | Proxy | None = None,
+    local_address: str | None = None,
+    sock: Sock | None = None,
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
 
@@ -219,7 +224,8 @@ async def connect(
     b'250 2.0.0 OK\r\n'
 
     """
-    token, provider = of_store(user, hidden(token), provider, host)
+    proxy = hidden_proxy(proxy)
+    token, provider = of_store(user, hidden(token), provider, host, proxy)
     settings = resolve(
         protocol,
         user,
@@ -239,7 +245,10 @@ async def connect(
         unusual_port=unusual_port,
         discover=discover,
         trace=trace,
-        discovered=await for_login(user, host, provider, discover, ssl_context),
+        proxy=proxy,
+        local_address=local_address,
+        sock=sock,
+        discovered=await for_login(user, host, provider, discover, ssl_context, proxy),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = await _token(source, settings, force_refresh=False)
@@ -446,7 +455,7 @@ class Link:
     async def open(self) -> None:
         """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
         endpoint = self._settings.endpoint
-        sock = await self._open_tcp(endpoint)
+        sock = await self._open_way(Place(endpoint.host, endpoint.port))
         implicit = endpoint.tls == "implicit"
         try:
             transport, _ = await self._loop.create_connection(
@@ -461,7 +470,22 @@ class Link:
         if implicit:
             check_peer(transport.get_extra_info("ssl_object"), endpoint.host)
 
-    async def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
+    async def _open_way(self, to: Place) -> socket.socket:
+        """Go the way to a place: directly, through a proxy, or over the program's own socket."""
+        route = self._settings.route
+        if route.sock is not None:
+            sock = await route.own(to, max(0.001, self._settings.timeout - self.seconds))
+            sock.setblocking(False)
+            return sock
+        if route.proxy is None:
+            return await self._open_tcp(to)
+        try:
+            sock = await self._open_tcp(route.proxy.place)
+        except LoginFailed as problem:
+            raise route.proxy.unreachable(problem.failure.detail) from problem.__cause__
+        return await route.through(sock, to)
+
+    async def _open_tcp(self, endpoint: Place) -> socket.socket:
         """Try every address of the host, the next one while the one before is silent."""
         try:
             addresses = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
@@ -469,7 +493,7 @@ class Link:
             raise not_connected(error, endpoint) from error
         problem: LoginFailed | None = None
         running: set[asyncio.Task[socket.socket]] = set()
-        left = interleaved(addresses)
+        left = reachable(interleaved(addresses), self._settings.route.local_address)
         try:
             while left or running:
                 if left:
@@ -494,6 +518,7 @@ class Link:
         sock = socket.socket(family, kind, number)
         try:
             sock.setblocking(False)
+            bind(sock, self._settings.route.local_address)
             await self._loop.sock_connect(sock, place)
         except BaseException:
             sock.close()
@@ -503,7 +528,7 @@ class Link:
     async def _tls_failed(self, error: OSError) -> LoginFailed:
         """Say why a handshake failed, and whose certificate it was."""
         named: LoginFailed | None = None
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, ssl.SSLCertVerificationError) and self._settings.route.sock is None:
             # Half of what is left: the reason is known already, and is not to be lost to the deadline.
             seconds = (self._settings.timeout - self.seconds) / 2
             with contextlib.suppress(TimeoutError):
@@ -550,14 +575,20 @@ class Link:
         peer = self._transport.get_extra_info("peername")
         if peer is None:
             return False
-        host, port, *_ = peer
+        if isinstance(self._settings.route.sock, socket.socket):
+            return False
+        place = Place(peer[0], peer[1])
+        if self._settings.route != DIRECT:
+            # A way of the program's own is gone once more.
+            place = Place(self._settings.endpoint.host, self._settings.endpoint.port)
         transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                transport, _ = await self._loop.create_connection(lambda: inbox, host, port)
+                sock = await self._open_way(place)
+                transport, _ = await self._loop.create_connection(lambda: inbox, sock=sock)
                 transport.write(client_hello(self._settings))
                 return is_tls(await inbox.read())
-        except OSError:
+        except (OSError, LoginFailed):
             return False
         finally:
             if transport is not None:
