@@ -29,7 +29,7 @@ def public() -> Iterator[Any]:
 
 # ---- asyncio has the same names --------------------------------------------------------------------------------------
 
-PAIRS = ("Account", "Connection", "SessionConnection", "Sessions")
+PAIRS = ("Account", "Connection", "Sender", "SessionConnection", "Sessions")
 
 # Why one of the two has a name that the other lacks.
 BLOCKING_ONLY = {
@@ -40,6 +40,8 @@ BLOCKING_ONLY = {
     },
     # asyncio has a transport with streams in its place; octets that came behind the login are in the reader.
     "Connection": {"sock", "leftover", "greeted", "said_goodbye"},
+    # It waits until all is sent: asyncio has the one that is awaited.
+    "Sender": {"close"},
     # For IDLE over imaplib, which reads ahead, and for threads that wait.
     "SessionConnection": {"note_selected", "patience_of", "read_ahead", "answer", "is_delivering", "expects_by"},
 }
@@ -47,6 +49,7 @@ ASYNC_ONLY = {
     "": {"AsyncTokenSource"},
     "Account": {"aclose"},
     "Sessions": {"aclose"},
+    "Sender": {"aclose"},
     "Connection": {"aclose", "reader", "writer", "transport", "hand_over", "late"},
     # `due()` is `wait()` without its answer.
     "SessionConnection": {"due", "woken", "tap"},
@@ -75,7 +78,7 @@ def test_the_front_doors_of_asyncio_have_the_same_names_and_arguments() -> None:
         name for name, value in vars(mailbearer).items() if name in mailbearer.__all__ and inspect.isfunction(value)
     }
     later = {name for name in mailbearer.aio.__all__ if inspect.isfunction(getattr(mailbearer.aio, name))}
-    connecting = {"connect", "sessions", "discover", "imap", "smtp", "pop3", "imapclient"}
+    connecting = {"connect", "sessions", "discover", "imap", "smtp", "pop3", "imapclient", "sender"}
     assert doors & connecting - later == BLOCKING_ONLY[""]
     assert later <= doors
     for name in sorted(later):
@@ -135,7 +138,8 @@ def test_what_reads_from_a_connection_of_asyncio_is_either_of_two() -> None:
 
 
 def test_what_is_closed_takes_with() -> None:
-    closed = [value for value in public() if inspect.isclass(value) and hasattr(value, "close")]
+    classes = [value for value in public() if inspect.isclass(value)]
+    closed = [value for value in classes if hasattr(value, "close") or hasattr(value, "aclose")]
     assert len(closed) == 2 * len(PAIRS)
     for kind in closed:
         is_async = "aio" in kind.__module__

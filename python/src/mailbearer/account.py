@@ -245,9 +245,9 @@ def sessions(
 
     A connection is due at first, and each time that the one before has ended, or is to be renewed because its token or
     the provider's limit is near. Its ``client`` is the one of the standard library, IMAPClient with
-    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end of
-    the session in it is not an error, and the loop goes on; when the block is left normally, the client says goodbye,
-    which commits what POP3 has deleted.
+    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end
+    of the session in it is not an error, and the loop goes on; when the block is left normally, the client says
+    goodbye, which commits what POP3 has deleted.
 
     ``token`` is what :func:`mailbearer.connect` takes; without it, the login is used that ``mailbearer login`` has
     stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
@@ -257,7 +257,7 @@ def sessions(
         protocol: ``imap``, ``pop3`` or ``smtp``.
         user: the login's user name, as a rule the mail address.
         token: what :func:`mailbearer.connect` takes.
-        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; or ``imapclient``.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; ``imapclient`` or ``imap_tools``.
         options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
             :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
             each.

@@ -183,6 +183,12 @@ def connect(
         unusual_port: this server uses a registered port in another way than others; ``False``.
         discover: whether servers that are not known may be looked up; ``True``.
         trace: called with each line of the dialogue of a login.
+        proxy: the proxy to go through, as ``socks5://user:password@host:1080``, ``socks4a://`` or ``http://`` (by
+            CONNECT); ``environment``: what ``ALL_PROXY`` says, but for the hosts of ``NO_PROXY``; ``None``: none,
+            whatever the environment says. The proxy looks the server's name up. It needs ``mailbearer[proxy]``.
+        local_address: the IP address of this machine that connections come from; with a proxy, those to the proxy.
+        sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
+            socket that is connected. TLS is done over it.
 
     Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
