@@ -20,7 +20,7 @@ from pages import on_the_site
 
 import mailbearer
 import mailbearer.events
-import mailbearer.settings
+import mailbearer.options
 
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
@@ -79,7 +79,7 @@ def test_the_providers_are_of_today() -> None:
 
 def test_every_setting_is_told() -> None:
     told = set(table("reference/settings.md", "settings"))
-    python = set(mailbearer.settings.LoginOptions.__annotations__)
+    python = set(mailbearer.options.LoginOptions.__annotations__)
     node = node_members("LoginOptions") - {"user", "tls_options"}
     assert told == python | node
 

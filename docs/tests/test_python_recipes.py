@@ -70,8 +70,8 @@ class Surroundings:
 
 @contextlib.contextmanager
 def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: Any) -> Iterator[Surroundings]:
-    import mailbearer.connection
     import mailbearer.account_settings
+    import mailbearer.connection
 
     resolve = mailbearer.connection.resolve
     with Server(token_lifetime=lifetime, **options) as server:

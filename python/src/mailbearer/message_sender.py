@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 from . import tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
+from .kinds_of_source import TokenSource
 from .outgoing import outgoing
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .session_connection import SessionConnection
@@ -284,7 +285,7 @@ class Sender:
                 self._turn.notify_all()
 
 
-def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
+def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in.
 
     Give a message to :meth:`Sender.send`, and go on: it is sent in its turn. What was not accepted is sent again: after
