@@ -37,11 +37,10 @@ BLOCKING_ONLY = {
         # The standard library has no client of asyncio, and there is none for POP3.
         "pop3",
         "imapclient",
+        "mailbox",
     },
     # asyncio has a transport with streams in its place; octets that came behind the login are in the reader.
     "Connection": {"sock", "leftover", "greeted", "said_goodbye"},
-    # It waits until all is sent: asyncio has the one that is awaited.
-    "Sender": {"close"},
     # For IDLE over imaplib, which reads ahead, and for threads that wait.
     "SessionConnection": {"note_selected", "patience_of", "read_ahead", "answer", "is_delivering", "expects_by"},
 }
@@ -78,7 +77,7 @@ def test_the_front_doors_of_asyncio_have_the_same_names_and_arguments() -> None:
         name for name, value in vars(mailbearer).items() if name in mailbearer.__all__ and inspect.isfunction(value)
     }
     later = {name for name in mailbearer.aio.__all__ if inspect.isfunction(getattr(mailbearer.aio, name))}
-    connecting = {"connect", "sessions", "discover", "imap", "smtp", "pop3", "imapclient", "sender"}
+    connecting = {"connect", "sessions", "sender", "discover", "imap", "smtp", "pop3", "imapclient", "mailbox"}
     assert doors & connecting - later == BLOCKING_ONLY[""]
     assert later <= doors
     for name in sorted(later):

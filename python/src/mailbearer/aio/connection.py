@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
-from .. import log, tokens
+from .. import log, observing, tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
 from ..dialogue import Dialogue
@@ -280,7 +280,8 @@ async def _token(source: tokens.Source, settings: Settings, *, force_refresh: bo
 
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
     try:
-        connection = await _log_in(settings, token, trace)
+        with observing.logging_in(settings.endpoint):
+            connection = await _log_in(settings, token, trace)
     except LoginFailed as error:
         log.login_failed(settings.user, settings.endpoint, error)
         raise
@@ -440,6 +441,8 @@ class Link:
         self._open_transport: asyncio.Transport | None = None
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
+        # Of a session: its account, and the number of the attempt.
+        self.key: observing.Key | None = None
 
     @property
     def seconds(self) -> float:
@@ -454,6 +457,10 @@ class Link:
 
     async def open(self) -> None:
         """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
+        with observing.dialling(self._settings.endpoint, self.key):
+            await self._open()
+
+    async def _open(self) -> None:
         endpoint = self._settings.endpoint
         sock = await self._open_way(Place(endpoint.host, endpoint.port))
         implicit = endpoint.tls == "implicit"
@@ -482,7 +489,8 @@ class Link:
         try:
             sock = await self._open_tcp(route.proxy.place)
         except LoginFailed as problem:
-            raise route.proxy.unreachable(problem.failure.detail) from problem.__cause__
+            told = route.proxy.unreachable(problem.failure.detail, problem.__cause__)
+            raise told from told.__cause__
         return await route.through(sock, to)
 
     async def _open_tcp(self, endpoint: Place) -> socket.socket:

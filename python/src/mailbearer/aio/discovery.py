@@ -34,7 +34,7 @@ async def discover(
         ssl_context: whom to trust over https, in place of the system's authorities.
         resolver: what looks up DNS; it runs in threads.
         opener: what does a GET; it runs in threads.
-        proxy: the proxy for https, as :func:`mailbearer.connect` takes it.
+        proxy: the proxy for what is asked over https; name servers are then asked nothing, unless by a ``resolver``.
 
     >>> import asyncio, mailbearer.aio
     >>> asyncio.run(mailbearer.aio.discover("joe@hotmail.com")).provider
