@@ -26,11 +26,11 @@ nitpick_ignore_regex = [
     (
         "py:.*",
         r"(ssl|imaplib|poplib|smtplib|imapclient|aioimaplib|aiosmtplib|asyncio|collections|types|typing|datetime|socket"
-        r"|time|builtins|google|concurrent|http)\b.*",
+        r"|time|builtins|google|concurrent|http|email)\b.*",
     ),
     # Type variables, and aliases that a signature names.
     ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T"),
-    ("py:.*", r"(mailbearer\.proxy\.)?Proxy|WatchedSocket|MailBox|os\.PathLike"),
+    ("py:.*", r"(mailbearer\.proxy\.)?Proxy|WatchedSocket|MailBox|TracerProvider|MeterProvider|os\.PathLike"),
     ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*"),
     # Attributes stand in the text of their class, several of them in one line.
     ("py:class", r"[a-z_]+"),
