@@ -16,6 +16,7 @@ from typing import Any, Self, Unpack
 from . import tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
+from .kinds_of_source import TokenSource
 from .outgoing import outgoing
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .session_connection import SessionConnection
@@ -285,7 +286,7 @@ class Sender:
                 self._turn.notify_all()
 
 
-def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
+def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in.
 
     Give a message to :meth:`Sender.send`, and go on: it is sent in its turn. What was not accepted is sent again: after
@@ -296,9 +297,13 @@ def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpa
 
     The queue is in memory: what it holds ends with the process. ``docs/recipes/outbox.md`` has one in a folder.
 
-    ``token`` and the options are those of :func:`mailbearer.sessions`, and those of :class:`~mailbearer.SenderOptions`:
-    ``connections``, ``limits``, ``retry``, ``give_up_after``, ``idle``, ``close_timeout``, ``on_outcome``. Without a
-    ``policy``, outages are waited out. Nothing is connected before the first message.
+    Nothing is connected before the first message. Without a ``policy``, outages are waited out.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.sessions`, and ``connections``, ``limits``, ``retry``, ``give_up_after``,
+            ``idle``, ``close_timeout`` and ``on_outcome``, which ``help(mailbearer.SenderOptions)`` tells.
 
     Raises:
         ConfigError: a setting cannot work.
