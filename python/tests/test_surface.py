@@ -187,7 +187,7 @@ def signatures(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 # What the adapters and the driver call; a program does not.
 INTERNAL = re.compile(
-    r"Connection\.(__init__|hand_over|renew|over)\b|Sessions\.__init__|\.of$|SessionPolicy\.of_|greeted"
+    r"(Connection|Sender)\.(__init__|hand_over|renew|over)\b|Sessions\.__init__|\.of$|SessionPolicy\.of_|greeted"
 )
 
 
@@ -248,14 +248,15 @@ def test_it_is_typed() -> None:
 
 # ---- help() ----------------------------------------------------------------------------------------------------------
 
+CONNECTING = ("connect", "imap", "pop3", "smtp", "imapclient", "sessions", "sender", "discover")
 DOORS: list[Callable[..., Any]] = [
-    *(getattr(mailbearer, name) for name in ("connect", "imap", "pop3", "smtp", "imapclient", "sessions", "discover")),
+    *(getattr(mailbearer, name) for name in CONNECTING),
     *(getattr(mailbearer, name) for name in ("explain", "stored", "command", "token_file", "client_credentials")),
-    *(getattr(mailbearer.aio, name) for name in ("connect", "imap", "smtp", "sessions", "discover")),
+    *(getattr(mailbearer.aio, name) for name in ("connect", "imap", "smtp", "sessions", "sender", "discover")),
     *(module.Account for module in (mailbearer, mailbearer.aio)),
     *(module.Account.sessions for module in (mailbearer, mailbearer.aio)),
 ]
-OPTIONS = (mailbearer.LoginOptions, mailbearer.SessionOptions, mailbearer.LoneOptions)
+OPTIONS = (mailbearer.LoginOptions, mailbearer.SessionOptions, mailbearer.LoneOptions, mailbearer.SenderOptions)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door.__module__}.{door.__qualname__}")

@@ -63,8 +63,8 @@ mod core_module {
     use crate::provider::PyProvider;
     #[pymodule_export]
     use crate::pure::{
-        acknowledgement, classify, explain, initial_response, read_rejection, redact_source,
-        tls_at_port,
+        acknowledgement, classify, client_steps, explain, initial_response, read_rejection,
+        redact_source, tls_at_port,
     };
     #[pymodule_export]
     use crate::session::{PyAction, PyPlan, PySession};

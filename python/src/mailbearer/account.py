@@ -257,7 +257,7 @@ def sessions(
         protocol: ``imap``, ``pop3`` or ``smtp``.
         user: the login's user name, as a rule the mail address.
         token: what :func:`mailbearer.connect` takes.
-        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; or ``imapclient``.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; ``imapclient`` or ``imap_tools``.
         options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
             :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
             each.

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import check, oauth, store
-from ._core import Provider
+from ._core import Provider, client_steps
 from .account_settings import scopes_of
 from .client_ids import client_of
-from .client_steps import steps
 from .discovery import Discovered, FoundOAuth, for_login
 from .errors import ConfigError, Error, TokenSourceFailed
 from .oauth import Authorization, Client
@@ -243,7 +242,7 @@ def _client(arguments: Namespace, known: _Known, server: _Server, https: Https) 
             return oauth.register(https, server.registration_endpoint, server.scopes)
         except TokenSourceFailed as error:
             refusal = f"The server registers no program that asks by itself: {error}.\n"
-    told = steps(known.user, name if server.oauth is not None else None, issuer)
+    told = client_steps(known.user, name if server.oauth is not None else None, issuer)
     raise Missing(f"{refusal}A client id is missing: --client-id. To have one for {known.user}:\n\n{told}")
 
 

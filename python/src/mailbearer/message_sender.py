@@ -296,9 +296,13 @@ def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpa
 
     The queue is in memory: what it holds ends with the process. ``docs/recipes/outbox.md`` has one in a folder.
 
-    ``token`` and the options are those of :func:`mailbearer.sessions`, and those of :class:`~mailbearer.SenderOptions`:
-    ``connections``, ``limits``, ``retry``, ``give_up_after``, ``idle``, ``close_timeout``, ``on_outcome``. Without a
-    ``policy``, outages are waited out. Nothing is connected before the first message.
+    Nothing is connected before the first message. Without a ``policy``, outages are waited out.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.sessions`, and ``connections``, ``limits``, ``retry``, ``give_up_after``,
+            ``idle``, ``close_timeout`` and ``on_outcome``, which ``help(mailbearer.SenderOptions)`` tells.
 
     Raises:
         ConfigError: a setting cannot work.

@@ -287,6 +287,11 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
 
     It needs no mail library. ``on_outcome`` is called in the event loop.
 
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes, or an ``async`` function.
+        options: those of :func:`mailbearer.sender`: ``help(mailbearer.SenderOptions)``.
+
     Raises:
         ConfigError: a setting cannot work.
 
