@@ -413,9 +413,20 @@ class Link:
         """Connect, with TLS where it is implicit."""
         endpoint = self._settings.endpoint
         with observing.dialling(endpoint, self.key):
-            self._sock = self._settings.route.open(Place(endpoint.host, endpoint.port), self._deadline, self._show)
+            self._sock = self._connected(Place(endpoint.host, endpoint.port))
             if endpoint.tls == "implicit":
                 self.start_tls()
+
+    def _connected(self, to: Place) -> socket.socket:
+        route = self._settings.route
+        try:
+            return route.open(to, self._deadline, self._show)
+        except LoginFailed as problem:
+            if route.proxy is None or not self._is_expired:
+                raise
+            # It was ended under the handshake, which took that for an answer.
+            told = route.proxy.unreachable("it did not answer in time", problem.__cause__)
+            raise told from told.__cause__
 
     def _show(self, opening: Opening | socket.socket) -> None:
         """Note what is under way, so that it can be interrupted."""
