@@ -144,7 +144,7 @@ public class Server(
     override fun close() {
         isOpen = false
         listeners.values.forEach { it.close() }
-        accepted.forEach { it.close() }
+        accepted.forEach { it.abort() }
         synchronized(this) { wake() }
     }
 
@@ -164,7 +164,7 @@ public class Server(
             val peer = Peer(socket, protocol, tls).also(accepted::add)
             start("peer") { peer.serve() }
             // It was closed meanwhile, and has not seen this one.
-            if (!isOpen) peer.close()
+            if (!isOpen) peer.abort()
         }
     }
 
@@ -172,6 +172,8 @@ public class Server(
     private fun keepTime() {
         while (isOpen) {
             synchronized(this) {
+                // Else it would sleep through the call that ends it.
+                if (!isOpen) return
                 val wake = machine.nextWakeMs()
                 val left = if (wake == null) LOOK_MS else wake.toLong() - nowMs().toLong()
                 if (left > 0) waitFor(minOf(left, LOOK_MS)) else tick()
@@ -193,7 +195,8 @@ public class Server(
     @Suppress("PLATFORM_CLASS_MAPPED_TO_KOTLIN") private fun wake() = (this as java.lang.Object).notifyAll()
 
     /** One connection: a thread that reads, and one that writes in the order in which the machine spoke. */
-    private inner class Peer(@Volatile private var socket: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+    private inner class Peer(private val tcp: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+        @Volatile private var socket: Socket = tcp
         private val replies = LinkedBlockingQueue<Reply>()
         private val upgrade = CountDownLatch(1)
         private var id = 0UL
@@ -210,7 +213,8 @@ public class Server(
             } catch (_: IOException) {
                 // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
             } finally {
-                close()
+                // Its client has gone. Who still writes to it would wait for ever, and so would a goodbye of TLS.
+                abort()
                 accepted -= this
                 synchronized(this@Server) {
                     if (peers.remove(id) != null) machine.closed(nowMs(), id)
@@ -258,7 +262,7 @@ public class Server(
                     }
                 }
             } catch (_: IOException) {
-                close()
+                abort()
             }
         }
 
@@ -269,15 +273,18 @@ public class Server(
             socket = secured
         }
 
-        fun close() {
+        /** With the goodbye of TLS. */
+        private fun close() {
+            runCatching { socket.close() }
+            abort()
+        }
+
+        /** At once, whoever reads or writes. */
+        fun abort() {
             // The writer would wait for a reply for ever.
             replies.put(THE_END)
             upgrade.countDown()
-            try {
-                socket.close()
-            } catch (_: IOException) {
-                return
-            }
+            runCatching { tcp.close() }
         }
     }
 
