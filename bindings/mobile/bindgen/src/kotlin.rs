@@ -105,9 +105,18 @@ const SURFACES: [Surface; 2] = [
     Surface {
         package: "org.mailbearer.testing.machine",
         other: "org.mailbearer.testing",
-        moved: &["Cut", "FaultKind", "Flavour", "ServerEvent", "Stage", "Submitted"],
+        moved: &[
+            "Cut",
+            "FaultKind",
+            "Flavour",
+            "RecipientRefusal",
+            "ServerEvent",
+            "Stage",
+            "StoredMessage",
+            "Submitted",
+        ],
         hidden: &["Behaviour", "Reply", "ServerMachine", "TestingException", "Then"],
-        given: &["ServerEvent", "Submitted"],
+        given: &["ServerEvent", "StoredMessage", "Submitted"],
         error: "TestingException",
     },
 ];

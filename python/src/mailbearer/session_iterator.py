@@ -10,14 +10,16 @@ from typing import Any, Generic, Self, TypeVar
 from . import clients
 from .connection import Connection
 from .errors import ConfigError
+from .extras import need_client
+from .facts import SessionStatus
 from .session_connection import SessionConnection
-from .settings import MailProtocol
 from .threads import ThreadDriver
+from .words import MailProtocol
 
 ClientT = TypeVar("ClientT")
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Any]]] = {
-    "imap": {"imaplib": clients.Imap, "imapclient": clients.imapclient_over},
+    "imap": {"imaplib": clients.Imap, "imapclient": clients.imapclient_over, "imap_tools": clients.mailbox_over},
     "pop3": {"poplib": clients.Pop3},
     "smtp": {"smtplib": clients.Smtp},
 }
@@ -28,7 +30,10 @@ def client_of(protocol: MailProtocol, name: str | None) -> Callable[[Connection]
     names = _CLIENTS[protocol]
     if name is not None and name not in names:
         raise ConfigError(f"client is none of the known values for {protocol}: {', '.join(names)}")
-    return names[name] if name is not None else next(iter(names.values()))
+    if name is None:
+        return next(iter(names.values()))
+    need_client(name)
+    return names[name]
 
 
 class Sessions(Generic[ClientT]):
@@ -37,9 +42,10 @@ class Sessions(Generic[ClientT]):
     Its end, or :meth:`close`, ends the session, and the account where it is an account of one.
     """
 
-    def __init__(self, driver: ThreadDriver, session: int, account: object | None) -> None:
+    def __init__(self, driver: ThreadDriver, session: int, account: object | None, protocol: MailProtocol) -> None:
         self._driver = driver
         self._session = session
+        self._protocol = protocol
         # The account lives as long as its sessions are used.
         self._account = account
         self._given: SessionConnection[ClientT] | None = None
@@ -66,7 +72,7 @@ class Sessions(Generic[ClientT]):
             raise StopIteration
         return self._given
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> SessionStatus:
         """Tell how the session stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``standing``: ``unwanted``, ``waiting``, ``connecting``, ``parked`` (logged in, and nobody wants it),
@@ -80,8 +86,7 @@ class Sessions(Generic[ClientT]):
         * ``learnt_session_ms``, ``learnt_ends_with_token``: what this server was seen to do;
         * ``last_failure``, a :class:`~mailbearer.Failure`, and ``last_ending``, a :class:`~mailbearer.Verdict`.
         """
-        sessions: list[dict[str, Any]] = self._driver.machine.status()["sessions"]
-        return next((one for one in sessions if one["session"] == self._session), {})
+        return self._driver.status_of(self._session, self._protocol)
 
     def snapshot(self) -> bytes:
         """Return what must outlive the process, of the whole account: see :meth:`Account.snapshot`."""

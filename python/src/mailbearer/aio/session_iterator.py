@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from ..errors import ConfigError, SessionEnded
-from ..settings import MailProtocol
+from ..errors import ConfigError, Misuse, SessionEnded
+from ..extras import need_client
+from ..facts import SessionStatus
+from ..words import MailProtocol
 from . import clients
 from .connection import Connection
 from .later import Later
@@ -15,23 +18,58 @@ from .session_connection import SessionConnection
 from .tasks import TaskDriver
 
 ClientT = TypeVar("ClientT")
-Make = Callable[[Connection], Awaitable[Any]]
 
-_CLIENTS: dict[str, dict[str, Make]] = {
+# Stands for: the usual one of the protocol, made when it is first asked for.
+DEFAULT_CLIENT = "default"
+
+_CLIENTS: dict[str, dict[str, clients.Make]] = {
     "imap": {"aioimaplib": clients.imap_over},
     "pop3": {},
     "smtp": {"aiosmtplib": clients.smtp_over},
 }
 
 
-def client_of(protocol: MailProtocol, name: str | None) -> Make | None:
-    """Find what makes the mail client of this name."""
+@dataclass(frozen=True)
+class Clients:
+    """Which mail client a session's connections have: one that was asked for is made at once, else when it is."""
+
+    name: str | None
+    make: clients.Make | None
+    is_asked_for: bool
+
+    def over(self, connection: Connection) -> Any:
+        """Make one over a connection that is logged in.
+
+        Raises:
+            ConfigError: its package is missing.
+            Misuse: no mail client is wanted, or there is none for the protocol.
+
+        """
+        if self.name is None or self.make is None:
+            protocol = connection.endpoint.protocol
+            names = " or ".join(f'client="{name}"' for name in _CLIENTS[protocol]) or "the reader and the writer"
+            raise Misuse(f"no mail client was asked for: use {names}")
+        need_client(self.name)
+        return clients.made_now(self.make, connection)
+
+
+def client_of(protocol: MailProtocol, name: str | None) -> Clients:
+    """Find what makes the mail client of this name.
+
+    Raises:
+        ConfigError: there is none, or its package is missing.
+
+    """
+    names = _CLIENTS[protocol]
+    if name == DEFAULT_CLIENT:
+        default = next(iter(names), None)
+        return Clients(default, names.get(default or ""), False)
     if name is None:
-        return None
-    if name not in _CLIENTS[protocol]:
-        names = ", ".join(_CLIENTS[protocol]) or "none"
-        raise ConfigError(f"client is none of the known values for {protocol}: {names}")
-    return _CLIENTS[protocol][name]
+        return Clients(None, None, False)
+    if name not in names:
+        raise ConfigError(f"client is none of the known values for {protocol}: {', '.join(names) or 'none'}")
+    need_client(name)
+    return Clients(name, names[name], True)
 
 
 class Sessions(Generic[ClientT]):
@@ -45,16 +83,18 @@ class Sessions(Generic[ClientT]):
         driver: TaskDriver,
         session: int | None,
         account: object | None,
-        make: Make | None,
+        protocol: MailProtocol,
+        made_by: Clients,
         later: Later | None = None,
     ) -> None:
         self._driver = driver
         # None: its servers are looked up at the first iteration.
         self._session = session
+        self._protocol: MailProtocol = protocol
         self._later = later
         # The account lives as long as its sessions are used.
         self._account = account
-        self._make = make
+        self._clients = made_by
         self._given: SessionConnection[ClientT] | None = None
 
     def __aiter__(self) -> AsyncIterator[SessionConnection[ClientT]]:
@@ -85,9 +125,10 @@ class Sessions(Generic[ClientT]):
         if self._session is None:
             raise StopAsyncIteration
         while (connection := await self._driver.next(self._session)) is not None:
+            connection.clients = self._clients
             try:
-                if self._make is not None:
-                    connection._client = await self._make(connection)
+                if self._clients.is_asked_for:
+                    _ = connection.client
             except SessionEnded:
                 connection.close()
                 continue
@@ -98,7 +139,7 @@ class Sessions(Generic[ClientT]):
             return connection
         raise StopAsyncIteration
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> SessionStatus:
         """Tell how the session stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``standing``: ``unwanted``, ``waiting``, ``connecting``, ``parked`` (logged in, and nobody wants it),
@@ -112,8 +153,7 @@ class Sessions(Generic[ClientT]):
         * ``learnt_session_ms``, ``learnt_ends_with_token``: what this server was seen to do;
         * ``last_failure``, a :class:`~mailbearer.Failure`, and ``last_ending``, a :class:`~mailbearer.Verdict`.
         """
-        sessions: list[dict[str, Any]] = self._driver.machine.status()["sessions"]
-        return next((one for one in sessions if one["session"] == self._session), {})
+        return self._driver.status_of(self._session, self._protocol)
 
     def snapshot(self) -> bytes:
         """Return what must outlive the process, of the whole account: see :meth:`Account.snapshot`."""
