@@ -76,6 +76,23 @@ class ApiTest {
             .filter { it.endsWith(".class") && '$' !in it && it.substringBeforeLast('/') in packages }
             .map { it.substringAfterLast('/').removeSuffix(".class") }.filterNot { it.endsWith("Kt") }.toSet()
 
+    /** `NAME` of a class is documented above the class, as `@property NAME`. */
+    private fun undocumented(file: File): List<String> {
+        val lines = file.readLines()
+        return lines.indices.filter { Regex("""\s*public (?!companion|override|constructor).*""").matches(lines[it]) }.filter { at ->
+            val above = lines.subList(0, at).lastOrNull { !it.trim().startsWith("@") || "*/" in it }.orEmpty()
+            val name = Regex("""\b(?:val|var) (\w+)""").find(lines[at])?.groupValues?.get(1)
+            !above.trim().endsWith("*/") && lines.none { "@property $name " in it }
+        }.map { "${file.name}: ${lines[it].trim()}" }
+    }
+
+    @Test
+    fun `everything public says something of itself`() {
+        val sources = listOf("library/src/main", "testing/src/main").flatMap { of -> kotlin.resolve(of).walk().filter { it.extension == "kt" } }
+        assertTrue(sources.size > 30)
+        assertEquals(emptyList(), sources.flatMap(::undocumented))
+    }
+
     /** It compiles without an `else`: a program that reads all of them learns of a new one. */
     private fun told(error: MailbearerException): String =
         when (error) {

@@ -109,23 +109,47 @@ public class Server(
     /** Refuses a token from now on. */
     public fun revokeToken(token: String): Unit = machine.revokeToken(token)
 
-    /** Refuses every login for a cause; `null` ends that. */
-    public fun refuse(cause: Cause?): Unit = synchronized(this) {
-        behaviour = behaviour.copy(refuse = cause?.name?.lowercase())
-        machine.behave(behaviour)
+    /** Refuses every login for a cause, over [protocol] or, by default, all; `null` ends that. */
+    public fun refuse(cause: Cause?, protocol: MailProtocol? = null): Unit = synchronized(this) {
+        val name = cause?.name?.lowercase()
+        machine.refuse(name, protocol?.name?.lowercase())
+        // What it is told next is not to undo it.
+        if (protocol == null) behaviour = behaviour.copy(refuse = name)
     }
+
+    /** Refuses a recipient over SMTP; `null` ends that. */
+    public fun refuseRecipient(address: String, why: RecipientRefusal?): Unit = machine.refuseRecipient(address, why)
+
+    /** Makes an account, where there is none: an INBOX with messages, and the mailboxes of the flavour. Its first token does so, too. */
+    public fun addUser(user: String): Unit = machine.addUser(user)
+
+    /** The users that have an account. */
+    public fun users(): List<String> = machine.users()
+
+    /** The names of a user's mailboxes. */
+    public fun mailboxes(user: String): List<String> = machine.mailboxes(user)
+
+    /** Makes a mailbox; where it is there, nothing happens. */
+    public fun createMailbox(user: String, name: String): Unit = machine.createMailbox(user, name)
+
+    /** Removes a mailbox with its messages. */
+    public fun deleteMailbox(user: String, name: String): Unit = machine.deleteMailbox(user, name)
 
     /** Sets a fault that strikes once. */
     public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
-    /** Puts a message into a user's INBOX; clients in IDLE are told. */
-    public fun deliver(user: String, message: String): Unit = synchronized(this) {
-        machine.deliver(user, direct(message.encodeToByteArray()))
-        tick()
-    }
+    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. */
+    public fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = emptyList()): Unit =
+        synchronized(this) {
+            machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, null)
+            tick()
+        }
 
     /** The messages in a user's INBOX. */
     public fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+
+    /** The messages in a mailbox, by their UIDs; none where it is not there. */
+    public fun messagesIn(user: String, mailbox: String): List<StoredMessage> = machine.messagesIn(user, mailbox)
 
     /** What was accepted over SMTP. */
     public fun submitted(): List<Submitted> = machine.submitted()
