@@ -71,7 +71,7 @@ class Surroundings:
 @contextlib.contextmanager
 def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: Any) -> Iterator[Surroundings]:
     import mailbearer.connection
-    import mailbearer.options
+    import mailbearer.account_settings
 
     resolve = mailbearer.connection.resolve
     with Server(token_lifetime=lifetime, **options) as server:
@@ -81,7 +81,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: An
             given = {name: value for name, value in settings.items() if value is not None}
             return resolve(protocol, user, **(server.at(protocol) | given))
 
-        for module in ("mailbearer.connection", "mailbearer.options", "mailbearer.aio.connection"):
+        for module in ("mailbearer.connection", "mailbearer.account_settings", "mailbearer.aio.connection"):
             if hasattr(importlib.import_module(module), "resolve"):
                 monkeypatch.setattr(f"{module}.resolve", at_the_server)
         around = Surroundings(server, monkeypatch)

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ._core import AccountPlan, Delivery
+from .account_settings import AccountSettings
 from .answers import Token
 from .clock import Sleep
 from .connection import Connection
@@ -20,11 +21,11 @@ from .driver import Driver
 from .errors import Error, LoginFailed, Misuse
 from .failures import failed
 from .login_thread import Login
-from .options import AccountSettings
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .settings import Settings
 from .tokens import Source
+from .words import Cause
 
 Make = Callable[[Connection], Any]
 
@@ -105,7 +106,7 @@ class ThreadDriver(Driver):
                 self.tell(self.machine.let_go, connection.ticket)
             self.changed()
 
-    def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
+    def lost(self, connection: SessionConnection[Any], cause: Cause | None) -> None:
         """Tell that a connection has ended."""
         with self._turn:
             if connection.verdict is None:
