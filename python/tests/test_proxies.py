@@ -172,6 +172,8 @@ def test_a_proxy_that_is_not_there(way: str, kind: str, server: Server) -> None:
     assert error.cause == "proxy_failed"
     assert "cannot be reached" in str(error)
     assert error.advice == "back_off"
+    assert isinstance(error.__cause__, mailbearer.ProxyFailed)
+    assert (error.__cause__.reason, type(error.__cause__.__cause__)) == ("unreachable", ConnectionRefusedError)
 
 
 @ways

@@ -112,8 +112,13 @@ class Account:
         """Add a session: iterate, and get a connection each time that one is due, as :func:`mailbearer.sessions` says.
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
-        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's. Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+        Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+
+        Args:
+            protocol: ``imap``, ``pop3`` or ``smtp``.
+            client: as in :func:`mailbearer.sessions`.
+            options: those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in place
+                of the account's; ``help(mailbearer.SessionOptions)`` and ``help(mailbearer.LoginOptions)`` tell each.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
@@ -240,16 +245,22 @@ def sessions(
 
     A connection is due at first, and each time that the one before has ended, or is to be renewed because its token or
     the provider's limit is near. Its ``client`` is the one of the standard library, IMAPClient with
-    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end of
-    the session in it is not an error, and the loop goes on; when the block is left normally, the client says goodbye,
-    which commits what POP3 has deleted.
+    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end
+    of the session in it is not an error, and the loop goes on; when the block is left normally, the client says
+    goodbye, which commits what POP3 has deleted.
 
     ``token`` is what :func:`mailbearer.connect` takes; without it, the login is used that ``mailbearer login`` has
     stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
     returning ``(token, seconds)`` or an OAuth response: the session is then renewed ahead of that.
 
-    The settings are those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
-    :class:`mailbearer.Account`.
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; or ``imapclient``.
+        options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
+            :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
+            each.
 
     Raises:
         ConfigError: a setting cannot work.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import smtplib
 import threading
 import time
 from collections.abc import Sequence
@@ -78,7 +79,7 @@ class Sender:
 
     """
 
-    def __init__(self, account: Account, sessions: Sequence[Sessions[Any]], settings: SenderSettings) -> None:
+    def __init__(self, account: Account, sessions: Sequence[Sessions[smtplib.SMTP]], settings: SenderSettings) -> None:
         self.stop: BaseException | None = None
         self._account = account
         self._sessions = list(sessions)
@@ -208,7 +209,7 @@ class Sender:
                 self._turn.wait(left)
             return receipt._outcome
 
-    def _work(self, sessions: Sessions[Any]) -> None:
+    def _work(self, sessions: Sessions[smtplib.SMTP]) -> None:
         while self._wait_for_work():
             try:
                 connection = next(sessions, None)
@@ -237,7 +238,7 @@ class Sender:
                 self._turn.wait(None if self.stop is not None else self._queue.seconds_left() or None)
             return False
 
-    def _send_over(self, connection: SessionConnection[Any]) -> None:
+    def _send_over(self, connection: SessionConnection[smtplib.SMTP]) -> None:
         """Send what is queued, until the connection is due, or nothing comes for a while."""
         while (transaction := self._next(connection)) is not None:
             self._send(connection, transaction)
@@ -247,7 +248,7 @@ class Sender:
                 connection.sock.sendall(b"QUIT\r\n")
                 connection.sock.recv()
 
-    def _next(self, connection: SessionConnection[Any]) -> Transaction | None:
+    def _next(self, connection: SessionConnection[smtplib.SMTP]) -> Transaction | None:
         until = time.monotonic() + self._settings.idle
         with self._turn:
             self._idle += 1
@@ -264,7 +265,7 @@ class Sender:
             finally:
                 self._idle -= 1
 
-    def _send(self, connection: SessionConnection[Any], transaction: Transaction) -> None:
+    def _send(self, connection: SessionConnection[smtplib.SMTP], transaction: Transaction) -> None:
         submit, sock = transaction.submit, connection.sock
         try:
             plan = submit.start()

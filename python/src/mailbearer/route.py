@@ -48,14 +48,16 @@ class Route:
         try:
             sock = self.proxy.fitted(tuned(opening.run()))
         except LoginFailed as problem:
-            raise self.proxy.unreachable(problem.failure.detail) from problem.__cause__
+            told = self.proxy.unreachable(problem.failure.detail, problem.__cause__)
+            raise told from told.__cause__
         show(sock)
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             self.proxy.ask(sock, to)
         except OSError as error:
             sock.close()
-            raise self.proxy.unreachable(_broken(error)) from error
+            told = self.proxy.unreachable(_broken(error), error)
+            raise told from told.__cause__
         except BaseException:
             sock.close()
             raise
@@ -70,7 +72,8 @@ class Route:
             await self.proxy.aask(sock, to)
         except OSError as error:
             sock.close()
-            raise self.proxy.unreachable(_broken(error)) from error
+            told = self.proxy.unreachable(_broken(error), error)
+            raise told from told.__cause__
         except BaseException:
             sock.close()
             raise

@@ -69,7 +69,7 @@ class Sender:
 
     """
 
-    def __init__(self, account: Account, sessions: Sequence[Sessions[Any]], settings: SenderSettings) -> None:
+    def __init__(self, account: Account, sessions: Sequence[Sessions[None]], settings: SenderSettings) -> None:
         self.stop: BaseException | None = None
         self._account = account
         self._sessions = list(sessions)
@@ -80,6 +80,7 @@ class Sender:
         self._idle = 0
         self._is_closing = self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending: asyncio.Task[list[SendOutcome]] | None = None
         # Set, and made anew, when something has changed.
         self._changed = asyncio.Event()
 
@@ -158,6 +159,11 @@ class Sender:
             self._change()
         return not_done(late)
 
+    def close(self) -> None:
+        """End it at once: what is closed by this is gone in the next rounds of the event loop."""
+        if self._loop is not None and not self._loop.is_closed() and not self._is_closed:
+            self._ending = self._loop.create_task(self.aclose(0.0))
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -191,7 +197,7 @@ class Sender:
             await self._changed.wait()
         return receipt._outcome
 
-    async def _work(self, sessions: Sessions[Any]) -> None:
+    async def _work(self, sessions: Sessions[None]) -> None:
         while await self._wait_for_work():
             try:
                 connection = await anext(sessions, None)
@@ -224,7 +230,7 @@ class Sender:
             await self._pause(None if self.stop is not None else self._queue.seconds_left() or None)
         return False
 
-    async def _send_over(self, connection: SessionConnection[Any]) -> None:
+    async def _send_over(self, connection: SessionConnection[None]) -> None:
         """Send what is queued, until the connection is due, or nothing comes for a while."""
         while (transaction := await self._next(connection)) is not None:
             await self._send(connection, transaction)
@@ -234,7 +240,7 @@ class Sender:
                     connection.writer.write(b"QUIT\r\n")
                     await connection.reader.read(READ_OCTETS)
 
-    async def _next(self, connection: SessionConnection[Any]) -> Transaction | None:
+    async def _next(self, connection: SessionConnection[None]) -> Transaction | None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.idle
         # So that an end is noticed while nothing is sent.
@@ -256,7 +262,7 @@ class Sender:
             self._idle -= 1
             due.cancel()
 
-    async def _send(self, connection: SessionConnection[Any], transaction: Transaction) -> None:
+    async def _send(self, connection: SessionConnection[None], transaction: Transaction) -> None:
         submit, reader, writer = transaction.submit, connection.reader, connection.writer
         try:
             plan = submit.start()
