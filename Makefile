@@ -17,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -33,6 +33,8 @@ ZIG := PATH=$(abspath .cache/venv/bin):$$PATH
 MOBILE ?= target/$(HOST)/mobile
 BASE ?= main
 TOOLS := .cache/tools
+# The compiler's own LLVM is 22: `rustc -vV`.
+LLVM := /usr/lib/llvm-22/bin
 NODE_APP := .cache/node
 BENCH_PYTHON := .cache/bench-python
 BENCH_NODE := .cache/bench-node
@@ -70,18 +72,20 @@ demo-login: $(VENV)/installed
 	tests/servers/install.sh
 	$(VENV)/bin/python tests/servers/demo_login.py
 
-# In this order, each by itself, so that it can be said how long each took.
-PARTS := dist lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases docs
+# What all others need; what computes; and, beside it, what mostly waits: see tests/parts.sh.
+FIRST := dist system
+COMPUTING := lint test-rust coverage fuzz-replay
+WAITING := test-python test-node test-kotlin test-swift cases docs
 test:
-	@mkdir -p target; : > target/times; \
-	for part in $(PARTS); do \
-	    start=$$SECONDS; status=0; $(MAKE) --no-print-directory $$part || status=$$?; \
-	    printf '%-12s %5d s%s\n' $$part $$((SECONDS - start)) "$$([ $$status = 0 ] || echo '  FAILED')" >> target/times; \
-	    [ $$status = 0 ] || break; \
-	done; \
-	printf '%-12s %5d s\n' 'all of it' $$SECONDS >> target/times; \
-	printf '\n\033[1m== What each part took\033[0m\n'; cat target/times; exit $$status
-	$(SAY) "All tests passed"
+	@tests/parts.sh $(FIRST) -- $(COMPUTING) -- $(WAITING)
+
+# All that the parts take from the system's packages, at once: two parts cannot use apt at the same time.
+system: $(LLVM)/llvm-cov /usr/bin/dot $(NODE_APP)/installed $(VENV)/installed
+	tests/servers/install.sh
+	tests/servers/install-browser.sh
+
+/usr/bin/dot:
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends graphviz
 
 test-rust:
 	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
@@ -192,8 +196,6 @@ check-kotlin:
 check-swift:
 	$(MAKE) --no-print-directory cases RUNTIMES=swift MOBILE=target/debug
 
-# The compiler's own LLVM is 22: `rustc -vV`.
-LLVM := /usr/lib/llvm-22/bin
 COVERAGE = LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata $(TOOLS)/bin/cargo-llvm-cov llvm-cov
 coverage: $(TOOLS)/bin/cargo-llvm-cov $(LLVM)/llvm-cov
 	$(SAY) "Coverage: the regions of the core that its tests run, at least $(COVERAGE_LEAST) %"
@@ -261,9 +263,8 @@ DOCS_SOURCES := $(shell find docs examples README.md CONTRIBUTING.md SECURITY.md
 docs: target/site/built
 
 # Graphviz draws the state diagrams, without JavaScript.
-$(DOCS)/packages: docs/requirements.txt
+$(DOCS)/packages: docs/requirements.txt /usr/bin/dot
 	$(SAY) "The site: Sphinx, and what the recipes use"
-	command -v dot > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends graphviz; }
 	$(PYTHON) -m venv --clear $(DOCS)
 	$(DOCS)/bin/pip install -q --disable-pip-version-check -r docs/requirements.txt
 	touch $@
@@ -401,7 +402,7 @@ target/$(HOST)/mobile/built: $(VENV)/packages $(MOBILE_SOURCES)
 	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile-testing --target $(HOST).2.17
 	touch $@
 
-$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
+$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh bindings/mobile/kotlin/android/generate.sh bindings/mobile/kotlin/android/uniffi.toml
 	$(SAY) "The Kotlin code that calls the library"
 	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
 	bindings/mobile/kotlin/native.sh $(MOBILE)
