@@ -135,6 +135,9 @@ test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
 	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
+	$(SAY) "Swift: the public names are as checked in, have a comment each, and DocC finds all that they lead to"
+	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/Api/read.sh $(abspath target/api/swift)
+	$(PYTHON) bindings/mobile/swift/Tests/Api/api.py target/api/swift
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
 
