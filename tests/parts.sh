@@ -5,14 +5,19 @@
 # other mostly waits for servers, clocks and sessions. No part is in both, and none needs what a part of the other lane makes.
 # A part that fails ends its lane, and the other lane after the part that it is at. What each took is in target/parts/times.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 results=target/parts
 
-lists=("" "" "")
+first=() computing=() waiting=()
 list=0
 for word in "$@"; do
-    if [ "$word" = -- ]; then list=$((list + 1)); else lists[list]+="$word "; fi
+    case $list-$word in
+        *---) list=$((list + 1)) ;;
+        0-*) first+=("$word") ;;
+        1-*) computing+=("$word") ;;
+        *) waiting+=("$word") ;;
+    esac
 done
 [ $list = 2 ] || { echo "usage: tests/parts.sh FIRST -- COMPUTING -- WAITING" >&2; exit 2; }
 
@@ -49,15 +54,15 @@ set -m
 trap '[ -z "${beside:-}" ] || kill -- -"$beside" 2> /dev/null' EXIT
 trap 'exit 130' INT TERM
 
-lane ${lists[0]}
-(renice -n 10 $BASHPID > /dev/null; lane_beside ${lists[1]}) &
+lane "${first[@]}"
+(renice -n 10 $BASHPID > /dev/null; lane_beside "${computing[@]}") &
 beside=$!
-lane ${lists[2]}
+lane "${waiting[@]}"
 wait $beside
 beside=
 
 printf '%-12s %5d s\n' 'all of it' $SECONDS >> $results/times
-printf '\n\033[1m== What each part took (%s beside the others)\033[0m\n' "${lists[1]% }"
+printf '\n\033[1m== What each part took (%s beside the others)\033[0m\n' "${computing[*]}"
 cat $results/times
 if [ -e $results/failed ]; then
     printf '\n\033[1m== FAILED: %s\033[0m\n' "$(sed -n 's/ .*FAILED$//p' $results/times | xargs)"
