@@ -25,10 +25,12 @@ import org.mailbearer.testing.machine.Behaviour
 import org.mailbearer.testing.machine.Cut
 import org.mailbearer.testing.machine.FaultKind
 import org.mailbearer.testing.machine.Flavour
+import org.mailbearer.testing.machine.RecipientRefusal
 import org.mailbearer.testing.machine.Reply
 import org.mailbearer.testing.machine.ServerEvent
 import org.mailbearer.testing.machine.ServerMachine
 import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.machine.StoredMessage
 import org.mailbearer.testing.machine.Submitted
 import org.mailbearer.testing.machine.Then
 
@@ -43,13 +45,16 @@ import org.mailbearer.testing.machine.Then
  * }
  * ```
  *
+ * Each user has an account with an INBOX and the mailboxes of the flavour. It is there with the user's first token, or by
+ * [addUser], before anybody logs in.
+ *
  * @param flavour whose words it uses.
  * @param tokenLifetime how long a token lives.
  * @param sessionLimit how long a session may live.
  * @param cut what happens to a session whose token or time is over.
- * @param refuse every login is refused for this cause.
+ * @param refuse every login is refused for this cause; see [refuse].
  * @param connectionsMax most sessions at a time for one user.
- * @param messages messages in a mailbox that is new.
+ * @param messages messages in the INBOX of an account that is new.
  * @param seed of the tokens, so that runs can be repeated.
  */
 class Server(
@@ -62,7 +67,7 @@ class Server(
     messages: Int = 3,
     seed: Long = 0,
 ) : Closeable {
-    private var behaviour = Behaviour(
+    private val behaviour = Behaviour(
         flavour = flavour,
         tokenLifetimeMs = tokenLifetime.inWholeMilliseconds.toULong(),
         sessionLimitMs = sessionLimit?.inWholeMilliseconds?.toULong(),
@@ -115,23 +120,52 @@ class Server(
     /** Refuses a token from now on. */
     fun revokeToken(token: String) = machine.revokeToken(token)
 
-    /** Refuses every login for a cause; `null` ends that. */
-    fun refuse(cause: Cause?) = synchronized(this) {
-        behaviour = behaviour.copy(refuse = cause?.name?.lowercase())
-        machine.behave(behaviour)
+    /**
+     * Refuses every login for a cause, over one protocol or all three; `null` ends that.
+     *
+     * @throws org.mailbearer.testing.machine.TestingException.Unsayable where the flavour has no words for it over one of them;
+     * its message tells what it can say.
+     */
+    fun refuse(cause: Cause?, protocol: MailProtocol? = null) =
+        machine.refuse(cause?.name?.lowercase(), protocol?.name?.lowercase())
+
+    /** Refuses a recipient over SMTP, in the flavour's words; `null` ends that. */
+    fun refuseRecipient(address: String, why: RecipientRefusal? = RecipientRefusal.UNKNOWN) =
+        machine.refuseRecipient(address, why)
+
+    /** Makes an account, where there is none; [issueToken] does it too. */
+    fun addUser(user: String) = machine.addUser(user)
+
+    /** The users that have an account. */
+    val users: List<String>
+        get() = machine.users()
+
+    /** The names of a user's mailboxes. */
+    fun mailboxes(user: String): List<String> = machine.mailboxes(user)
+
+    /** Makes a mailbox; where it is there, nothing happens. */
+    fun createMailbox(user: String, name: String) = machine.createMailbox(user, name)
+
+    /** Removes a mailbox with its messages. */
+    fun deleteMailbox(user: String, name: String) = synchronized(this) {
+        machine.deleteMailbox(user, name)
+        tick()
     }
 
     /** Sets a fault that strikes once. */
     fun setFault(stage: Stage, kind: FaultKind) = machine.setFault(stage, kind)
 
-    /** Puts a message into a user's INBOX; clients in IDLE are told. */
-    fun deliver(user: String, message: String) = synchronized(this) {
-        machine.deliver(user, direct(message.encodeToByteArray()))
+    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. */
+    fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = listOf()) = synchronized(this) {
+        machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, null)
         tick()
     }
 
     /** The messages in a user's INBOX. */
     fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+
+    /** The messages in a mailbox with their UIDs, flags and dates; none where it is not there. */
+    fun stored(user: String, mailbox: String = "INBOX"): List<StoredMessage> = machine.messagesIn(user, mailbox)
 
     /** What was accepted over SMTP. */
     fun submitted(): List<Submitted> = machine.submitted()
