@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs Dovecot and Postfix from Debian's packages, without starting them, and the authorization server from npm's.
+# Installs Dovecot, Postfix and two proxies from Debian's packages, without starting them, and the authorization server from npm's.
 # Does nothing where they are there.
 set -euo pipefail
 oidc=$(dirname "$(readlink -f "$0")")/oidc
@@ -7,7 +7,7 @@ lock=$oidc/node_modules/.package-lock.json
 # One process at a time: the parts of a test run may be started side by side.
 [ "$lock" -nt "$oidc/package-lock.json" ] ||
     flock "$oidc/package.json" sh -c "cd '$oidc' && npm ci --loglevel=error --no-audit --no-fund && touch '$lock'" >/dev/null
-packages=(dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd postfix openssl)
+packages=(dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd postfix openssl microsocks tinyproxy)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
