@@ -14,6 +14,7 @@ from .facts import (
     ServiceFacts,
     VerdictFacts,
 )
+from .options import MachinePolicy
 from .words import (
     Advice,
     Cause,
@@ -486,7 +487,7 @@ class Session:
         initial_response: InitialResponse | None = None,
         ehlo_name: str | None = None,
         assumed_capabilities: Sequence[str] | None = None,
-        policy: dict[str, Any] | None = None,
+        policy: MachinePolicy | None = None,
         snapshot: _Data | None = None,
         now_ms: int = 0,
     ) -> Session: ...

@@ -106,6 +106,11 @@ def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOp
 def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> MailBox:
     """Return an ``imap_tools.MailBox`` that is logged in, with INBOX selected, as its own ``login`` leaves it.
 
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
     It needs the extra ``mailbearer[imap-tools]``.
 
     >>> import mailbearer, mailbearer.testing
@@ -114,6 +119,7 @@ def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptio
     ...     with mailbearer.mailbox("joe@gmail.com", token, **server.at("imap")) as mailbox:
     ...         mailbox.uids()
     ['1', '2', '3']
+
     """
     need_client("imap_tools")
     token = hidden(token)
