@@ -179,7 +179,9 @@ class Account:
             driver.end_all()
 
     def __repr__(self) -> str:
-        return repr(self._driver.machine)
+        # A traceback with locals shows it also where its settings were refused.
+        driver = getattr(self, "_driver", None)
+        return "<Account>" if driver is None else repr(driver.machine)
 
 
 def _source(token: TokenSource, settings: AccountSettings) -> tokens.Source:

@@ -121,8 +121,8 @@ def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptio
     ['1', '2', '3']
 
     """
-    need_client("imap_tools")
     token = hidden(token)
+    need_client("imap_tools")
     return _logged_in(mailbox_over, connect("imap", user, token, **options))
 
 

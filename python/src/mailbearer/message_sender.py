@@ -16,6 +16,7 @@ from typing import Any, Self, Unpack
 from . import log, tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
+from .hiding import hidden
 from .kinds_of_source import TokenSource
 from .outgoing import outgoing
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
@@ -320,6 +321,7 @@ def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[Send
     ('sent', ('ann@example.org',))
 
     """
+    token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
     of_account, of_session = split(given)

@@ -13,6 +13,7 @@ from typing import Any, Self, Unpack
 from .. import log, tokens
 from ..connection import READ_OCTETS
 from ..errors import Error, Misuse, SessionEnded
+from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..outgoing import outgoing
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
@@ -309,6 +310,7 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     ('sent', ('ann@example.org',))
 
     """
+    token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
     of_account, of_session = split(given)
