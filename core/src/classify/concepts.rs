@@ -63,6 +63,7 @@ pub(super) enum Concept {
     Internal,
     Invalid,
     Later,
+    Layer,
     Locked,
     LockedOut,
     Malformed,
@@ -138,7 +139,7 @@ pub(super) struct Stems {
 /// Words that deny what follows them; English contractions end in `n't`.
 #[rustfmt::skip]
 const DENIALS: &[&str] = &[
-    "not", "no", "never", "cannot", "without", "nor", "neither", "unable", "nicht", "kein", "keine", "keinen", "pas", "aucun",
+    "not", "no", "nobody", "never", "cannot", "without", "nor", "neither", "unable", "nicht", "kein", "keine", "keinen", "pas", "aucun",
     "aucune", "non", "nao", "nie", "ne", "niet", "geen", "inte", "ikke", "ingen", "ei", "nem", "nincs", "nu", "\u{43d}\u{435}",
     "\u{43d}\u{435}\u{442}", "\u{43d}\u{456}", "khong", "tidak", "\u{3b4}\u{3b5}\u{3bd}",
 ];
@@ -152,7 +153,7 @@ const STOCK: &[&str] = &[
     "login", "log", "logon", "logging", "logged", "signin", "sign", "auth", "authenticate", "authenticated", "authentication",
     "authorization", "authorize", "authorized", "unauthorized", "authenticating", "sasl", "plain", "xoauth2", "oauthbearer", "oauth",
     "oauth2", "user", "username", "userid", "name", "password", "passwords", "passwd", "pass", "passphrase", "credential", "credentials",
-    "token", "access", "bearer", "account", "mailbox", "email", "mail", "address", "id", "data", "information", "details", "info",
+    "token", "access", "bearer", "account", "mailbox", "email", "mail", "err", "address", "id", "data", "information", "details", "info",
     "combination", "pair", "fail", "failed", "fails", "failure", "failing", "invalid", "incorrect", "wrong", "bad", "error", "errors",
     "denied", "rejected", "refused", "unsuccessful", "unsuccessfully", "unable", "could", "couldn't", "can", "can't", "cannot", "did",
     "didn't", "does", "doesn't", "do", "don't", "isn't", "not", "no", "nor", "and", "or", "either", "both", "accepted", "correct",
@@ -164,7 +165,7 @@ const STOCK: &[&str] = &[
     "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
     "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
     "were", "when", "while", "during", "aborted", "requested", "action", "taken", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
-    "shall", "record", "records",
+    "shall", "record", "records", "nobody", "those",
 ];
 
 /// Words that make a sentence of others, and say nothing.
@@ -215,21 +216,9 @@ const REASON_WORDS: usize = 2;
 const SENTENCE_WORDS: usize = 3;
 
 /// Beginnings of words that say only that it is refused: what has none of them ("the mailbox is sealed") says why.
-const REFUSING: [&str; 15] = [
-    "fail",
-    "invalid",
-    "incorrect",
-    "wrong",
-    "bad",
-    "error",
-    "denied",
-    "reject",
-    "refus",
-    "unsuccess",
-    "unable",
-    "could",
-    "can",
-    "again",
+#[rustfmt::skip]
+const REFUSING: &[&str] = &[
+    "fail", "invalid", "incorrect", "wrong", "bad", "err", "denied", "reject", "refus", "unsuccess", "unable", "could", "can", "again",
     "match",
 ];
 

@@ -19,9 +19,11 @@ from .errors import Error, Misuse, SessionEnded
 from .hiding import hidden
 from .kinds_of_source import TokenSource
 from .outgoing import outgoing
+from .proxy import hide_proxy
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
+from .stored import of_store
 
 _log = logging.getLogger("mailbearer")
 
@@ -324,7 +326,10 @@ def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[Send
     token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
+    hide_proxy(given)
     of_account, of_session = split(given)
-    account = Account(user, token, **of_account)
+    place = given.get("host"), given.get("proxy")
+    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
+    account = Account(user, source, **of_account)
     sessions = [account.sessions("smtp", **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)

@@ -16,7 +16,9 @@ from ..errors import Error, Misuse, SessionEnded
 from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..outgoing import outgoing
+from ..proxy import hide_proxy
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
+from ..stored import of_store
 from .account import Account
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
@@ -313,7 +315,10 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
+    hide_proxy(given)
     of_account, of_session = split(given)
-    account = Account(user, token, **of_account)
+    place = given.get("host"), given.get("proxy")
+    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
+    account = Account(user, source, **of_account)
     sessions = [account.sessions("smtp", client=None, **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)
