@@ -134,7 +134,7 @@ def test_an_option_that_is_not_known_is_named(module: Any) -> None:
 
 # ---- No Any ----------------------------------------------------------------------------------------------------------
 
-MODULES = ("mailbearer", "mailbearer.aio")
+MODULES = ("mailbearer", "mailbearer.aio", "mailbearer.testing")
 LIBRARIES: dict[str, Any] = {
     "ImapClient": aioimaplib.IMAP4,
     "IMAPClient": imapclient.IMAPClient,
