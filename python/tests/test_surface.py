@@ -136,7 +136,8 @@ def test_an_option_that_is_not_known_is_named(module: Any) -> None:
 
 MODULES = ("mailbearer", "mailbearer.aio", "mailbearer.testing")
 LIBRARIES: dict[str, Any] = {
-    "ImapClient": aioimaplib.IMAP4,
+    "AioImap": aioimaplib.IMAP4,
+    "AioSmtp": aiosmtplib.SMTP,
     "IMAPClient": imapclient.IMAPClient,
     "MailBox": imap_tools.MailBox,
     "aioimaplib": aioimaplib,

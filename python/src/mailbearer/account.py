@@ -25,8 +25,7 @@ from .threads import ThreadDriver
 from .words import MailProtocol, ProviderName
 
 if TYPE_CHECKING:
-    from imap_tools import MailBox
-    from imapclient import IMAPClient
+    from .foreign import IMAPClient, MailBox
 
 
 class Account:

@@ -9,7 +9,7 @@ import smtplib
 import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
@@ -19,8 +19,7 @@ from .options import LoginOptions
 from .tokens import STORED, TokenSource
 
 if TYPE_CHECKING:
-    from imap_tools import MailBox
-    from imapclient import IMAPClient
+    from .foreign import IMAPClient, MailBox
 
 _Client = TypeVar("_Client")
 
@@ -151,7 +150,7 @@ def mailbox_over(connection: Connection) -> MailBox:
     host, port = connection.endpoint.host, connection.endpoint.port
     logged_in = LoggedIn(host, port, connection.client_timeout)
     logged_in.folder.set("INBOX")
-    return logged_in
+    return cast("MailBox", logged_in)
 
 
 def imapclient_over(connection: Connection) -> IMAPClient:

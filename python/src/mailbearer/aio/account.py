@@ -23,8 +23,7 @@ from .session_iterator import DEFAULT_CLIENT, Sessions, client_of
 from .tasks import TaskDriver
 
 if TYPE_CHECKING:
-    import aioimaplib
-    import aiosmtplib
+    from ..foreign import AioImap, AioSmtp
 
 
 class Account:
@@ -76,11 +75,11 @@ class Account:
     @overload
     def sessions(
         self, protocol: Literal["imap"], *, client: Literal["aioimaplib"] = ..., **options: Unpack[SessionOptions]
-    ) -> Sessions[aioimaplib.IMAP4]: ...
+    ) -> Sessions[AioImap]: ...
     @overload
     def sessions(
         self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"] = ..., **options: Unpack[SessionOptions]
-    ) -> Sessions[aiosmtplib.SMTP]: ...
+    ) -> Sessions[AioSmtp]: ...
     @overload
     def sessions(
         self, protocol: Literal["pop3"], *, client: None = None, **options: Unpack[SessionOptions]
@@ -188,7 +187,7 @@ def sessions(
     *,
     client: Literal["aioimaplib"] = ...,
     **options: Unpack[LoneOptions],
-) -> Sessions[aioimaplib.IMAP4]: ...
+) -> Sessions[AioImap]: ...
 @overload
 def sessions(
     protocol: Literal["smtp"],
@@ -197,7 +196,7 @@ def sessions(
     *,
     client: Literal["aiosmtplib"] = ...,
     **options: Unpack[LoneOptions],
-) -> Sessions[aiosmtplib.SMTP]: ...
+) -> Sessions[AioSmtp]: ...
 @overload
 def sessions(
     protocol: Literal["pop3"],
