@@ -399,7 +399,7 @@ target/$(HOST)/mobile/built: $(VENV)/packages $(MOBILE_SOURCES)
 	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile-testing --target $(HOST).2.17
 	touch $@
 
-$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
+$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh bindings/mobile/kotlin/android/generate.sh bindings/mobile/kotlin/android/uniffi.toml
 	$(SAY) "The Kotlin code that calls the library"
 	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
 	bindings/mobile/kotlin/native.sh $(MOBILE)

@@ -130,9 +130,7 @@ def kotlin() -> Iterator[str]:
     yield from uniffi()
     yield from uniffi("bindings/mobile/testing/src")
     folder = ROOT / "bindings/mobile/kotlin"
-    for file in sorted(
-        [*folder.glob("library/src/main/kotlin/**/*.kt"), *folder.glob("testing/src/main/kotlin/**/*.kt")]
-    ):
+    for file in sorted([*folder.glob("library/src/*/kotlin/**/*.kt"), *folder.glob("testing/src/main/kotlin/**/*.kt")]):
         yield from declared(file.read_text(), _KOTLIN, hidden=("private", "internal", "protected"), needs="")
 
 

@@ -338,7 +338,7 @@ def test_logs_and_metrics(
     caplog.set_level("INFO")
     expiring.load("logging_and_metrics").main(2)
     assert 'mail_events_total{kind="online",protocol="imap",cause=""} 2' in capsys.readouterr().out
-    assert f"{USER} imap online" in caplog.text
+    assert f"{USER} imap 1 is online, connection 2" in caplog.text
 
 
 @pytest.mark.parametrize(

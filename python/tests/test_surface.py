@@ -248,7 +248,7 @@ def test_it_is_typed() -> None:
 
 # ---- help() ----------------------------------------------------------------------------------------------------------
 
-CONNECTING = ("connect", "imap", "pop3", "smtp", "imapclient", "sessions", "sender", "discover")
+CONNECTING = ("connect", "imap", "pop3", "smtp", "imapclient", "mailbox", "sessions", "sender", "discover")
 DOORS: list[Callable[..., Any]] = [
     *(getattr(mailbearer, name) for name in CONNECTING),
     *(getattr(mailbearer, name) for name in ("explain", "stored", "command", "token_file", "client_credentials")),

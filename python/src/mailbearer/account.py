@@ -15,6 +15,7 @@ from .errors import ConfigError
 from .events import OnEvent
 from .facts import AccountStatus
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .proxy import hide_proxy
@@ -61,7 +62,7 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource = tokens.STORED,
+        token: TokenSource = tokens.STORED,
         *,
         provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
@@ -181,7 +182,7 @@ class Account:
         return repr(self._driver.machine)
 
 
-def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+def _source(token: TokenSource, settings: AccountSettings) -> tokens.Source:
     source = tokens.source(token, user=settings.user, scopes=settings.scopes)
     if isinstance(source, tokens.AwaitedToken):
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
@@ -192,7 +193,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imaplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -201,7 +202,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imapclient"],
     **options: Unpack[LoneOptions],
@@ -210,7 +211,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imap_tools"],
     **options: Unpack[LoneOptions],
@@ -219,7 +220,7 @@ def sessions(
 def sessions(
     protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["poplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -228,7 +229,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -236,7 +237,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],

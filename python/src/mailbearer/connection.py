@@ -28,6 +28,7 @@ from .failures import (
     waits_for_tls,
 )
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .options import Trace
 from .proxy import Place, Proxy, hidden_proxy
 from .route import DIRECT, Sock
@@ -138,7 +139,7 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,

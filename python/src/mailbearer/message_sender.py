@@ -17,6 +17,7 @@ from . import tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .outgoing import outgoing
 from .proxy import hide_proxy
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
@@ -288,7 +289,7 @@ class Sender:
                 self._turn.notify_all()
 
 
-def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
+def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in.
 
     Give a message to :meth:`Sender.send`, and go on: it is sent in its turn. What was not accepted is sent again: after

@@ -6,6 +6,10 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.selects.select
+import org.mailbearer.machine.Follow
+import org.mailbearer.machine.FollowConfig
+import org.mailbearer.machine.FollowEvent
+import org.mailbearer.machine.FollowPlan
 
 /** Reads, writes and wakes for the [Follow] of one connection. Who is cancelled leaves it as it is: the next one goes on. */
 internal class Follower(private val connection: SessionConnection) {

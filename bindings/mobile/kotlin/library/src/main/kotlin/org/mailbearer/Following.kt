@@ -4,6 +4,8 @@ import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import org.mailbearer.machine.FollowConfig
+import org.mailbearer.machine.FollowEvent
 
 /**
  * Something changed in the mailbox that is selected.
@@ -12,7 +14,9 @@ import kotlinx.coroutines.flow.flow
  * @property expunged sequence numbers of messages that were expunged, in the server's order.
  * @property flagged sequence numbers of messages whose flags the server told.
  */
-data class MailboxChange(val exists: UInt?, val expunged: List<UInt>, val flagged: List<UInt>)
+@ConsistentCopyVisibility
+public data class MailboxChange
+internal constructor(val exists: UInt?, val expunged: List<UInt>, val flagged: List<UInt>)
 
 /**
  * Messages that were not told yet.
@@ -22,7 +26,9 @@ data class MailboxChange(val exists: UInt?, val expunged: List<UInt>, val flagge
  * @property cursor where the program stands once it has done with them: to be stored then, and given as `since` the next time.
  * @property isReset the mailbox was made anew: UIDs of before mean nothing any more, and it goes on from what there is now.
  */
-data class NewMessages(val uids: List<UInt>, val cursor: String, val isReset: Boolean)
+@ConsistentCopyVisibility
+public data class NewMessages
+internal constructor(val uids: List<UInt>, val cursor: String, val isReset: Boolean)
 
 /**
  * Waits in IMAP's IDLE (RFC 2177) for what changes in the mailbox that is selected. The flow completes when the connection is due to
@@ -49,7 +55,7 @@ data class NewMessages(val uids: List<UInt>, val cursor: String, val isReset: Bo
  * @throws MisuseException Angus Mail has the connection; when collected: another flow of it is collected.
  * @throws SessionEndedException when collected: the session has ended; [SessionConnection.use] takes it for what it is.
  */
-fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
+public fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
     followed(config(null, null, false, false, reissue, answer)) { event ->
         when (event) {
             is FollowEvent.Changed -> MailboxChange(event.exists, event.expunged, event.flagged)
@@ -85,7 +91,7 @@ fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20
  * @throws MailboxRefusedException when collected: the mailbox cannot be selected, or the server does not search it.
  * @throws SessionEndedException when collected: the session has ended; [SessionConnection.use] takes it for what it is.
  */
-fun SessionConnection.newMessages(
+public fun SessionConnection.newMessages(
     mailbox: String = "INBOX",
     since: String? = null,
     readOnly: Boolean = false,

@@ -109,7 +109,7 @@ class ReadmeTest {
     @Suppress("unused")
     private suspend fun told(source: TokenSource) {
         try {
-            connect(MailProtocol.IMAP, "joe@gmail.com", source, LoginOptions(host = "imap.gmial.com"))
+            connect(MailProtocol.IMAP, "joe@gmail.com", source, LoginOptions { host = "imap.gmial.com" })
         } catch (error: LoginFailedException) {
             println(error.message) // The host name has no address (imap.gmial.com: Name or service not known). And what to do.
             println(error.failure.cause) // HOST_NOT_FOUND

@@ -22,14 +22,8 @@ import org.mailbearer.Tls
 import org.mailbearer.providerGeneric
 import org.mailbearer.providerNamed
 import org.mailbearer.testing.machine.Behaviour
-import org.mailbearer.testing.machine.Cut
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Flavour
 import org.mailbearer.testing.machine.Reply
-import org.mailbearer.testing.machine.ServerEvent
 import org.mailbearer.testing.machine.ServerMachine
-import org.mailbearer.testing.machine.Stage
-import org.mailbearer.testing.machine.Submitted
 import org.mailbearer.testing.machine.Then
 
 /**
@@ -52,7 +46,7 @@ import org.mailbearer.testing.machine.Then
  * @param messages messages in a mailbox that is new.
  * @param seed of the tokens, so that runs can be repeated.
  */
-class Server(
+public class Server(
     private val flavour: Flavour = Flavour.GMAIL,
     tokenLifetime: Duration = 1.hours,
     sessionLimit: Duration? = null,
@@ -92,58 +86,58 @@ class Server(
     // ---- What a test does with it ----------------------------------------------------------------------------------
 
     /** The options that lead `connect` and `sessions` here: host, port, TLS, profile and trust. */
-    fun at(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): LoginOptions =
-        LoginOptions(
-            host = "localhost",
-            port = port(protocol, tls),
-            tls = tls,
+    public fun at(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): LoginOptions =
+        LoginOptions {
+            host = "localhost"
+            port = port(protocol, tls)
+            this.tls = tls
             provider = when (flavour) {
                 Flavour.GMAIL -> providerNamed("gmail")
                 Flavour.OUTLOOK -> providerNamed("microsoft")
                 Flavour.DOVECOT -> providerGeneric("localhost")
-            },
-            sslContext = clientContext(),
-        )
+            }
+            sslContext = clientContext()
+        }
 
     /** The port of a protocol. */
-    fun port(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): Int = listeners.getValue(protocol to tls).localPort
+    public fun port(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): Int = listeners.getValue(protocol to tls).localPort
 
     /** Issues an access token for a user; [octets] is its length. */
-    fun issueToken(user: String, lifetime: Duration? = null, scope: String? = null, octets: Int? = null): String =
+    public fun issueToken(user: String, lifetime: Duration? = null, scope: String? = null, octets: Int? = null): String =
         machine.issueToken(nowMs(), user, lifetime?.inWholeMilliseconds?.toULong(), scope, octets?.toUInt())
 
     /** Refuses a token from now on. */
-    fun revokeToken(token: String) = machine.revokeToken(token)
+    public fun revokeToken(token: String): Unit = machine.revokeToken(token)
 
     /** Refuses every login for a cause; `null` ends that. */
-    fun refuse(cause: Cause?) = synchronized(this) {
+    public fun refuse(cause: Cause?): Unit = synchronized(this) {
         behaviour = behaviour.copy(refuse = cause?.name?.lowercase())
         machine.behave(behaviour)
     }
 
     /** Sets a fault that strikes once. */
-    fun setFault(stage: Stage, kind: FaultKind) = machine.setFault(stage, kind)
+    public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
     /** Puts a message into a user's INBOX; clients in IDLE are told. */
-    fun deliver(user: String, message: String) = synchronized(this) {
+    public fun deliver(user: String, message: String): Unit = synchronized(this) {
         machine.deliver(user, direct(message.encodeToByteArray()))
         tick()
     }
 
     /** The messages in a user's INBOX. */
-    fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+    public fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
 
     /** What was accepted over SMTP. */
-    fun submitted(): List<Submitted> = machine.submitted()
+    public fun submitted(): List<Submitted> = machine.submitted()
 
     /** What happened since the last call. */
-    fun events(): List<ServerEvent> = machine.takeEvents()
+    public fun events(): List<ServerEvent> = machine.takeEvents()
 
     /** Ends all connections with the words of a shutdown, and goes on. */
-    fun restart() = synchronized(this) { machine.restart(nowMs()).forEach(::act) }
+    public fun restart(): Unit = synchronized(this) { machine.restart(nowMs()).forEach(::act) }
 
     /** Connections that are logged in. */
-    val sessions: Int
+    public val sessions: Int
         get() = machine.sessions().toInt()
 
     /** Closes all connections and stops listening. */
@@ -297,6 +291,6 @@ class Server(
 
         fun nowMs(): ULong = (System.nanoTime() / 1_000_000).toULong()
 
-        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).put(bytes).flip()
+        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).apply { duplicate().put(bytes) }
     }
 }
