@@ -56,7 +56,7 @@ SAY := @printf '\n\033[1m== %s\033[0m\n'
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
 NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml Cargo.lock THIRD-PARTY.md -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
-    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
+    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*' -not -path 'node/typing/*')
 
 KOTLIN := target/kotlin
 KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
@@ -115,6 +115,7 @@ test-node: $(NODE_APP)/installed
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
 	cargo build --locked -q -p mailbearer-node --features probe
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
 test-kotlin: $(KOTLIN)/native
@@ -177,13 +178,14 @@ check-python: $(VENV)/packages
 	PYTHONPATH=target/check/python $(VENV)/bin/python python/tests/cases_runner.py
 
 check-node: node/node_modules
-	cd node && npx prettier --log-level warn --check src "test/*.mts" "*.mjs"
+	cd node && npx prettier --log-level warn --check src typing "test/*.mts" "*.mjs"
 	cd node && node_modules/.bin/napi build --platform --manifest-path ../bindings/node/Cargo.toml --package mailbearer-node \
 	    --output-dir native --js binding.js --dts binding.d.ts -- --locked -q
 	cd node && npm run --silent build:dist
 	[ -e $(NODE_APP)/node_modules ] || $(MAKE) --no-print-directory $(NODE_APP)/installed
 	cp -r node/dist node/native $(NODE_APP)/node_modules/mailbearer/
 	node/node_modules/.bin/tsc -p node/test
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	node $(NODE_APP)/test/cases.mjs
 
 # The jars that the tests install are made anew afterwards: these have the library without optimisation in them.
@@ -332,7 +334,7 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src typing "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"
