@@ -17,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-server lint test-rust test-python test-node test-kotlin test-swift clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -33,6 +33,8 @@ ZIG := PATH=$(abspath .cache/venv/bin):$$PATH
 MOBILE ?= target/$(HOST)/mobile
 BASE ?= main
 TOOLS := .cache/tools
+# The compiler's own LLVM is 22: `rustc -vV`.
+LLVM := /usr/lib/llvm-22/bin
 NODE_APP := .cache/node
 BENCH_PYTHON := .cache/bench-python
 BENCH_NODE := .cache/bench-node
@@ -70,18 +72,20 @@ demo-login: $(VENV)/installed
 	tests/servers/install.sh
 	$(VENV)/bin/python tests/servers/demo_login.py
 
-# In this order, each by itself, so that it can be said how long each took.
-PARTS := dist lint test-rust coverage fuzz-replay test-python test-node test-kotlin test-swift cases docs
+# What all others need; what computes; and, beside it, what mostly waits: see tests/parts.sh.
+FIRST := dist system
+COMPUTING := lint test-rust coverage fuzz-replay
+WAITING := test-python test-node test-kotlin test-swift cases docs
 test:
-	@mkdir -p target; : > target/times; \
-	for part in $(PARTS); do \
-	    start=$$SECONDS; status=0; $(MAKE) --no-print-directory $$part || status=$$?; \
-	    printf '%-12s %5d s%s\n' $$part $$((SECONDS - start)) "$$([ $$status = 0 ] || echo '  FAILED')" >> target/times; \
-	    [ $$status = 0 ] || break; \
-	done; \
-	printf '%-12s %5d s\n' 'all of it' $$SECONDS >> target/times; \
-	printf '\n\033[1m== What each part took\033[0m\n'; cat target/times; exit $$status
-	$(SAY) "All tests passed"
+	@tests/parts.sh $(FIRST) -- $(COMPUTING) -- $(WAITING)
+
+# All that the parts take from the system's packages, at once: two parts cannot use apt at the same time.
+system: $(LLVM)/llvm-cov /usr/bin/dot $(NODE_APP)/installed $(VENV)/installed
+	tests/servers/install.sh
+	tests/servers/install-browser.sh
+
+/usr/bin/dot:
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends graphviz
 
 test-rust:
 	$(SAY) "Rust: the core without and with its testing server, and its documentation's examples"
@@ -131,6 +135,9 @@ test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
 	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
+	$(SAY) "Swift: the public names are as checked in, have a comment each, and DocC finds all that they lead to"
+	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/Api/read.sh $(abspath target/api/swift)
+	$(PYTHON) bindings/mobile/swift/Tests/Api/api.py target/api/swift
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
 
@@ -191,8 +198,6 @@ check-kotlin:
 check-swift:
 	$(MAKE) --no-print-directory cases RUNTIMES=swift MOBILE=target/debug
 
-# The compiler's own LLVM is 22: `rustc -vV`.
-LLVM := /usr/lib/llvm-22/bin
 COVERAGE = LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata $(TOOLS)/bin/cargo-llvm-cov llvm-cov
 coverage: $(TOOLS)/bin/cargo-llvm-cov $(LLVM)/llvm-cov
 	$(SAY) "Coverage: the regions of the core that its tests run, at least $(COVERAGE_LEAST) %"
@@ -240,18 +245,24 @@ $(BENCH_NODE)/installed: $(NODE_APP)/installed $(wildcard tests/bench/node/*)
 
 # Figures that can be compared need a machine that does nothing else: what others use of it is in the results.
 bench: export BENCH_COMMAND := make bench FLEET=$(FLEET)
-bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed
-	$(SAY) "Benchmarks: about ten minutes, written to tests/bench/RESULTS.md"
+bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/jars
+	$(SAY) "Benchmarks: about seventeen minutes, written to tests/bench/RESULTS.md"
 	cargo build --locked -q --release -p mailbearer-bench
 	rm -rf target/bench; mkdir -p target/bench
 	target/release/mailbearer-bench > target/bench/machines.jsonl
 	target/release/bench-logins > target/bench/rust.jsonl
 	$(PEERS) python --server target/release/bench-server -- $(BENCH_PYTHON)/bin/python tests/bench/python/worker.py > target/bench/python.jsonl
 	$(PEERS) node --server target/release/bench-server -- node $(BENCH_NODE)/worker.mjs > target/bench/node.jsonl
+	$(MAKE) --no-print-directory bench-kotlin
 	target/release/bench-fleet $(FLEET) jitter > target/bench/fleet.jsonl
 	target/release/bench-fleet $(FLEET) same-seed >> target/bench/fleet.jsonl
 	target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
 	cp target/bench/RESULTS.md tests/bench/RESULTS.md
+
+# Seven minutes, of which five wait: it counts how often a session that is idle wakes up.
+bench-kotlin: $(KOTLIN)/jars
+	@mkdir -p target/bench
+	java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" org.mailbearer.BenchKt | tee target/bench/kotlin.jsonl
 
 # The site: what it is made of has stamps of its own, so that a page that was changed takes seconds.
 DOCS := .cache/docs
@@ -260,9 +271,8 @@ DOCS_SOURCES := $(shell find docs examples README.md CONTRIBUTING.md SECURITY.md
 docs: target/site/built
 
 # Graphviz draws the state diagrams, without JavaScript.
-$(DOCS)/packages: docs/requirements.txt
+$(DOCS)/packages: docs/requirements.txt /usr/bin/dot
 	$(SAY) "The site: Sphinx, and what the recipes use"
-	command -v dot > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends graphviz; }
 	$(PYTHON) -m venv --clear $(DOCS)
 	$(DOCS)/bin/pip install -q --disable-pip-version-check -r docs/requirements.txt
 	touch $@
@@ -400,7 +410,7 @@ target/$(HOST)/mobile/built: $(VENV)/packages $(MOBILE_SOURCES)
 	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile-testing --target $(HOST).2.17
 	touch $@
 
-$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
+$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh bindings/mobile/kotlin/android/generate.sh bindings/mobile/kotlin/android/uniffi.toml
 	$(SAY) "The Kotlin code that calls the library"
 	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
 	bindings/mobile/kotlin/native.sh $(MOBILE)

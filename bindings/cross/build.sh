@@ -94,6 +94,10 @@ case $parts in
         cargo_build mobile mobile
         cp "$(made mobile mailbearer_mobile)" "$out/"
         ;;&
+    *a*)
+        env -u ANDROID_NDK_HOME "$root/bindings/cross/android.sh" "$target" \
+            target/x86_64-unknown-linux-gnu/mobile/libmailbearer_mobile.so "$out/libmailbearer_mobile.so"
+        ;;&
     *s*)
         cargo rustc -q --locked --profile mobile --target "$target" -p mailbearer-mobile --lib --crate-type staticlib
         cp "target/$target/mobile/libmailbearer_mobile.a" "$out/"

@@ -16,6 +16,8 @@ import lief
 SYSTEM = {
     "linux-gnu": r"lib(c|m|dl|pthread|rt|util|gcc_s)\.so.*|ld-linux.*",
     "linux-musl": r"libc\.so|libc\.musl.*|libgcc_s\.so\.1",
+    # What Android's own libraries are asked for is told where the NDK links.
+    "android": r"",
     "windows": r"(?i)(kernel32|ntdll|ws2_32|advapi32|userenv|bcrypt(primitives)?|ucrtbase|api-ms-win-.*|python3)\.dll",
     "apple": r"/usr/lib/lib(System|charset|iconv|resolv)\..*|/System/Library/Frameworks/(CoreFoundation|Security)\..*",
 }
@@ -64,6 +66,10 @@ def bad_pages(path: Path) -> int:
     return sum(one != other for one, other in zip(pages, stored, strict=True)) + (limit != offset)
 
 
+def small_pages(binary: lief.ELF.Binary) -> bool:
+    return any(segment.type == lief.ELF.Segment.TYPE.LOAD and segment.alignment < 0x4000 for segment in binary.segments)
+
+
 def library(target: str, path: Path, most_kib: int) -> None:
     binary = lief.parse(str(path))
     if binary is None:
@@ -81,6 +87,8 @@ def library(target: str, path: Path, most_kib: int) -> None:
         faults.append(f"exports {len(strange)} names that nobody calls: {', '.join(strange[:4])}")
     if kib > most_kib:
         faults.append(f"has {kib} KiB, at most {most_kib}")
+    if system == "android" and small_pages(binary):
+        faults.append("has pages of less than 16 KiB, which the Play store refuses")
     # Intel's Macs ask for no signature, and zig makes none for them.
     if system == "apple" and machine == "aarch64" and bad_pages(path):
         faults.append("has a signature that does not match")

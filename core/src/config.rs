@@ -347,6 +347,10 @@ pub enum Field {
     EhloName,
     /// [`NegotiationConfig::assumed_capabilities`].
     AssumedCapabilities,
+    /// The sender of an envelope.
+    Sender,
+    /// A recipient of an envelope.
+    Recipient,
     /// A number of a session's configuration, by its name.
     Session(&'static str),
 }
@@ -365,6 +369,8 @@ impl fmt::Display for Field {
             Self::InitialResponse => "initial_response",
             Self::EhloName => "ehlo_name",
             Self::AssumedCapabilities => "assumed_capabilities",
+            Self::Sender => "sender",
+            Self::Recipient => "recipient",
             Self::Session(name) => name,
         })
     }
@@ -688,6 +694,8 @@ mod tests {
             (Field::InitialResponse, "initial_response"),
             (Field::EhloName, "ehlo_name"),
             (Field::AssumedCapabilities, "assumed_capabilities"),
+            (Field::Sender, "sender"),
+            (Field::Recipient, "recipient"),
             (Field::Session("lead_ms"), "lead_ms"),
         ] {
             assert!(ConfigError::Empty { field }.to_string().contains(name), "{name}");

@@ -104,6 +104,9 @@ spelled_enum! {
         ConnectionRefused = "connection_refused",
         /// There was no connection: the network does not lead to the host, or a firewall stands before it.
         Unreachable = "unreachable",
+        /// The proxy does not lead to the server: it cannot be reached, does not take the user, or does not connect. The server
+        /// was not spoken to.
+        ProxyFailed = "proxy_failed",
         /// A deadline passed.
         TimedOut = "timed_out",
         /// The server sent more than the limits of this library allow.
@@ -431,6 +434,7 @@ const fn sentence(cause: Cause, advice: Advice) -> &'static str {
         Cause::HostNotFound => "The host name has no address",
         Cause::ConnectionRefused => "Nothing listens at this host and port",
         Cause::Unreachable => "The host cannot be reached",
+        Cause::ProxyFailed => "The proxy does not lead to the server",
         Cause::TimedOut => "The server did not answer in time",
         Cause::LimitExceeded => "The server sent more than is allowed",
         Cause::ProtocolViolation => match advice {
@@ -494,6 +498,10 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
         (Cause::Unreachable, _) => {
             "Check the network, a firewall, host and port; then connect again."
         }
+        (Cause::ProxyFailed, _) => {
+            "Check the proxy: address, user name and password, and whether it may connect to this host and port. The mail \
+             server was not spoken to."
+        }
         (Cause::ProtocolDisabled, _) => {
             "Switch the protocol on in the settings of the account, or ask its administrator."
         }
@@ -551,6 +559,7 @@ pub(crate) const fn default_advice(cause: Cause) -> Advice {
         | Cause::HostNotFound
         | Cause::ConnectionRefused
         | Cause::Unreachable
+        | Cause::ProxyFailed
         | Cause::TimedOut
         | Cause::LimitExceeded
         | Cause::ProtocolViolation

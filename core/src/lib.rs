@@ -10,6 +10,7 @@
 //! | a token source, a clock, and a connection to keep | [`Session`] |
 //! | a mailbox, and a program that wants connections to it | [`Account`] |
 //! | an IMAP connection, and a mailbox to follow | [`Follow`] |
+//! | SMTP connections, and messages to send once each | [`Outbox`], [`Submit`] |
 //! | a dialogue to show | [`Transcript`] |
 //! | a mail address, and no server | [`discover`], with the feature of that name |
 //! | a program to test | [`testing`], with the feature of that name |
@@ -42,6 +43,7 @@ pub mod limits;
 mod line;
 mod mistakes;
 mod negotiation;
+mod outbox;
 mod provider;
 mod redact;
 mod reply;
@@ -67,6 +69,9 @@ pub use config::{
 pub use failure::{Advice, Cause, Certainty, Failure, Misuse, Verdict};
 pub use follow::{Cursor, Follow, FollowConfig, FollowEvent, FollowPlan, FollowState};
 pub use negotiation::{Authenticated, Event, Negotiation, Next, State, Step, TRANSITIONS};
+pub use outbox::{
+    Answer, Envelope, Fate, Job, Outbox, OutboxConfig, Outcome, Settled, Submit, SubmitPlan,
+};
 pub use provider::{OAuth, OAuthParameter, Provider, Service, SessionLimits};
 pub use redact::redact_source;
 pub use sasl::{Rejection, acknowledgement, initial_response, read_rejection};

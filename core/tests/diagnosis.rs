@@ -122,6 +122,10 @@ fn example(cause: Cause) -> Option<Example> {
         Cause::HostNotFound => Seen("the system knows no address", "Name or service not known"),
         Cause::ConnectionRefused => Seen("the system says `ECONNREFUSED`", "Connection refused"),
         Cause::Unreachable => Seen("the system says `ENETUNREACH`", "Network is unreachable"),
+        Cause::ProxyFailed => Seen(
+            "the proxy says no",
+            "the proxy socks5://proxy.example:1080 wants a user name and password",
+        ),
         Cause::TimedOut => Seen("nothing, until the deadline", "no reply to the login within 60 s"),
         Cause::LimitExceeded => Seen("a line of 20,000 octets", "a line is too long"),
         Cause::ProtocolViolation => Reply(Imap, AuthFail, "A1 BAD Invalid SASL argument"),

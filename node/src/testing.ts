@@ -34,12 +34,45 @@ export interface ServerOptions {
      * `vanish` (the connection stays open and nothing is answered) or `never`.
      */
     cut?: "words" | "silent" | "vanish" | "never";
-    /** Every login is refused for this. */
+    /** Every login is refused for this; see {@link Server.refuse}. */
     refuse?: Cause;
-    /** How many connections may be logged in at once. */
+    /** How many connections one user may have logged in at once. */
     connectionsMax?: number;
     /** How many messages each user finds in the INBOX. Default: 3. */
     messages?: number;
+    /** Octets of the largest message that is taken over SMTP and APPEND. Default: 35,882,577. */
+    messageOctetsMax?: number;
+    /** Milliseconds that a recipient is refused for now (450, 451) after a user's first message to it. */
+    greylist?: number;
+    /** Accounts that are there from the beginning. */
+    users?: readonly string[];
+    /** The address that it listens on; its certificate is for `localhost` and `127.0.0.1`. Default: `127.0.0.1`. */
+    host?: string;
+    /** Ports in place of free ones, by protocol and TLS: `{ "imap implicit": 10993 }`. */
+    ports?: Readonly<Partial<Record<`${MailProtocol} ${Tls}`, number>>>;
+}
+
+/** Why a recipient is refused: 550, 452, 550 or 554, 450 or 451. */
+export type RecipientRefusal = "unknown" | "full" | "denied" | "rate_limited";
+
+/** A message in a mailbox. */
+export interface StoredMessage {
+    readonly uid: number;
+    /** `\\Seen`, `\\Flagged`, …, and keywords. */
+    readonly flags: readonly string[];
+    /** When it came. */
+    readonly date: Date;
+    readonly content: Buffer;
+}
+
+/** How a message is put into a mailbox. */
+export interface DeliverOptions {
+    /** The mailbox, which is made where it is missing. Default: `INBOX`. */
+    mailbox?: string;
+    /** `\\Seen`, `\\Flagged`, …, and keywords. Default: none. */
+    flags?: readonly string[];
+    /** When it came, for SINCE and BEFORE. Default: now. */
+    date?: Date;
 }
 
 /** Where a fault strikes. */
@@ -81,10 +114,17 @@ const PROFILES = { gmail: "gmail", outlook: "microsoft", dovecot: undefined };
 /** What Node's timers take: a longer one would ring at once. */
 const TIMER_MS_MAX = 2_147_483_647;
 
-/** A mail server for tests: it listens on free ports of 127.0.0.1. */
+/**
+ * A mail server for tests: it listens on free ports of 127.0.0.1.
+ *
+ * Each user has an account with an INBOX and the mailboxes of the flavour (`[Gmail]/Sent Mail`, `Sent Items`, `Sent`, …). It is
+ * there with the user's first token, or by {@link addUser}, before anybody logs in.
+ */
 export class Server {
     readonly #machine: native.NativeServer;
     readonly #flavour: "gmail" | "outlook" | "dovecot";
+    readonly #host: string;
+    readonly #wanted: Readonly<Record<string, number | undefined>>;
     readonly #context = tls.createSecureContext(identity());
     readonly #listeners: net.Server[] = [];
     readonly #ports = new Map<string, number>();
@@ -103,18 +143,32 @@ export class Server {
             sessionLimitMs: optionalNumeric(given.sessionLimit, "sessionLimit"),
             connectionsMax: optionalNumeric(given.connectionsMax, "connectionsMax"),
             messages: numeric(given.messages, "messages"),
+            messageOctetsMax: numeric(given.messageOctetsMax, "messageOctetsMax"),
+            greylistMs: optionalNumeric(given.greylist, "greylist"),
+            unixEpochMs: Math.max(0, Date.now() - now()),
         };
         this.#machine = enter(() => new native.NativeServer(settings, randomBytes(8).readBigUInt64LE()));
         this.refuse(given.refuse);
+        for (const user of given.users) {
+            this.addUser(user);
+        }
+        this.#host = text(given.host, "host");
+        this.#wanted = given.ports;
     }
 
     /** Starts a server; {@link stop} ends it, as does `await using`. */
     static async start(options: ServerOptions = {}): Promise<Server> {
         const server = new Server(options);
-        for (const protocol of PROTOCOLS) {
-            for (const mode of MODES) {
-                await server.#listen(protocol, mode);
+        try {
+            for (const protocol of PROTOCOLS) {
+                for (const mode of MODES) {
+                    await server.#listen(protocol, mode);
+                }
             }
+        } catch (error) {
+            // A port is taken: nothing is left behind.
+            await server.stop();
+            throw error;
         }
         return server;
     }
@@ -165,10 +219,21 @@ export class Server {
         enter(() => this.#machine.revokeToken(given));
     }
 
-    /** Refuses every login for a cause; without one, that ends. */
-    refuse(cause?: Cause): void {
-        const given = optionalText(cause, "cause");
-        enter(() => this.#machine.refuse(given));
+    /**
+     * Refuses every login for a cause, over one protocol or all three; without a cause, that ends.
+     *
+     * @throws ConfigError where this flavour has no words for it over one of them; it tells what it can say. Gmail, for example,
+     * locks a mailbox over POP3 only, and never says that a scope is missing.
+     */
+    refuse(cause?: Cause, protocol?: MailProtocol): void {
+        const [given, over] = [optionalText(cause, "cause"), optionalText(protocol, "protocol")];
+        enter(() => this.#machine.refuse(given, over));
+    }
+
+    /** Refuses a recipient over SMTP, in the flavour's words; `null` ends that. */
+    refuseRecipient(address: string, why: RecipientRefusal | null = "unknown"): void {
+        const [name, reason] = [text(address, "address"), why === null ? undefined : text(why, "why")];
+        enter(() => this.#machine.refuseRecipient(name, reason));
     }
 
     /** Sets a fault that strikes once. */
@@ -182,17 +247,57 @@ export class Server {
         enter(() => this.#machine.clearFault());
     }
 
-    /** Puts a message into a user's INBOX; clients in IDLE are told. */
-    deliver(user: string, message: Uint8Array): void {
-        const [name, content] = [text(user, "user"), octets(message, "message")];
-        enter(() => this.#machine.deliver(name, content));
+    /** Makes an account, where there is none; {@link issueToken} does it too. */
+    addUser(user: string): void {
+        const name = text(user, "user");
+        enter(() => this.#machine.addUser(name));
+    }
+
+    /** The users that have an account. */
+    get users(): string[] {
+        return enter(() => this.#machine.users());
+    }
+
+    /** The names of a user's mailboxes. */
+    mailboxes(user: string): string[] {
+        const name = text(user, "user");
+        return enter(() => this.#machine.mailboxes(name));
+    }
+
+    /** Makes a mailbox; where it is there, nothing happens. */
+    createMailbox(user: string, mailbox: string): void {
+        const [whose, name] = [text(user, "user"), text(mailbox, "mailbox")];
+        enter(() => this.#machine.createMailbox(whose, name));
+    }
+
+    /** Removes a mailbox with its messages; a `ConfigError` where it is not there. */
+    deleteMailbox(user: string, mailbox: string): void {
+        const [whose, name] = [text(user, "user"), text(mailbox, "mailbox")];
+        enter(() => this.#machine.deleteMailbox(whose, name));
         this.#tick();
     }
 
-    /** The messages in a user's INBOX. */
-    messages(user: string): Buffer[] {
-        const name = text(user, "user");
-        return enter(() => this.#machine.messages(name));
+    /** Puts a message into a mailbox; clients in IDLE are told at once. */
+    deliver(user: string, message: Uint8Array, options: DeliverOptions = {}): void {
+        known(options, ["mailbox", "flags", "date"], "options");
+        const [name, content] = [text(user, "user"), octets(message, "message")];
+        const mailbox = optionalText(options.mailbox, "mailbox");
+        const flags = (options.flags ?? []).map((flag) => text(flag, "flags"));
+        const dateMs = options.date === undefined ? Date.now() : options.date.getTime();
+        enter(() => this.#machine.deliver(name, content, mailbox, flags, dateMs));
+        this.#tick();
+    }
+
+    /** The messages in a user's mailbox. */
+    messages(user: string, mailbox = "INBOX"): Buffer[] {
+        return this.stored(user, mailbox).map(({ content }) => content);
+    }
+
+    /** The messages in a user's mailbox with their UIDs, flags and dates; none where it is not there. */
+    stored(user: string, mailbox = "INBOX"): StoredMessage[] {
+        const [whose, name] = [text(user, "user"), text(mailbox, "mailbox")];
+        const messages = enter(() => this.#machine.messagesIn(whose, name));
+        return messages.map(({ uid, flags, dateMs, content }) => ({ uid, flags, date: new Date(dateMs), content }));
     }
 
     /** What was accepted over SMTP. */
@@ -230,7 +335,7 @@ export class Server {
         });
         await new Promise<void>((resolve, reject) => {
             listener.once("error", reject);
-            listener.listen(0, "127.0.0.1", resolve);
+            listener.listen(this.#wanted[`${protocol} ${mode}`] ?? 0, this.#host, resolve);
         });
         this.#listeners.push(listener);
         this.#ports.set(`${protocol} ${mode}`, (listener.address() as net.AddressInfo).port);
@@ -281,6 +386,11 @@ const DEFAULTS = {
     refuse: undefined,
     connectionsMax: undefined,
     messages: 3,
+    messageOctetsMax: 35_882_577,
+    greylist: undefined,
+    users: [] as readonly string[],
+    host: "127.0.0.1",
+    ports: {},
 };
 
 interface PeerListener {

@@ -19,6 +19,5 @@ export const { fileName, normalAddress, dataFolder } = inside(
 export const { canOpenBrowser } = inside("login/browser.js") as typeof import("../dist/login/browser.js");
 export const { withIssuer } = inside("login/consent.js") as typeof import("../dist/login/consent.js");
 export const { fetchWith } = inside("login/https.js") as typeof import("../dist/login/https.js");
-export const { stepsTo } = inside("login/steps.js") as typeof import("../dist/login/steps.js");
 export const { httpsOpener, isPublic, systemResolver } = inside("lookups.js") as typeof import("../dist/lookups.js");
 export type { Given, Held, Reports, Wire, World } from "../dist/world.js";

@@ -14,10 +14,11 @@ from typing import Any
 
 import mailbearer
 from mailbearer import _core
+from mailbearer.account_settings import AccountSettings
 from mailbearer.answers import Token
+from mailbearer.dialogue import Dialogue
 from mailbearer.driver import Driver
 from mailbearer.failures import failed
-from mailbearer.options import AccountSettings
 from mailbearer.settings import Endpoint, Settings
 
 WORDS = {
@@ -447,6 +448,7 @@ class SimulatedWire:
         self.ticket = ticket
         self.session = session
         self.is_paused = self.is_closed = False
+        self.dialogue = Dialogue(None)
 
     def start_tls(self) -> None:
         self.player.orders.append("start_tls")

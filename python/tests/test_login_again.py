@@ -79,7 +79,7 @@ def discovering(world: World, monkeypatch: pytest.MonkeyPatch, answers: dict[str
     """Let the network be what a test says, and a visitor sit at the browser; what was opened is returned."""
     opened: list[str] = []
 
-    def look_up(user: str, _context: object = None) -> mailbearer.Discovered:
+    def look_up(user: str, _context: object = None, _proxy: object = None) -> mailbearer.Discovered:
         stand_in = StandIn(answers)
         return mailbearer.discover(user, resolver=stand_in, opener=stand_in)
 

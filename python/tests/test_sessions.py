@@ -793,7 +793,7 @@ def test_a_policy_that_cannot_work_is_an_error_at_once(name: str, value: object)
         ("policy", 0),
         ("policy", 5),
         ("on_event", 5),
-        ("trace", print),
+        ("trace", 1),
         ("port", "993"),
         ("ssl_context", 1),
     ],

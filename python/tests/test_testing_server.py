@@ -44,7 +44,8 @@ def test_a_reason_for_a_refusal_is_recognised(flavour: Any, reason: str, protoco
         with pytest.raises(mailbearer.LoginFailed) as caught:
             mailbearer.connect(protocol, USER, server.issue_token(USER), **server.at(protocol))
         assert caught.value.cause == reason
-        if reason == "interaction_required":
+        # Others send the user to a browser without an address.
+        if reason == "interaction_required" and (flavour, protocol) in (("gmail", "imap"), ("gmail", "smtp")):
             assert str(caught.value.failure.url).startswith("https://accounts.google.com/signin/continue")
 
 

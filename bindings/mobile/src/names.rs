@@ -117,6 +117,9 @@ pub enum Cause {
     ConnectionRefused,
     /// There was no connection: the network does not lead to the host, or a firewall stands before it.
     Unreachable,
+    /// The proxy does not lead to the server: it cannot be reached, does not take the user, or does not connect. The server was
+    /// not spoken to.
+    ProxyFailed,
     /// A deadline passed.
     TimedOut,
     /// The server sent more than the limits of this library allow.

@@ -113,6 +113,12 @@ pub fn redact_source(text: String) -> String {
     mailbearer::redact_source(&text)
 }
 
+/// What to do to have a client id.
+#[napi(catch_unwind)]
+pub fn client_steps(user: String, provider: Option<String>, issuer: Option<String>) -> String {
+    mailbearer::discover::client_steps(&user, provider.as_deref(), issuer.as_deref())
+}
+
 /// The one SASL message, before base64.
 #[napi(catch_unwind)]
 pub fn initial_response<'env>(

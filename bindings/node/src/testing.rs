@@ -1,13 +1,15 @@
 //! The Gmail-like server as a machine: sockets and clock are Node's.
 
+use mailbearer::Protocol;
 use mailbearer::testing::{
-    Cut, Fault, FaultKind, Flavour, Output, Server, ServerConfig, Stage, TokenRequest,
+    Cut, Delivery, Fault, FaultKind, Flavour, Output, RecipientRefusal, Server, ServerConfig,
+    Stage, TokenRequest,
 };
 use napi::bindgen_prelude::{BigInt, BufferSlice};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::convert::{cause, named, number, octets, one_of, optional_whole, whole};
+use crate::convert::{cause, config_text, named, number, octets, one_of, optional_whole, whole};
 
 /// How the server behaves.
 #[napi(object, object_to_js = false)]
@@ -18,6 +20,18 @@ pub struct JsServerSettings {
     pub session_limit_ms: Option<f64>,
     pub connections_max: Option<f64>,
     pub messages: f64,
+    pub message_octets_max: f64,
+    pub greylist_ms: Option<f64>,
+    pub unix_epoch_ms: f64,
+}
+
+/// A message in a mailbox.
+#[napi(object, object_from_js = false)]
+pub struct JsStoredMessage<'env> {
+    pub uid: f64,
+    pub flags: Vec<String>,
+    pub date_ms: f64,
+    pub content: BufferSlice<'env>,
 }
 
 /// A connection's number, what to write, and what to do then.
@@ -63,16 +77,32 @@ impl JsServer {
                 .connections_max
                 .map(|max| count(max, "connectionsMax"))
                 .transpose()?,
-            ..ServerConfig::default()
+            message_octets_max: count(settings.message_octets_max, "messageOctetsMax")?,
+            greylist_ms: optional_whole(settings.greylist_ms, "greylist")?,
+            unix_epoch_ms: Some(whole(settings.unix_epoch_ms, "unixEpochMs")?),
         };
         let (_, seed, _) = seed.get_u64();
         Ok(Self(Server::new(config, seed)))
     }
 
-    /// Refuses every login for a cause; without one, that ends.
+    /// Refuses every login for a cause, over one protocol or all; without one, that ends.
     #[napi(catch_unwind)]
-    pub fn refuse(&mut self, cause_name: Option<String>) -> Result<()> {
-        self.0.config.refuse = cause_name.as_deref().map(cause).transpose()?;
+    pub fn refuse(&mut self, cause_name: Option<String>, protocol: Option<String>) -> Result<()> {
+        let cause = cause_name.as_deref().map(cause).transpose()?;
+        let protocols = match protocol {
+            Some(name) => Vec::from([named(&name)?]),
+            None => Protocol::ALL.to_vec(),
+        };
+        let refused = self.0.refuse_over(&protocols, cause);
+        refused.map_err(|error| config_text(&error.to_string()))
+    }
+
+    /// Refuses a recipient; without a reason, that ends.
+    #[napi(catch_unwind)]
+    pub fn refuse_recipient(&mut self, address: String, why: Option<String>) -> Result<()> {
+        let all = RecipientRefusal::ALL;
+        let why = why.map(|why| one_of(all, |one| one.as_str(), &why, "why")).transpose()?;
+        self.0.refuse_recipient(&address, why);
         Ok(())
     }
 
@@ -173,17 +203,61 @@ impl JsServer {
     }
 
     #[napi(catch_unwind)]
-    pub fn deliver(&mut self, user: String, message: &[u8]) {
-        self.0.deliver(&user, message);
+    pub fn add_user(&mut self, user: String) {
+        self.0.add_user(&user);
     }
 
     #[napi(catch_unwind)]
-    pub fn messages<'env>(
+    pub fn users(&self) -> Vec<String> {
+        self.0.users()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn mailboxes(&self, user: String) -> Vec<String> {
+        self.0.mailboxes(&user)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn create_mailbox(&mut self, user: String, name: String) {
+        self.0.create_mailbox(&user, &name);
+    }
+
+    #[napi(catch_unwind)]
+    pub fn delete_mailbox(&mut self, user: String, name: String) -> Result<()> {
+        self.0.delete_mailbox(&user, &name).map_err(|error| config_text(&error.to_string()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn deliver(
+        &mut self,
+        user: String,
+        message: &[u8],
+        mailbox: Option<String>,
+        flags: Vec<String>,
+        date_ms: Option<f64>,
+    ) -> Result<()> {
+        let date_ms = optional_whole(date_ms, "date")?;
+        let date_ms = date_ms.and_then(|date_ms| i64::try_from(date_ms).ok());
+        self.0.deliver_to(&user, &Delivery { mailbox, flags, date_ms }, message);
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn messages_in<'env>(
         &mut self,
         env: &'env Env,
         user: String,
-    ) -> Result<Vec<BufferSlice<'env>>> {
-        self.0.messages(&user).iter().map(|one| octets(env, one)).collect()
+        mailbox: String,
+    ) -> Result<Vec<JsStoredMessage<'env>>> {
+        let stored = self.0.messages_in(&user, &mailbox).into_iter().map(|one| {
+            Ok(JsStoredMessage {
+                uid: f64::from(one.uid),
+                flags: one.flags,
+                date_ms: one.date_ms as f64,
+                content: octets(env, &one.content)?,
+            })
+        });
+        stored.collect()
     }
 
     #[napi(catch_unwind)]

@@ -4,7 +4,7 @@
 //! A panic, which would be a bug of ours, becomes an ordinary exception.
 
 // Each uses only those before it in this order: convert, token, types, failures, settings, provider, pure, machines, session,
-// account_plan, account, follow, discover, testing.
+// account_plan, account, follow, outbox, discover, testing, words.
 mod account;
 mod account_plan;
 mod convert;
@@ -12,6 +12,7 @@ mod discover;
 mod failures;
 mod follow;
 mod machines;
+mod outbox;
 mod provider;
 mod pure;
 mod session;
@@ -19,6 +20,7 @@ mod settings;
 mod testing;
 mod token;
 mod types;
+mod words;
 
 use std::sync::OnceLock;
 
@@ -56,11 +58,13 @@ mod core_module {
     #[pymodule_export]
     use crate::machines::{PyNegotiation, PyStep, PyTranscript, PyWatch};
     #[pymodule_export]
+    use crate::outbox::{PyAnswer, PyOutbox, PyOutcome, PySubmit, PySubmitPlan};
+    #[pymodule_export]
     use crate::provider::PyProvider;
     #[pymodule_export]
     use crate::pure::{
-        acknowledgement, classify, explain, initial_response, read_rejection, redact_source,
-        tls_at_port,
+        acknowledgement, classify, client_steps, explain, initial_response, read_rejection,
+        redact_source, tls_at_port,
     };
     #[pymodule_export]
     use crate::session::{PyAction, PyPlan, PySession};
@@ -83,6 +87,7 @@ mod core_module {
         module.add("CAUSES", causes)?;
         let advices: Vec<&str> =
             mailbearer::Advice::ALL.iter().map(|advice| advice.as_str()).collect();
-        module.add("ADVICES", advices)
+        module.add("ADVICES", advices)?;
+        module.add("WORDS", crate::words::words(module.py())?)
     }
 }

@@ -89,6 +89,17 @@ pub(crate) fn redact_source(text: &str) -> PyResult<String> {
     guard(|| Ok(mailbearer::redact_source(text)))
 }
 
+/// What to do to have a client id.
+#[pyfunction]
+#[pyo3(signature = (user, provider=None, issuer=None))]
+pub(crate) fn client_steps(
+    user: &str,
+    provider: Option<&str>,
+    issuer: Option<&str>,
+) -> PyResult<String> {
+    guard(|| Ok(mailbearer::discover::client_steps(user, provider, issuer)))
+}
+
 /// The one SASL message, before base64.
 #[pyfunction]
 #[pyo3(signature = (mechanism, user, token, *, host="", port=None, authzid=None))]

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Mutex;
 
+use mailbearer::Protocol;
 use mailbearer::testing::{
-    Cut, Fault, FaultKind, Flavour, Output, Server, ServerConfig, Stage, TokenRequest,
+    Cut, Delivery, Fault, FaultKind, Flavour, Output, RecipientRefusal, Server, ServerConfig,
+    Stage, TokenRequest,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -40,12 +42,42 @@ impl PyServer {
                 "session_limit_ms" => config.session_limit_ms = value.extract()?,
                 "connections_max" => config.connections_max = value.extract()?,
                 "messages" => config.messages = value.extract()?,
-                "refuse" if value.is_none() => config.refuse = None,
-                "refuse" => config.refuse = Some(cause(&text(value, name)?)?),
+                "message_octets_max" => config.message_octets_max = value.extract()?,
+                "greylist_ms" => config.greylist_ms = value.extract()?,
+                "unix_epoch_ms" => config.unix_epoch_ms = value.extract()?,
                 _ => {
                     return Err(PyValueError::new_err(format!("the server has no setting {name}")));
                 }
             }
+            Ok(())
+        })
+    }
+
+    /// Refuses every login for a cause, over one protocol or all, or takes that back.
+    #[pyo3(signature = (cause_name=None, protocol=None))]
+    fn refuse(
+        &self,
+        cause_name: Option<&Bound<'_, PyAny>>,
+        protocol: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        guard(|| {
+            let cause = cause_name.map(|name| cause(&text(name, "cause")?)).transpose()?;
+            let protocols = match protocol {
+                Some(one) => Vec::from([named(one, "protocol")?]),
+                None => Protocol::ALL.to_vec(),
+            };
+            let refused = lock(&self.0).refuse_over(&protocols, cause);
+            refused.map_err(|error| PyValueError::new_err(error.to_string()))
+        })
+    }
+
+    /// Refuses a recipient, or takes that back.
+    #[pyo3(signature = (address, why=None))]
+    fn refuse_recipient(&self, address: &str, why: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        guard(|| {
+            let all = RecipientRefusal::ALL;
+            let why = why.map(|why| one_of(all, |one| one.as_str(), why, "why")).transpose()?;
+            lock(&self.0).refuse_recipient(address, why);
             Ok(())
         })
     }
@@ -153,15 +185,63 @@ impl PyServer {
         })
     }
 
-    fn deliver(&self, user: &str, message: Cow<'_, [u8]>) -> PyResult<()> {
+    fn add_user(&self, user: &str) -> PyResult<()> {
         guard(|| {
-            lock(&self.0).deliver(user, &message);
+            lock(&self.0).add_user(user);
             Ok(())
         })
     }
 
-    fn messages<'py>(&self, py: Python<'py>, user: &str) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        guard(|| Ok(lock(&self.0).messages(user).iter().map(|one| PyBytes::new(py, one)).collect()))
+    fn users(&self) -> PyResult<Vec<String>> {
+        guard(|| Ok(lock(&self.0).users()))
+    }
+
+    fn mailboxes(&self, user: &str) -> PyResult<Vec<String>> {
+        guard(|| Ok(lock(&self.0).mailboxes(user)))
+    }
+
+    fn create_mailbox(&self, user: &str, name: &str) -> PyResult<()> {
+        guard(|| {
+            lock(&self.0).create_mailbox(user, name);
+            Ok(())
+        })
+    }
+
+    fn delete_mailbox(&self, user: &str, name: &str) -> PyResult<()> {
+        guard(|| {
+            let deleted = lock(&self.0).delete_mailbox(user, name);
+            deleted.map_err(|error| PyValueError::new_err(error.to_string()))
+        })
+    }
+
+    #[pyo3(signature = (user, message, mailbox=None, flags=Vec::new(), date_ms=None))]
+    fn deliver(
+        &self,
+        user: &str,
+        message: Cow<'_, [u8]>,
+        mailbox: Option<String>,
+        flags: Vec<String>,
+        date_ms: Option<i64>,
+    ) -> PyResult<()> {
+        guard(|| {
+            lock(&self.0).deliver_to(user, &Delivery { mailbox, flags, date_ms }, &message);
+            Ok(())
+        })
+    }
+
+    /// UID, flags, date and octets of each message.
+    fn messages_in<'py>(
+        &self,
+        py: Python<'py>,
+        user: &str,
+        mailbox: &str,
+    ) -> PyResult<Vec<(u32, Vec<String>, i64, Bound<'py, PyBytes>)>> {
+        guard(|| {
+            let stored = lock(&self.0).messages_in(user, mailbox).into_iter();
+            let each =
+                stored.map(|one| (one.uid, one.flags, one.date_ms, PyBytes::new(py, &one.content)));
+            Ok(each.collect())
+        })
     }
 
     fn submitted<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {

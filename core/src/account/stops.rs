@@ -64,6 +64,7 @@ pub(super) fn is_of_network(cause: Cause) -> bool {
             | Cause::HostNotFound
             | Cause::ConnectionRefused
             | Cause::Unreachable
+            | Cause::ProxyFailed
             | Cause::TimedOut
             | Cause::TlsFailed
     )

@@ -23,6 +23,7 @@
 
 mod autoconfig;
 mod choose;
+mod client_steps;
 mod exchangers;
 mod found;
 mod metadata;
@@ -40,6 +41,7 @@ use alloc::vec::Vec;
 
 use autoconfig::{Config, ConfigOAuth};
 use choose::About;
+pub use client_steps::client_steps;
 use exchangers::Exchangers;
 pub use found::{
     Discovered, FoundOAuth, FoundService, Look, Offer, Outcome, Seen, Source, Sureness,

@@ -288,6 +288,7 @@ fn in_the_clear(verdict: &Verdict) -> Verdict {
         | Cause::HostNotFound
         | Cause::ConnectionRefused
         | Cause::Unreachable
+        | Cause::ProxyFailed
         | Cause::TimedOut
         | Cause::LimitExceeded => verdict.cause,
         Cause::NoFault

@@ -1,18 +1,20 @@
-//! One connection: lines, literals, TLS, the SASL exchange and the end of its time. The commands after the login are in
-//! the files of the protocols.
+//! One connection: lines, literals, faults and the end of its time. TLS and the SASL exchange are in `login.rs`, the commands
+//! in the files of the protocols.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::imap::Selected;
+use super::login::LoggedIn;
+use super::refusal::Moment;
+use super::smtp::Envelope;
 use super::{Cut, FaultKind, Flavour, Output, Server, ServerConfig, Stage, Then};
 use crate::config::{Mechanism, Protocol};
-use crate::failure::Cause;
 use crate::reply::{LiteralEnd, literal_at_end};
-use crate::sasl;
 
-/// Octets of a line or a literal that are taken: more than any client of a test sends.
-const INPUT_OCTETS_MAX: usize = 16 << 20;
+/// Octets of a line beside its literals: more than any client of a test sends.
+const LINE_OCTETS_MAX: usize = 1 << 20;
 
 /// A connection.
 #[derive(Debug)]
@@ -23,25 +25,15 @@ pub(super) struct Connection {
     input: Vec<u8>,
     exchange: Exchange,
     pub(super) login: Option<LoggedIn>,
-    /// What the protocol keeps.
-    pub(super) selected: bool,
-    /// UIDs that the client knows of, by their sequence numbers.
+    /// IMAP: the mailbox that is selected.
+    pub(super) selected: Option<Selected>,
+    /// POP3: UIDs of the messages, by their numbers, and those that are marked.
     pub(super) view: Vec<u32>,
     pub(super) deleted: Vec<u32>,
-    pub(super) envelope: Option<(String, Vec<String>)>,
-    /// The message text so far.
+    /// SMTP: the transaction, and the text of its message so far.
+    pub(super) envelope: Option<Envelope>,
     pub(super) text: Vec<u8>,
     vanished: bool,
-}
-
-/// A session.
-#[derive(Debug, Clone)]
-pub(super) struct LoggedIn {
-    pub(super) user: String,
-    since_ms: u64,
-    token_expires_at_ms: u64,
-    /// Gmail's POP3 welcomes a client whose first command it refuses.
-    pub(super) dead: Option<Cause>,
 }
 
 /// What the next line is.
@@ -56,6 +48,7 @@ pub(super) enum Exchange {
     /// The answer to the error challenge.
     Acknowledgement {
         refusal: String,
+        then: Then,
     },
     /// Message text, up to the lone dot.
     Text,
@@ -67,6 +60,18 @@ pub(super) enum Exchange {
     Handshake,
 }
 
+/// What the input holds.
+enum Next {
+    /// No whole line.
+    Nothing,
+    /// A line up to a literal that the client waits to send.
+    GoAhead,
+    /// More than is taken.
+    TooBig { reply: String, next: Then },
+    /// A line, and where the next one begins.
+    Line { line: Vec<u8>, end: usize },
+}
+
 impl Connection {
     pub(super) fn new(id: u64, protocol: Protocol, secure: bool) -> Self {
         Self {
@@ -76,7 +81,7 @@ impl Connection {
             input: Vec::new(),
             exchange: Exchange::Command,
             login: None,
-            selected: false,
+            selected: None,
             view: Vec::new(),
             deleted: Vec::new(),
             envelope: None,
@@ -106,6 +111,9 @@ impl Connection {
     }
 
     pub(super) fn greet(&mut self, server: &mut Server) -> Output {
+        if let Some(refused) = server.refused(self.protocol, Moment::Greeting, "") {
+            return refused;
+        }
         let greeting = server.config.flavour.greeting(self.protocol, self.secure);
         self.or_fault(server, Stage::Greeting, say(&greeting))
     }
@@ -132,43 +140,84 @@ impl Connection {
             return self.cut(server, now_ms);
         }
         self.input.extend_from_slice(bytes);
-        if self.input.len() > INPUT_OCTETS_MAX {
-            return Output { send: Vec::new(), next: Then::Close };
-        }
         let mut send = Vec::new();
-        while let Some(line) = self.next_line(&mut send) {
-            let output = self.line(server, now_ms, &line);
-            send.extend_from_slice(&output.send);
-            if output.next != Then::Read {
-                self.vanished |= output.next == Then::Vanish;
-                return Output { send, next: output.next };
+        let mut taken = 0;
+        let next = loop {
+            match self.next_line(server, taken) {
+                Next::Nothing => break Then::Read,
+                Next::GoAhead => {
+                    send.extend_from_slice(b"+ go ahead\r\n");
+                    break Then::Read;
+                }
+                Next::TooBig { reply, next } => {
+                    send.extend_from_slice(&say(&reply).send);
+                    taken = self.input.len();
+                    break next;
+                }
+                Next::Line { line, end } => {
+                    taken = end;
+                    let output = self.line(server, now_ms, &line);
+                    send.extend_from_slice(&output.send);
+                    if output.next != Then::Read {
+                        self.vanished |= output.next == Then::Vanish;
+                        break output.next;
+                    }
+                }
             }
-        }
-        Output { send, next: Then::Read }
+        };
+        self.input.drain(..taken.min(self.input.len()));
+        Output { send, next }
     }
 
-    /// The next line without its end; in IMAP with its literals in it, for which the client is asked.
-    fn next_line(&mut self, send: &mut Vec<u8>) -> Option<Vec<u8>> {
-        let mut from = 0;
+    /// The line that begins at an octet, without its end; in IMAP with its literals in it, for which the client is asked.
+    fn next_line(&self, server: &Server, begin: usize) -> Next {
+        let mut from = begin;
         loop {
             let rest = self.input.get(from..).unwrap_or_default();
-            let end = from.saturating_add(memchr::memchr(b'\n', rest)?);
-            let line = self.input.get(..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let Some((octets, waits)) = self.literal(line) else {
-                let line = line.to_vec();
-                self.input.drain(..=end);
-                return Some(line);
+            let Some(end) = memchr::memchr(b'\n', rest) else {
+                let is_long = rest.len() > LINE_OCTETS_MAX;
+                return if is_long { self.too_big(begin, false) } else { Next::Nothing };
             };
-            let after = end.saturating_add(1).saturating_add(octets);
+            let end = from.saturating_add(end);
+            let line = self.input.get(begin..end).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let end = end.saturating_add(1);
+            let Some((octets, waits)) = self.literal(line) else {
+                return Next::Line { line: line.to_vec(), end };
+            };
+            let most = server.config.message_octets_max.saturating_add(LINE_OCTETS_MAX);
+            let after = end.saturating_add(octets);
+            if octets > server.config.message_octets_max || after.saturating_sub(begin) > most {
+                return self.too_big(begin, waits);
+            }
             if self.input.len() < after {
                 // RFC 9051 section 4.3: the client waits for this before it sends a literal.
-                if waits && self.input.len() == end.saturating_add(1) {
-                    send.extend_from_slice(b"+ go ahead\r\n");
-                }
-                return None;
+                let asks = waits && self.input.len() == end;
+                return if asks { Next::GoAhead } else { Next::Nothing };
             }
             from = after;
+        }
+    }
+
+    /// A literal that nobody has sent yet is refused; what is on its way already ends the connection.
+    fn too_big(&self, begin: usize, waits: bool) -> Next {
+        let line = self.input.get(begin..).unwrap_or_default();
+        let tag = line.split(|octet| *octet == b' ').next().unwrap_or_default();
+        let tag = String::from_utf8_lossy(tag.get(..tag.len().min(64)).unwrap_or_default());
+        match (self.protocol, waits) {
+            (Protocol::Imap, true) => Next::TooBig {
+                reply: format!("{tag} NO [TOOBIG] Message too large. (Failure)"),
+                next: Then::Read,
+            },
+            (Protocol::Imap, false) => {
+                Next::TooBig { reply: "* BYE Too much at once.".to_string(), next: Then::Close }
+            }
+            (Protocol::Pop3, _) => {
+                Next::TooBig { reply: "-ERR Line too long.".to_string(), next: Then::Close }
+            }
+            (Protocol::Smtp, _) => {
+                Next::TooBig { reply: "500 5.5.2 Line too long".to_string(), next: Then::Close }
+            }
         }
     }
 
@@ -187,8 +236,8 @@ impl Connection {
         match core::mem::replace(&mut self.exchange, Exchange::Command) {
             Exchange::Command => self.command(server, now_ms, line),
             Exchange::Token { tag, mechanism } => self.token(server, now_ms, &tag, mechanism, line),
-            Exchange::Acknowledgement { refusal } => say(&refusal),
-            Exchange::Text => self.text_line(server, line),
+            Exchange::Acknowledgement { refusal, then } => Output { next: then, ..say(&refusal) },
+            Exchange::Text => self.text_line(server, now_ms, line),
             Exchange::Idle { tag } => self.idle_line(&tag, line),
             Exchange::Handshake => Output { send: Vec::new(), next: Then::Close },
         }
@@ -202,170 +251,18 @@ impl Connection {
             let next = if self.protocol == Protocol::Pop3 { Then::Close } else { Then::Read };
             return Output { next, ..say(refusal) };
         }
-        let text = String::from_utf8_lossy(line).to_string();
         if self.login.is_some() {
             if let Some(fault) = server.strikes(Stage::Command) {
                 return self.fault(fault);
             }
-            if let Some(cause) = self.login.as_ref().and_then(|login| login.dead) {
-                return say(server.config.flavour.refusal(self.protocol, cause));
+            if let Some(reply) = self.reply_of_the_dead(line) {
+                return reply;
             }
         }
         match self.protocol {
-            Protocol::Imap => self.imap(server, now_ms, &text, line),
-            Protocol::Pop3 => self.pop3(server, now_ms, &text),
-            Protocol::Smtp => self.smtp(server, now_ms, &text),
-        }
-    }
-
-    // ---- TLS and login -------------------------------------------------------------------------------------------
-
-    pub(super) fn upgrade(&mut self, server: &mut Server, reply: &str) -> Output {
-        match server.strikes(Stage::Upgrade) {
-            Some(FaultKind::Inject) => {
-                let injected = format!("{reply}\r\n* BYE injected");
-                Output { next: Then::StartTls, ..say(&injected) }
-            }
-            Some(fault) => self.fault(fault),
-            None => {
-                self.exchange = Exchange::Handshake;
-                Output { next: Then::StartTls, ..say(reply) }
-            }
-        }
-    }
-
-    /// `AUTHENTICATE` or `AUTH`: `None` where the mechanism is not offered.
-    pub(super) fn begin_login(
-        &mut self,
-        server: &mut Server,
-        now_ms: u64,
-        tag: &str,
-        mechanism: &str,
-        initial: Option<&str>,
-    ) -> Option<Output> {
-        let mechanism = mechanism
-            .parse()
-            .ok()
-            .filter(|one| server.config.flavour.mechanisms().contains(one))?;
-        if !self.secure || self.login.is_some() {
-            return None;
-        }
-        if let Some(fault) = server.strikes(Stage::Login) {
-            return Some(self.fault(fault));
-        }
-        let Some(initial) = initial else {
-            self.exchange = Exchange::Token { tag: tag.to_string(), mechanism };
-            return Some(say(server.config.flavour.prompt(self.protocol)));
-        };
-        Some(self.token(server, now_ms, tag, mechanism, initial.as_bytes()))
-    }
-
-    fn token(
-        &mut self,
-        server: &mut Server,
-        now_ms: u64,
-        tag: &str,
-        mechanism: Mechanism,
-        line: &[u8],
-    ) -> Output {
-        if let Some(fault) = server.strikes(Stage::Verdict) {
-            return self.fault(fault);
-        }
-        if line == b"*" {
-            return say(&self.refused_line(
-                tag,
-                "% BAD Client aborted AUTHENTICATE command.",
-                "-ERR Authentication aborted by client.",
-                "501 5.5.2 Authentication aborted by client.",
-            ));
-        }
-        let message = core::str::from_utf8(line).ok().and_then(sasl::decode_strict);
-        let Some(message) = message else {
-            return say(&self.refused_line(
-                tag,
-                "% BAD Invalid SASL argument.",
-                "-ERR [AUTH] Invalid base64.",
-                "501 5.5.2 Cannot Decode response",
-            ));
-        };
-        let Some((user, token)) = read_message(mechanism, &message) else {
-            return say(&self.refused_line(
-                tag,
-                "% BAD Invalid SASL argument.",
-                "-ERR [AUTH] Invalid argument.",
-                "501 5.5.2 Invalid argument",
-            ));
-        };
-        match server.judge(now_ms, &user, &token) {
-            Ok(token_expires_at_ms) => {
-                self.welcome(server, now_ms, tag, user, token_expires_at_ms, None)
-            }
-            // Gmail's POP3 says it to the first command only.
-            Err(Cause::ProtocolDisabled)
-                if self.protocol == Protocol::Pop3 && server.config.flavour == Flavour::Gmail =>
-            {
-                self.welcome(server, now_ms, tag, user, u64::MAX, Some(Cause::ProtocolDisabled))
-            }
-            Err(cause) => self.refuse(server, now_ms, tag, mechanism, cause),
-        }
-    }
-
-    fn welcome(
-        &mut self,
-        server: &mut Server,
-        now_ms: u64,
-        tag: &str,
-        user: String,
-        token_expires_at_ms: u64,
-        dead: Option<Cause>,
-    ) -> Output {
-        let flavour = server.config.flavour;
-        let capabilities = flavour.imap_capabilities(true, true);
-        let text = match (self.protocol, flavour) {
-            (Protocol::Imap, Flavour::Gmail) => {
-                format!("* CAPABILITY {capabilities}\r\n{tag} OK {user} authenticated (Success)")
-            }
-            (Protocol::Imap, Flavour::Outlook) => format!("{tag} OK AUTHENTICATE completed."),
-            (Protocol::Imap, Flavour::Dovecot) => {
-                format!("{tag} OK [CAPABILITY {capabilities}] Logged in")
-            }
-            (Protocol::Pop3, Flavour::Gmail) => "+OK Welcome.".to_string(),
-            (Protocol::Pop3, Flavour::Outlook) => {
-                "+OK User successfully authenticated.".to_string()
-            }
-            (Protocol::Pop3, Flavour::Dovecot) => "+OK Logged in.".to_string(),
-            (Protocol::Smtp, Flavour::Gmail) => "235 2.7.0 Accepted".to_string(),
-            (Protocol::Smtp, Flavour::Outlook) => "235 2.7.0 Authentication successful".to_string(),
-            (Protocol::Smtp, Flavour::Dovecot) => "235 2.7.0 Logged in.".to_string(),
-        };
-        self.view = server.mailbox(&user).messages.iter().map(|message| message.uid).collect();
-        self.login = Some(LoggedIn { user, since_ms: now_ms, token_expires_at_ms, dead });
-        server.note(now_ms, self, "logged_in");
-        say(&text)
-    }
-
-    fn refuse(
-        &mut self,
-        server: &mut Server,
-        now_ms: u64,
-        tag: &str,
-        mechanism: Mechanism,
-        cause: Cause,
-    ) -> Output {
-        server.note(now_ms, self, "refused");
-        let flavour = server.config.flavour;
-        let refusal = flavour.refusal(self.protocol, cause).replace('%', tag);
-        let Some(challenge) = flavour.challenge(mechanism, cause) else { return say(&refusal) };
-        self.exchange = Exchange::Acknowledgement { refusal };
-        let start = if self.protocol == Protocol::Smtp { "334" } else { "+" };
-        say(&format!("{start} {}", sasl::encode(challenge.as_bytes())))
-    }
-
-    fn refused_line(&self, tag: &str, imap: &str, pop3: &str, smtp: &str) -> String {
-        match self.protocol {
-            Protocol::Imap => imap.replace('%', tag),
-            Protocol::Pop3 => pop3.to_string(),
-            Protocol::Smtp => smtp.to_string(),
+            Protocol::Imap => self.imap(server, now_ms, line),
+            Protocol::Pop3 => self.pop3(server, now_ms, &String::from_utf8_lossy(line)),
+            Protocol::Smtp => self.smtp(server, now_ms, &String::from_utf8_lossy(line)),
         }
     }
 
@@ -403,6 +300,11 @@ impl Connection {
         Some(login.since_ms.saturating_add(limit_ms).min(login.token_expires_at_ms))
     }
 
+    /// Whether it would be told at once what is new.
+    pub(super) fn idles(&self) -> bool {
+        matches!(self.exchange, Exchange::Idle { .. }) && !self.vanished
+    }
+
     fn is_over(&self, server: &Server, now_ms: u64) -> bool {
         self.ends_at_ms(&server.config).is_some_and(|ends_at_ms| now_ms >= ends_at_ms)
     }
@@ -423,8 +325,7 @@ impl Connection {
         if self.is_over(server, now_ms) {
             return self.cut(server, now_ms);
         }
-        let idles = matches!(self.exchange, Exchange::Idle { .. }) && !self.vanished;
-        let send = if idles { self.imap_news(server) } else { Vec::new() };
+        let send = if self.idles() { self.imap_news(server, true) } else { Vec::new() };
         Output { send, next: Then::Read }
     }
 }
@@ -432,24 +333,4 @@ impl Connection {
 /// A reply of one or more lines.
 pub(super) fn say(text: &str) -> Output {
     Output { send: format!("{text}\r\n").into_bytes(), next: Then::Read }
-}
-
-/// User and token of a SASL message, read strictly.
-fn read_message(mechanism: Mechanism, message: &[u8]) -> Option<(String, String)> {
-    let text = core::str::from_utf8(message).ok()?.strip_suffix("\u{1}\u{1}")?;
-    let mut fields = text.split('\u{1}');
-    let user = match mechanism {
-        Mechanism::XOAuth2 => fields.next()?.strip_prefix("user=")?.to_string(),
-        // RFC 5801 section 4: `=2C` and `=3D` are the only escapes.
-        Mechanism::OAuthBearer => {
-            let name = fields.next()?.strip_prefix("n,a=")?.strip_suffix(',')?;
-            let plain = name.replace("=2C", "").replace("=3D", "");
-            if plain.contains([',', '=']) {
-                return None;
-            }
-            name.replace("=2C", ",").replace("=3D", "=")
-        }
-    };
-    let token = fields.find_map(|field| field.strip_prefix("auth=Bearer "))?;
-    Some((user, token.to_string()))
 }

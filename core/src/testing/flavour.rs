@@ -1,5 +1,5 @@
-//! What Gmail, Outlook and Dovecot say, as a table. The sources are in the survey of what servers send (`docs/servers.md`,
-//! sections 2, 3 and 5.1).
+//! What Gmail, Outlook and Dovecot say where all is well, as a table. What they say else is in `words.rs`. The sources are in
+//! the survey of what servers send (`docs/servers.md`).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -66,14 +66,16 @@ impl Flavour {
                 "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1 SASL-IR"
             }
             (Self::Gmail, true) => {
-                "IMAP4rev1 UNSELECT IDLE NAMESPACE ID CHILDREN UIDPLUS ENABLE LITERAL- SPECIAL-USE"
+                "IMAP4rev1 UNSELECT IDLE NAMESPACE ID CHILDREN UIDPLUS ENABLE MOVE ESEARCH LIST-EXTENDED LIST-STATUS \
+                 LITERAL- SPECIAL-USE"
             }
             (Self::Outlook, _) => {
-                "IMAP4 IMAP4rev1 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
+                "IMAP4 IMAP4rev1 SASL-IR UIDPLUS MOVE ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
             }
             (Self::Dovecot, false) => "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+",
             (Self::Dovecot, true) => {
-                "IMAP4rev1 LOGIN-REFERRALS ID ENABLE IDLE UIDPLUS UNSELECT NAMESPACE LITERAL+"
+                "IMAP4rev1 LOGIN-REFERRALS ID ENABLE IDLE UIDPLUS UNSELECT NAMESPACE CHILDREN LIST-EXTENDED ESEARCH \
+                 LIST-STATUS MOVE SPECIAL-USE LITERAL+"
             }
         };
         if logged_in && self != Self::Outlook {
@@ -81,6 +83,35 @@ impl Flavour {
         }
         let mechanisms = self.mechanisms().iter().map(|one| format!(" AUTH={one}"));
         [base.to_string()].into_iter().chain(mechanisms).collect()
+    }
+
+    /// The mailboxes that each account has beside INBOX, with their uses (RFC 6154).
+    pub(super) fn mailboxes(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Gmail => &[
+                ("[Gmail]", "\\Noselect"),
+                ("[Gmail]/All Mail", "\\All"),
+                ("[Gmail]/Drafts", "\\Drafts"),
+                ("[Gmail]/Important", "\\Important"),
+                ("[Gmail]/Sent Mail", "\\Sent"),
+                ("[Gmail]/Spam", "\\Junk"),
+                ("[Gmail]/Starred", "\\Flagged"),
+                ("[Gmail]/Trash", "\\Trash"),
+            ],
+            Self::Outlook => &[
+                ("Archive", "\\Archive"),
+                ("Deleted Items", "\\Trash"),
+                ("Drafts", "\\Drafts"),
+                ("Junk Email", "\\Junk"),
+                ("Sent Items", "\\Sent"),
+            ],
+            Self::Dovecot => &[
+                ("Drafts", "\\Drafts"),
+                ("Junk", "\\Junk"),
+                ("Sent", "\\Sent"),
+                ("Trash", "\\Trash"),
+            ],
+        }
     }
 
     pub(super) fn sasl_list(self) -> String {
@@ -122,113 +153,6 @@ impl Flavour {
             (Self::Dovecot, Mechanism::OAuthBearer, _) => {
                 Some(r#"{"status":"invalid_token","scope":"mail"}"#)
             }
-        }
-    }
-
-    /// The lines that refuse a login. `%` stands for the tag of IMAP.
-    pub(super) fn refusal(self, protocol: Protocol, cause: Cause) -> &'static str {
-        match protocol {
-            Protocol::Imap => self.imap_refusal(cause),
-            Protocol::Pop3 => self.pop3_refusal(cause),
-            Protocol::Smtp => self.smtp_refusal(cause),
-        }
-    }
-
-    fn imap_refusal(self, cause: Cause) -> &'static str {
-        match (cause, self) {
-            (Cause::ProtocolDisabled, _) => {
-                "% NO [ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page and enable \
-                 your account for IMAP access. (Failure)"
-            }
-            (Cause::TooManyConnections, Self::Dovecot) => {
-                "% NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)"
-            }
-            (Cause::TooManyConnections, _) => {
-                "% NO [ALERT] Too many simultaneous connections. (Failure)"
-            }
-            (Cause::RateLimited, Self::Outlook) => {
-                "% BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds"
-            }
-            (Cause::RateLimited, _) => {
-                "% NO [ALERT] Account exceeded command or bandwidth limits. (Failure)"
-            }
-            (Cause::Unavailable, _) => "% NO [UNAVAILABLE] Temporary System Problem (Failure)",
-            (Cause::InteractionRequired, _) => {
-                "* NO [WEBALERT https://accounts.google.com/signin/continue?plt=AK] Web login required.\r\n\
-                 % NO [ALERT] Please log in via your web browser: https://support.google.com/mail/answer/78754 (Failure)"
-            }
-            (Cause::AppPasswordRequired, _) => {
-                "% NO [ALERT] Application-specific password required: \
-                 https://support.google.com/accounts/answer/185833 (Failure)"
-            }
-            (Cause::AccountDisabled, _) => "% NO [CONTACTADMIN] Login disabled for this user",
-            (_, Self::Gmail) => "% NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)",
-            (_, Self::Outlook) => "% NO AUTHENTICATE failed.",
-            (_, Self::Dovecot) => "% NO [AUTHENTICATIONFAILED] Authentication failed.",
-        }
-    }
-
-    fn pop3_refusal(self, cause: Cause) -> &'static str {
-        match (cause, self) {
-            (Cause::ProtocolDisabled, _) => {
-                "-ERR [SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page and \
-                 enable your account for POP access."
-            }
-            (Cause::TooManyConnections, _) => "-ERR Too many open connections (1 of 1 for user)",
-            (Cause::RateLimited, _) => "-ERR [LOGIN-DELAY] Minimum time between logins not met",
-            (Cause::Unavailable, _) => {
-                "-ERR [SYS/TEMP] Temporary system problem. Please try again later."
-            }
-            (Cause::InteractionRequired, _) => {
-                "-ERR [AUTH] Web login required: https://support.google.com/mail/answer/78754"
-            }
-            (Cause::AppPasswordRequired, _) => {
-                "-ERR [AUTH] Application-specific password required: https://support.google.com/accounts/answer/185833"
-            }
-            (Cause::AccountDisabled, _) => "-ERR [AUTH] Login disabled for this user",
-            (Cause::MailboxLocked, _) => {
-                "-ERR [IN-USE] Unable to lock maildrop: Mailbox is locked by POP server"
-            }
-            (_, Self::Gmail) => "-ERR [AUTH] Username and password not accepted.",
-            (_, Self::Outlook) => "-ERR Authentication failure: unknown user name or bad password.",
-            (_, Self::Dovecot) => "-ERR [AUTH] Authentication failed.",
-        }
-    }
-
-    fn smtp_refusal(self, cause: Cause) -> &'static str {
-        match (cause, self) {
-            (Cause::ProtocolDisabled, _) => {
-                "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox. Visit \
-                 https://aka.ms/smtp_auth_disabled for more information."
-            }
-            (Cause::TooManyConnections, _) => {
-                "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"
-            }
-            (Cause::RateLimited, _) => {
-                "454-4.7.0 Too many login attempts, please try again later.\r\n\
-                 454 4.7.0 https://support.google.com/mail/answer/7126229"
-            }
-            (Cause::Unavailable, _) => {
-                "454 4.7.0 Cannot authenticate due to temporary system problem. Try again later."
-            }
-            (Cause::InteractionRequired, _) => {
-                "534-5.7.14 <https://accounts.google.com/signin/continue?plt=AK\r\n\
-                 534-5.7.14 Yy1> Please log in via your web browser and then try again.\r\n\
-                 534 5.7.14  https://support.google.com/mail/answer/78754 - gsmtp"
-            }
-            (Cause::AppPasswordRequired, _) => {
-                "534-5.7.9 Application-specific password required. Learn more at\r\n\
-                 534 5.7.9  https://support.google.com/mail/?p=InvalidSecondFactor - gsmtp"
-            }
-            (Cause::AccountDisabled, _) => "525 5.7.13 User account is disabled",
-            (_, Self::Gmail) => {
-                "535-5.7.8 Username and Password not accepted. Learn more at\r\n\
-                 535 5.7.8  https://support.google.com/mail/?p=BadCredentials - gsmtp"
-            }
-            (_, Self::Outlook) => {
-                "535 5.7.3 Authentication unsuccessful [LO4P265CA0001.GBRP265.PROD.OUTLOOK.COM]"
-            }
-            (_, Self::Dovecot) => "535 5.7.8 Authentication failed.",
         }
     }
 

@@ -24,23 +24,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accounts;
 mod connection;
 mod flavour;
 mod imap;
-mod mailbox;
+mod login;
+mod mail;
 mod pop3;
+mod recipients;
+mod refusal;
 mod smtp;
+mod words;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+pub use accounts::{Delivery, NoMailbox, StoredMessage};
 pub use flavour::Flavour;
+pub use recipients::RecipientRefusal;
+pub use refusal::Unsayable;
 
 use crate::config::{Protocol, Tls};
 use crate::failure::{Cause, spelled_enum};
 use connection::Connection;
-use mailbox::Mailbox;
+use mail::Account;
 
 spelled_enum! {
     /// How a session ends whose time is over.
@@ -114,10 +122,15 @@ pub struct ServerConfig {
     pub cut: Cut,
     /// Most sessions at a time for one user.
     pub connections_max: Option<usize>,
-    /// Every login is refused for this reason.
-    pub refuse: Option<Cause>,
-    /// Messages in a mailbox that is new.
+    /// Messages in the INBOX of an account that is new.
     pub messages: usize,
+    /// Octets of the largest message that is taken over SMTP and APPEND.
+    pub message_octets_max: usize,
+    /// Milliseconds that a recipient is refused for now after a user's first message to it.
+    pub greylist_ms: Option<u64>,
+    /// What milliseconds since 1970 are when the host's clock stands at zero: messages that come without a date of their own
+    /// have that of their arrival. Without it, they have the date of their `Date` field, or one in 2026.
+    pub unix_epoch_ms: Option<u64>,
 }
 
 impl Default for ServerConfig {
@@ -128,8 +141,10 @@ impl Default for ServerConfig {
             session_limit_ms: None,
             cut: Cut::Words,
             connections_max: None,
-            refuse: None,
             messages: 3,
+            message_octets_max: 35_882_577,
+            greylist_ms: None,
+            unix_epoch_ms: None,
         }
     }
 }
@@ -214,33 +229,42 @@ pub struct Server {
     /// How it behaves: may be changed at any time.
     pub config: ServerConfig,
     fault: Option<Fault>,
+    refusals: BTreeMap<Protocol, Cause>,
+    recipients: BTreeMap<String, RecipientRefusal>,
+    greylisted: BTreeMap<(String, String), u64>,
     rng: fastrand::Rng,
     tokens: BTreeMap<String, Issued>,
-    mailboxes: BTreeMap<String, Mailbox>,
+    accounts: BTreeMap<String, Account>,
     connections: BTreeMap<u64, Connection>,
     opened: u64,
     submitted: Vec<Submitted>,
     events: VecDeque<ServerEvent>,
+    /// Something may have changed that idle clients have not been told.
+    news: bool,
 }
 
 impl Server {
-    /// A server without users: a mailbox is made at the first login.
+    /// A server without users: an account is made with its first token, or by [`Server::add_user`].
     #[must_use]
     pub fn new(config: ServerConfig, seed: u64) -> Self {
         Self {
             config,
             fault: None,
+            refusals: BTreeMap::new(),
+            recipients: BTreeMap::new(),
+            greylisted: BTreeMap::new(),
             rng: fastrand::Rng::with_seed(seed),
             tokens: BTreeMap::new(),
-            mailboxes: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             connections: BTreeMap::new(),
             opened: 0,
             submitted: Vec::new(),
             events: VecDeque::new(),
+            news: false,
         }
     }
 
-    /// Issues a token for a user.
+    /// Issues a token for a user, whose account is made where it is new.
     pub fn issue_token(&mut self, now_ms: u64, user: &str, request: TokenRequest) -> String {
         let octets = request.octets.unwrap_or(200).max(16);
         let mut token = String::from("ya29.");
@@ -255,6 +279,7 @@ impl Server {
             revoked: false,
         };
         self.tokens.insert(token.clone(), issued);
+        self.add_user(user);
         token
     }
 
@@ -299,27 +324,20 @@ impl Server {
 
     /// Ends the sessions whose time is over, and tells idle clients what is new.
     pub fn tick(&mut self, now_ms: u64) -> Vec<(u64, Output)> {
+        self.news = false;
         let ids: Vec<u64> = self.connections.keys().copied().collect();
         let outputs =
             ids.into_iter().map(|id| (id, self.with(id, |one, server| one.tick(server, now_ms))));
         outputs.filter(|(_, output)| !output.send.is_empty() || output.next != Then::Read).collect()
     }
 
-    /// When the next session ends by itself.
+    /// When the next [`tick`](Self::tick) is due: a session ends by itself, or, at once, an idle client is to be told what is new.
     #[must_use]
     pub fn next_wake_ms(&self) -> Option<u64> {
+        if self.news && self.connections.values().any(Connection::idles) {
+            return Some(0);
+        }
         self.connections.values().filter_map(|connection| connection.ends_at_ms(&self.config)).min()
-    }
-
-    /// Puts a message into a user's INBOX.
-    pub fn deliver(&mut self, user: &str, message: &[u8]) {
-        self.mailbox(user).deliver(message);
-    }
-
-    /// The messages in a user's INBOX.
-    #[must_use]
-    pub fn messages(&self, user: &str) -> Vec<Vec<u8>> {
-        self.mailboxes.get(user).map(Mailbox::contents).unwrap_or_default()
     }
 
     /// What was accepted over SMTP, in its order.
@@ -380,18 +398,25 @@ impl Server {
         });
     }
 
+    /// Notes a command; what is no name of one may be a token, and is not shown.
+    fn note_command(&mut self, at_ms: u64, connection: &Connection, name: &str) {
+        let is_name = name.len() <= 16 && name.bytes().all(|octet| octet.is_ascii_uppercase());
+        self.note(at_ms, connection, if is_name { name } else { "unknown" });
+    }
+
     fn strikes(&mut self, stage: Stage) -> Option<FaultKind> {
         self.fault.take_if(|fault| fault.stage == stage).map(|fault| fault.kind)
     }
 
-    fn mailbox(&mut self, user: &str) -> &mut Mailbox {
-        let messages = self.config.messages;
-        self.mailboxes.entry(user.to_string()).or_insert_with(|| Mailbox::new(user, messages))
-    }
-
     /// Judges a token: when the session that it opens ends with it, or why it is refused.
-    fn judge(&self, now_ms: u64, user: &str, token: &str) -> Result<u64, Cause> {
-        if let Some(cause) = self.config.refuse {
+    fn judge(
+        &self,
+        now_ms: u64,
+        protocol: Protocol,
+        user: &str,
+        token: &str,
+    ) -> Result<u64, Cause> {
+        if let Some(cause) = self.refused_cause(protocol) {
             return Err(cause);
         }
         let issued = self.tokens.get(token).filter(|issued| issued.user == user && !issued.revoked);
@@ -409,5 +434,9 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::connection::{Connection, say};
-use super::mailbox::Message;
+use super::mail::{Message, split};
 use super::{Output, Server, Stage, Then};
 
 impl Connection {
@@ -13,7 +13,7 @@ impl Connection {
         let mut words = line.split_ascii_whitespace();
         let name = words.next().unwrap_or_default().to_ascii_uppercase();
         let arguments: Vec<&str> = words.collect();
-        server.note(now_ms, self, &name);
+        server.note_command(now_ms, self, &name);
         match (name.as_str(), self.user().map(ToString::to_string)) {
             ("CAPA", _) => {
                 let list = self.pop3_capabilities(server);
@@ -21,7 +21,7 @@ impl Connection {
             }
             ("QUIT", user) => self.pop3_quit(server, user.as_deref()),
             ("STLS", None) if !self.is_secure() => {
-                self.upgrade(server, "+OK Begin TLS negotiation now.")
+                self.upgrade(server, "", "+OK Begin TLS negotiation now.")
             }
             ("AUTH", None) => {
                 let mechanism = arguments.first().copied().unwrap_or_default();
@@ -48,7 +48,10 @@ impl Connection {
         if let Some(user) = user {
             // RFC 1939 section 6: deletions happen now, and only now.
             let uids = core::mem::take(&mut self.deleted);
-            server.mailbox(user).remove(&uids);
+            if let Some(inbox) = server.account(user).get_mut("INBOX") {
+                inbox.remove(&uids);
+            }
+            server.news = true;
         }
         Output { next: Then::Close, ..say("+OK Farewell.") }
     }
@@ -65,13 +68,11 @@ impl Connection {
         let one = number.and_then(|number| drop.iter().find(|(at, _)| *at == number));
         match (name, one) {
             ("STAT", _) => {
-                let octets: usize = drop.iter().map(|(_, message)| message.content.len()).sum();
+                let octets: usize = drop.iter().map(|(_, one)| one.octets()).sum();
                 say(&format!("+OK {} {octets}", drop.len()))
             }
-            ("LIST", _) if number.is_none() => {
-                listing(&drop, |message| message.content.len().to_string())
-            }
-            ("UIDL", _) if number.is_none() => listing(&drop, |message| message.uid.to_string()),
+            ("LIST", _) if number.is_none() => listing(&drop, |one| one.octets().to_string()),
+            ("UIDL", _) if number.is_none() => listing(&drop, |one| one.uid.to_string()),
             ("RSET", _) => {
                 self.deleted.clear();
                 say("+OK")
@@ -79,15 +80,15 @@ impl Connection {
             ("LIST" | "UIDL" | "RETR" | "TOP" | "DELE", None) => {
                 say("-ERR Message number out of range.")
             }
-            ("LIST", Some((at, message))) => say(&format!("+OK {at} {}", message.content.len())),
-            ("UIDL", Some((at, message))) => say(&format!("+OK {at} {}", message.uid)),
-            ("RETR", Some((_, message))) => body(&message.content),
-            ("TOP", Some((_, message))) => {
+            ("LIST", Some((at, one))) => say(&format!("+OK {at} {}", one.octets())),
+            ("UIDL", Some((at, one))) => say(&format!("+OK {at} {}", one.uid)),
+            ("RETR", Some((_, one))) => body(&one.message.content),
+            ("TOP", Some((_, one))) => {
                 let lines = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-                body(&top(message, lines))
+                body(&top(&one.message, lines))
             }
-            ("DELE", Some((_, message))) => {
-                self.deleted.push(message.uid);
+            ("DELE", Some((_, one))) => {
+                self.deleted.push(one.uid);
                 say("+OK Marked to be deleted.")
             }
             (_, _) => say("-ERR Unknown command."),
@@ -95,22 +96,35 @@ impl Connection {
     }
 
     /// Messages by their numbers in this session, without those that are marked.
-    fn drop_view(&self, server: &mut Server, user: &str) -> Vec<(usize, Message)> {
-        let messages = &server.mailbox(user).messages;
-        let numbered = self.view.iter().enumerate().filter(|(_, uid)| !self.deleted.contains(uid));
-        let find = |uid: &u32| messages.iter().find(|message| message.uid == *uid).cloned();
-        numbered.filter_map(|(index, uid)| Some((index.saturating_add(1), find(uid)?))).collect()
+    fn drop_view(&self, server: &mut Server, user: &str) -> Vec<(usize, Held)> {
+        let Some(inbox) = server.account(user).get("INBOX") else { return Vec::new() };
+        let numbered = (1..).zip(&self.view).filter(|(_, uid)| !self.deleted.contains(uid));
+        let find = |uid: &u32| inbox.messages.get(uid).cloned();
+        numbered
+            .filter_map(|(at, uid)| Some((at, Held { uid: *uid, message: find(uid)? })))
+            .collect()
     }
 }
 
-fn listing(drop: &[(usize, Message)], show: impl Fn(&Message) -> String) -> Output {
-    let lines: String =
-        drop.iter().map(|(at, message)| format!("{at} {}\r\n", show(message))).collect();
+/// A message of the maildrop.
+struct Held {
+    uid: u32,
+    message: Message,
+}
+
+impl Held {
+    fn octets(&self) -> usize {
+        self.message.content.len()
+    }
+}
+
+fn listing(drop: &[(usize, Held)], show: impl Fn(&Held) -> String) -> Output {
+    let lines: String = drop.iter().map(|(at, one)| format!("{at} {}\r\n", show(one))).collect();
     say(&format!("+OK {} messages\r\n{lines}.", drop.len()))
 }
 
 fn top(message: &Message, lines: usize) -> Vec<u8> {
-    let (header, text) = message.split();
+    let (header, text) = split(&message.content);
     let kept = text.split_inclusive(|octet| *octet == b'\n').take(lines).flatten();
     header.iter().chain(kept).copied().collect()
 }

@@ -24,6 +24,9 @@ pub enum Submission {
 }
 
 impl Submission {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Idle, Self::NotAccepted, Self::Unknown];
+
     /// `idle`, `not_accepted` or `unknown`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -36,6 +36,7 @@ export const CAUSES = [
     "host_not_found",
     "connection_refused",
     "unreachable",
+    "proxy_failed",
     "timed_out",
     "limit_exceeded",
     "protocol_violation",

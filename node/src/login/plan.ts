@@ -5,13 +5,13 @@ import { textOf, type Values, WrongUse } from "../commands/arguments";
 import { type Discovered, type FoundOAuth, type MailProtocol, type OAuth, Provider } from "../core";
 import { discoveredFor } from "../discover";
 import { ConfigError } from "../errors";
+import { native } from "../native";
 import { providerOf, type TlsOptions } from "../settings";
 import { clientOf } from "./client";
 import { refusal } from "./consent";
 import { systemWords } from "./folder";
 import type { RedirectForm } from "./loopback";
 import { type Client, discovered, metadataOf, registered, type Server, serverOfProvider } from "./server";
-import { stepsTo } from "./steps";
 import { AccountFile, type ServicePlace, type Store, type StoredAccount } from "./store";
 
 /** The user must say more, or have a client id first: the text says how. */
@@ -254,7 +254,7 @@ async function clientFor(
     }
     const name = oauth === undefined ? undefined : profile?.name;
     const issuer = server.isIssuerKnown ? server.metadata.issuer : undefined;
-    const steps = `A client id is missing: --client-id. To have one for ${user}:\n\n${stepsTo(user, name, issuer)}`;
+    const steps = `A client id is missing: --client-id. To have one for ${user}:\n\n${native.clientSteps(user, name, issuer)}`;
     if (server.metadata.registration_endpoint === undefined) {
         throw new Missing(steps);
     }

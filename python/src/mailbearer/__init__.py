@@ -32,7 +32,7 @@ from ._core import (
     read_rejection,
 )
 from .account import Account, sessions
-from .clients import imap, imapclient, pop3, smtp
+from .clients import imap, imapclient, mailbox, pop3, smtp
 from .connection import Connection, connect
 from .discovery import Discovered, FoundOAuth, FoundService, Look, discover
 from .errors import (
@@ -49,59 +49,150 @@ from .errors import (
     TokenSourceFailed,
     TokenSourceMistake,
 )
-from .events import SessionEvent
+from .events import OnEvent, SessionEvent
 from .explaining import explain
+from .facts import (
+    AccountStatus,
+    AftermathFacts,
+    DiscoveredFacts,
+    FailureFacts,
+    MachineStatus,
+    MailboxFacts,
+    OAuthFacts,
+    RejectionFacts,
+    ServiceFacts,
+    SessionStatus,
+    VerdictFacts,
+)
 from .following import MailboxChange, NewMessages
+from .kinds_of_source import TokenAnswer, TokenSource
 from .lookups import LookupFailed, Opener, Resolver
+from .message_sender import Receipt, Sender, sender
+from .options import LoginOptions, LoneOptions, SessionOptions, Trace
 from .policy import SessionPolicy
+from .proxy import ProxyFailed
+from .route import Sock
+from .sending import OnOutcome, Refusal, SenderOptions, SendOutcome, SendStatus
 from .session_connection import SessionConnection
-from .sessions import Sessions
+from .session_iterator import Sessions
 from .settings import Endpoint
 from .sources import client_credentials, command, token_file
-from .stored import stored
+from .stored import StoredLogin, stored
+from .words import (
+    Advice,
+    Cause,
+    Certainty,
+    EventKind,
+    FactSource,
+    InitialResponse,
+    MailProtocol,
+    Mechanism,
+    Offer,
+    Outcome,
+    Phase,
+    ProviderName,
+    Renewal,
+    Seen,
+    SessionPhase,
+    Side,
+    Standing,
+    Submission,
+    Sureness,
+    Tls,
+    Trouble,
+)
 
 __all__ = [
     "ADVICES",
     "CAUSES",
     "AccessToken",
     "Account",
+    "AccountStatus",
+    "Advice",
     "Aftermath",
+    "AftermathFacts",
     "Authenticated",
+    "Cause",
+    "Certainty",
     "ConfigError",
     "Connection",
     "Discovered",
+    "DiscoveredFacts",
     "Endpoint",
     "Error",
+    "EventKind",
+    "FactSource",
     "Failure",
+    "FailureFacts",
     "FoundOAuth",
     "FoundService",
     "GaveUp",
+    "InitialResponse",
     "InternalError",
     "LoginFailed",
+    "LoginOptions",
+    "LoneOptions",
     "Look",
     "LookupFailed",
+    "MachineStatus",
+    "MailProtocol",
     "Mailbox",
     "MailboxChange",
+    "MailboxFacts",
     "MailboxRefused",
+    "Mechanism",
     "Misuse",
     "NeedsUser",
     "Negotiation",
     "NewMessages",
+    "OAuthFacts",
+    "Offer",
+    "OnEvent",
+    "OnOutcome",
     "Opener",
+    "Outcome",
+    "Phase",
     "Provider",
+    "ProviderName",
+    "ProxyFailed",
+    "Receipt",
+    "Refusal",
     "Rejection",
+    "RejectionFacts",
+    "Renewal",
     "Resolver",
+    "Seen",
+    "SendOutcome",
+    "SendStatus",
+    "Sender",
+    "SenderOptions",
+    "ServiceFacts",
     "Session",
     "SessionConnection",
     "SessionEnded",
     "SessionEvent",
+    "SessionOptions",
+    "SessionPhase",
     "SessionPolicy",
+    "SessionStatus",
     "SessionTimedOut",
     "Sessions",
+    "Side",
+    "Sock",
+    "Standing",
     "Step",
+    "StoredLogin",
+    "Submission",
+    "Sureness",
+    "Tls",
+    "TokenAnswer",
+    "TokenSource",
     "TokenSourceFailed",
     "TokenSourceMistake",
+    "Trace",
+    "Trouble",
     "Verdict",
+    "VerdictFacts",
     "Watch",
     "__version__",
     "acknowledgement",
@@ -114,8 +205,10 @@ __all__ = [
     "imap",
     "imapclient",
     "initial_response",
+    "mailbox",
     "pop3",
     "read_rejection",
+    "sender",
     "sessions",
     "smtp",
     "stored",

@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from . import tokens
 from ._core import Provider
+from .account_settings import AccountSettings
 from .errors import ConfigError
 from .events import OnEvent
+from .facts import AccountStatus
 from .hiding import hidden
-from .options import AccountSettings, LoneOptions, SessionOptions
+from .kinds_of_source import TokenSource
+from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
-from .sessions import Sessions, client_of
-from .settings import MailProtocol
+from .proxy import hide_proxy
+from .session_iterator import Sessions, client_of
 from .stored import of_store, of_store_into
 from .threads import ThreadDriver
+from .words import MailProtocol, ProviderName
 
 if TYPE_CHECKING:
+    from imap_tools import MailBox
     from imapclient import IMAPClient
 
 
@@ -57,9 +62,9 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource = tokens.STORED,
+        token: TokenSource = tokens.STORED,
         *,
-        provider: str | Provider | None = None,
+        provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
@@ -84,6 +89,10 @@ class Account:
     ) -> Sessions[IMAPClient]: ...
     @overload
     def sessions(
+        self, protocol: Literal["imap"], *, client: Literal["imap_tools"], **options: Unpack[SessionOptions]
+    ) -> Sessions[MailBox]: ...
+    @overload
+    def sessions(
         self,
         protocol: Literal["pop3"],
         *,
@@ -104,20 +113,26 @@ class Account:
         """Add a session: iterate, and get a connection each time that one is due, as :func:`mailbearer.sessions` says.
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
-        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's. Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+        Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+
+        Args:
+            protocol: ``imap``, ``pop3`` or ``smtp``.
+            client: as in :func:`mailbearer.sessions`.
+            options: those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in place
+                of the account's; ``help(mailbearer.SessionOptions)`` and ``help(mailbearer.LoginOptions)`` tell each.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
+        hide_proxy(options)
         settings, policy = self._settings.session(protocol, options)
         if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings.knowing(settings.discovered))
         session = self._driver.add_for(settings, policy, client_of(protocol, client))
-        return Sessions(self._driver, session, self)
+        return Sessions(self._driver, session, self, protocol)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> AccountStatus:
         """Tell how the account stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``sessions``: a dict for each, as :meth:`Sessions.status` gives it;
@@ -167,7 +182,7 @@ class Account:
         return repr(self._driver.machine)
 
 
-def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+def _source(token: TokenSource, settings: AccountSettings) -> tokens.Source:
     source = tokens.source(token, user=settings.user, scopes=settings.scopes)
     if isinstance(source, tokens.AwaitedToken):
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
@@ -178,7 +193,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imaplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -187,16 +202,25 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imapclient"],
     **options: Unpack[LoneOptions],
 ) -> Sessions[IMAPClient]: ...
 @overload
 def sessions(
+    protocol: Literal["imap"],
+    user: str,
+    token: TokenSource = tokens.STORED,
+    *,
+    client: Literal["imap_tools"],
+    **options: Unpack[LoneOptions],
+) -> Sessions[MailBox]: ...
+@overload
+def sessions(
     protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["poplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -205,7 +229,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -213,7 +237,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -221,16 +245,23 @@ def sessions(
     """Stay logged in: iterate, and get a connection each time that one is due. It is an account of one session.
 
     A connection is due at first, and each time that the one before has ended, or is to be renewed because its token or
-    the provider's limit is near. Its ``client`` is the one of the standard library, or IMAPClient with
-    ``client="imapclient"``. Use each in a ``with`` block: an end of the session in it is not an error, and the loop
-    goes on; when the block is left normally, the client says goodbye, which commits what POP3 has deleted.
+    the provider's limit is near. Its ``client`` is the one of the standard library, IMAPClient with
+    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end
+    of the session in it is not an error, and the loop goes on; when the block is left normally, the client says
+    goodbye, which commits what POP3 has deleted.
 
     ``token`` is what :func:`mailbearer.connect` takes; without it, the login is used that ``mailbearer login`` has
     stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
     returning ``(token, seconds)`` or an OAuth response: the session is then renewed ahead of that.
 
-    The settings are those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
-    :class:`mailbearer.Account`.
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; ``imapclient`` or ``imap_tools``.
+        options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
+            :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
+            each.
 
     Raises:
         ConfigError: a setting cannot work.
@@ -257,9 +288,10 @@ def sessions(
     [None, 'INBOX', 'INBOX']
 
     """
+    hide_proxy(options)
     token = of_store_into(options, user, hidden(token))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
     make = client_of(protocol, client)
     driver = ThreadDriver(settings, source)
-    return Sessions(driver, driver.add_for(login, settings.policy, make), None)
+    return Sessions(driver, driver.add_for(login, settings.policy, make), None, protocol)

@@ -20,6 +20,8 @@ from .explaining import explain
 from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 from .sources import command
 from .stored import stored
+from .terminal import has_colours, secret_line, wrapped
+from .words import Phase
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TITLES = {"imap": "IMAP", "pop3": "POP3", "smtp": "SMTP"}
@@ -93,10 +95,31 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="for each protocol (default: 30)"
     )
     parser.add_argument("--ehlo-name", metavar="NAME", help="what SMTP calls this machine: its full domain name")
+    add_proxy(parser)
     parser.add_argument(
         "--no-discover", action="store_true", help="do not look up the servers of a domain that is not known"
     )
     parser.add_argument("--unusual-port", action="store_true", help="the server uses a port in another way than others")
+
+
+def add_proxy(parser: argparse.ArgumentParser) -> None:
+    """Describe the argument that names a proxy."""
+    text = "go through a proxy: socks5://host:1080, http://host:3128, or `environment` for what ALL_PROXY says"
+    parser.add_argument("--proxy", metavar="URL", action=_WithoutPassword, help=text)
+
+
+class _WithoutPassword(argparse.Action):
+    """Refuses a password in an argument, and does not repeat it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        if "@" in value:
+            parser.error(
+                "--proxy takes no password: others on this machine can read arguments. "
+                "Use --proxy environment, and put the URL into ALL_PROXY"
+            )
+        setattr(namespace, self.dest, value)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -133,13 +156,17 @@ def check_all(
     silent: bool = False,
 ) -> list[Result]:
     """Log in over each protocol that was not left out, and say what came of it."""
-    paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    paint = _Paint(has_colours(sys.stdout))
     results = []
     for protocol in _asked(arguments):
         result = check(protocol, arguments, token, discovered)
         results.append(result)
         if not silent:
             _show(result, paint, trace)
+        elif trace:
+            # The JSON stands alone on standard output.
+            for line in result.trace:
+                print(f"{_TITLES[protocol]} {line}", file=sys.stderr)
     return results
 
 
@@ -168,7 +195,7 @@ def discovered_for(arguments: argparse.Namespace) -> Discovered | None:
         for protocol in _asked(arguments):
             given = _settings(protocol, arguments)
             if is_to_discover(arguments.user, given.get("host"), given["provider"], given["discover"]):
-                return for_login(arguments.user, given.get("ssl_context"))
+                return for_login(arguments.user, given.get("ssl_context"), arguments.proxy)
     except (Error, OSError):
         # The protocol's own result tells it.
         return None
@@ -240,7 +267,7 @@ def ask(connection: Connection, dialogue: Dialogue, user: str, token: AccessToke
     if not any(words):
         return failure_of_host("connection_lost", _THEN)
     is_over = not said[-1] or said[-1].upper().startswith(b"* BYE")
-    phase = "disconnect" if is_over else "mid_session"
+    phase: Phase = "disconnect" if is_over else "mid_session"
     # What comes late may still be an answer to the login, and repeat it.
     masked = Transcript(token)
     text = "\n".join(line for _, line in [*masked.received(b"".join(words)), *masked.flush()])
@@ -267,6 +294,7 @@ def _settings(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
     settings["discover"] = not arguments.no_discover
     settings["unusual_port"] = arguments.unusual_port
     settings["ehlo_name"] = arguments.ehlo_name
+    settings["proxy"] = arguments.proxy
     if arguments.mechanism:
         settings["mechanisms"] = [arguments.mechanism]
     if arguments.ca_file:
@@ -330,14 +358,12 @@ def _token(arguments: argparse.Namespace) -> AccessToken:
 
 
 def _pasted() -> str:
-    if sys.stdin.isatty():
-        print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline()
+    return secret_line("Paste the access token, which is not shown, then press Enter: ")
 
 
 def _of_store(arguments: argparse.Namespace, account: store.StoredAccount) -> AccessToken:
     arguments.profile = account.profile()
-    found: AccessToken = stored(account.user)()[0]
+    found: AccessToken = stored(account.user, proxy=arguments.proxy)()[0]
     return found
 
 
@@ -356,11 +382,15 @@ def _show(result: Result, paint: _Paint, trace: bool) -> None:
     where = f"  {result.endpoint}" if result.endpoint else ""
     print(f"{mark} {paint('1', _TITLES[result.protocol])}{where}")
     for line in _lines(result):
-        print(f"       {line}")
+        is_labelled = line[:9].strip() in _LABELS
+        print(wrapped(line, "       ", " " * (16 if is_labelled else 7)))
     if trace:
         for line in result.trace:
             print(f"       {paint('2', line)}")
     print()
+
+
+_LABELS = ("", "problem", "cause", "server", "advice", "address")
 
 
 def _lines(result: Result) -> list[str]:

@@ -1,4 +1,4 @@
-"""The clients that people already use, logged in: imaplib, poplib, smtplib and IMAPClient."""
+"""The clients that people already use, logged in: imaplib, poplib, smtplib, IMAPClient and imap_tools."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ import poplib
 import smtplib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
+from .extras import need_client
 from .hiding import hidden
+from .options import LoginOptions
 from .tokens import STORED, TokenSource
 
 if TYPE_CHECKING:
+    from imap_tools import MailBox
     from imapclient import IMAPClient
 
 _Client = TypeVar("_Client")
 
 
-def imap(user: str, token: TokenSource = STORED, **settings: Any) -> imaplib.IMAP4:
-    """Return an :class:`imaplib.IMAP4` in the state ``AUTH``. The settings are those of :func:`mailbearer.connect`.
+def imap(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> imaplib.IMAP4:
+    """Return an :class:`imaplib.IMAP4` in the state ``AUTH``; its ``with`` block ends with ``LOGOUT``.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
@@ -30,29 +39,40 @@ def imap(user: str, token: TokenSource = STORED, **settings: Any) -> imaplib.IMA
     ...     with mailbearer.imap("joe@gmail.com", token, **server.at("imap")) as imap:
     ...         imap.select("INBOX")
     ('OK', [b'3'])
+
     """
     token = hidden(token)
-    return _logged_in(Imap, connect("imap", user, token, **settings))
+    return _logged_in(Imap, connect("imap", user, token, **options))
 
 
-def pop3(user: str, token: TokenSource = STORED, **settings: Any) -> poplib.POP3:
-    """Return a :class:`poplib.POP3` in the transaction state.
+def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> Pop3:
+    """Return a :class:`poplib.POP3` in the transaction state. Where its ``with`` block ends normally, it says ``QUIT``.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
     ...     token = server.issue_token("joe@gmail.com")
-    ...     pop3 = mailbearer.pop3("joe@gmail.com", token, **server.at("pop3"))
-    ...     count, octets = pop3.stat()
-    ...     _ = pop3.quit()
+    ...     with mailbearer.pop3("joe@gmail.com", token, **server.at("pop3")) as pop3:
+    ...         count, octets = pop3.stat()
     >>> count
     3
+
     """
     token = hidden(token)
-    return _logged_in(Pop3, connect("pop3", user, token, **settings))
+    return _logged_in(Pop3, connect("pop3", user, token, **options))
 
 
-def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> smtplib.SMTP:
+def smtp(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> smtplib.SMTP:
     r"""Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
@@ -60,21 +80,72 @@ def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> smtplib.SMT
     ...     with mailbearer.smtp("joe@gmail.com", token, **server.at("smtp")) as smtp:
     ...         smtp.sendmail("joe@gmail.com", ["ann@example.org"], b"Subject: hello\r\n\r\n")
     {}
+
     """
     token = hidden(token)
-    return _logged_in(Smtp, connect("smtp", user, token, **settings))
+    return _logged_in(Smtp, connect("smtp", user, token, **options))
 
 
-def imapclient(user: str, token: TokenSource = STORED, **settings: Any) -> IMAPClient:
-    """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
+def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> IMAPClient:
+    """Return an ``imapclient.IMAPClient`` that is logged in: ``pip install 'mailbearer[imapclient]'``.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: IMAPClient is missing, or a setting cannot work; no login was made.
+
+    """
     token = hidden(token)
-    return _logged_in(imapclient_over, connect("imap", user, token, **settings))
+    need_client("imapclient")
+    return _logged_in(imapclient_over, connect("imap", user, token, **options))
+
+
+def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> MailBox:
+    """Return an ``imap_tools.MailBox`` that is logged in, with INBOX selected, as its own ``login`` leaves it.
+
+    It needs the extra ``mailbearer[imap-tools]``.
+
+    >>> import mailbearer, mailbearer.testing
+    >>> with mailbearer.testing.Server() as server:
+    ...     token = server.issue_token("joe@gmail.com")
+    ...     with mailbearer.mailbox("joe@gmail.com", token, **server.at("imap")) as mailbox:
+    ...         mailbox.uids()
+    ['1', '2', '3']
+    """
+    need_client("imap_tools")
+    token = hidden(token)
+    return _logged_in(mailbox_over, connect("imap", user, token, **options))
+
+
+def innermost(client: Any) -> Any:
+    """Return the client of the standard library that IMAPClient and imap_tools have inside, or the client itself."""
+    inside = vars(client)
+    found = inside.get("_imap") or inside.get("client")
+    return found if isinstance(found, imaplib.IMAP4) else client
 
 
 def note_selected(client: Any) -> None:
     """Let a client know that a mailbox was selected past it."""
-    # IMAPClient has one of imaplib inside.
-    vars(client).get("_imap", client).state = "SELECTED"
+    innermost(client).state = "SELECTED"
+
+
+def mailbox_over(connection: Connection) -> MailBox:
+    """Make an ``imap_tools.MailBox`` over a connection that is logged in."""
+    import imap_tools as package
+
+    class LoggedIn(package.MailBox):
+        """MailBox over a connection that is logged in."""
+
+        def _get_mailbox_client(self) -> imaplib.IMAP4:
+            return Imap(connection)
+
+    host, port = connection.endpoint.host, connection.endpoint.port
+    logged_in = LoggedIn(host, port, connection.client_timeout)
+    logged_in.folder.set("INBOX")
+    return logged_in
 
 
 def imapclient_over(connection: Connection) -> IMAPClient:
@@ -166,11 +237,23 @@ class Imap(imaplib.IMAP4):
 
 
 class Pop3(poplib.POP3):
-    """poplib over a connection that is logged in."""
+    """poplib over a connection that is logged in, with ``with``: its normal end says ``QUIT``, which deletes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         super().__init__(connection.endpoint.host, connection.endpoint.port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None and self.sock is not None:
+                self.quit()
+        finally:
+            self.close()
 
     def _create_socket(self, timeout: float | None) -> GreetedSocket:
         return self._connection.greeted(b"+OK logged in\r\n")

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from . import tokens
+from . import log, observing, tokens
 from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
-from .dialogue import Dialogue, Trace
-from .errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
+from .dialogue import Dialogue
+from .errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from .failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -28,10 +28,15 @@ from .failures import (
     waits_for_tls,
 )
 from .hiding import hidden
-from .settings import STAND_IN, Endpoint, MailProtocol, Settings, Tls, resolve
+from .kinds_of_source import TokenSource
+from .options import Trace
+from .proxy import Place, Proxy, hidden_proxy
+from .route import DIRECT, Sock
+from .settings import STAND_IN, Endpoint, Settings, resolve
 from .stored import of_store
-from .tcp import Opening, tuned
+from .tcp import Opening
 from .verified import check_peer
+from .words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
 
 # Larger than what a login brings in one piece: one foreign call for each read.
 READ_OCTETS = 65_536
@@ -53,8 +58,17 @@ class Connection:
 
     """
 
+    sock: ssl.SSLSocket
+    endpoint: Endpoint
+    mechanism: Mechanism
+    capabilities: list[str]
+    leftover: bytes
+    round_trips: int
+    seconds: float
     verdict: Verdict | None = None
-    said_goodbye = False
+    said_goodbye: bool = False
+    # How long mail clients wait for the answer to the end of a message.
+    data_timeout: float
 
     def __init__(
         self,
@@ -125,26 +139,57 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
     tls: Tls | None = None,
-    provider: str | Provider | None = None,
+    provider: ProviderName | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
     answer_timeout: float | None = None,
     data_timeout: float = 600.0,
     authzid: str | None = None,
-    mechanisms: Sequence[str] | None = None,
-    initial_response: str | None = None,
+    mechanisms: Sequence[Mechanism] | None = None,
+    initial_response: InitialResponse | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
     discover: bool = True,
     trace: Trace | None = None,
+    proxy: str | Proxy | None = None,
+    local_address: str | None = None,
+    sock: Sock | None = None,
 ) -> Connection:
     """Connect and log in.
+
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: a :data:`mailbearer.TokenSource`: a token, a function that returns one, google-auth credentials, or an
+            MSAL application; ``help(mailbearer.tokens)`` tells more.
+        host: where the server is; with it the mail address does not choose a provider.
+        port: the port; else the profile's, or the usual one of ``tls``.
+        tls: how TLS begins; else as the port says.
+        provider: the profile, by its name or as a :class:`~mailbearer.Provider`; else that of the mail address.
+        ssl_context: whom to trust; it must verify certificate and host name.
+        timeout: for connection, TLS, greeting and login together; 60.
+        answer_timeout: for each answer after the login; as ``timeout``.
+        data_timeout: for the answer to the end of a message; 600.
+        authzid: the mailbox to act for, where it is not the user's own.
+        mechanisms: in the order in which they are liked.
+        initial_response: whether the token goes with the ``AUTH`` line; ``auto``.
+        ehlo_name: what SMTP calls this machine; the domain of the user's address.
+        assumed_capabilities: what the server can do, not to be asked first.
+        unusual_port: this server uses a registered port in another way than others; ``False``.
+        discover: whether servers that are not known may be looked up; ``True``.
+        trace: called with each line of the dialogue of a login.
+        proxy: the proxy to go through, as ``socks5://user:password@host:1080``, ``socks4a://`` or ``http://`` (by
+            CONNECT); ``environment``: what ``ALL_PROXY`` says, but for the hosts of ``NO_PROXY``; ``None``: none,
+            whatever the environment says. The proxy looks the server's name up. It needs ``mailbearer[proxy]``.
+        local_address: the IP address of this machine that connections come from; with a proxy, those to the proxy.
+        sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
+            socket that is connected. TLS is done over it.
 
     Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
@@ -176,7 +221,8 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
-    token, provider = of_store(user, hidden(token), provider, host)
+    proxy = hidden_proxy(proxy)
+    token, provider = of_store(user, hidden(token), provider, host, proxy)
     settings = resolve(
         protocol,
         user,
@@ -195,9 +241,13 @@ def connect(
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
         discover=discover,
+        trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+        sock=sock,
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = source.get(False, settings.timeout).token
+    first = _token(source, settings, force_refresh=False)
     try:
         return log_in(settings, trace, first)
     except LoginFailed as refused:
@@ -205,7 +255,7 @@ def connect(
             raise
         if not source.can_refresh:
             raise of_fixed_token(refused) from refused.__cause__
-        second = source.get(True, settings.timeout).token
+        second = _token(source, settings, force_refresh=True)
         if second == first:
             raise of_same_token(refused) from refused.__cause__
         try:
@@ -216,9 +266,24 @@ def connect(
             raise of_second_token(again, user) from again.__cause__
 
 
+def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) -> AccessToken:
+    try:
+        return source.get(force_refresh, settings.timeout).token
+    except Error as error:
+        log.token_failed(settings.user, error)
+        raise
+
+
 def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Connection:
     """Log in once, with this token."""
-    return _Login(settings, trace).run(token)
+    try:
+        with observing.logging_in(settings.endpoint):
+            connection = _Login(settings, trace).run(token)
+    except LoginFailed as error:
+        log.login_failed(settings.user, settings.endpoint, error)
+        raise
+    log.logged_in(settings.user, connection)
+    return connection
 
 
 # For the connection that asks which certificate it was.
@@ -243,7 +308,7 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._dialogue = Dialogue(trace)
+        self._dialogue = Dialogue(trace, settings.endpoint)
         self._link = Link(settings)
 
     def run(self, token: AccessToken) -> Connection:
@@ -337,6 +402,8 @@ class Link:
         self._is_expired = False
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
+        # Of a session: its account, and the number of the attempt.
+        self.key: observing.Key | None = None
 
     @property
     def seconds(self) -> float:
@@ -345,10 +412,29 @@ class Link:
 
     def open(self) -> None:
         """Connect, with TLS where it is implicit."""
-        self._opening = Opening(self._settings.endpoint, self._deadline)
-        self._sock = tuned(self._opening.run())
-        if self._settings.endpoint.tls == "implicit":
-            self.start_tls()
+        endpoint = self._settings.endpoint
+        with observing.dialling(endpoint, self.key):
+            self._sock = self._connected(Place(endpoint.host, endpoint.port))
+            if endpoint.tls == "implicit":
+                self.start_tls()
+
+    def _connected(self, to: Place) -> socket.socket:
+        route = self._settings.route
+        try:
+            return route.open(to, self._deadline, self._show)
+        except LoginFailed as problem:
+            if route.proxy is None or not self._is_expired:
+                raise
+            # It was ended under the handshake, which took that for an answer.
+            told = route.proxy.unreachable("it did not answer in time", problem.__cause__)
+            raise told from told.__cause__
+
+    def _show(self, opening: Opening | socket.socket) -> None:
+        """Note what is under way, so that it can be interrupted."""
+        if isinstance(opening, Opening):
+            self._opening = opening
+        else:
+            self._sock = opening
 
     def start_tls(self) -> None:
         """Do the handshake; certificate and host name are verified."""
@@ -401,13 +487,20 @@ class Link:
 
     def _speaks_tls(self) -> bool:
         """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
-        # The address that took the first connection.
+        route = self._settings.route
+        if isinstance(route.sock, socket.socket):
+            return False
         try:
             seconds = min(PROBE_SECONDS, self._left())
-            with socket.create_connection(self._open_socket().getpeername()[:2], seconds) as probe:
+            # The address that took the first connection; a way of the program's own is gone once more.
+            peer = self._open_socket().getpeername()[:2]
+            if route != DIRECT:
+                peer = self._settings.endpoint.host, self._settings.endpoint.port
+            with route.open(Place(*peer), time.monotonic() + seconds, lambda _: None) as probe:
+                probe.settimeout(seconds)
                 probe.sendall(client_hello(self._settings))
                 return is_tls(probe.recv(1))
-        except OSError:
+        except (OSError, LoginFailed):
             return False
 
     def write(self, data: bytes) -> None:

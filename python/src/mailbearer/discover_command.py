@@ -7,6 +7,7 @@ import json
 import ssl
 import sys
 
+from .check import add_proxy
 from .discovery import discover
 from .errors import ConfigError
 
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("user", metavar="USER", help="the mail address; its local part is told to nobody")
     parser.add_argument("--ca-file", metavar="FILE", help="certificate authorities to trust, in place of the system's")
     parser.add_argument("--timeout", type=float, default=15.0, metavar="SECONDS", help="for all of it (default: 15)")
+    add_proxy(parser)
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.epilog = (
         "Asked are: DNS; then the domain itself, over https; and only where it says nothing, Thunderbird's database "
@@ -28,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
         context = ssl.create_default_context(cafile=arguments.ca_file) if arguments.ca_file else None
-        found = discover(arguments.user, timeout=arguments.timeout, ssl_context=context)
+        found = discover(arguments.user, timeout=arguments.timeout, ssl_context=context, proxy=arguments.proxy)
     except (ConfigError, OSError) as error:
         print(f"mailbearer: {error}", file=sys.stderr)
         return 2

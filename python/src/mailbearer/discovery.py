@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import queue
 import ssl
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from . import _core
+from . import _core, log
 from ._core import Provider
-from .lookups import DnsResolver, LookupFailed, Opener, Resolver, Trouble
-from .settings import MailProtocol, Tls, verifying
+from .facts import DiscoveredFacts
+from .lookups import DnsResolver, LookupFailed, NoResolver, Opener, Resolver
+from .proxy import Proxy, hidden_proxy
+from .settings import verifying
+from .words import FactSource, MailProtocol, Offer, Outcome, Seen, Sureness, Tls, Trouble
 
-_log = logging.getLogger("mailbearer")
-
-Source = Literal["built_in", "mx", "autoconfig", "srv", "ispdb", "hoster_autoconfig", "hoster_ispdb"]
-Sureness = Literal["certain", "likely", "guess"]
+_log = log.logger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +42,8 @@ class FoundService:
     tls: Tls
     user: str
     user_pattern: str
-    offer: Literal["oauth", "password_only", "unknown"]
-    source: Source
+    offer: Offer
+    source: FactSource
     sureness: Sureness
     leads_to: str | None
 
@@ -73,7 +72,7 @@ class FoundOAuth:
     needs_client_secret: bool | None
     scopes: Sequence[str]
     client_id: str | None
-    source: Source
+    source: FactSource
     sureness: Sureness
     has_metadata: bool
     leads_to: Sequence[str]
@@ -84,7 +83,7 @@ class Look:
     """One lookup: ``what`` was asked, what was ``seen``, and more in words, which are of others in part."""
 
     what: str
-    seen: Literal["found", "nothing", "failed", "ignored"]
+    seen: Seen
     text: str
 
 
@@ -109,7 +108,7 @@ class Discovered:
 
     address: str
     domain: str
-    outcome: Literal["found", "to_confirm", "no_oauth", "nothing", "unreachable"]
+    outcome: Outcome
     sentence: str
     hoster: str | None
     provider: str | None
@@ -151,9 +150,9 @@ class Discovered:
         """Give all of it for a terminal."""
         return self._found.lines()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> DiscoveredFacts:
         """Return the types of JSON."""
-        facts: dict[str, Any] = json.loads(self._found.to_json())
+        facts: DiscoveredFacts = json.loads(self._found.to_json())
         return facts
 
     def __str__(self) -> str:
@@ -167,6 +166,7 @@ def discover(
     ssl_context: ssl.SSLContext | None = None,
     resolver: Resolver | None = None,
     opener: Opener | None = None,
+    proxy: str | Proxy | None = None,
 ) -> Discovered:
     """Find the servers of a mail address, and where their tokens come from.
 
@@ -180,6 +180,8 @@ def discover(
         ssl_context: whom to trust over https, in place of the system's authorities.
         resolver: what looks up DNS, in place of the system's resolver by dnspython: a :class:`~mailbearer.Resolver`.
         opener: what does a GET, in place of urllib: an :class:`Opener`.
+        proxy: the proxy for what is asked over https, as in :func:`mailbearer.connect`. This machine then asks no name
+            server, unless a ``resolver`` is given: MX and SRV records are not looked at.
 
     Raises:
         ConfigError: it is no mail address, or its domain has no name that DNS can be asked for. That nothing was found
@@ -191,7 +193,7 @@ def discover(
     ('gmail', 'imap.gmail.com')
 
     """
-    return Search(user, timeout, ssl_context, resolver, opener).run()
+    return Search(user, timeout, ssl_context, resolver, opener, hidden_proxy(proxy)).run()
 
 
 class Search:
@@ -204,10 +206,12 @@ class Search:
         context: ssl.SSLContext | None,
         resolver: Resolver | None,
         opener: Opener | None,
+        proxy: str | Proxy | None = None,
     ) -> None:
         self._machine = _core.Discovery(user)
         self._until = time.monotonic() + timeout
-        self._resolver = resolver or DnsResolver()
+        self._resolver = resolver or (NoResolver() if proxy is not None else DnsResolver())
+        self._proxy = proxy
         self._context = context
         self._given_opener = opener
         self._answers: queue.SimpleQueue[tuple[int, str, tuple[Any, ...]] | None] = queue.SimpleQueue()
@@ -221,7 +225,7 @@ class Search:
         # Most programs ask for no file.
         from .https import HttpsOpener
 
-        return HttpsOpener(verifying(self._context))
+        return HttpsOpener(verifying(self._context), self._proxy)
 
     def run(self) -> Discovered:
         """Do it, in this thread."""
@@ -305,10 +309,10 @@ class _NotFound(Exception):
         self.found = found
 
 
-def for_login(user: str, context: ssl.SSLContext | None = None) -> Discovered:
+def for_login(user: str, context: ssl.SSLContext | None = None, proxy: str | Proxy | None = None) -> Discovered:
     """Find the servers for a login that was told neither host nor provider, and say so in the log."""
-    if context is not None:
-        found = discover(user, ssl_context=context)
+    if context is not None or proxy is not None:
+        found = discover(user, ssl_context=context, proxy=proxy)
     else:
         try:
             found = _remembered(user, int(time.monotonic() // _REMEMBERED_SECONDS))

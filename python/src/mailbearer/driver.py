@@ -6,23 +6,24 @@ the last error of the source and of the system. Subclasses add sockets, threads 
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from . import log, observing
 from ._core import Account, AccountPlan, Delivery, Order, redact_source
+from .account_settings import AccountSettings
 from .answers import Token
+from .dialogue import Dialogue, SessionDialogue
 from .errors import Error, LoginFailed, Misuse
 from .events import SessionEvent
+from .facts import SessionStatus
 from .held import Given, Host, Waiter, Wire
-from .options import AccountSettings
 from .own_errors import OwnErrors, why
 from .policy import SessionPolicy
-from .settings import Settings
+from .settings import STAND_IN, Settings
 from .tokens import Source
-
-_log = logging.getLogger("mailbearer")
+from .words import MailProtocol
 
 
 class Driver(Host):
@@ -46,6 +47,8 @@ class Driver(Host):
         self.wake_at_ms: int | None = None
         self.is_closed = False
         self.is_telling = False
+        # The last one: it is masked in what is shown of logins.
+        self.token = STAND_IN
         self.crash: BaseException | None = None
         self._facts: deque[tuple[Callable[..., AccountPlan], tuple[Any, ...]]] = deque()
         self._errors = OwnErrors()
@@ -75,6 +78,11 @@ class Driver(Host):
             self.wake_at_ms = plan.wake_at_ms
             self.changed()
         return plan.skip
+
+    def status_of(self, session: int | None, protocol: MailProtocol) -> SessionStatus:
+        """Tell how one session stands; of one that is not there any more, or not yet, nothing is known."""
+        sessions = self.machine.status()["sessions"]
+        return next((one for one in sessions if one["session"] == session), _unknown(session, protocol))
 
     def add(self, settings: Settings, policy: SessionPolicy) -> int:
         """Add a session: its number."""
@@ -107,6 +115,7 @@ class Driver(Host):
 
     def token_came(self, request: int, token: Token) -> None:
         """Tell what the source gave."""
+        self.token = token.token
         self.tell(self.machine.token, request, token.token, token.expires_in_ms)
 
     def no_token(self, request: int, error: Error) -> None:
@@ -118,6 +127,8 @@ class Driver(Host):
     def ended(self, ticket: int, problem: LoginFailed | None = None) -> None:
         """Tell that a connection has ended, or could not be opened, and what the system said of it."""
         wire = self.wires.pop(ticket, None)
+        if wire is not None:
+            wire.dialogue.pause()
         if wire is not None and problem is not None:
             self._errors.note_system(wire.session, ticket, problem)
         self.tell(self.machine.ended, ticket, problem and problem.failure)
@@ -127,6 +138,7 @@ class Driver(Host):
         self.is_closed = True
         self._facts.clear()
         self.tell(self.machine.close)
+        observing.closed(self)
 
     def fail(self, error: BaseException) -> None:
         """Raise to all who wait, and who come, what should not have happened: nothing goes on behind it."""
@@ -134,6 +146,11 @@ class Driver(Host):
         for session in list(self.waiters):
             self._answer(session, error)
         self.changed()
+
+    def new_dialogue(self, session: int) -> Dialogue:
+        """Make what shows a login of a session."""
+        settings = self.sessions[session]
+        return SessionDialogue(settings.trace, settings.endpoint, self.machine.redact, self.token)
 
     # ---- Orders ----------------------------------------------------------------------------------------------
 
@@ -153,15 +170,27 @@ class Driver(Host):
 
     def start_tls(self, order: Order) -> None:
         """Do the handshake."""
-        self._wire(order, lambda wire: wire.start_tls())
+        self._wire(order, self._secure)
+
+    def _secure(self, wire: Wire) -> None:
+        wire.dialogue.pause()
+        wire.start_tls()
 
     def send(self, order: Order) -> None:
         """Write all of it."""
-        self._wire(order, lambda wire: wire.send(order.data or b""))
+        self._wire(order, lambda wire: self._say(wire, order))
+
+    def _say(self, wire: Wire, order: Order) -> None:
+        wire.dialogue.sent(order.data or b"", bool(order.sensitive))
+        wire.send(order.data or b"")
 
     def pause(self, order: Order) -> None:
         """Read no more until it is given."""
-        self._wire(order, lambda wire: wire.pause())
+        self._wire(order, self._stop)
+
+    def _stop(self, wire: Wire) -> None:
+        wire.dialogue.pause()
+        wire.pause()
 
     def keep_alive(self, order: Order) -> None:
         """Let the mail client say something harmless, if it can."""
@@ -176,6 +205,7 @@ class Driver(Host):
         ticket = order.ticket or 0
         wire, given = self.wires.pop(ticket, None), self.given.get(ticket)
         if wire is not None:
+            wire.dialogue.pause()
             wire.close()
         elif given is not None:
             given.hang_up()
@@ -224,15 +254,19 @@ class Driver(Host):
         """Tell the program what happened."""
         settings = self.sessions.get(one.session or 0)
         protocol = settings.endpoint.protocol if settings else None
-        self._show(SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one)))
+        event = SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one))
+        observing.happened(self, event, settings.endpoint if settings else None)
+        self._show(event)
 
     def _show(self, event: SessionEvent) -> None:
+        # A discovery tells the log by itself.
+        if event.kind != "discovered":
+            log.happened(event, self.machine.redact)
         try:
             if self.settings.on_event is not None:
                 self.settings.on_event(event)
-        except Exception:
-            # What only looks on must not end the session.
-            _log.exception("on_event raised, at %s", event.kind)
+        except Exception as error:
+            log.raised_by_the_program(f"on_event raised, at {event.kind}", error)
 
     def _answer(self, session: int, answer: Given | BaseException | None) -> bool:
         """Answer who waits; false where nobody does any more."""
@@ -244,3 +278,24 @@ class Driver(Host):
         else:
             waiter.set_result(answer)
         return True
+
+
+def _unknown(session: int | None, protocol: MailProtocol) -> SessionStatus:
+    return {
+        "session": session,
+        "protocol": protocol,
+        "standing": "unwanted",
+        "is_wanted": False,
+        "given": None,
+        "phase": "stopped",
+        "generation": 0,
+        "ticket": None,
+        "online_since_ms": None,
+        "ends_at_ms": None,
+        "retry_at_ms": None,
+        "failures": 0,
+        "learnt_session_ms": None,
+        "learnt_ends_with_token": None,
+        "last_failure": None,
+        "last_ending": None,
+    }

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .words import Advice, Cause
+
 if TYPE_CHECKING:
     from ._core import Failure, Verdict
+    from .facts import FailureFacts
 
 
 class Error(Exception):
@@ -65,12 +68,12 @@ class LoginFailed(Error):
         return _login_failed, (type(self), self.failure.to_dict())
 
     @property
-    def cause(self) -> str:
+    def cause(self) -> Cause:
         """What happened, as in ``token_rejected``: one of :data:`mailbearer.CAUSES`."""
         return self.failure.cause
 
     @property
-    def advice(self) -> str:
+    def advice(self) -> Advice:
         """What to do, as in ``refresh_token``: one of :data:`mailbearer.ADVICES`."""
         return self.failure.advice
 
@@ -94,12 +97,13 @@ def of_second_token(refused: LoginFailed, user: str) -> LoginFailed:
     return _told(refused, told, advice="ask_user")
 
 
-def _told(refused: LoginFailed, told: str, **changed: str) -> LoginFailed:
+def _told(refused: LoginFailed, told: str, advice: Advice | None = None) -> LoginFailed:
     # The core imports this module: it is there once somebody logs in.
     from ._core import failure_of_fields
 
-    fields = refused.failure.to_dict() | changed
+    fields = refused.failure.to_dict()
     fields["sentence"] += told
+    fields["advice"] = advice or fields["advice"]
     error = type(refused)(failure_of_fields(**fields))
     error.__cause__ = refused.__cause__
     return error
@@ -151,12 +155,12 @@ class SessionEnded(Error):
         return _session_ended, (type(self), self.verdict.cause)
 
     @property
-    def cause(self) -> str:
+    def cause(self) -> Cause:
         """What happened, as in ``session_limit``: one of :data:`mailbearer.CAUSES`."""
         return self.verdict.cause
 
     @property
-    def advice(self) -> str:
+    def advice(self) -> Advice:
         """What to do, as in ``reconnect``: one of :data:`mailbearer.ADVICES`."""
         return self.verdict.advice
 
@@ -177,7 +181,7 @@ def timed(kind: Any) -> Any:
 _TIMED: dict[Any, Any] = {}
 
 
-def _login_failed(kind: type[LoginFailed], fields: dict[str, Any]) -> LoginFailed:
+def _login_failed(kind: type[LoginFailed], fields: FailureFacts) -> LoginFailed:
     """Make the exception again in another process."""
     # The core imports this module: it is there once somebody unpickles.
     from ._core import failure_of_fields
@@ -185,7 +189,7 @@ def _login_failed(kind: type[LoginFailed], fields: dict[str, Any]) -> LoginFaile
     return kind(failure_of_fields(**fields))
 
 
-def _session_ended(kind: type[SessionEnded], cause: str) -> SessionEnded:
+def _session_ended(kind: type[SessionEnded], cause: Cause) -> SessionEnded:
     """Make the exception again in another process."""
     from ._core import verdict_of_host
 

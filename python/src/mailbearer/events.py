@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from ._core import Delivery
-
-EventKind: TypeAlias = Literal[
-    "discovered",
-    "fetching_token",
-    "token_failed",
-    "connecting",
-    "login_failed",
-    "online",
-    "renewing",
-    "ended",
-    "waiting",
-    "limited",
-    "needs_user",
-    "gave_up",
-    "mistake",
-]
+from .words import Cause, EventKind, MailProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionEvent:
     """Something that happened to an account or to one of its sessions. Its texts never carry a token.
 
+    ``str()`` of it is a line for a log, with its time; ``message`` is the same without.
+
     Attributes:
         kind: what happened.
+        time: when, in seconds since 1970, as :func:`time.time` counts.
         protocol: of the session; ``None``: it is of the whole account.
         user: whose account.
         session: the number of the session in its account, from one; ``None``: it is of the whole account.
@@ -46,18 +36,41 @@ class SessionEvent:
     """
 
     kind: EventKind
-    protocol: str | None
+    protocol: MailProtocol | None
     user: str
     session: int | None = None
     ticket: int | None = None
     generation: int | None = None
-    cause: str | None = None
+    cause: Cause | None = None
     text: str | None = None
     seconds: float | None = None
     error: BaseException | None = field(default=None, repr=False)
+    time: float = field(default_factory=time.time)
+
+    @property
+    def message(self) -> str:
+        """The event in words, with whose it is and of which session.
+
+        >>> import mailbearer
+        >>> event = mailbearer.SessionEvent(
+        ...     kind="waiting", protocol="imap", user="joe@gmail.com", session=1, cause="rate_limited", seconds=64.0
+        ... )
+        >>> event.message
+        'joe@gmail.com imap 1 waits, 64 seconds (rate_limited)'
+
+        """
+        whose = " ".join(str(one) for one in (self.user, self.protocol, self.session) if one is not None)
+        which = f", connection {self.generation}" if self.generation is not None else ""
+        time_left = f", {self.seconds:.0f} seconds" if self.seconds is not None else ""
+        cause = f" ({self.cause})" if self.cause is not None else ""
+        text = f": {self.text}" if self.text else ""
+        return f"{whose} {_WORDS[self.kind]}{which}{time_left}{cause}{text}"
+
+    def __str__(self) -> str:
+        return f"{datetime.datetime.fromtimestamp(self.time).isoformat(' ', 'milliseconds')} {self.message}"
 
     @classmethod
-    def of(cls, one: Delivery, user: str, protocol: str | None, error: BaseException | None) -> SessionEvent:
+    def of(cls, one: Delivery, user: str, protocol: MailProtocol | None, error: BaseException | None) -> SessionEvent:
         """Make it of what the machine delivers."""
         return cls(
             kind=cast("EventKind", one.why),
@@ -73,5 +86,21 @@ class SessionEvent:
         )
 
 
-OnEvent: TypeAlias = Callable[[SessionEvent], None]
+_WORDS: dict[EventKind, str] = {
+    "discovered": "has looked its servers up",
+    "fetching_token": "asks the token source",
+    "token_failed": "has no token",
+    "connecting": "connects",
+    "login_failed": "could not log in",
+    "online": "is online",
+    "renewing": "is to be renewed",
+    "ended": "is over",
+    "waiting": "waits",
+    "limited": "is limited",
+    "needs_user": "needs a person",
+    "gave_up": "gave up",
+    "mistake": "has a token source that is wrong",
+}
+
+OnEvent: TypeAlias = Callable[[SessionEvent], object]
 """Called with each event, in any thread. It must not block: the sessions wait for it."""

@@ -14,13 +14,14 @@ from typing import Any, TypeAlias
 from . import _core
 from ._core import Failure, failure_of_fields, failure_of_host
 from .errors import ConfigError, LoginFailed, Misuse, SessionEnded, TokenSourceFailed
+from .facts import FailureFacts
 from .failures import connect_failure, tls_failure
 from .hiding import words_of
-from .settings import MailProtocol
+from .words import Cause, Certainty, MailProtocol, Phase
 
 
 def explain(
-    error: object, protocol: MailProtocol | None = None, *, phase: str | None = None, user: str = "", host: str = ""
+    error: object, protocol: MailProtocol | None = None, *, phase: Phase | None = None, user: str = "", host: str = ""
 ) -> Failure:
     """Explain what a mail library raised or returned: what happened, and what to do.
 
@@ -63,10 +64,10 @@ def explain(
 class _Said:
     """A reply, as far as a library hands it on. A text without a status may be a whole line."""
 
-    protocol: str
+    protocol: MailProtocol
     text: str
     status: str | None = None
-    phase: str = "auth_fail"
+    phase: Phase = "auth_fail"
 
     def explained(self, user: str, host: str) -> Failure:
         head, rest = _CODES.get(self.protocol, _BRACKETED), self.text
@@ -93,20 +94,24 @@ def _is_line(text: str, protocol: str) -> bool:
     return _LINES[protocol].match(text) is not None
 
 
+def _guessed(failure: Failure) -> FailureFacts:
+    return {**failure.to_dict(), "certainty": "guessed"}
+
+
 def _unseen(failure: Failure) -> Failure:
     """Claim nothing that was not seen: an exception is a fault, and its words alone state nothing."""
     if failure.cause == "no_fault":
         failure = failure_of_host("unrecognized", failure.server_text)
-        return failure_of_fields(**(failure.to_dict() | {"certainty": "guessed"}))
+        return failure_of_fields(**_guessed(failure))
     if failure.certainty != "stated":
         return failure
-    return failure_of_fields(**(failure.to_dict() | {"certainty": "guessed"}))
+    return failure_of_fields(**_guessed(failure))
 
 
 # ---- Replies ---------------------------------------------------------------------------------------------------------
 
 
-def _of_reply(reply: object, protocol: str | None) -> _Said:
+def _of_reply(reply: object, protocol: MailProtocol | None) -> _Said:
     match reply:
         case str() | bytes() | bytearray():
             text = _text(reply)
@@ -121,9 +126,10 @@ def _of_reply(reply: object, protocol: str | None) -> _Said:
             raise TypeError(f"explain takes an exception or a reply, not {type(reply).__name__}")
 
 
-def _protocol_of(text: str) -> str:
+def _protocol_of(text: str) -> MailProtocol:
     """Tell the protocol from the form of a line; IMAP where that says nothing."""
-    return next((name for name in ("pop3", "smtp") if _is_line(text, name)), "imap")
+    others: tuple[MailProtocol, ...] = ("pop3", "smtp")
+    return next((name for name in others if _is_line(text, name)), "imap")
 
 
 def _text(value: object) -> str:
@@ -149,7 +155,7 @@ def _last(lines: Iterable[object]) -> str:
 # ---- Exceptions ------------------------------------------------------------------------------------------------------
 
 
-def _of_exception(error: BaseException, protocol: str | None) -> _Found:
+def _of_exception(error: BaseException, protocol: MailProtocol | None) -> _Found:
     """Ask who knows its class, or the nearest one above it; then what it was raised for."""
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -207,7 +213,7 @@ _IMAPLIB_BAD = re.compile(r"(?P<command>\w+) command error: (?P<status>NO|BAD) (
 _IMAPCLIENT_NO = re.compile(r"(?P<command>[A-Za-z]+) failed: (?P<data>.*)", re.DOTALL)
 
 
-def _phase_of(command: str) -> str:
+def _phase_of(command: str) -> Phase:
     if command.upper() in ("AUTHENTICATE", "LOGIN"):
         return "auth_fail"
     return "capability" if command.upper() in ("CAPABILITY", "STARTTLS") else "mid_session"
@@ -243,7 +249,7 @@ def _pop3_error(error: Any) -> _Found:
     return _Said("pop3", text)
 
 
-def _smtp_reply(phase: str) -> Callable[[Any], _Found]:
+def _smtp_reply(phase: Phase) -> Callable[[Any], _Found]:
     def read(error: Any) -> _Found:
         code = getattr(error, "smtp_code", None) or getattr(error, "code", None)
         text = _text(getattr(error, "smtp_error", None) or getattr(error, "message", ""))
@@ -272,7 +278,7 @@ def _smtp_exception(error: Any) -> _Found:
     return network or _not_of_a_server(error)
 
 
-def _host(cause: str) -> Callable[[Any], _Found]:
+def _host(cause: Cause) -> Callable[[Any], _Found]:
     """Make a reader for what tells nothing of the server."""
 
     def read(error: Any) -> _Found:
@@ -290,7 +296,7 @@ def _not_of_a_server(error: BaseException) -> Failure:
     return _of_the_program(f"Neither a mail server nor the network is known to say this: {words_of(error)}.", "guessed")
 
 
-def _of_the_program(sentence: str, certainty: str) -> Failure:
+def _of_the_program(sentence: str, certainty: Certainty) -> Failure:
     """Say that no server has said it: it is for whoever wrote the program."""
     return failure_of_fields(
         cause="unrecognized",

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import failure_of_certificate, failure_of_connect, failure_of_host, failure_of_tls
 from .errors import LoginFailed
+from .words import Cause
 
 if TYPE_CHECKING:
     from ._core import Failure
     from .settings import Endpoint, Settings
+    from .tcp import Placed
 
 # With STARTTLS a server speaks first. One that says nothing for so long is asked whether it waits for TLS.
 GREETING_SECONDS = 5.0
@@ -24,12 +26,12 @@ GREETING_SECONDS = 5.0
 PROBE_SECONDS = 0.9
 
 
-def failed(cause: str, detail: str) -> LoginFailed:
+def failed(cause: Cause, detail: str) -> LoginFailed:
     """Make the exception for what the host itself has found."""
     return LoginFailed(failure_of_host(cause, detail))
 
 
-def not_connected(error: OSError, endpoint: Endpoint) -> LoginFailed:
+def not_connected(error: OSError, endpoint: Placed) -> LoginFailed:
     """Make the exception for a connection that could not be opened: ``error`` becomes its ``__cause__``."""
     problem = LoginFailed(connect_failure(error, f"{endpoint.host}:{endpoint.port}"))
     problem.__cause__ = error

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 from ._core import AccessToken, Aftermath, Delivery, Verdict
 from .clock import now_ms, wall_ms
+from .dialogue import Dialogue
 
 
 class Wire(Protocol):
     """A connection on its way, up to the login."""
 
     session: int
+    dialogue: Dialogue
 
     def start_tls(self) -> None:
         """Do the handshake, and tell the machine."""
@@ -41,7 +43,7 @@ class Given(Protocol):
     def over(self, verdict: Verdict, aftermath: Aftermath | None) -> None:
         """Take notice of the end, and wake whoever reads."""
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Let it go."""
 
     def hang_up(self) -> None:

@@ -14,21 +14,60 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ._core import __version__
-from .lookups import LookupFailed, Trouble
+from .errors import LoginFailed
+from .lookups import LookupFailed
+from .proxy import Place, Proxy, proxy_to
+from .route import route_to
+from .words import Trouble
 
 # Octets that are read at a time: between them the clock is looked at.
 _CHUNK = 16_384
 
 
-class HttpsOpener:
-    """GET by the standard library: certificates verified, the environment's proxies used, no redirect followed."""
+class Proxied(urllib.request.HTTPSHandler):
+    """Connects through a proxy that the program has named."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, proxy: str | Proxy) -> None:
+        super().__init__(context=context)
+        self._trusting = context
+        self._proxy = proxy
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open it."""
+        trusting, proxy = self._trusting, self._proxy
+
+        class Connection(http.client.HTTPSConnection):
+            def connect(self) -> None:
+                seconds = self.timeout or _PROXIED_SECONDS
+                try:
+                    route = route_to(self.host, proxy)
+                    sock = route.open(Place(self.host, self.port), time.monotonic() + seconds, lambda _: None)
+                except LoginFailed as problem:
+                    cause = problem.__cause__
+                    raise cause if isinstance(cause, OSError) else OSError(str(cause or problem)) from None
+                sock.settimeout(seconds)
+                self.sock = trusting.wrap_socket(sock, server_hostname=self.host)
+
+        return self.do_open(Connection, request)
+
+
+# Every request that is made here has a time-out of its own.
+_PROXIED_SECONDS = 30.0
+
+
+class HttpsOpener:
+    """GET by the standard library: certificates verified, no redirect followed.
+
+    It goes through the proxy that is given, else through that of the environment.
+    """
+
+    def __init__(self, context: ssl.SSLContext, proxy: str | Proxy | None = None) -> None:
         self._opener = urllib.request.OpenerDirector()
+        self._proxy = proxy
         for handler in (
-            urllib.request.ProxyHandler(),
+            urllib.request.ProxyHandler(None if proxy is None else {}),
             urllib.request.UnknownHandler(),
-            urllib.request.HTTPSHandler(context=context),
+            urllib.request.HTTPSHandler(context=context) if proxy is None else Proxied(context, proxy),
         ):
             self._opener.add_handler(handler)
         # Without a handler of errors or redirects every status is an answer.
@@ -39,7 +78,7 @@ class HttpsOpener:
     ) -> tuple[int, str | None, bytes]:
         """Give status, ``Location`` and body."""
         until = time.monotonic() + seconds
-        is_direct = not _has_proxy(url)
+        is_direct = not self._has_proxy(url)
         try:
             if public_only and is_direct:
                 _check_public(url)
@@ -52,11 +91,12 @@ class HttpsOpener:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise LookupFailed(_trouble(error)) from None
 
-
-def _has_proxy(url: str) -> bool:
-    """Whether a proxy connects in our place: whom it reaches is its own to decide."""
-    host = urlsplit(url).hostname or ""
-    return "https" in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    def _has_proxy(self, url: str) -> bool:
+        """Whether a proxy connects in our place: whom it reaches is its own to decide."""
+        host = urlsplit(url).hostname or ""
+        if self._proxy is not None:
+            return proxy_to(host, self._proxy) is not None
+        return "https" in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
 
 
 def _check_public(url: str) -> None:

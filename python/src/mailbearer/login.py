@@ -16,6 +16,7 @@ from .grant import Grant, Tokens
 from .login_plan import Missing, Plan, make_plan
 from .loopback import Loopback, wait_for_code
 from .oauth_http import Https
+from .proxy import hidden_proxy
 
 # Their consoles take no address with numbers for a native client.
 _WANT_LOCALHOST = {"microsoft": "", "microsoft-us": "", "microsoft-china": "", "fastmail": "/"}
@@ -68,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _login(arguments: argparse.Namespace) -> int:
     user = store.canonical(arguments.user)
-    https = Https(check.trusting(arguments.ca_file) if arguments.ca_file else None)
+    trusting = check.trusting(arguments.ca_file) if arguments.ca_file else None
+    https = Https(trusting, proxy=hidden_proxy(arguments.proxy))
     plan = make_plan(arguments, user, https)
     if plan.store == "keyring":
         system_keyring.check()

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import check, oauth, store
-from ._core import Provider
+from ._core import Provider, client_steps
+from .account_settings import scopes_of
 from .client_ids import client_of
-from .client_steps import steps
 from .discovery import Discovered, FoundOAuth, for_login
 from .errors import ConfigError, Error, TokenSourceFailed
 from .oauth import Authorization, Client
 from .oauth_http import Https
-from .options import scopes_of
 
 _OFFLINE = "offline_access"
 
@@ -144,7 +143,7 @@ def _discovered(arguments: Namespace, user: str) -> Discovered | None:
     if arguments.no_discover or (arguments.issuer and check.are_named(arguments)) or "@" not in user:
         return None
     context = check.trusting(arguments.ca_file) if arguments.ca_file else None
-    found = for_login(user, context)
+    found = for_login(user, context, arguments.proxy)
     if found.outcome == "found":
         print(f"{found.sentence}\n", flush=True)
         return found
@@ -174,7 +173,7 @@ def _server(arguments: Namespace, known: _Known, https: Https) -> _Server:
     if profile is not None and profile.instead is not None:
         raise Missing(f"{profile.name} cannot be logged in to with OAuth. {profile.instead}.")
     if profile is not None and profile.oauth is not None:
-        authorization = {name: profile.oauth[name] for name in oauth.ENDPOINTS}
+        authorization = {name: value for name, value in profile.oauth.items() if name in oauth.ENDPOINTS}
         # The providers that are built in say that they register clients by hand, whatever endpoint one may have.
         return _Server(authorization, known.scopes(), profile.oauth)
     if found is not None and found.oauth is not None:
@@ -243,7 +242,7 @@ def _client(arguments: Namespace, known: _Known, server: _Server, https: Https) 
             return oauth.register(https, server.registration_endpoint, server.scopes)
         except TokenSourceFailed as error:
             refusal = f"The server registers no program that asks by itself: {error}.\n"
-    told = steps(known.user, name if server.oauth is not None else None, issuer)
+    told = client_steps(known.user, name if server.oauth is not None else None, issuer)
     raise Missing(f"{refusal}A client id is missing: --client-id. To have one for {known.user}:\n\n{told}")
 
 

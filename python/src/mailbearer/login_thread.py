@@ -18,6 +18,8 @@ class Login:
         self.ticket = ticket
         self.session = session
         self.link = Link(driver.sessions[session])
+        self.link.key = id(driver), ticket
+        self.dialogue = driver.new_dialogue(session)
         # Nobody waits for facts of it any more: it is logged in, or closed.
         self.is_over = False
         self._driver = driver
@@ -35,6 +37,7 @@ class Login:
                 self.link.start_tls()
                 self._driver.report(self, machine.secured)
             elif data := self.link.read():
+                self.dialogue.received(data)
                 self._driver.report(self, machine.receive, data)
             else:
                 self._driver.login_ended(self)

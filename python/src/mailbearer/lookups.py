@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from .errors import Error
-
-Trouble: TypeAlias = Literal[
-    "timed_out", "no_host", "unreachable", "refused", "tls", "too_large", "not_public", "malformed"
-]
+from .words import Trouble
 
 
 class LookupFailed(Error):
@@ -73,3 +70,15 @@ class DnsResolver:
         except dns.exception.DNSException:
             raise LookupFailed("refused") from None
         return list(answer.rrset or [])
+
+
+class NoResolver:
+    """Asks nobody: behind a proxy, who is looked up is not to be seen from here."""
+
+    def mx(self, domain: str, seconds: float) -> Sequence[tuple[int, str]]:
+        """Say that nobody was asked."""
+        raise LookupFailed("unreachable")
+
+    def srv(self, name: str, seconds: float) -> Sequence[tuple[int, int, int, str]]:
+        """Say that nobody was asked."""
+        raise LookupFailed("unreachable")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .errors import ConfigError, TokenSourceFailed
 from .hiding import Hidden, words_of
+from .proxy import Proxy
 
 # For a whole request.
 SECONDS = 30.0
@@ -31,8 +32,14 @@ class Answer(NamedTuple):
 class Https:
     """Sends requests, and trusts whom the context trusts: as a rule, whom the system trusts."""
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        ssl_context: ssl.SSLContext | None = None,
+        seconds: float = SECONDS,
+        proxy: str | Proxy | None = None,
+    ) -> None:
         self._context = ssl_context or ssl.create_default_context()
+        self._proxy = proxy
         self._seconds = seconds
 
     def post(self, url: str, form: Hidden) -> Answer:
@@ -64,8 +71,14 @@ class Https:
             del request
 
     def _open(self, request: urllib.request.Request) -> Any:
-        trusting = urllib.request.HTTPSHandler(context=self._context)
-        opener = urllib.request.build_opener(trusting, _NoRedirect())
+        trusting: urllib.request.BaseHandler = urllib.request.HTTPSHandler(context=self._context)
+        if self._proxy is not None:
+            from .https import Proxied
+
+            trusting = Proxied(self._context, self._proxy)
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting, _NoRedirect())
+        else:
+            opener = urllib.request.build_opener(trusting, _NoRedirect())
         try:
             return opener.open(request, timeout=self._seconds)
         except urllib.error.HTTPError as answer:

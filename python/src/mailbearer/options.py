@@ -1,166 +1,95 @@
-"""What an account and its sessions are told, gathered from arguments and profiles, but for their tokens."""
+"""The keyword arguments of every front door, as types: a checker finds one that is misspelt, or of another type.
+
+Who takes them says so with ``**options: Unpack[...]``. What they mean is told by :func:`mailbearer.connect` and by
+``docs/reference/settings.md``.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+import ssl
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypedDict
 
 from ._core import Provider
-from .errors import ConfigError
 from .events import OnEvent
 from .policy import SessionPolicy
-from .settings import LoginOptions, MailProtocol, Settings, is_to_discover, resolve
+from .proxy import Proxy
+from .route import Sock
+from .words import InitialResponse, Mechanism, ProviderName, Side, Tls
 
-if TYPE_CHECKING:
-    from .discovery import Discovered
+Trace: TypeAlias = Callable[[Side, str], object]
+"""Called with ``"C"`` or ``"S"`` and a line of the dialogue, when it is whole. The token is masked."""
+
+
+class LoginOptions(TypedDict, total=False):
+    """What every way to log in is told: times are seconds, ``None`` is what the profile or the port says.
+
+    Attributes:
+        host: where the server is; with it the mail address does not choose a provider.
+        port: the port; else the profile's, or the usual one of ``tls``.
+        tls: how TLS begins; else as the port says.
+        provider: the profile, by its name or as a :class:`~mailbearer.Provider`; else that of the mail address.
+        ssl_context: whom to trust; it must verify certificate and host name.
+        timeout: for connection, TLS, greeting and login together; 60.
+        answer_timeout: for each answer after the login; as ``timeout``.
+        data_timeout: for the answer to the end of a message; 600.
+        authzid: the mailbox to act for, where it is not the user's own.
+        mechanisms: in the order in which they are liked.
+        initial_response: whether the token goes with the ``AUTH`` line; ``auto``.
+        ehlo_name: what SMTP calls this machine; the domain of the user's address.
+        assumed_capabilities: what the server can do, not to be asked first.
+        unusual_port: this server uses a registered port in another way than others; ``False``.
+        discover: whether servers that are not known may be looked up; ``True``.
+        trace: called with each line of the dialogue of a login.
+        proxy: the proxy to go through, as ``socks5://user:password@host:1080``, ``socks4a://`` or ``http://`` (by
+            CONNECT); ``environment``: what ``ALL_PROXY`` says, but for the hosts of ``NO_PROXY``; ``None``: none,
+            whatever the environment says. The proxy looks the server's name up. It needs ``mailbearer[proxy]``.
+        local_address: the IP address of this machine that connections come from; with a proxy, those to the proxy.
+        sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
+            socket that is connected. TLS is done over it.
+
+    """
+
+    host: str | None
+    port: int | None
+    tls: Tls | None
+    provider: ProviderName | Provider | None
+    ssl_context: ssl.SSLContext | None
+    timeout: float
+    answer_timeout: float | None
+    data_timeout: float
+    authzid: str | None
+    mechanisms: Sequence[Mechanism] | None
+    initial_response: InitialResponse | None
+    ehlo_name: str | None
+    assumed_capabilities: Sequence[str] | None
+    unusual_port: bool
+    discover: bool
+    trace: Trace | None
+    proxy: str | Proxy | None
+    local_address: str | None
+    sock: Sock | None
 
 
 class SessionOptions(LoginOptions, total=False):
-    """The keyword arguments of :meth:`mailbearer.Account.sessions`."""
+    """What :meth:`mailbearer.Account.sessions` is told: all of :class:`LoginOptions`, and more.
+
+    Attributes:
+        policy: limits and times of this session, in place of the account's.
+
+    """
 
     policy: SessionPolicy | None
 
 
 class LoneOptions(SessionOptions, total=False):
-    """The keyword arguments of :func:`mailbearer.sessions`."""
+    """What :func:`mailbearer.sessions` is told: those of a session, and more.
+
+    Attributes:
+        snapshot: what ``snapshot()`` gave: go on where another process was.
+        on_event: called with a :class:`~mailbearer.SessionEvent` for each thing that happens, in any thread.
+
+    """
 
     snapshot: bytes | None
     on_event: OnEvent | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccountSettings:
-    """What an account is told."""
-
-    user: str
-    policy: SessionPolicy
-    snapshot: bytes | None
-    on_event: OnEvent | None
-    provider: Provider | None
-    scopes: Sequence[str]
-    token_lifetime_ms: int | None
-
-    @classmethod
-    def of(
-        cls,
-        user: str,
-        provider: str | Provider | None,
-        policy: SessionPolicy | None,
-        snapshot: bytes | None,
-        on_event: OnEvent | None,
-    ) -> AccountSettings:
-        """Check all of them, before any I/O."""
-        if not isinstance(user, str):
-            raise TypeError(f"user must be a str, not {type(user).__name__}")
-        profile = _profile(user, provider)
-        _check(snapshot, on_event)
-        return cls(
-            user=user,
-            policy=_policy(policy) or SessionPolicy(),
-            snapshot=snapshot,
-            on_event=on_event,
-            provider=profile,
-            scopes=scopes_of(profile),
-            token_lifetime_ms=profile.token_lifetime_ms if profile else None,
-        )
-
-    @classmethod
-    def of_one(cls, protocol: MailProtocol, user: str, options: LoneOptions) -> tuple[AccountSettings, Settings]:
-        """Check what an account of one session is told, and its session."""
-        login: dict[str, Any] = dict(options)
-        policy = _policy(login.pop("policy", None)) or SessionPolicy()
-        snapshot, on_event = login.pop("snapshot", None), login.pop("on_event", None)
-        settings = _resolve(protocol, user, login)
-        _check(snapshot, on_event)
-        account = cls(
-            # What was looked up may have another one.
-            user=settings.user,
-            policy=policy,
-            snapshot=snapshot,
-            on_event=on_event,
-            provider=None,
-            scopes=settings.scopes,
-            token_lifetime_ms=settings.token_lifetime_ms,
-        )
-        return account, settings
-
-    @classmethod
-    def to_discover(cls, user: str, options: LoneOptions) -> tuple[AccountSettings, SessionOptions]:
-        """Check what an account of one session is told whose servers are looked up later, and what its session is."""
-        session: dict[str, Any] = dict(options)
-        policy, snapshot = session.pop("policy", None), session.pop("snapshot", None)
-        on_event = session.pop("on_event", None)
-        return cls.of(user, None, policy, snapshot, on_event), cast("SessionOptions", session)
-
-    def session(
-        self, protocol: MailProtocol, options: SessionOptions, discovered: Discovered | None = None
-    ) -> tuple[Settings, SessionPolicy]:
-        """Check what one of its sessions is told."""
-        login: dict[str, Any] = dict(options)
-        policy = _policy(login.pop("policy", None))
-        if policy is not None:
-            policy.check_of_session()
-        if login.get("provider") is None and login.get("host") is None:
-            login["provider"] = self.provider
-        settings = _resolve(protocol, self.user, login, discovered)
-        if settings.user != self.user:
-            raise ConfigError(
-                f"the user name at {settings.endpoint.host} is not the mail address: make the account with user= and "
-                "provider= as mailbearer.discover() gives them"
-            )
-        return settings, policy or self.policy
-
-    def before_discovery(self) -> AccountSettings:
-        """Return the same for a token source that is not asked before the scopes are looked up."""
-        if not is_to_discover(self.user, None, self.provider, True):
-            return self
-        return dataclasses.replace(self, scopes=("not known yet",))
-
-    def knowing(self, discovered: Discovered | None) -> AccountSettings:
-        """Return the same with the scopes of what was looked up, if something was."""
-        return self if discovered is None else dataclasses.replace(self, scopes=scopes_of(discovered.profile))
-
-    def is_to_discover(self, options: SessionOptions) -> bool:
-        """Whether the servers of a session must be looked up first."""
-        provider = options.get("provider") or self.provider
-        return is_to_discover(self.user, options.get("host"), provider, options.get("discover", True))
-
-
-def _resolve(
-    protocol: MailProtocol, user: str, login: dict[str, Any], discovered: Discovered | None = None
-) -> Settings:
-    if unknown := login.keys() - LoginOptions.__annotations__.keys():
-        raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
-    return resolve(protocol, user, **login, discovered=discovered)
-
-
-def _policy(policy: Any) -> SessionPolicy | None:
-    if policy is not None and not isinstance(policy, SessionPolicy):
-        raise TypeError(f"policy must be a SessionPolicy, not {type(policy).__name__}")
-    return policy
-
-
-def _check(snapshot: Any, on_event: Any) -> None:
-    if snapshot is not None and not isinstance(snapshot, bytes):
-        raise TypeError(f"snapshot must be bytes, not {type(snapshot).__name__}")
-    if on_event is not None and not callable(on_event):
-        raise TypeError(f"on_event must be a function, not {type(on_event).__name__}")
-
-
-def _profile(user: str, provider: str | Provider | None) -> Provider | None:
-    if provider is None:
-        return Provider.of_address(user)
-    if isinstance(provider, Provider):
-        return provider
-    try:
-        return Provider.named(provider)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-def scopes_of(provider: Provider | None) -> tuple[str, ...]:
-    """One token serves all protocols: it needs the scopes of each."""
-    services = [provider.service(protocol) or {} for protocol in ("imap", "pop3", "smtp")] if provider else []
-    return tuple(dict.fromkeys(scope for service in services for scope in service.get("scopes", ())))

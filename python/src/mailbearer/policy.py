@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 from .errors import ConfigError
+from .words import Renewal
 
 # What is of the whole account, and cannot differ between its sessions.
 _OF_ACCOUNT = (
@@ -63,7 +64,7 @@ class SessionPolicy:
 
     """
 
-    renewal: Literal["ahead", "at_end", "overlap"] = "ahead"
+    renewal: Renewal = "ahead"
     session_limit: float | None = None
     ends_with_token: bool | None = None
     connections: int | None = None

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from . import clients, following
 from ._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
@@ -19,6 +19,7 @@ from .connection import Connection, Link
 from .errors import SessionEnded
 from .settings import Settings
 from .watched_socket import WatchedSocket
+from .words import Cause
 
 if TYPE_CHECKING:
     from .threads import ThreadDriver
@@ -44,8 +45,16 @@ class SessionConnection(Connection, Generic[ClientT]):
     """
 
     # Whether answers come in time is the account's business.
-    client_timeout = None
+    client_timeout: float | None = None
     sock: WatchedSocket  # type: ignore[assignment]
+    generation: int
+    resumed: Aftermath | None
+    verdict: Verdict | None
+    aftermath: Aftermath | None
+    ticket: int
+    session: int
+    timeout: float
+    machine: Account
 
     def __init__(
         self,
@@ -59,9 +68,8 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.generation = given.generation or 0
         self.resumed = given.resumed
         self.renew_by_ms: int | None = None
-        self.verdict: Verdict | None = None
-        self.aftermath: Aftermath | None = None
-        self.machine: Account = driver.machine
+        self.verdict = self.aftermath = None
+        self.machine = driver.machine
         self._driver = driver
         self._make = make
         self._client: ClientT | None = None
@@ -73,7 +81,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.sock = WatchedSocket(self, link.logged_in())
         self.endpoint = settings.endpoint
         self.timeout, self.data_timeout = settings.answer_timeout, settings.data_timeout
-        self.mechanism = cast("Any", given.mechanism)
+        self.mechanism = given.mechanism or "XOAUTH2"
         self.capabilities = list(given.capabilities or [])
         self.leftover = given.leftover or b""
 
@@ -152,11 +160,10 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     def read_ahead(self) -> bytes:
         """Take what was read already and that nobody has used: by the mail client, or with the login."""
-        client: Any = self._client
-        client = getattr(client, "_imap", client)
-        if client is None:
+        if self._client is None:
             first, self.leftover = self.leftover, b""
             return first
+        client = clients.innermost(self._client)
         with self.patience_of(0.0), contextlib.suppress(ssl.SSLWantReadError):
             held: bytes = client._reader.read(len(client._reader.peek(1)))
             return held
@@ -214,7 +221,7 @@ class SessionConnection(Connection, Generic[ClientT]):
     def _be_patient(self, seconds: float) -> None:
         self.sock.set_patience(seconds)
 
-    def lost(self, cause: str | None) -> None:
+    def lost(self, cause: Cause | None) -> None:
         """Tell of the end that the socket found."""
         self._driver.lost(self, cause)
 
@@ -241,7 +248,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         if self.sock.writer == threading.get_ident() and self.machine.is_quiet(self.ticket):
             # What fails here has ended the connection.
             with contextlib.suppress(Exception):
-                cast("Any", self._client).noop()
+                clients.innermost(self._client).noop()
 
     def closed(self) -> None:
         """Close the socket, which was let go; whoever reads from it in another thread is woken."""

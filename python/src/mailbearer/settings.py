@@ -9,38 +9,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from ._core import AccessToken, Account, Negotiation, Provider, tls_at_port
 from .errors import ConfigError
+from .options import Trace
 from .policy import SessionPolicy
+from .proxy import Proxy
+from .route import DIRECT, Route, Sock, check_route, route_to
+from .words import InitialResponse, Mechanism, ProviderName
+from .words import MailProtocol as MailProtocol
+from .words import Tls as Tls
 
 if TYPE_CHECKING:
     from .discovery import Discovered
-
-MailProtocol: TypeAlias = Literal["imap", "pop3", "smtp"]
-Tls: TypeAlias = Literal["implicit", "starttls"]
-
-
-class LoginOptions(TypedDict, total=False):
-    """The keyword arguments that every way to log in takes: those of :func:`mailbearer.connect`."""
-
-    host: str | None
-    port: int | None
-    tls: Tls | None
-    provider: str | Provider | None
-    ssl_context: ssl.SSLContext | None
-    timeout: float
-    answer_timeout: float | None
-    data_timeout: float
-    authzid: str | None
-    mechanisms: Sequence[str] | None
-    initial_response: str | None
-    ehlo_name: str | None
-    assumed_capabilities: Sequence[str] | None
-    unusual_port: bool
-    discover: bool
-
 
 _PORTS = {
     ("imap", "implicit"): 993,
@@ -78,8 +60,8 @@ class Settings:
     answer_timeout: float = 60.0
     data_timeout: float = 600.0
     authzid: str | None = None
-    mechanisms: Sequence[str] | None = None
-    initial_response: str | None = None
+    mechanisms: Sequence[Mechanism] | None = None
+    initial_response: InitialResponse | None = None
     ehlo_name: str | None = None
     assumed_capabilities: Sequence[str] | None = None
     scopes: Sequence[str] = ()
@@ -87,6 +69,10 @@ class Settings:
     token_lifetime_ms: int | None = None
     #: What was looked up, where neither host nor provider was given and the domain is not known.
     discovered: Discovered | None = None
+    #: Called with each line of the login.
+    trace: Trace | None = None
+    #: How connections get there.
+    route: Route = DIRECT
 
     def negotiation(self, token: AccessToken) -> Negotiation:
         """Make the machine for one login."""
@@ -127,18 +113,22 @@ def resolve(
     host: str | None = None,
     port: int | None = None,
     tls: Tls | None = None,
-    provider: str | Provider | None = None,
+    provider: ProviderName | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
     answer_timeout: float | None = None,
     data_timeout: float = 600.0,
     authzid: str | None = None,
-    mechanisms: Sequence[str] | None = None,
-    initial_response: str | None = None,
+    mechanisms: Sequence[Mechanism] | None = None,
+    initial_response: InitialResponse | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
     discover: bool = True,
+    trace: Trace | None = None,
+    proxy: str | Proxy | None = None,
+    local_address: str | None = None,
+    sock: Sock | None = None,
     discovered: Discovered | None = None,
 ) -> Settings:
     """Gather the settings of a login and check them.
@@ -154,7 +144,8 @@ def resolve(
     if discovered is None and is_to_discover(user, host, provider, discover):
         from . import discovery
 
-        discovered = discovery.for_login(user, ssl_context)
+        check_route(proxy, local_address, sock)
+        discovered = discovery.for_login(user, ssl_context, proxy)
     if discovered is not None:
         provider, user = discovered.login(protocol)
     profile, service = _profile(protocol, user, provider, host)
@@ -162,6 +153,8 @@ def resolve(
         raise ConfigError(f"the provider {profile.name} has no {protocol} service: give another protocol, or a host")
     if tls not in (None, "implicit", "starttls"):
         raise ConfigError("tls is none of the known values: implicit, starttls")
+    if trace is not None and not callable(trace):
+        raise TypeError(f"trace must be a function, not {type(trace).__name__}")
     answer_timeout = timeout if answer_timeout is None else answer_timeout
     times = {"timeout": timeout, "answer_timeout": answer_timeout, "data_timeout": data_timeout}
     for name, seconds in times.items():
@@ -172,7 +165,9 @@ def resolve(
         endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
         user=user,
         ssl_context=verifying(ssl_context),
-        **{name: float(seconds) for name, seconds in times.items()},
+        timeout=float(timeout),
+        answer_timeout=float(answer_timeout),
+        data_timeout=float(data_timeout),
         authzid=authzid,
         mechanisms=mechanisms if mechanisms is not None else service.get("mechanisms"),
         initial_response=initial_response or service.get("initial_response"),
@@ -184,7 +179,9 @@ def resolve(
         service=service,
         token_lifetime_ms=profile.token_lifetime_ms if profile else None,
         discovered=discovered,
+        trace=trace,
     )
+    settings.route = route_to(settings.endpoint.host, proxy, local_address, sock)
     # The machine checks every field; a token of one letter stands in for the real one.
     settings.negotiation(STAND_IN)
     return settings
@@ -193,7 +190,7 @@ def resolve(
 STAND_IN = AccessToken("x")
 
 
-def is_to_discover(user: Any, host: str | None, provider: str | Provider | None, discover: bool) -> bool:
+def is_to_discover(user: Any, host: str | None, provider: ProviderName | Provider | None, discover: bool) -> bool:
     """Whether the servers of a mail address must be looked up: nobody has named them, and they are not known."""
     if not isinstance(discover, bool):
         raise TypeError(f"discover must be a bool, not {type(discover).__name__}")
@@ -218,7 +215,7 @@ def _port_and_tls(
 
 
 def _profile(
-    protocol: MailProtocol, user: str, provider: str | Provider | None, host: str | None
+    protocol: MailProtocol, user: str, provider: ProviderName | Provider | None, host: str | None
 ) -> tuple[Provider | None, Mapping[str, Any]]:
     """Find the provider's profile, and what it says of the protocol."""
     if isinstance(provider, str):

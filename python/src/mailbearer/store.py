@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from . import system_keyring
 from ._core import Provider
@@ -18,6 +18,7 @@ from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
 from .hiding import Hidden
 from .private_files import data_folder, private_folder, read_private, sync_folder, write_private
+from .words import MailProtocol
 
 if TYPE_CHECKING:
     from .oauth import Client
@@ -55,7 +56,8 @@ class StoredAccount:
             ) from None
         if not self.services:
             return base
-        services = {name: base.service(name) or {} for name in ("imap", "pop3", "smtp")} if base else {}
+        # What was stored is checked where the profile is made of it.
+        services: dict[Any, Any] = {name: base.service(name) or {} for name in get_args(MailProtocol)} if base else {}
         for name, place in self.services.items():
             services[name] = {**services.get(name, {}), **place}
         known = {name: service for name, service in services.items() if service}

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from . import store
 from ._core import AccessToken, Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
 from .hiding import Hidden
-from .tokens import STORED, TokenSource
+from .proxy import Proxy, hidden_proxy
+from .tokens import STORED
+from .words import ProviderName
 
 if TYPE_CHECKING:
     from .oauth import Refused
+    from .options import LoneOptions
+
+# A source as the program gave it, of whatever kind.
+SourceT = TypeVar("SourceT")
 
 
 class StoredLogin:
@@ -23,14 +29,17 @@ class StoredLogin:
     tokens, a second one at the same time would lose the login.
     """
 
-    def __init__(self, user: str, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, user: str, ssl_context: ssl.SSLContext | None = None, proxy: str | Proxy | None = None) -> None:
         self._user = store.need(user).user
         self._ssl_context = ssl_context
+        self._proxy = proxy
         self._given: AccessToken | None = None
         # What could not be written down, and the refresh token that it replaces.
         self._unwritten: tuple[Hidden, Grant] | None = None
 
-    def __call__(self, *, force_refresh: bool = False, refused: AccessToken | None = None) -> Any:
+    def __call__(
+        self, *, force_refresh: bool = False, refused: AccessToken | None = None
+    ) -> tuple[AccessToken, float | None]:
         """Return a token and its seconds.
 
         Raises:
@@ -83,9 +92,8 @@ class StoredLogin:
         from .oauth_http import Https
 
         try:
-            tokens = refresh(
-                Https(self._ssl_context), account.authorization, account.client(grant), grant.refresh_token
-            )
+            https = Https(self._ssl_context, proxy=self._proxy)
+            tokens = refresh(https, account.authorization, account.client(grant), grant.refresh_token)
         except Refused as refusal:
             raise self._told(refusal) from None
         newer = grant.renewed(tokens)
@@ -107,7 +115,7 @@ class StoredLogin:
         return f"<the stored login of {self._user}>"
 
 
-def stored(user: str, *, ssl_context: ssl.SSLContext | None = None) -> StoredLogin:
+def stored(user: str, *, ssl_context: ssl.SSLContext | None = None, proxy: str | Proxy | None = None) -> StoredLogin:
     """Return the token source of an account that ``mailbearer login`` has stored on this machine.
 
     It renews the access token when less than a minute of it is left, or when a server refuses it, and writes the new
@@ -117,6 +125,9 @@ def stored(user: str, *, ssl_context: ssl.SSLContext | None = None) -> StoredLog
     Args:
         user: the mail address, as it was given to ``mailbearer login``.
         ssl_context: whom to trust at the authorization server, in place of the system's authorities.
+        proxy: the proxy to it, as in :func:`mailbearer.connect`. A login, a session and a sender that are given no
+            token ask for it through the proxy of their mail servers; an ``Account`` does not. ``None``: what
+            ``HTTPS_PROXY`` says, if it says something.
 
     Raises:
         ConfigError: the account is not stored, or what is stored cannot be read. The text says what to do.
@@ -128,21 +139,26 @@ def stored(user: str, *, ssl_context: ssl.SSLContext | None = None) -> StoredLog
 joe@example.com`, or give a token
 
     """
-    return StoredLogin(user, ssl_context)
+    return StoredLogin(user, ssl_context, hidden_proxy(proxy))
 
 
 def of_store(
-    user: str, token: TokenSource, provider: str | Provider | None, host: str | None = None
-) -> tuple[TokenSource, str | Provider | None]:
+    user: str,
+    token: SourceT,
+    provider: ProviderName | Provider | None,
+    host: str | None = None,
+    proxy: str | Proxy | None = None,
+) -> tuple[SourceT | StoredLogin, ProviderName | Provider | None]:
     """Where a program gives no token: the stored login, and where its mail servers are, unless the program says so."""
     if token is not STORED:
         return token, provider
     if provider is None and host is None:
         provider = store.need(user).profile()
-    return stored(user), provider
+    return stored(user, proxy=proxy), provider
 
 
-def of_store_into(options: Any, user: str, token: TokenSource) -> TokenSource:
+def of_store_into(options: LoneOptions, user: str, token: SourceT) -> SourceT | StoredLogin:
     """Do the same with the keyword arguments of a login, a ``LoneOptions``."""
-    token, options["provider"] = of_store(user, token, options.get("provider"), options.get("host"))
-    return token
+    provider, host, proxy = options.get("provider"), options.get("host"), options.get("proxy")
+    source, options["provider"] = of_store(user, token, provider, host, proxy)
+    return source

@@ -12,17 +12,28 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from .errors import LoginFailed
 from .failures import failed, more_telling, not_connected
-from .settings import Endpoint
 
 # RFC 8305 section 5: the next address is tried while the one before is silent for so long.
 NEXT_ADDRESS_SECONDS = 0.25
 
 Address: TypeAlias = tuple[Any, ...]
 """What :func:`socket.getaddrinfo` gives."""
+
+
+class Placed(Protocol):
+    """What has a host and a port: a mail server, a proxy."""
+
+    @property
+    def host(self) -> str:
+        """Its name or address."""
+
+    @property
+    def port(self) -> int:
+        """Its port."""
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
@@ -32,6 +43,23 @@ def interleaved(addresses: Iterable[Address]) -> list[Address]:
         families.setdefault(address[0], deque()).append(address)
     turns = itertools.zip_longest(*families.values())
     return [address for turn in turns for address in turn if address is not None]
+
+
+def reachable(addresses: list[Address], local_address: str | None) -> list[Address]:
+    """Leave those out that cannot be reached from an address of this machine, being of another family."""
+    if local_address is None:
+        return addresses
+    family = socket.AF_INET6 if ":" in local_address else socket.AF_INET
+    found = [address for address in addresses if address[0] == family]
+    if not found:
+        raise failed("unreachable", f"the host has no address that can be reached from {local_address}")
+    return found
+
+
+def bind(sock: socket.socket, local_address: str | None) -> None:
+    """Let a connection come from an address of this machine."""
+    if local_address is not None:
+        sock.bind((local_address, 0))
 
 
 def tuned(sock: socket.socket) -> socket.socket:
@@ -61,16 +89,17 @@ def tuned(sock: socket.socket) -> socket.socket:
 class Opening:
     """A connection that is being opened by a blocking program. Another thread may interrupt it."""
 
-    def __init__(self, endpoint: Endpoint, deadline: float) -> None:
+    def __init__(self, endpoint: Placed, deadline: float, local_address: str | None = None) -> None:
         self._endpoint = endpoint
         self._deadline = deadline
+        self._local_address = local_address
         self._pending: list[socket.socket] = []
         self._problem: LoginFailed | None = None
         self._is_interrupted = False
 
     def run(self) -> socket.socket:
         """Return the first socket that is connected, without blocking mode's timeout set."""
-        left = deque(interleaved(self._addresses()))
+        left = deque(reachable(interleaved(self._addresses()), self._local_address))
         with selectors.DefaultSelector() as selector:
             try:
                 while left or self._pending:
@@ -121,6 +150,7 @@ class Opening:
         try:
             sock = socket.socket(family, kind, number)
             sock.setblocking(False)
+            bind(sock, self._local_address)
             code = sock.connect_ex(place)
             if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
                 raise OSError(code, "")

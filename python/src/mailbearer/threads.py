@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
+from . import observing
 from ._core import AccountPlan, Delivery
+from .account_settings import AccountSettings
 from .answers import Token
 from .clock import Sleep
 from .connection import Connection
@@ -20,11 +22,11 @@ from .driver import Driver
 from .errors import Error, LoginFailed, Misuse
 from .failures import failed
 from .login_thread import Login
-from .options import AccountSettings
 from .policy import SessionPolicy
 from .session_connection import SessionConnection
 from .settings import Settings
 from .tokens import Source
+from .words import Cause
 
 Make = Callable[[Connection], Any]
 
@@ -100,12 +102,13 @@ class ThreadDriver(Driver):
         with self._turn:
             was_over = connection.verdict is not None
             connection.closed()
+            observing.let_go(self, connection.ticket)
             self.given.pop(connection.ticket, None)
             if not was_over:
                 self.tell(self.machine.let_go, connection.ticket)
             self.changed()
 
-    def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
+    def lost(self, connection: SessionConnection[Any], cause: Cause | None) -> None:
         """Tell that a connection has ended."""
         with self._turn:
             if connection.verdict is None:

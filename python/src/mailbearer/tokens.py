@@ -28,16 +28,16 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
 
 from ._core import AccessToken
 from .answers import OUTAGES, Token, checked, lives, read_answer, token_of
 from .errors import ConfigError, Error, TokenSourceFailed, TokenSourceMistake
+from .extras import need
 from .hiding import Hidden, error_of, hidden, words_of
-
-TokenSource: TypeAlias = Any
-"""One of the kinds above. It is :class:`typing.Any` so that google-auth and MSAL need not be installed."""
+from .kinds_of_source import AsyncTokenSource
+from .kinds_of_source import TokenSource as TokenSource
 
 
 class _Stored:
@@ -47,7 +47,8 @@ class _Stored:
         return "STORED"
 
 
-STORED: Any = _Stored()
+# Not asked itself: whoever takes it puts the stored login in its place.
+STORED = cast("Callable[[], str]", _Stored())
 
 
 class Source(Protocol):
@@ -70,7 +71,7 @@ class Source(Protocol):
         """Get a token without blocking the event loop, in at most ``timeout`` seconds."""
 
 
-def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Source:
+def source(value: AsyncTokenSource, *, user: str, scopes: Sequence[str] = ()) -> Source:
     """Make a source of what the program has; the same one for the same thing, as long as it is in use.
 
     Raises:
@@ -91,7 +92,7 @@ def source(value: TokenSource, *, user: str, scopes: Sequence[str] = ()) -> Sour
         return found
 
 
-def _new(value: TokenSource, user: str, scopes: Sequence[str]) -> Source:
+def _new(value: Any, user: str, scopes: Sequence[str]) -> Source:
     if hasattr(value, "acquire_token_silent"):
         return MsalToken(value, user, scopes)
     if hasattr(value, "refresh") and hasattr(value, "expiry"):
@@ -371,6 +372,8 @@ class GoogleToken(_Joined):
 
     def __init__(self, credentials: Any) -> None:
         super().__init__()
+        # What refreshes them.
+        need("google.auth.transport.requests", "google-auth, or requests,", "google")
         self._credentials = credentials
 
     def _call(self, force_refresh: bool, refused: AccessToken | None) -> Token:

@@ -551,6 +551,10 @@ impl World {
         self.after(cut_ms, cut_ms, Event::Ended { ticket });
     }
 
+    fn refuse(&mut self, cause: Option<Cause>) {
+        self.server.refuse(cause).expect("every flavour has words for these");
+    }
+
     /// Whether this login is refused by a server that refuses every other one.
     fn refuses_in_turn(&self) -> bool {
         self.hostile == Some(Hostile::Alternates)
@@ -697,17 +701,17 @@ impl World {
             return Ok(());
         }
         let in_turn = sensitive && self.refuses_in_turn();
-        if in_turn && self.server.config.refuse.is_none() {
-            self.server.config.refuse = Some(Cause::TokenRejected);
+        if in_turn && self.server.refusal(self.protocol).is_none() {
+            self.refuse(Some(Cause::TokenRejected));
         }
         let output = self.server.receive(self.now_ms, socket.peer, bytes);
         if in_turn && !matches!(self.trouble, Trouble::Refuses(_)) {
-            self.server.config.refuse = None;
+            self.refuse(None);
         }
         let refused = self.server.take_events().iter().any(|event| event.what == "refused");
         if refused {
             self.report.faults += 1;
-            if self.server.config.refuse == Some(Cause::RateLimited)
+            if self.server.refusal(self.protocol) == Some(Cause::RateLimited)
                 && (self.protocol, self.server.config.flavour) == (Protocol::Imap, Flavour::Outlook)
             {
                 self.checks.asked_to_wait(self.now_ms + 92_415);
@@ -779,7 +783,7 @@ impl World {
             Event::Trouble => self.make_trouble(),
             Event::FaultsEnd => {
                 self.trouble = Trouble::None;
-                self.server.config.refuse = None;
+                self.refuse(None);
                 self.server.set_fault(None);
                 // A token of a second is often over before the login.
                 if self.token_life_ms < MINUTE_MS && !self.quick {
@@ -886,7 +890,7 @@ impl World {
         if self.traced {
             println!("{:>12}   {:?}", self.now_ms, self.trouble);
         }
-        self.server.config.refuse = match self.trouble {
+        let refused = match self.trouble {
             Trouble::Refuses(cause) => Some(cause),
             Trouble::None
             | Trouble::NetworkDown
@@ -898,6 +902,7 @@ impl World {
             | Trouble::Restart
             | Trouble::Suspended => None,
         };
+        self.refuse(refused);
         match self.trouble {
             Trouble::NetworkDown => self.drop_all(),
             Trouble::Restart => {

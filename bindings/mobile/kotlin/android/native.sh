@@ -1,24 +1,23 @@
 #!/bin/bash
-# NOT RUN HERE: it needs the Android NDK (r28 or newer), rustup's targets and cargo-ndk.
+# NOT RUN HERE: it needs the Android NDK (r28 or newer), in ANDROID_NDK_HOME, and rustup's std from source.
 # Makes the libraries of four kinds of phone and the Kotlin code that calls them, in build/.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 
 readonly OUT=bindings/mobile/kotlin/android/build
-rustup target add aarch64-linux-android armv7-linux-androideabi x86_64-linux-android i686-linux-android
-
-# Pages of 16 KiB, as the Play store asks for; NDK r28 does that by itself, older ones do not.
-export RUSTFLAGS="-C link-arg=-Wl,-z,max-page-size=16384"
-cargo ndk --platform 24 -t arm64-v8a -t armeabi-v7a -t x86_64 -t x86 -o "$OUT/jniLibs" \
-    build --locked --profile mobile -p mailbearer-mobile
-unset RUSTFLAGS
+rustup component add rust-src
 
 # UniFFI reads from the symbols of the library for this machine; the interface is the same.
 cargo build --locked --profile mobile -p mailbearer-mobile
 cargo build --locked -p mailbearer-bindgen
-target/debug/uniffi-bindgen generate target/mobile/libmailbearer_mobile.so --language kotlin --no-format \
-    --config bindings/mobile/kotlin/android/uniffi.toml --out-dir "$OUT/generated/uniffi"
-# As in ../native.sh: a closed object that is an argument throws.
-find "$OUT/generated/uniffi" -name '*.kt' -exec \
-    sed -i 's/^        return value\.uniffiCloneHandle()$/        return value.callWithHandle { it }/' {} +
-llvm-strip "$OUT"/jniLibs/*/libmailbearer_mobile.so
+bindings/mobile/kotlin/android/generate.sh target/mobile/libmailbearer_mobile.so "$OUT/generated/uniffi"
+
+# Each kind of phone: Android's name of it, and Rust's.
+while read -r abi target; do
+    bindings/cross/android.sh "$target" target/mobile/libmailbearer_mobile.so "$OUT/jniLibs/$abi/libmailbearer_mobile.so"
+done <<'END'
+arm64-v8a aarch64-linux-android
+armeabi-v7a armv7-linux-androideabi
+x86_64 x86_64-linux-android
+x86 i686-linux-android
+END

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mailbearer::testing::{
-    Cut, Fault, FaultKind, Flavour, Server, ServerConfig, Stage, Then, TokenRequest,
+    Cut, Delivery, Fault, FaultKind, Flavour, RecipientRefusal, Server, ServerConfig, Stage, Then,
+    TokenRequest,
 };
-use mailbearer::{Cause, ConfigError};
+use mailbearer::{Cause, ConfigError, Protocol};
 
 uniffi::setup_scaffolding!();
 
@@ -21,6 +22,25 @@ pub enum TestingError {
     /// A name that is none of the known ones.
     #[error("{0} is none of the known names")]
     Unknown(String),
+    /// A refusal for which the flavour has no words, with what it can say.
+    #[error("{0}")]
+    Unsayable(String),
+    /// A mailbox that is not there.
+    #[error("{0}")]
+    NoMailbox(String),
+}
+
+/// Why a recipient is refused.
+#[uniffi::remote(Enum)]
+pub enum RecipientRefusal {
+    /// There is no such mailbox: for good (550).
+    Unknown,
+    /// Its mailbox is full: for now (452).
+    Full,
+    /// The server does not take mail for it from this user: for good (550, 554).
+    Denied,
+    /// It gets too much at once: for now (450, 451).
+    RateLimited,
 }
 
 /// Whose words the server uses.
@@ -112,27 +132,52 @@ pub struct Behaviour {
     /// Most sessions at a time for one user.
     #[uniffi(default = None)]
     pub connections_max: Option<u32>,
-    /// The name of a cause: every login is refused for it.
+    /// The name of a cause: every login is refused for it, over all protocols; see `refuse`.
     #[uniffi(default = None)]
     pub refuse: Option<String>,
-    /// Messages in a mailbox that is new.
+    /// Messages in the INBOX of an account that is new.
     #[uniffi(default = None)]
     pub messages: Option<u32>,
+    /// Octets of the largest message that is taken over SMTP and APPEND.
+    #[uniffi(default = None)]
+    pub message_octets_max: Option<u32>,
+    /// Milliseconds that a recipient is refused for now after a user's first message to it.
+    #[uniffi(default = None)]
+    pub greylist_ms: Option<u64>,
+    /// What milliseconds since 1970 are when the host's clock stands at zero: the date of what comes without one.
+    #[uniffi(default = None)]
+    pub unix_epoch_ms: Option<u64>,
 }
 
 impl Behaviour {
-    fn read(self) -> Result<ServerConfig, TestingError> {
+    fn read(self) -> Result<(ServerConfig, Option<Cause>), TestingError> {
         let defaults = ServerConfig::default();
-        Ok(ServerConfig {
+        let config = ServerConfig {
             flavour: self.flavour.unwrap_or(defaults.flavour),
             token_lifetime_ms: self.token_lifetime_ms.unwrap_or(defaults.token_lifetime_ms),
             session_limit_ms: self.session_limit_ms,
             cut: self.cut.unwrap_or(defaults.cut),
             connections_max: self.connections_max.map(size),
-            refuse: self.refuse.map(|name| cause(&name)).transpose()?,
             messages: self.messages.map_or(defaults.messages, size),
-        })
+            message_octets_max: self.message_octets_max.map_or(defaults.message_octets_max, size),
+            greylist_ms: self.greylist_ms,
+            unix_epoch_ms: self.unix_epoch_ms,
+        };
+        Ok((config, self.refuse.map(|name| cause(&name)).transpose()?))
     }
+}
+
+/// A message in a mailbox.
+#[derive(Debug, uniffi::Record)]
+pub struct StoredMessage {
+    /// Its UID.
+    pub uid: u32,
+    /// Its flags and keywords.
+    pub flags: Vec<String>,
+    /// When it came, in milliseconds since 1970.
+    pub date_ms: i64,
+    /// Its octets.
+    pub content: Vec<u8>,
 }
 
 /// What the host does for a connection: it writes `send`, then what `then` says.
@@ -178,16 +223,101 @@ pub struct ServerMachine(Mutex<Server>);
 
 #[uniffi::export]
 impl ServerMachine {
-    /// A server without users: a mailbox is made at the first login. The seed decides its tokens.
+    /// A server without users: an account is made with its first token, or by `add_user`. The seed decides its tokens.
     #[uniffi::constructor]
     pub fn new(behaviour: Behaviour, seed: u64) -> Result<Arc<Self>, TestingError> {
-        Ok(Arc::new(Self(Mutex::new(Server::new(behaviour.read()?, seed)))))
+        let (config, cause) = behaviour.read()?;
+        let mut server = Server::new(config, seed);
+        server.refuse(cause).map_err(|error| TestingError::Unsayable(error.to_string()))?;
+        Ok(Arc::new(Self(Mutex::new(server))))
     }
 
     /// Changes how it behaves, from now on.
     pub fn behave(&self, behaviour: Behaviour) -> Result<(), TestingError> {
-        let config = behaviour.read()?;
-        self.with(|server| server.config = config)
+        let (config, cause) = behaviour.read()?;
+        self.with(|server| {
+            let before = core::mem::replace(&mut server.config, config);
+            server.refuse(cause).map_err(|error| {
+                server.config = before;
+                TestingError::Unsayable(error.to_string())
+            })
+        })?
+    }
+
+    /// Refuses every login for a cause, over one protocol or all; without a cause, that ends. A refusal for which the flavour
+    /// has no words is an error, which says what it can say.
+    #[uniffi::method(default(cause_name = None, protocol = None))]
+    pub fn refuse(
+        &self,
+        cause_name: Option<String>,
+        protocol: Option<String>,
+    ) -> Result<(), TestingError> {
+        let cause = cause_name.map(|name| cause(&name)).transpose()?;
+        let protocols = match protocol {
+            Some(name) => Vec::from([named(&name)?]),
+            None => Protocol::ALL.to_vec(),
+        };
+        self.with(|server| server.refuse_over(&protocols, cause))?
+            .map_err(|error| TestingError::Unsayable(error.to_string()))
+    }
+
+    /// Refuses a recipient over SMTP; without a reason, that ends.
+    #[uniffi::method(default(why = None))]
+    pub fn refuse_recipient(
+        &self,
+        address: &str,
+        why: Option<RecipientRefusal>,
+    ) -> Result<(), TestingError> {
+        self.with(|server| server.refuse_recipient(address, why))
+    }
+
+    /// Makes an account, where there is none: an INBOX with messages, and the mailboxes of the flavour.
+    pub fn add_user(&self, user: &str) -> Result<(), TestingError> {
+        self.with(|server| server.add_user(user))
+    }
+
+    /// The users that have an account.
+    pub fn users(&self) -> Result<Vec<String>, TestingError> {
+        self.with(|server| server.users())
+    }
+
+    /// The names of a user's mailboxes.
+    pub fn mailboxes(&self, user: &str) -> Result<Vec<String>, TestingError> {
+        self.with(|server| server.mailboxes(user))
+    }
+
+    /// Makes a mailbox; where it is there, nothing happens.
+    pub fn create_mailbox(&self, user: &str, name: &str) -> Result<(), TestingError> {
+        self.with(|server| server.create_mailbox(user, name))
+    }
+
+    /// Removes a mailbox with its messages.
+    pub fn delete_mailbox(&self, user: &str, name: &str) -> Result<(), TestingError> {
+        self.with(|server| server.delete_mailbox(user, name))?
+            .map_err(|error| TestingError::NoMailbox(error.to_string()))
+    }
+
+    /// Puts a message into a mailbox, which is made where it is missing, with flags, and a date in milliseconds since 1970.
+    #[uniffi::method(default(mailbox = None, flags = [], date_ms = None))]
+    pub fn deliver_to(
+        &self,
+        user: &str,
+        message: &[u8],
+        mailbox: Option<String>,
+        flags: Vec<String>,
+        date_ms: Option<i64>,
+    ) -> Result<(), TestingError> {
+        self.with(|server| server.deliver_to(user, &Delivery { mailbox, flags, date_ms }, message))
+    }
+
+    /// The messages in a mailbox, by their UIDs; none where it is not there.
+    #[uniffi::method(default(mailbox = "INBOX"))]
+    pub fn messages_in(
+        &self,
+        user: &str,
+        mailbox: &str,
+    ) -> Result<Vec<StoredMessage>, TestingError> {
+        self.with(|server| server.messages_in(user, mailbox).into_iter().map(Into::into).collect())
     }
 
     /// Sets a fault that strikes once.
@@ -295,6 +425,12 @@ impl ServerMachine {
 impl From<(u64, mailbearer::testing::Output)> for Reply {
     fn from((connection, output): (u64, mailbearer::testing::Output)) -> Self {
         Self { connection, send: output.send, then: output.next }
+    }
+}
+
+impl From<mailbearer::testing::StoredMessage> for StoredMessage {
+    fn from(one: mailbearer::testing::StoredMessage) -> Self {
+        Self { uid: one.uid, flags: one.flags, date_ms: one.date_ms, content: one.content }
     }
 }
 

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from .. import tokens
 from .._core import Provider
+from ..account_settings import AccountSettings
 from ..events import OnEvent
+from ..facts import AccountStatus
 from ..hiding import hidden
-from ..options import AccountSettings, LoneOptions, SessionOptions
+from ..kinds_of_source import AsyncTokenSource
+from ..options import LoneOptions, SessionOptions
 from ..policy import SessionPolicy
-from ..settings import MailProtocol, is_to_discover
+from ..proxy import hide_proxy
+from ..settings import is_to_discover
 from ..stored import of_store, of_store_into
+from ..words import MailProtocol, ProviderName
 from .later import Later
-from .sessions import Sessions, client_of
+from .session_iterator import DEFAULT_CLIENT, Sessions, client_of
 from .tasks import TaskDriver
 
 if TYPE_CHECKING:
@@ -55,9 +60,9 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource = tokens.STORED,
+        token: AsyncTokenSource = tokens.STORED,
         *,
-        provider: str | Provider | None = None,
+        provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
@@ -70,40 +75,50 @@ class Account:
 
     @overload
     def sessions(
-        self, protocol: Literal["imap"], *, client: Literal["aioimaplib"], **options: Unpack[SessionOptions]
+        self, protocol: Literal["imap"], *, client: Literal["aioimaplib"] = ..., **options: Unpack[SessionOptions]
     ) -> Sessions[aioimaplib.IMAP4]: ...
     @overload
     def sessions(
-        self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"], **options: Unpack[SessionOptions]
+        self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"] = ..., **options: Unpack[SessionOptions]
     ) -> Sessions[aiosmtplib.SMTP]: ...
     @overload
     def sessions(
-        self, protocol: MailProtocol, *, client: None = None, **options: Unpack[SessionOptions]
+        self, protocol: Literal["pop3"], *, client: None = None, **options: Unpack[SessionOptions]
+    ) -> Sessions[None]: ...
+    @overload
+    def sessions(
+        self, protocol: MailProtocol, *, client: None, **options: Unpack[SessionOptions]
     ) -> Sessions[None]: ...
     def sessions(
-        self, protocol: MailProtocol, *, client: str | None = None, **options: Unpack[SessionOptions]
+        self, protocol: MailProtocol, *, client: str | None = DEFAULT_CLIENT, **options: Unpack[SessionOptions]
     ) -> Sessions[Any]:
         """Add a session: iterate with ``async for``, as :func:`mailbearer.aio.sessions` says.
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
-        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's. Where the servers must be looked up (:func:`mailbearer.aio.discover`), the first
-        iteration does it, and raises :class:`~mailbearer.ConfigError` where nothing is found.
+        Where the servers must be looked up (:func:`mailbearer.aio.discover`), the first iteration does it, and raises
+        :class:`~mailbearer.ConfigError` where nothing is found.
+
+        Args:
+            protocol: ``imap``, ``pop3`` or ``smtp``.
+            client: as in :func:`mailbearer.aio.sessions`.
+            options: those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in place
+                of the account's; ``help(mailbearer.SessionOptions)`` and ``help(mailbearer.LoginOptions)`` tell each.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
 
         """
+        hide_proxy(options)
         make = client_of(protocol, client)
         if self._settings.is_to_discover(options):
             later = Later(self._driver, self._settings, self._token, protocol, options)
-            return Sessions(self._driver, None, self, make, later)
+            return Sessions(self._driver, None, self, protocol, make, later)
         settings, policy = self._settings.session(protocol, options)
         if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings)
-        return Sessions(self._driver, self._driver.add(settings, policy), self, make)
+        return Sessions(self._driver, self._driver.add(settings, policy), self, protocol, make)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> AccountStatus:
         """Tell how the account stands. Times are milliseconds since the machine was started, asleep or not.
 
         * ``sessions``: a dict for each, as :meth:`Sessions.status` gives it;
@@ -159,7 +174,7 @@ class Account:
         return repr(self._driver.machine)
 
 
-def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+def _source(token: AsyncTokenSource, settings: AccountSettings) -> tokens.Source:
     return tokens.source(token, user=settings.user, scopes=settings.scopes)
 
 
@@ -167,41 +182,62 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
-    client: Literal["aioimaplib"],
+    client: Literal["aioimaplib"] = ...,
     **options: Unpack[LoneOptions],
 ) -> Sessions[aioimaplib.IMAP4]: ...
 @overload
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
-    client: Literal["aiosmtplib"],
+    client: Literal["aiosmtplib"] = ...,
     **options: Unpack[LoneOptions],
 ) -> Sessions[aiosmtplib.SMTP]: ...
 @overload
 def sessions(
-    protocol: MailProtocol,
+    protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     client: None = None,
+    **options: Unpack[LoneOptions],
+) -> Sessions[None]: ...
+@overload
+def sessions(
+    protocol: MailProtocol,
+    user: str,
+    token: AsyncTokenSource = tokens.STORED,
+    *,
+    client: None,
     **options: Unpack[LoneOptions],
 ) -> Sessions[None]: ...
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
-    client: str | None = None,
+    client: str | None = DEFAULT_CLIENT,
     **options: Unpack[LoneOptions],
 ) -> Sessions[Any]:
     r"""Stay logged in: iterate with ``async for``, and get a connection each time that one is due.
 
-    All is as in :func:`mailbearer.sessions`. A connection has a ``reader`` and a ``writer``; with
-    ``client="aioimaplib"`` or ``client="aiosmtplib"`` it has that client, logged in, as ``client``.
+    All is as in :func:`mailbearer.sessions`.
+
+    A connection has a ``client``, logged in: aioimaplib (``pip install 'mailbearer[aioimaplib]'``) or aiosmtplib
+    (``pip install 'mailbearer[aiosmtplib]'``). Or use its ``reader`` and ``writer``, which are all that POP3 has. The
+    client is made when it is first asked for. ``client="aioimaplib"`` or ``client="aiosmtplib"`` says that it will be,
+    and a package that is missing is told before any login; ``client=None`` says that none is wanted.
+
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes, or an ``async`` function.
+        client: ``aioimaplib`` or ``aiosmtplib``, or ``None``: no mail client.
+        options: those of :func:`mailbearer.sessions`; ``help(mailbearer.LoneOptions)`` and
+            ``help(mailbearer.LoginOptions)`` tell each.
 
     >>> import asyncio, mailbearer.aio, mailbearer.testing
     >>> async def main(server):
@@ -220,13 +256,14 @@ def sessions(
     [b'250 2.0.0 OK\r\n', b'250 2.0.0 OK\r\n']
 
     """
+    hide_proxy(options)
     token = of_store_into(options, user, hidden(token))
     make = client_of(protocol, client)
     if is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
         account, session = AccountSettings.to_discover(user, options)
         driver = TaskDriver(account, _source(token, account.before_discovery()))
-        return Sessions(driver, None, None, make, Later(driver, account, token, protocol, session))
+        return Sessions(driver, None, None, protocol, make, Later(driver, account, token, protocol, session))
     settings, login = AccountSettings.of_one(protocol, user, options)
     source = _source(token, settings)
     driver = TaskDriver(settings, source)
-    return Sessions(driver, driver.add(login, settings.policy), None, make)
+    return Sessions(driver, driver.add(login, settings.policy), None, protocol, make)

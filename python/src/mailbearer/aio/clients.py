@@ -6,33 +6,75 @@ import asyncio
 import contextlib
 import functools
 import inspect
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from .._core import Verdict
-from ..errors import SessionEnded, SessionTimedOut, timed
+from ..errors import InternalError, SessionEnded, SessionTimedOut, timed
+from ..extras import need_client
 from ..hiding import hidden
-from ..tokens import STORED, TokenSource
+from ..kinds_of_source import AsyncTokenSource
+from ..options import LoginOptions
+from ..tokens import STORED
 from .connection import Connection, connect
 
 if TYPE_CHECKING:
     import aioimaplib
     import aiosmtplib
 
+    class ImapClient(aioimaplib.IMAP4):
+        """What :func:`imap` returns."""
 
-async def imap(user: str, token: TokenSource = STORED, **settings: Any) -> aioimaplib.IMAP4:
-    """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
+        async def __aenter__(self) -> Self: ...
+        async def __aexit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> None: ...
+
+
+Make: TypeAlias = Callable[[Connection], Coroutine[Any, Any, Any]]
+
+
+async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> ImapClient:
+    """Return an ``aioimaplib.IMAP4`` that is logged in: ``pip install 'mailbearer[aioimaplib]'``.
+
+    ``async with await mailbearer.aio.imap(...) as imap:`` says goodbye at the end.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: aioimaplib is missing, or a setting cannot work; no login was made.
+
+    """
     token = hidden(token)
-    return await imap_over(await connect("imap", user, token, **settings))
+    need_client("aioimaplib")
+    return await imap_over(await connect("imap", user, token, **options))
 
 
-async def smtp(user: str, token: TokenSource = STORED, **settings: Any) -> aiosmtplib.SMTP:
-    """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
+async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> aiosmtplib.SMTP:
+    """Return an ``aiosmtplib.SMTP`` that is logged in: ``pip install 'mailbearer[aiosmtplib]'``.
+
+    ``async with await mailbearer.aio.smtp(...) as smtp:`` says goodbye at the end.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: aiosmtplib is missing, or a setting cannot work; no login was made.
+
+    """
     token = hidden(token)
-    return await smtp_over(await connect("smtp", user, token, **settings))
+    need_client("aiosmtplib")
+    return await smtp_over(await connect("smtp", user, token, **options))
 
 
-async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
+async def imap_over(connection: Connection) -> ImapClient:
     """Make an ``aioimaplib.IMAP4`` over a connection that is logged in."""
     import aioimaplib
 
@@ -44,6 +86,18 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
             self.protocol = Imap(loop, conn_lost_cb)
             self._client_task = loop.create_future()
             self._client_task.set_result((connection.transport, self.protocol))
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> None:
+            try:
+                if error is None and self.protocol.ended is None:
+                    await self.logout()
+            finally:
+                await connection.close()
 
         async def idle_start(self, *arguments: Any, **options: Any) -> Any:
             ended = await super().idle_start(*arguments, **options)
@@ -61,6 +115,7 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
         """Its protocol: whoever waits, or asks later, learns of the end; aioimaplib would let them wait."""
 
         ended: Exception | None = None
+        has_asked = False
 
         def connection_lost(self, error: Exception | None) -> None:
             super().connection_lost(error)
@@ -77,6 +132,9 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
         async def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
             if self.ended is not None:
                 raise self.ended
+            if not self.capabilities and not self.has_asked:
+                self.has_asked = True
+                await self.capability()
             return await super().execute(command, *arguments, **options)
 
     def in_time(method: Any) -> Any:
@@ -100,11 +158,20 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
     client = LoggedIn(connection.endpoint.host, connection.endpoint.port, timeout=connection.client_timeout)
     connection.hand_over(client.protocol, b"")
     client.protocol.state = aioimaplib.AUTH
-    if connection.capabilities:
-        client.protocol.capabilities = set(connection.capabilities)
-    else:
-        await client.protocol.capability()
+    # Where the server has not said what it can do, it is asked before the first command.
+    client.protocol.capabilities = set(connection.capabilities)
     return client
+
+
+def made_now(make: Make, connection: Connection) -> Any:
+    """Make a client without waiting: over a connection that is logged in, none of them has to."""
+    made = make(connection)
+    try:
+        made.send(None)
+    except StopIteration as done:
+        return done.value
+    made.close()
+    raise InternalError("a mail client waits before it is used")
 
 
 async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
@@ -130,7 +197,14 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
             self.protocol = Protocol(loop=asyncio.get_running_loop(), connection_lost_callback=lost)
             self.transport = connection.transport
             connection.hand_over(self.protocol, b"220 logged in\r\n")
-            return await self.protocol.read_response(timeout=timeout)
+            # The greeting is there already: this never waits, and `made_now` relies on that.
+            return await self.protocol.read_response(timeout=None)
+
+        async def ehlo(self, hostname: str | None = None, **options: Any) -> aiosmtplib.SMTPResponse:
+            return await super().ehlo(hostname=hostname or await _own_name(), **options)
+
+        async def helo(self, hostname: str | None = None, **options: Any) -> aiosmtplib.SMTPResponse:
+            return await super().helo(hostname=hostname or await _own_name(), **options)
 
         async def execute_command(self, *arguments: Any, **options: Any) -> aiosmtplib.SMTPResponse:
             with _typed(connection):
@@ -150,12 +224,22 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
         port=connection.endpoint.port,
         start_tls=False,
         timeout=connection.client_timeout,
+        # Else it asks DNS for it, here and not where it is said.
+        local_hostname=_NOT_ASKED_YET,
     )
     await client.connect()
     # RFC 4954 section 4: what EHLO said before the login stays true, and need not be asked again.
     extensions = "\n".join([connection.endpoint.host, *connection.capabilities])
     client.last_ehlo_response = aiosmtplib.SMTPResponse(250, extensions)
     return client
+
+
+_NOT_ASKED_YET = "localhost"
+
+
+async def _own_name() -> str:
+    """Ask for the full name of this machine, as aiosmtplib and smtplib do; after a login it is seldom said again."""
+    return await asyncio.to_thread(socket.getfqdn)
 
 
 # RFC 5321 section 4.2.2: service not available, closing transmission channel.

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
-from .. import tokens
+from .. import log, observing, tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
-from ..dialogue import Dialogue, Trace
-from ..errors import LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
+from ..dialogue import Dialogue
+from ..errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
 from ..failures import (
     GREETING_SECONDS,
     PROBE_SECONDS,
@@ -27,14 +27,29 @@ from ..failures import (
     waits_for_tls,
 )
 from ..hiding import hidden
-from ..settings import Endpoint, MailProtocol, Settings, Tls, resolve
+from ..kinds_of_source import AsyncTokenSource
+from ..options import Trace
+from ..proxy import Place, Proxy, hidden_proxy
+from ..route import DIRECT, Sock
+from ..settings import Endpoint, Settings, resolve
 from ..stored import of_store
-from ..tcp import NEXT_ADDRESS_SECONDS, Address, interleaved, tuned
+from ..tcp import NEXT_ADDRESS_SECONDS, Address, bind, interleaved, reachable, tuned
 from ..verified import check_peer
+from ..words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
 from .discovery import for_login
 
 # For the goodbye of TLS when a connection is closed.
 _GOODBYE_SECONDS = 1.0
+
+
+class Closing:
+    """What is being closed: whoever awaits it waits until that is done."""
+
+    def __init__(self, wait_closed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait_closed = wait_closed
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait_closed().__await__()
 
 
 class Connection:
@@ -49,9 +64,16 @@ class Connection:
 
     """
 
+    transport: asyncio.Transport
+    endpoint: Endpoint
+    mechanism: Mechanism
+    capabilities: list[str]
+    round_trips: int
+    seconds: float
     verdict: Verdict | None = None
-    # How long mail clients wait for an answer.
-    client_timeout: float | None = 60.0
+    # How long mail clients wait for an answer, and for the one to the end of a message.
+    client_timeout: float | None
+    data_timeout: float
 
     def __init__(
         self,
@@ -72,6 +94,8 @@ class Connection:
         self.seconds = seconds
         self._leftover = authenticated.leftover
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        # Who had the transport when it was closed: after that asyncio does not say it.
+        self._ended_by: asyncio.BaseProtocol | None = None
 
     @property
     def reader(self) -> asyncio.StreamReader:
@@ -115,9 +139,18 @@ class Connection:
         """Wait for so long for an answer, for a while: only a session minds."""
         return contextlib.nullcontext()
 
-    async def close(self) -> None:
-        """Close the connection; return when it is closed."""
+    def close(self) -> Awaitable[None]:
+        """Close the connection; await it to wait until it is closed."""
+        if self._ended_by is None:
+            self._ended_by = self.transport.get_protocol()
         self.transport.close()
+        return Closing(self._wait_closed)
+
+    async def aclose(self) -> None:
+        """Close the connection, and return when it is closed."""
+        await self.close()
+
+    async def _wait_closed(self) -> None:
         try:
             # A peer that does not say goodbye is not waited for.
             async with asyncio.timeout(_GOODBYE_SECONDS):
@@ -128,11 +161,10 @@ class Connection:
             return
 
     async def _closed(self) -> None:
-        protocol = self.transport.get_protocol()
         if self._streams is not None:
             await self._streams[1].wait_closed()
-        elif isinstance(protocol, Inbox):
-            await protocol.wait_closed()
+        elif isinstance(self._ended_by, Inbox):
+            await self._ended_by.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,26 +181,32 @@ class Connection:
 async def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: AsyncTokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
     tls: Tls | None = None,
-    provider: str | Provider | None = None,
+    provider: ProviderName | Provider | None = None,
     ssl_context: ssl.SSLContext | None = None,
     timeout: float = 60.0,
     answer_timeout: float | None = None,
     data_timeout: float = 600.0,
     authzid: str | None = None,
-    mechanisms: Sequence[str] | None = None,
-    initial_response: str | None = None,
+    mechanisms: Sequence[Mechanism] | None = None,
+    initial_response: InitialResponse | None = None,
     ehlo_name: str | None = None,
     assumed_capabilities: Sequence[str] | None = None,
     unusual_port: bool = False,
     discover: bool = True,
     trace: Trace | None = None,
+    proxy: str | Proxy | None = None,
+    local_address: str | None = None,
+    sock: Sock | None = None,
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
+
+    The arguments are the same: ``help(mailbearer.connect)`` and ``help(mailbearer.LoginOptions)`` tell each. ``token``
+    may be an ``async`` function, too. Use it so: ``async with await mailbearer.aio.connect(...) as connection:``.
 
     The token source, too, has at most ``timeout`` seconds to answer.
 
@@ -184,8 +222,10 @@ async def connect(
     ...             return await connection.reader.readline()
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
+
     """
-    token, provider = of_store(user, hidden(token), provider, host)
+    proxy = hidden_proxy(proxy)
+    token, provider = of_store(user, hidden(token), provider, host, proxy)
     settings = resolve(
         protocol,
         user,
@@ -204,10 +244,14 @@ async def connect(
         assumed_capabilities=assumed_capabilities,
         unusual_port=unusual_port,
         discover=discover,
-        discovered=await for_login(user, host, provider, discover, ssl_context),
+        trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+        sock=sock,
+        discovered=await for_login(user, host, provider, discover, ssl_context, proxy),
     )
     source = tokens.source(token, user=user, scopes=settings.scopes)
-    first = (await source.aget(False, settings.timeout)).token
+    first = await _token(source, settings, force_refresh=False)
     try:
         return await _login(settings, first, trace)
     except LoginFailed as refused:
@@ -215,7 +259,7 @@ async def connect(
             raise
         if not source.can_refresh:
             raise of_fixed_token(refused) from refused.__cause__
-        second = (await source.aget(True, settings.timeout)).token
+        second = await _token(source, settings, force_refresh=True)
         if second == first:
             raise of_same_token(refused) from refused.__cause__
         try:
@@ -226,7 +270,26 @@ async def connect(
             raise of_second_token(again, user) from again.__cause__
 
 
+async def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) -> AccessToken:
+    try:
+        return (await source.aget(force_refresh, settings.timeout)).token
+    except Error as error:
+        log.token_failed(settings.user, error)
+        raise
+
+
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
+    try:
+        with observing.logging_in(settings.endpoint):
+            connection = await _log_in(settings, token, trace)
+    except LoginFailed as error:
+        log.login_failed(settings.user, settings.endpoint, error)
+        raise
+    log.logged_in(settings.user, connection)
+    return connection
+
+
+async def _log_in(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
     login = _Login(settings, trace)
     try:
         async with asyncio.timeout(settings.timeout):
@@ -305,7 +368,7 @@ class _Login:
 
     def __init__(self, settings: Settings, trace: Trace | None) -> None:
         self._settings = settings
-        self._dialogue = Dialogue(trace)
+        self._dialogue = Dialogue(trace, settings.endpoint)
         self._link = Link(settings)
 
     async def run(self, token: AccessToken) -> Connection:
@@ -378,6 +441,8 @@ class Link:
         self._open_transport: asyncio.Transport | None = None
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
+        # Of a session: its account, and the number of the attempt.
+        self.key: observing.Key | None = None
 
     @property
     def seconds(self) -> float:
@@ -392,8 +457,12 @@ class Link:
 
     async def open(self) -> None:
         """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
+        with observing.dialling(self._settings.endpoint, self.key):
+            await self._open()
+
+    async def _open(self) -> None:
         endpoint = self._settings.endpoint
-        sock = await self._open_tcp(endpoint)
+        sock = await self._open_way(Place(endpoint.host, endpoint.port))
         implicit = endpoint.tls == "implicit"
         try:
             transport, _ = await self._loop.create_connection(
@@ -408,7 +477,23 @@ class Link:
         if implicit:
             check_peer(transport.get_extra_info("ssl_object"), endpoint.host)
 
-    async def _open_tcp(self, endpoint: Endpoint) -> socket.socket:
+    async def _open_way(self, to: Place) -> socket.socket:
+        """Go the way to a place: directly, through a proxy, or over the program's own socket."""
+        route = self._settings.route
+        if route.sock is not None:
+            sock = await route.own(to, max(0.001, self._settings.timeout - self.seconds))
+            sock.setblocking(False)
+            return sock
+        if route.proxy is None:
+            return await self._open_tcp(to)
+        try:
+            sock = await self._open_tcp(route.proxy.place)
+        except LoginFailed as problem:
+            told = route.proxy.unreachable(problem.failure.detail, problem.__cause__)
+            raise told from told.__cause__
+        return await route.through(sock, to)
+
+    async def _open_tcp(self, endpoint: Place) -> socket.socket:
         """Try every address of the host, the next one while the one before is silent."""
         try:
             addresses = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
@@ -416,7 +501,7 @@ class Link:
             raise not_connected(error, endpoint) from error
         problem: LoginFailed | None = None
         running: set[asyncio.Task[socket.socket]] = set()
-        left = interleaved(addresses)
+        left = reachable(interleaved(addresses), self._settings.route.local_address)
         try:
             while left or running:
                 if left:
@@ -441,6 +526,7 @@ class Link:
         sock = socket.socket(family, kind, number)
         try:
             sock.setblocking(False)
+            bind(sock, self._settings.route.local_address)
             await self._loop.sock_connect(sock, place)
         except BaseException:
             sock.close()
@@ -450,7 +536,7 @@ class Link:
     async def _tls_failed(self, error: OSError) -> LoginFailed:
         """Say why a handshake failed, and whose certificate it was."""
         named: LoginFailed | None = None
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, ssl.SSLCertVerificationError) and self._settings.route.sock is None:
             # Half of what is left: the reason is known already, and is not to be lost to the deadline.
             seconds = (self._settings.timeout - self.seconds) / 2
             with contextlib.suppress(TimeoutError):
@@ -497,14 +583,20 @@ class Link:
         peer = self._transport.get_extra_info("peername")
         if peer is None:
             return False
-        host, port, *_ = peer
+        if isinstance(self._settings.route.sock, socket.socket):
+            return False
+        place = Place(peer[0], peer[1])
+        if self._settings.route != DIRECT:
+            # A way of the program's own is gone once more.
+            place = Place(self._settings.endpoint.host, self._settings.endpoint.port)
         transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                transport, _ = await self._loop.create_connection(lambda: inbox, host, port)
+                sock = await self._open_way(place)
+                transport, _ = await self._loop.create_connection(lambda: inbox, sock=sock)
                 transport.write(client_hello(self._settings))
                 return is_tls(await inbox.read())
-        except OSError:
+        except (OSError, LoginFailed):
             return False
         finally:
             if transport is not None:

@@ -12,7 +12,9 @@ from .. import discovery
 from .._core import Provider
 from ..discovery import Discovered
 from ..lookups import Opener, Resolver
+from ..proxy import Proxy, hidden_proxy
 from ..settings import is_to_discover
+from ..words import ProviderName
 
 
 async def discover(
@@ -22,31 +24,39 @@ async def discover(
     ssl_context: ssl.SSLContext | None = None,
     resolver: Resolver | None = None,
     opener: Opener | None = None,
+    proxy: str | Proxy | None = None,
 ) -> Discovered:
     """Find the servers of a mail address, as :func:`mailbearer.discover` does.
 
-    ``resolver`` and ``opener`` run in threads.
+    Args:
+        user: the mail address.
+        timeout: seconds for all of it.
+        ssl_context: whom to trust over https, in place of the system's authorities.
+        resolver: what looks up DNS; it runs in threads.
+        opener: what does a GET; it runs in threads.
+        proxy: the proxy for what is asked over https; name servers are then asked nothing, unless by a ``resolver``.
 
     >>> import asyncio, mailbearer.aio
     >>> asyncio.run(mailbearer.aio.discover("joe@hotmail.com")).provider
     'microsoft'
 
     """
-    search = discovery.Search(user, timeout, ssl_context, resolver, opener)
+    search = discovery.Search(user, timeout, ssl_context, resolver, opener, hidden_proxy(proxy))
     return await _in_thread(search.run, search.stop)
 
 
 async def for_login(
     user: str,
     host: str | None,
-    provider: str | Provider | None,
+    provider: ProviderName | Provider | None,
     may_discover: bool,
     context: ssl.SSLContext | None,
+    proxy: str | Proxy | None = None,
 ) -> Discovered | None:
     """Look up what a login was not told, where it is not known."""
     if not is_to_discover(user, host, provider, may_discover):
         return None
-    return await _in_thread(lambda: discovery.for_login(user, context), lambda: None)
+    return await _in_thread(lambda: discovery.for_login(user, context, proxy), lambda: None)
 
 
 async def _in_thread(run: Callable[[], Discovered], stop: Callable[[], None]) -> Discovered:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .. import tokens
 from .._core import Provider
-from ..options import AccountSettings, SessionOptions
-from ..settings import MailProtocol
+from ..account_settings import AccountSettings
+from ..kinds_of_source import AsyncTokenSource
+from ..options import SessionOptions
+from ..words import MailProtocol
 from .discovery import for_login
 from .tasks import TaskDriver
 
@@ -20,7 +22,7 @@ class Later:
         self,
         driver: TaskDriver,
         account: AccountSettings,
-        token: tokens.TokenSource,
+        token: AsyncTokenSource,
         protocol: MailProtocol,
         options: SessionOptions,
     ) -> None:
@@ -35,7 +37,7 @@ class Later:
         """Do it: the number of the session; ``None``: the account was closed meanwhile."""
         account, options = self._account, self._options
         context = options.get("ssl_context")
-        discovered = await for_login(account.user, None, None, True, context)
+        discovered = await for_login(account.user, None, None, True, context, options.get("proxy"))
         settings, policy = account.session(self._protocol, options, discovered)
         if self._driver.is_closed:
             return None

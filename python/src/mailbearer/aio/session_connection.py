@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from .._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
 from ..following import MailboxChange, NewMessages, machine
 from ..settings import Settings
+from ..words import Cause
 from . import aioimaplib_idle, clients, following
-from .connection import Connection, Link
+from .connection import Closing, Connection, Link
 from .tap import Reader, Tap, WatchedTransport, Writer
 
 if TYPE_CHECKING:
+    from .session_iterator import Clients
     from .tasks import TaskDriver
 
 ClientT = TypeVar("ClientT")
@@ -31,8 +33,8 @@ class SessionConnection(Connection, Generic[ClientT]):
     """A connection that an account keeps an eye on.
 
     Attributes:
-        client: the mail client, where one was asked for.
-        reader, writer: for programs that speak the protocol themselves.
+        client: the mail client: aioimaplib, or aiosmtplib.
+        reader, writer: for programs that speak the protocol themselves, in place of it.
         generation: counts the connections of the session, from one.
         resumed: what was in flight in the connection before, an :class:`~mailbearer.Aftermath`; ``None`` at first.
         verdict: why it ended; ``None`` while it lives.
@@ -42,7 +44,15 @@ class SessionConnection(Connection, Generic[ClientT]):
     """
 
     # Whether answers come in time is the account's business.
-    client_timeout = None
+    client_timeout: float | None = None
+    generation: int
+    resumed: Aftermath | None
+    verdict: Verdict | None
+    aftermath: Aftermath | None
+    ticket: int
+    session: int
+    timeout: float
+    machine: Account
     transport: WatchedTransport  # type: ignore[assignment]
 
     def __init__(self, driver: TaskDriver, given: Delivery, link: Link, settings: Settings) -> None:
@@ -50,12 +60,13 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.generation = given.generation or 0
         self.resumed = given.resumed
         self.renew_by_ms: int | None = None
-        self.verdict: Verdict | None = None
-        self.aftermath: Aftermath | None = None
-        self.machine: Account = driver.machine
+        self.verdict = self.aftermath = None
+        self.machine = driver.machine
         self.timeout, self.data_timeout = settings.answer_timeout, settings.data_timeout
         self._driver = driver
         self._client: Any = None
+        # Whoever gives it to the program says it.
+        self.clients: Clients
         self._due = asyncio.Event()
         # The last tag of who followed a mailbox over it.
         self.follow_tags = 0
@@ -65,7 +76,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self._is_open = True
         self._streams = None
         self.endpoint = settings.endpoint
-        self.mechanism = cast("Any", given.mechanism)
+        self.mechanism = given.mechanism or "XOAUTH2"
         self.capabilities = list(given.capabilities or [])
         self.round_trips, self.seconds = link.round_trips, link.seconds
         self._leftover = given.leftover or b""
@@ -75,9 +86,19 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     @property
     def client(self) -> ClientT:
-        """The mail client, logged in."""
+        """The mail client, logged in. It is made when it is first asked for, and then reads from the connection.
+
+        Raises:
+            ConfigError: its package is missing; the text says what to install.
+            Misuse: there is none for the protocol, or none is wanted (``client=None``), or the reader is in use.
+
+        """
         if self._client is None:
-            raise Misuse("no mail client was asked for: give client= to sessions")
+            if self._streams is not None:
+                raise Misuse("the program reads from this connection: use either reader and writer, or the client")
+            if self.verdict is not None:
+                raise SessionEnded(self.verdict)
+            self._client = self.clients.over(self)
         client: ClientT = self._client
         return client
 
@@ -139,7 +160,7 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     def _follow(self, mailbox: str | None, options: dict[str, Any]) -> AsyncIterator[Any]:
         if self._client is not None:
-            raise Misuse("a mail client reads from this connection: use its own IDLE, or sessions without client=")
+            raise Misuse("a mail client reads from this connection: use its own IDLE, or do not ask for client before")
         return following.follow(self, machine(self, mailbox, options))
 
     async def let_go(self) -> None:
@@ -154,11 +175,12 @@ class SessionConnection(Connection, Generic[ClientT]):
             self.close()
         await self.tap.wait_closed()
 
-    def close(self) -> None:  # type: ignore[override]
-        """Close it without a goodbye, and let the next one come."""
+    def close(self) -> Awaitable[None]:
+        """Close it without a goodbye, and let the next one come; await it to wait until it is closed."""
         if self._is_open:
             self._is_open = False
             self._driver.let_go(self)
+        return Closing(self.tap.wait_closed)
 
     def hand_over(self, protocol: Any, greeting: bytes) -> None:
         """Give the transport to another protocol, which reads the greeting and what is left over first."""
@@ -166,6 +188,8 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.tap.give_to(protocol, first)
 
     def _open_streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._client is not None:
+            raise Misuse("a mail client reads from this connection: use either it, or the reader and the writer")
         if self._streams is None:
             loop = asyncio.get_running_loop()
             reader = Reader(self, loop)
@@ -180,7 +204,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Show what has come; returns how many octets need not be shown that come next."""
         return self._driver.tell(self.machine.receive, self.ticket, data)
 
-    def lost(self, cause: str | None) -> None:
+    def lost(self, cause: Cause | None) -> None:
         """Tell of the end that the transport found."""
         self._driver.lost(self, cause)
 

@@ -7,13 +7,15 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from .. import observing
 from .._core import AccountPlan, Delivery
+from ..account_settings import AccountSettings
 from ..clock import Sleep
 from ..driver import Driver
 from ..errors import Error, LoginFailed, Misuse
 from ..failures import failed
-from ..options import AccountSettings
 from ..tokens import Source
+from ..words import Cause
 from .connection import Link
 from .session_connection import SessionConnection
 from .tap import Tap
@@ -61,11 +63,12 @@ class TaskDriver(Driver):
         connection.tap.lost.add_done_callback(lambda _: self._leaving.discard(connection.tap))
         was_over = connection.verdict is not None
         connection.closed()
+        observing.let_go(self, connection.ticket)
         self.given.pop(connection.ticket, None)
         if not was_over:
             self.tell(self.machine.let_go, connection.ticket)
 
-    def lost(self, connection: SessionConnection[Any], cause: str | None) -> None:
+    def lost(self, connection: SessionConnection[Any], cause: Cause | None) -> None:
         """Tell that a connection has ended."""
         if connection.verdict is None and not self.is_closed:
             self.ended(connection.ticket, None if cause is None else failed(cause, ""))
@@ -182,6 +185,8 @@ class _Login:
     def __init__(self, driver: TaskDriver, ticket: int, session: int) -> None:
         self.session = session
         self.link = Link(driver.sessions[session])
+        self.link.key = id(driver), ticket
+        self.dialogue = driver.new_dialogue(session)
         self.task: asyncio.Task[None] | None = None
         self._driver = driver
         self._ticket = ticket
@@ -211,11 +216,13 @@ class _Login:
             if self._is_to_secure:
                 self._is_to_secure = False
                 if injected := self.link.take():
+                    self.dialogue.received(injected)
                     self._driver.tell(machine.receive, self._ticket, injected)
                     continue
                 await self.link.start_tls()
                 self._driver.tell(machine.secured, self._ticket)
             elif data := await self.link.read():
+                self.dialogue.received(data)
                 self._driver.tell(machine.receive, self._ticket, data)
             else:
                 self._ended()

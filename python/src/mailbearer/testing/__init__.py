@@ -12,20 +12,22 @@ it to.
 ...         print(error.cause)
 token_rejected
 
-In pytest, the fixture ``mailbearer_server`` is one of these.
+In pytest, the fixture ``mailbearer_server`` is one of these. For programs in other languages, start it from a shell:
+``python -m mailbearer.testing --help``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import functools
 import pathlib
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
@@ -34,7 +36,7 @@ from .. import _core
 from .._core import Provider
 from ..settings import MailProtocol, Tls
 
-__all__ = ["Server", "ServerEvent", "ca_file", "client_context"]
+__all__ = ["Server", "ServerEvent", "StoredMessage", "ca_file", "client_context"]
 
 _T = TypeVar("_T")
 _FOLDER = pathlib.Path(__file__).parent
@@ -46,6 +48,9 @@ _TLS: tuple[Tls, ...] = ("implicit", "starttls")
 
 Flavour = Literal["gmail", "outlook", "dovecot"]
 Cut = Literal["words", "silent", "vanish", "never"]
+RecipientRefusal = Literal["unknown", "full", "denied", "rate_limited"]
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class ServerEvent(NamedTuple):
@@ -55,6 +60,15 @@ class ServerEvent(NamedTuple):
     connection: int
     protocol: str
     what: str
+
+
+class StoredMessage(NamedTuple):
+    """A message in a mailbox: its UID, its flags and keywords, when it came (in UTC), and its octets."""
+
+    uid: int
+    flags: tuple[str, ...]
+    date: datetime.datetime
+    content: bytes
 
 
 def ca_file() -> str:
@@ -70,16 +84,24 @@ def client_context() -> ssl.SSLContext:
 class Server:
     """A mail server for tests: a context manager that listens on free ports of 127.0.0.1.
 
+    Each user has an account with an INBOX and the mailboxes of the flavour (``[Gmail]/Sent Mail``, ``Sent Items``,
+    ``Sent``, …). It is there with the user's first token, or by :meth:`add_user`, before anybody logs in.
+
     Args:
         flavour: whose words it uses: ``gmail``, ``outlook`` or ``dovecot``.
         token_lifetime: seconds that a token lives.
         session_limit: seconds that a session may live.
         cut: what happens to a session whose token or time is over: ``words`` (the provider's own), ``silent``,
             ``vanish`` (the connection stays open and nothing is answered) or ``never``.
-        refuse: a cause of :data:`mailbearer.CAUSES`: every login is refused for it.
+        refuse: a cause of :data:`mailbearer.CAUSES`: every login is refused for it; see :meth:`refuse`.
         connections_max: most sessions at a time for one user.
-        messages: messages in a mailbox that is new.
+        messages: messages in the INBOX of an account that is new.
+        message_octets_max: octets of the largest message that is taken over SMTP and APPEND.
+        greylist: seconds that a recipient is refused for now (450, 451) after a user's first message to it.
+        users: accounts that are there from the beginning.
         seed: of the tokens, so that runs can be repeated.
+        host: the address that it listens on; its certificate is for ``localhost`` and ``127.0.0.1``.
+        ports: ports in place of free ones, by protocol and TLS: ``{("imap", "implicit"): 10993}``.
 
     """
 
@@ -93,7 +115,12 @@ class Server:
         refuse: str | None = None,
         connections_max: int | None = None,
         messages: int = 3,
+        message_octets_max: int = 35_882_577,
+        greylist: float | None = None,
+        users: Iterable[str] = (),
         seed: int = 0,
+        host: str = "127.0.0.1",
+        ports: Mapping[tuple[MailProtocol, Tls], int] | None = None,
     ) -> None:
         self._machine = _core.Server(seed)
         self._flavour = flavour
@@ -103,7 +130,14 @@ class Server:
         self._machine.set("cut", cut)
         self._machine.set("connections_max", connections_max)
         self._machine.set("messages", messages)
+        self._machine.set("message_octets_max", message_octets_max)
+        self._machine.set("greylist_ms", None if greylist is None else int(greylist * 1000))
+        self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - _now_ms())
         self.refuse(refuse)
+        for user in users:
+            self.add_user(user)
+        self._host = host
+        self._wanted = dict(ports or {})
         self._ports: dict[tuple[str, str], int] = {}
         self._peers: dict[int, _Peer] = {}
         # What listens, and the handshakes.
@@ -123,7 +157,12 @@ class Server:
         self._loop = loop
         self._thread = threading.Thread(target=loop.run_forever, name="mailbearer-testing", daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+        try:
+            asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+        except BaseException:
+            # A port is taken: nothing is left behind.
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -163,9 +202,29 @@ class Server:
         """Refuse a token from now on."""
         self._machine.revoke_token(token)
 
-    def refuse(self, cause: str | None) -> None:
-        """Refuse every login for a cause of :data:`mailbearer.CAUSES`; ``None`` ends that."""
-        self._machine.set("refuse", cause)
+    def refuse(self, cause: str | None, protocol: MailProtocol | None = None) -> None:
+        """Refuse every login for a cause of :data:`mailbearer.CAUSES`; ``None`` ends that.
+
+        Args:
+            cause: for example ``account_disabled``.
+            protocol: over this protocol alone; all three without it.
+
+        Raises:
+            ValueError: this flavour has no words for it over one of them; the error tells what it can say. Gmail, for
+                example, locks a mailbox over POP3 only, and never says that a scope is missing.
+
+        """
+        self._machine.refuse(cause, protocol)
+
+    def refuse_recipient(self, address: str, why: RecipientRefusal | None = "unknown") -> None:
+        """Refuse a recipient over SMTP, in the flavour's words; ``None`` ends that.
+
+        Args:
+            address: the recipient.
+            why: ``unknown`` (550), ``full`` (452), ``denied`` (550 or 554) or ``rate_limited`` (450 or 451).
+
+        """
+        self._machine.refuse_recipient(address, why)
 
     def set_fault(self, stage: str | None = None, kind: str | None = None) -> None:
         """Set a fault that strikes once; without arguments: take it back.
@@ -175,14 +234,62 @@ class Server:
         """
         self._machine.set_fault(stage, kind)
 
-    def deliver(self, user: str, message: bytes) -> None:
-        """Put a message into a user's INBOX; clients in IDLE are told."""
-        self._machine.deliver(user, message)
-        self._call(self._tick)
+    def add_user(self, user: str) -> None:
+        """Make an account, where there is none; :meth:`issue_token` does it too."""
+        self._machine.add_user(user)
 
-    def messages(self, user: str) -> list[bytes]:
-        """Return the messages in a user's INBOX."""
-        return self._machine.messages(user)
+    @property
+    def users(self) -> list[str]:
+        """The users that have an account."""
+        return self._machine.users()
+
+    def mailboxes(self, user: str) -> list[str]:
+        """Return the names of a user's mailboxes."""
+        return self._machine.mailboxes(user)
+
+    def create_mailbox(self, user: str, name: str) -> None:
+        """Make a mailbox; where it is there, nothing happens."""
+        self._machine.create_mailbox(user, name)
+
+    def delete_mailbox(self, user: str, name: str) -> None:
+        """Remove a mailbox with its messages; a ``ValueError`` where it is not there."""
+        self._machine.delete_mailbox(user, name)
+        self._tell()
+
+    def deliver(
+        self,
+        user: str,
+        message: bytes,
+        *,
+        mailbox: str = "INBOX",
+        flags: Iterable[str] = (),
+        date: datetime.datetime | None = None,
+    ) -> None:
+        r"""Put a message into a mailbox; clients in IDLE are told at once.
+
+        Args:
+            user: whose mailbox it is; an account is made where there is none.
+            message: its octets, with lines that end in CRLF.
+            mailbox: it is made where it is missing.
+            flags: ``\Seen``, ``\Flagged``, or keywords.
+            date: when it came, for SINCE and BEFORE; now, without it.
+
+        """
+        came = datetime.datetime.now(datetime.UTC) if date is None else date.astimezone(datetime.UTC)
+        date_ms = (came - _EPOCH) // datetime.timedelta(milliseconds=1)
+        self._machine.deliver(user, message, mailbox, list(flags), date_ms)
+        self._tell()
+
+    def messages(self, user: str, mailbox: str = "INBOX") -> list[bytes]:
+        """Return the messages in a user's mailbox."""
+        return [message.content for message in self.stored(user, mailbox)]
+
+    def stored(self, user: str, mailbox: str = "INBOX") -> list[StoredMessage]:
+        """Return the messages in a mailbox with UIDs, flags and dates; none where it is not there."""
+        return [
+            StoredMessage(uid, tuple(flags), _EPOCH + datetime.timedelta(milliseconds=date_ms), content)
+            for uid, flags, date_ms, content in self._machine.messages_in(user, mailbox)
+        ]
 
     def submitted(self) -> list[dict[str, Any]]:
         """Return what was accepted over SMTP: ``user``, ``sender``, ``recipients``, ``content``."""
@@ -230,12 +337,17 @@ class Server:
         self._loop.call_soon_threadsafe(run)
         return done.result()
 
+    def _tell(self) -> None:
+        """Tell clients in IDLE what is new; before the server runs there are none."""
+        if self._loop is not None:
+            self._call(self._tick)
+
     async def _listen(self) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(_FOLDER / "localhost.pem")
         for protocol in _PROTOCOLS:
             for tls in _TLS:
-                listener = socket.create_server(("127.0.0.1", 0))
+                listener = socket.create_server((self._host, self._wanted.get((protocol, tls), 0)))
                 listener.setblocking(False)
                 self._listeners.append(listener)
                 self._ports[protocol, tls] = listener.getsockname()[1]

@@ -124,7 +124,6 @@ impl Running {
 
         let mut machine = Server::new(
             ServerConfig {
-                refuse: options.refuse.then_some(Cause::TokenRejected),
                 // The clock of the machine stands at 0, and at 1 after a login.
                 session_limit_ms: options.end_after.then_some(1),
                 cut: if options.end_after { Cut::Words } else { Cut::Never },
@@ -132,6 +131,7 @@ impl Running {
             },
             u64::from(std::process::id()),
         );
+        machine.refuse(options.refuse.then_some(Cause::TokenRejected)).map_err(io::Error::other)?;
         let request =
             TokenRequest { octets: Some(options.token_octets), ..TokenRequest::default() };
         let token = machine.issue_token(0, USER, request);

@@ -131,7 +131,7 @@ impl Mailbox {
             Event::Trouble => self.make_trouble(),
             Event::FaultsEnd => {
                 self.trouble = Trouble::None;
-                self.server.config.refuse = None;
+                self.refuse(None);
                 self.retry()
             }
         }

@@ -67,11 +67,11 @@ impl Mailbox {
         if self.is_network_down() || socket.dead_since_ms.is_some() {
             return Ok(());
         }
-        let refuse = self.server.config.refuse;
+        let refuse = self.server.refusal(Protocol::Imap);
         let output = self.server.receive(self.now_ms, socket.peer, bytes);
         if sensitive && self.hostile == Some(Hostile::Alternates) && self.now_ms < FAULTS_END_MS {
-            let refuses = self.server.config.refuse.is_none();
-            self.server.config.refuse = refuses.then_some(Cause::TokenRejected);
+            let refuses = self.server.refusal(Protocol::Imap).is_none();
+            self.refuse(refuses.then_some(Cause::TokenRejected));
         }
         let events = self.server.take_events();
         if events.iter().any(|event| event.what == "refused")
@@ -82,6 +82,10 @@ impl Mailbox {
         self.serve(socket.peer, &output);
         self.evict();
         Ok(())
+    }
+
+    pub(super) fn refuse(&mut self, cause: Option<Cause>) {
+        self.server.refuse(cause).expect("every flavour has words for these");
     }
 
     /// What the server does with a connection, after a time on the network.
@@ -176,13 +180,14 @@ impl Mailbox {
         if self.traced {
             println!("{:>12}   {:?}", self.now_ms, self.trouble);
         }
-        self.server.config.refuse = match self.trouble {
+        let refused = match self.trouble {
             Trouble::Refuses(cause) => {
                 self.limited_at_ms = self.now_ms;
                 Some(cause)
             }
             _ => None,
         };
+        self.refuse(refused);
         if before == Trouble::NetworkSaidDown {
             self.say_that_it_is_back()?;
         }

@@ -3,6 +3,7 @@ package org.mailbearer
 import java.io.Closeable
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
+import org.mailbearer.machine.AccountEvent
 
 /**
  * One mailbox: its sessions share one token, one refresh, the server's limits, and what a person must mend.
@@ -16,54 +17,52 @@ import kotlin.time.Duration.Companion.milliseconds
  * }
  * ```
  *
- * It may be used from many threads. Nothing is opened, and the source is not asked, before a session is collected.
+ * It may be used from many threads. Nothing is opened, and the source is not asked, before a session is collected. Several accounts
+ * know nothing of each other: where they have one source, it is asked by one at a time.
+ *
+ * The first one of a process loads the native library in the calling thread: see [loadMailbearer].
  *
  * @param user the mailbox, most often a mail address.
  * @param token is asked once for all sessions.
- * @param policy for all sessions.
- * @param provider a profile, as [providerNamed] gives it; left out, the mail address tells it.
- * @param clock see [Clock].
- * @param snapshot what [snapshot] gave in an earlier run of the program. A stop holds until [retry], also after a restart.
- * @param onEvent is told what happens, for logs and metrics; it must not block.
+ * @param options what else holds for all its sessions.
  * @throws ConfigException a setting cannot work, or the snapshot is damaged or of another version.
  */
-class Account
+public class Account
 internal constructor(
     private val user: String,
     token: TokenSource,
-    private val policy: SessionPolicy,
-    private val provider: Provider?,
+    options: AccountOptions,
     private val world: World,
-    snapshot: ByteArray?,
-    private val onEvent: ((SessionEvent) -> Unit)?,
 ) : Closeable {
-    constructor(
+    public constructor(
         user: String,
         token: TokenSource,
-        policy: SessionPolicy = SessionPolicy(),
-        provider: Provider? = null,
-        clock: Clock = MachineClock,
-        snapshot: ByteArray? = null,
-        onEvent: ((SessionEvent) -> Unit)? = null,
-    ) : this(user, token, policy, provider, World(clock), snapshot, onEvent)
+        options: AccountOptions = AccountOptions(),
+    ) : this(user, token, options, World(options.clock))
 
+    private val policy = options.policy
+    private val provider = options.provider
+    private val onEvent = options.onEvent
+    private val log = EventLog(options.log, ::redact)
     private val protocols = HashMap<UInt, MailProtocol>()
     internal val driver: Driver
 
     init {
         val config = policy.toAccountConfig(provider ?: providerOfAddress(user))
-        driver = Driver(world, config, snapshot, JoinedTokens.of(token), ::tell)
+        driver = Driver(world, config, options.snapshot, JoinedTokens.of(token), ::tell)
     }
 
     /**
      * Another session of this mailbox: IMAP as often as wanted, POP3, SMTP.
      *
-     * @param options where and how to log in. Its clock is the account's.
+     * The first one of a process reads the machine's certificate authorities in the calling thread: see [loadMailbearer].
+     *
+     * @param options where and how to log in.
      * @param policy in place of the account's, but for what is of the whole account.
      * @throws ConfigException a setting is missing or cannot work, or is of the whole account; or the snapshot is of another
      *   user.
      */
-    fun sessions(
+    public fun sessions(
         protocol: MailProtocol,
         options: LoginOptions = LoginOptions(),
         policy: SessionPolicy = this.policy,
@@ -71,44 +70,46 @@ internal constructor(
 
     internal fun sessions(protocol: MailProtocol, options: LoginOptions, policy: SessionPolicy, isAlone: Boolean): Sessions {
         policy.checkWithin(this.policy)
-        val settings = resolve(protocol, user, options.copy(provider = options.provider ?: provider))
+        val settings = resolve(protocol, user, options.copy { provider = provider ?: this@Account.provider })
         val key = driver.add(settings, policy.toSessionConfig(settings))
         synchronized(protocols) { protocols[key] = protocol }
         return Sessions(this, key, settings.endpoint, isAlone)
     }
 
     /** Says that a person, or the program, has acted: every stop is lifted. */
-    fun retry() = driver.retry()
+    public fun retry(): Unit = driver.retry()
 
     /** Says that the system has no network: nothing is opened for at most 5 minutes, or until [networkBack]. */
-    fun networkLost() = driver.networkLost()
+    public fun networkLost(): Unit = driver.networkLost()
 
     /** Says that there is a network again, or another one: waits that are the network's end, and connections are probed. */
-    fun networkBack() = driver.networkBack()
+    public fun networkBack(): Unit = driver.networkBack()
 
     /** How the account and its sessions stand, for logs and screens. */
-    fun status(): AccountStatus = driver.status()
+    public fun status(): AccountStatus = driver.status()
 
     /**
      * What must outlive the process: stops, waits, refusals, limits, what was in flight in each session. It holds no secret.
      * Time for which the process is dead counts.
      */
-    fun snapshot(): ByteArray = driver.snapshot()
+    public fun snapshot(): ByteArray = driver.snapshot()
 
     /** Masks every token that the account holds, and those of the last logins, in a text that is to be logged. */
-    fun redact(text: String): String = driver.redact(text)
+    public fun redact(text: String): String = driver.redact(text)
 
     /** Ends all sessions: connections are closed, and their flows complete. */
-    override fun close() = driver.close()
+    override fun close(): Unit = driver.close()
 
     override fun toString(): String = "Account(${status().sessions.joinToString { it.standing.name.lowercase() }})"
 
-    private fun tell(event: AccountEvent, error: Throwable?) {
-        val tell = onEvent ?: return
-        val protocol = event.session?.let { synchronized(protocols) { protocols[it] } }
-        val duration = event.waitMs?.toLong()?.milliseconds
-        val text = event.text.ifEmpty { null }
-        tell(SessionEvent(event.kind, protocol, user, event.ticket, event.generation, event.cause, text, duration, event.session, error))
+    private fun tell(of: AccountEvent, error: Throwable?) {
+        val protocol = of.session?.let { synchronized(protocols) { protocols[it] } }
+        val duration = of.waitMs?.toLong()?.milliseconds
+        val text = of.text.ifEmpty { null }
+        val event = SessionEvent(of.kind, protocol, user, of.ticket, of.generation, of.cause, text, duration, of.session, error)
+        log.tell(event)
+        // What only looks on must not end the session.
+        runCatching { onEvent?.invoke(event) }.onFailure { log.threw("onEvent", it) }
     }
 }
 
@@ -125,7 +126,9 @@ internal constructor(
  * @property session tells apart sessions of one account; `null`: it is of the account.
  * @property error what the token source or the system threw.
  */
-data class SessionEvent(
+@ConsistentCopyVisibility
+public data class SessionEvent
+internal constructor(
     val kind: EventKind,
     val protocol: MailProtocol?,
     val user: String,

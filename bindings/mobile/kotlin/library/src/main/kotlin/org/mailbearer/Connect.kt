@@ -2,6 +2,11 @@ package org.mailbearer
 
 import kotlin.time.Duration
 import kotlinx.coroutines.withTimeoutOrNull
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Authenticated
+import org.mailbearer.machine.Negotiation
+import org.mailbearer.machine.Next
+import org.mailbearer.machine.Step
 
 /**
  * Connects and logs in: a TLS connection whose certificate and host name are verified.
@@ -13,20 +18,23 @@ import kotlinx.coroutines.withTimeoutOrNull
  * }
  * ```
  *
+ * It may be called from any thread, also from the main thread of an app: what blocks runs elsewhere, the first use of the native
+ * library too. Its time-outs are by the machine's clock, also in `runTest`.
+ *
  * A token that the server refuses is replaced once, by one that [token] is asked for with `forceRefresh`.
  *
  * @throws ConfigException a setting is missing or cannot work; nothing was sent.
  * @throws TokenSourceException the source has no token, or did not answer within the timeout.
  * @throws LoginFailedException the login did not work; it says why, and what to do.
  */
-suspend fun connect(
+public suspend fun connect(
     protocol: MailProtocol,
     user: String,
     token: TokenSource,
     options: LoginOptions = LoginOptions(),
-): Connection {
+): Connection = inRealTime {
     val settings = resolve(protocol, user, options)
-    return loggingIn(JoinedTokens.of(token), settings.timeout) { logIn(settings, it.token) }
+    loggingIn(JoinedTokens.of(token), settings.timeout) { logIn(settings, it.token) }
 }
 
 /** Logs in, and a second time with another token where the first one is refused. */

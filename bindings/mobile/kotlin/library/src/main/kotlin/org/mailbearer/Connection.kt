@@ -18,6 +18,8 @@ import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.suspendCancellableCoroutine
 import kotlinx.coroutines.withTimeoutOrNull
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.ehloNameOf
 
 /**
  * A TLS connection that is logged in. Read and write in coroutines, or give [input] and [output] to blocking code. It can
@@ -26,28 +28,28 @@ import kotlinx.coroutines.withTimeoutOrNull
  * @property mechanism how it was logged in.
  * @property capabilities what the server said with the login that it can do; empty where it said nothing.
  */
-open class Connection
+public open class Connection
 internal constructor(
     private val link: Link,
     private val config: NegotiationConfig,
-    val mechanism: Mechanism,
-    val capabilities: List<String>,
+    public val mechanism: Mechanism,
+    public val capabilities: List<String>,
     leftover: ByteArray,
     /** Masks its token in a text. */
     internal val masker: (String) -> String,
 ) : Closeable {
     /** Where it leads. */
-    val endpoint: Endpoint = config.endpoint
+    public val endpoint: Endpoint = config.endpoint
 
     /** The client's name in `EHLO`. */
     internal val ehloName: String
         get() = ehloNameOf(config)
 
     /** How often the login waited for the server. */
-    val roundTrips: Int = link.roundTrips
+    public val roundTrips: Int = link.roundTrips
 
     /** How long connection and login took together. */
-    val loginTime: Duration = link.elapsed
+    public val loginTime: Duration = link.elapsed
 
     /** Angus Mail reads it, and nobody else may. */
     @Volatile internal var isOfAngus = false
@@ -61,15 +63,15 @@ internal constructor(
     @Volatile private var isInterrupted = false
 
     /** `TLSv1.3`, for example. */
-    val tlsVersion: String
+    public val tlsVersion: String
         get() = link.tlsVersion
 
     /** Reads from the server; octets that came behind the login come first. */
-    val input: InputStream
+    public val input: InputStream
         get() = incoming.stream
 
     /** Writes to the server. */
-    val output: OutputStream =
+    public val output: OutputStream =
         object : OutputStream() {
             override fun write(octet: Int) = write(byteArrayOf(octet.toByte()), 0, 1)
 
@@ -82,26 +84,39 @@ internal constructor(
         }
 
     /** Reads what has come, at most [length] octets; -1 at the end. */
-    suspend fun read(into: ByteArray, offset: Int = 0, length: Int = into.size - offset): Int =
+    public suspend fun read(into: ByteArray, offset: Int = 0, length: Int = into.size - offset): Int =
         incoming.read(into, offset, length)
 
     /** Waits until something can be read, or the end; it takes nothing. */
     internal suspend fun awaitOctets() = incoming.await()
 
     /** Reads a line, without its line end; `null` at the end. */
-    suspend fun readLine(): String? = incoming.readLine()?.decodeToString()
+    public suspend fun readLine(): String? = incoming.readLine()?.decodeToString()
 
     /** Writes all of it. A write that is cancelled half-way has lost the connection. */
-    suspend fun write(bytes: ByteArray): Unit = suspendCancellableCoroutine { continuation ->
+    public suspend fun write(bytes: ByteArray): Unit = suspendCancellableCoroutine { continuation ->
         continuation.invokeOnCancellation { link.abort() }
         SOCKETS.execute { continuation.resumeWith(runCatching { send(bytes, 0, bytes.size) }) }
     }
 
     /** Writes a command, and its line end. */
-    suspend fun writeLine(line: String): Unit = write("$line\r\n".encodeToByteArray())
+    public suspend fun writeLine(line: String): Unit = write("$line\r\n".encodeToByteArray())
+
+    /**
+     * Runs code that blocks its thread on [input] and [output], in a thread for that. When the coroutine is cancelled, or its time
+     * is out, reads and writes of the connection end with an [InterruptedIOException], and so does the code: the connection is
+     * of no more use then, and is to be closed.
+     *
+     * ```
+     * withTimeout(5.seconds) {
+     *     connection.blocking { connection.input.readNBytes(1000) }
+     * }
+     * ```
+     */
+    public suspend fun <T> blocking(work: () -> T): T = blocking(::interrupt, work)
 
     /** Closes the connection. */
-    override fun close() = shut()
+    override fun close(): Unit = shut()
 
     override fun toString(): String =
         "Connection(${endpoint.protocol.name.lowercase()} ${endpoint.host}:${endpoint.port})"

@@ -5,20 +5,32 @@ import java.net.InetAddress
 import java.net.InetSocketAddress
 import java.net.Socket
 import java.net.SocketException
-import java.net.SocketOption
 import java.net.UnknownHostException
 import java.util.concurrent.ConcurrentLinkedQueue
+import javax.net.SocketFactory
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.withTimeoutOrNull
 
+/** Looks up the addresses of a host name, in the order in which they are to be tried. It may block. */
+public fun interface Dns {
+    /**
+     * All addresses.
+     *
+     * @throws UnknownHostException there are none.
+     */
+    @Throws(UnknownHostException::class) public fun addressesOf(host: String): List<InetAddress>
+}
+
 /**
- * Looks up the addresses of a host name, in the order in which they are to be tried. It may block. On Android, those of one
- * network are `Dns { network.getAllByName(it).toList() }`.
+ * A network of the system's, for connections that are to go through this one, as `android.net.Network` is: it looks up names, and
+ * makes sockets that are bound to it. The package for Android has it made of one; elsewhere it is ten lines.
+ *
+ * It is asked at each connection, and so may stand for whatever network is the best at that time.
  */
-fun interface Dns {
-    /** All addresses. */
-    @Throws(UnknownHostException::class) fun addressesOf(host: String): List<InetAddress>
+public interface MailNetwork : Dns {
+    /** Makes sockets by `createSocket()` without arguments; they are connected here. */
+    public val socketFactory: SocketFactory
 }
 
 internal object SystemDns : Dns {
@@ -29,7 +41,7 @@ internal object SystemDns : Dns {
  * Connects to that address of a name which answers first (RFC 8305 section 5): the next one is tried after 250 ms, or when
  * one has failed. The caller keeps the one deadline.
  */
-internal class Dialer(private val port: Int) {
+internal class Dialer(private val port: Int, private val factory: SocketFactory) {
     private val sockets = ConcurrentLinkedQueue<Socket>()
     @Volatile private var isOver = false
 
@@ -62,7 +74,7 @@ internal class Dialer(private val port: Int) {
     private fun begin(address: InetAddress, results: Channel<Result<Socket>>) = SOCKETS.execute {
         results.trySend(
             runCatching {
-                val socket = Socket().also(sockets::add)
+                val socket = factory.createSocket().also(sockets::add)
                 // Who comes late would be closed by nobody.
                 if (isOver) throw SocketException("the connection was given up")
                 socket.connect(InetSocketAddress(address, port))
@@ -90,15 +102,11 @@ internal fun tuned(socket: Socket) {
     // imaplib and IMAPClient lose 44 ms in every login because they leave that off.
     runCatching { socket.tcpNoDelay = true }
     runCatching { socket.keepAlive = true }
-    // By name: Android has neither the class of these options nor, before API 33, the list of them.
-    val options = runCatching { socket.supportedOptions() }.getOrNull().orEmpty().associateBy { it.name() }
-    for ((name, value) in PROBES) runCatching { options[name]?.let { set(socket, it, value) } }
+    setProbes(socket, PROBES)
 }
 
-@Suppress("UNCHECKED_CAST")
-private fun set(socket: Socket, option: SocketOption<*>, value: Int) {
-    socket.setOption(option as SocketOption<Int>, value)
-}
+/** When TCP asks a path that is silent whether it is still there. */
+internal class Probes(val idleSeconds: Int, val intervalSeconds: Int, val count: Int)
 
 /** After a minute without a word, every 10 seconds, five times: 110 seconds. */
-private val PROBES = mapOf("TCP_KEEPIDLE" to 60, "TCP_KEEPINTERVAL" to 10, "TCP_KEEPCOUNT" to 5)
+private val PROBES = Probes(idleSeconds = 60, intervalSeconds = 10, count = 5)

@@ -10,6 +10,15 @@ import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.launch
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.AccountConfig
+import org.mailbearer.machine.AccountEvent
+import org.mailbearer.machine.AccountMachine
+import org.mailbearer.machine.AccountPlan
+import org.mailbearer.machine.Delivery
+import org.mailbearer.machine.Order
+import org.mailbearer.machine.RaiseKind
+import org.mailbearer.machine.SessionConfig
 
 /**
  * Carries out the orders of an [AccountMachine], and shows what it delivers. It holds sockets by ticket, waiters by session,
@@ -199,7 +208,7 @@ internal class Driver(
             is Delivery.Raise -> raise(delivery)
             is Delivery.End -> answer(delivery.session) { null }
             is Delivery.Renew -> connections[delivery.ticket]?.renew(delivery.byMs) ?: Unit
-            is Delivery.Over -> connections.remove(delivery.ticket)?.end(delivery.verdict, problems[delivery.ticket]) ?: Unit
+            is Delivery.Over -> connections.remove(delivery.ticket)?.end(delivery.verdict, delivery.aftermath, problems[delivery.ticket]) ?: Unit
             is Delivery.Event -> event(delivery.event)
         }
 

@@ -3,6 +3,7 @@ package org.mailbearer
 import java.util.ServiceLoader
 import java.util.concurrent.TimeoutException
 import kotlin.coroutines.cancellation.CancellationException
+import org.mailbearer.machine.failureOfHost
 
 /**
  * Explains what a mail library, a socket or mailbearer itself threw: what happened, what to do, and a sentence for a person.
@@ -27,7 +28,7 @@ import kotlin.coroutines.cancellation.CancellationException
  * @param user the user who logged in: a name that the server may repeat, and that is no word of its own.
  * @param host the server, likewise.
  */
-fun explain(error: Throwable, protocol: MailProtocol? = null, user: String = "", host: String = ""): Failure {
+public fun explain(error: Throwable, protocol: MailProtocol? = null, user: String = "", host: String = ""): Failure {
     val chain = chainOf(error)
     return chain.firstNotNullOfOrNull(::failureOfOurs)
         ?: chain.firstNotNullOfOrNull { failureOfLibrary(it, protocol, user, host) }
@@ -37,7 +38,7 @@ fun explain(error: Throwable, protocol: MailProtocol? = null, user: String = "",
 }
 
 /** What the server's error challenge says, for mail libraries that hand it on as octets. */
-fun readRejection(challenge: ByteArray): Rejection = readRejection(challenge.decodeToString())
+public fun readRejection(challenge: ByteArray): Rejection = readRejection(challenge.decodeToString())
 
 /** Reads what a mail library throws. The library need not be there, and on Android its reader is not: it is found as a service. */
 internal interface MailLibrary {

@@ -4,6 +4,8 @@ import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import org.mailbearer.machine.FollowConfig
+import org.mailbearer.machine.FollowEvent
 
 /**
  * Something changed in the mailbox that is selected.
@@ -12,7 +14,9 @@ import kotlinx.coroutines.flow.flow
  * @property expunged sequence numbers of messages that were expunged, in the server's order.
  * @property flagged sequence numbers of messages whose flags the server told.
  */
-data class MailboxChange(val exists: UInt?, val expunged: List<UInt>, val flagged: List<UInt>)
+@ConsistentCopyVisibility
+public data class MailboxChange
+internal constructor(val exists: UInt?, val expunged: List<UInt>, val flagged: List<UInt>)
 
 /**
  * Messages that were not told yet.
@@ -22,7 +26,9 @@ data class MailboxChange(val exists: UInt?, val expunged: List<UInt>, val flagge
  * @property cursor where the program stands once it has done with them: to be stored then, and given as `since` the next time.
  * @property isReset the mailbox was made anew: UIDs of before mean nothing any more, and it goes on from what there is now.
  */
-data class NewMessages(val uids: List<UInt>, val cursor: String, val isReset: Boolean)
+@ConsistentCopyVisibility
+public data class NewMessages
+internal constructor(val uids: List<UInt>, val cursor: String, val isReset: Boolean)
 
 /**
  * Waits in IMAP's IDLE (RFC 2177) for what changes in the mailbox that is selected. The flow completes when the connection is due to
@@ -49,8 +55,8 @@ data class NewMessages(val uids: List<UInt>, val cursor: String, val isReset: Bo
  * @throws MisuseException Angus Mail has the connection; when collected: another flow of it is collected.
  * @throws SessionEndedException when collected: the session has ended; [SessionConnection.use] takes it for what it is.
  */
-fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
-    followed(config(null, null, false, false, reissue, answer)) { event ->
+public fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
+    followed(config(null, null, false, false, reissue, answer), waits = true) { event ->
         when (event) {
             is FollowEvent.Changed -> MailboxChange(event.exists, event.expunged, event.flagged)
             is FollowEvent.Messages, is FollowEvent.Reset, is FollowEvent.Refused, FollowEvent.Free, FollowEvent.Late -> null
@@ -79,20 +85,22 @@ fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20
  * @param since where the program stands; `null`: only what comes from now on is told, and the first is where that begins.
  * @param readOnly the mailbox is opened so that nothing is marked as read.
  * @param reissue as for [idle].
+ * @param waits false: the flow completes once all that is there was told, as for a worker that a push or a period has woken.
  * @param answer how long an answer may take; a search has ten times as long, and both have no longer than `answerTimeout`.
  * @throws ConfigException the connection does not speak IMAP; when collected: `since` is no cursor.
  * @throws MisuseException Angus Mail has the connection; when collected: another flow of it is collected.
  * @throws MailboxRefusedException when collected: the mailbox cannot be selected, or the server does not search it.
  * @throws SessionEndedException when collected: the session has ended; [SessionConnection.use] takes it for what it is.
  */
-fun SessionConnection.newMessages(
+public fun SessionConnection.newMessages(
     mailbox: String = "INBOX",
     since: String? = null,
     readOnly: Boolean = false,
     reissue: Duration = 90.seconds,
     answer: Duration = 20.seconds,
+    waits: Boolean = true,
 ): Flow<NewMessages> =
-    followed(config(mailbox, since, readOnly, true, reissue, answer)) { event ->
+    followed(config(mailbox, since, readOnly, true, reissue, answer), waits) { event ->
         when (event) {
             is FollowEvent.Messages -> NewMessages(event.uids, event.cursor, isReset = false)
             is FollowEvent.Reset -> NewMessages(emptyList(), event.cursor, isReset = true)
@@ -118,7 +126,7 @@ private fun SessionConnection.config(
         answerMs = answer.inWholeMilliseconds.toULong(),
     )
 
-private fun <T : Any> SessionConnection.followed(config: FollowConfig, read: (FollowEvent) -> T?): Flow<T> {
+private fun <T : Any> SessionConnection.followed(config: FollowConfig, waits: Boolean, read: (FollowEvent) -> T?): Flow<T> {
     if (endpoint.protocol != MailProtocol.IMAP) throw ConfigException("only IMAP has mailboxes that can be followed")
     if (isOfAngus) {
         throw MisuseException(
@@ -126,5 +134,5 @@ private fun <T : Any> SessionConnection.followed(config: FollowConfig, read: (Fo
                 "a connection of its own, of another account.sessions(MailProtocol.IMAP)"
         )
     }
-    return flow { follower.follow(config) { event -> read(event)?.let { emit(it) } } }
+    return flow { follower.follow(config, waits) { event -> read(event)?.let { emit(it) } } }
 }

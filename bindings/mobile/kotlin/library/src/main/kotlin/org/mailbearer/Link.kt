@@ -3,22 +3,30 @@ package org.mailbearer
 import java.io.IOException
 import java.net.Socket
 import java.net.SocketTimeoutException
+import java.nio.Buffer
 import java.nio.ByteBuffer
-import java.util.concurrent.Executor
 import javax.net.ssl.SSLSocket
 import javax.net.ssl.SSLSocketFactory
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.nanoseconds
+import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.asExecutor
 import kotlinx.coroutines.suspendCancellableCoroutine
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.failureOfCertificate
+import org.mailbearer.machine.failureOfConnect
+import org.mailbearer.machine.failureOfHost
 
 /** Octets of one read. */
 internal const val READ_OCTETS = 16_384
 
 /** Threads that wait for sockets, apart from those that the program's own work may need. */
 private const val SOCKETS_MAX = 1_000
-internal val SOCKETS: Executor = Dispatchers.IO.limitedParallelism(SOCKETS_MAX, "mailbearer").asExecutor()
+internal val SOCKETS: CoroutineDispatcher = Dispatchers.IO.limitedParallelism(SOCKETS_MAX, "mailbearer")
+
+/** Runs it there, and waits for nothing. */
+internal fun CoroutineDispatcher.execute(work: () -> Unit) = asExecutor().execute(work)
 
 /**
  * A connection below a login and what follows it: TCP, TLS, reads and writes. The caller keeps the deadline. What fails is a
@@ -70,7 +78,7 @@ internal interface Link {
 
 /** A [Link] that is a socket. */
 internal class SocketLink(private val settings: Settings, token: AccessToken? = null) : Link {
-    private val dialer = Dialer(settings.endpoint.port.toInt())
+    private val dialer = Dialer(settings.endpoint.port.toInt(), settings.sockets)
     private lateinit var tcp: Socket
     private lateinit var socket: Socket
     private val begun = System.nanoTime()
@@ -194,7 +202,15 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
 internal class DirectOctets {
     private val buffer = ByteBuffer.allocateDirect(READ_OCTETS)
 
-    fun of(bytes: ByteArray, offset: Int, count: Int): ByteBuffer = buffer.clear().put(bytes, offset, count).flip()
+    /** The same: a ByteBuffer of Android 12 or older has no `clear` and no `flip` of its own. */
+    private val bounds: Buffer = buffer
+
+    fun of(bytes: ByteArray, offset: Int, count: Int): ByteBuffer {
+        bounds.clear()
+        buffer.put(bytes, offset, count)
+        bounds.flip()
+        return buffer
+    }
 }
 
 /** Why a handshake failed, with what the certificate says of itself where that is the reason. */

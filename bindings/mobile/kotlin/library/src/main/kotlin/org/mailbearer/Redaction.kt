@@ -1,5 +1,10 @@
 package org.mailbearer
 
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.Negotiation
+import org.mailbearer.machine.NegotiationConfig
+
 private const val MASK = "<token>"
 
 /** A login of nobody: it masks a token without being made. */

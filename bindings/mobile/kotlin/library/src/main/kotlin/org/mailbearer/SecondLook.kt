@@ -1,16 +1,17 @@
 package org.mailbearer
 
+import java.net.Socket
 import java.security.cert.CertificateException
 import java.security.cert.X509Certificate
 import javax.net.ssl.SSLContext
 import javax.net.ssl.SSLEngine
 import javax.net.ssl.X509ExtendedTrustManager
-import java.net.Socket
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withTimeoutOrNull
+import org.mailbearer.machine.AccessToken
 
 // A second connection, which finds out why the first one fails. It trusts nobody, and so carries no token.
 

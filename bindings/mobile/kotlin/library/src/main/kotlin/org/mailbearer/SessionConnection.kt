@@ -9,6 +9,8 @@ import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.selects.select
 import kotlinx.coroutines.withTimeoutOrNull
+import org.mailbearer.machine.Delivery
+import org.mailbearer.machine.failureOfHost
 
 /**
  * A connection that a session keeps an eye on. After the end of the session, reads give what has come, and then throw
@@ -17,7 +19,7 @@ import kotlinx.coroutines.withTimeoutOrNull
  * @property generation counts the connections of the session, from one.
  * @property resumed what was in flight in the connection before; `null` at first.
  */
-class SessionConnection
+public class SessionConnection
 internal constructor(private val driver: Driver, private val settings: Settings, given: Delivery.Give, link: Link) :
     Connection(
         link,
@@ -27,20 +29,25 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         given.leftover,
         driver::redact,
     ) {
-    val generation: ULong = given.generation
-    val resumed: Aftermath? = given.resumed
+    public val generation: ULong = given.generation
+    public val resumed: Aftermath? = given.resumed
     internal val ticket: ULong = given.ticket
 
     /** Why it ended; `null` while it lives. */
     @Volatile
-    var verdict: Verdict? = null
+    public var verdict: Verdict? = null
+        private set
+
+    /** What was in flight when it ended; `null` while it lives. The next connection has it as [resumed]. */
+    @Volatile
+    public var aftermath: Aftermath? = null
         private set
 
     /** What the system said at the end. */
     private var problem: Throwable? = null
 
     /** How long from now it is closed, if it has not been let go; `null`: it is not yet due. */
-    val renewBy: Duration?
+    public val renewBy: Duration?
         get() = renewByMs?.let { (it.toLong() - driver.world.nowMs().toLong()).milliseconds }
 
     @Volatile
@@ -62,8 +69,8 @@ internal constructor(private val driver: Driver, private val settings: Settings,
     internal val follower = Follower(this)
 
     /** Waits, and returns early when the connection is due to be let go, or has ended. True in these two cases. */
-    suspend fun wait(timeout: Duration = Duration.INFINITE): Boolean {
-        withTimeoutOrNull(timeout) { due.await() }
+    public suspend fun wait(timeout: Duration = Duration.INFINITE): Boolean {
+        inRealTime { withTimeoutOrNull(timeout) { due.await() } }
         return due.isCompleted
     }
 
@@ -71,7 +78,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
      * Runs the block and lets the connection go. The end of the session is a reason to leave the block, and no error: also as
      * a mail library tells it, as Angus Mail's `FolderClosedException`.
      */
-    suspend fun use(block: suspend (SessionConnection) -> Unit) {
+    public suspend fun use(block: suspend (SessionConnection) -> Unit) {
         try {
             block(this)
         } catch (error: Exception) {
@@ -96,8 +103,9 @@ internal constructor(private val driver: Driver, private val settings: Settings,
     // ---- For the driver --------------------------------------------------------------------------------------------
 
     /** Takes notice of the end: whoever waits for an answer learns of it. */
-    internal fun end(verdict: Verdict, problem: Throwable?) {
+    internal fun end(verdict: Verdict, aftermath: Aftermath?, problem: Throwable?) {
         this.problem = problem
+        this.aftermath = aftermath
         this.verdict = verdict
         due.complete(Unit)
         gone.complete(Unit)
@@ -119,10 +127,12 @@ internal constructor(private val driver: Driver, private val settings: Settings,
 
     /** Waits until something is to be said to the server, or nothing more: at most so long. */
     internal suspend fun awaitNudge(atMost: Duration) {
-        withTimeoutOrNull(atMost) {
-            select {
-                nudges.onReceive {}
-                due.onAwait {}
+        inRealTime {
+            withTimeoutOrNull(atMost) {
+                select {
+                    nudges.onReceive {}
+                    due.onAwait {}
+                }
             }
         }
     }
@@ -136,7 +146,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
 
     internal fun nowMs(): ULong = driver.world.nowMs()
 
-    internal suspend fun sleepUntil(ms: ULong) = driver.world.sleepUntil(ms)
+    internal suspend fun sleepUntil(ms: ULong) = inRealTime { driver.world.sleepUntil(ms) }
 
     /** Whether it is to be let go, was closed, or has ended. */
     internal val isDue: Boolean

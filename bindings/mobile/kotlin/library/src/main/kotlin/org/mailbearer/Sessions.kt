@@ -3,16 +3,11 @@ package org.mailbearer
 import java.io.Closeable
 import java.util.concurrent.CancellationException
 import java.util.concurrent.atomic.AtomicBoolean
-import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.awaitCancellation
-import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.isActive
-import kotlinx.coroutines.launch
 
 /**
  * Stays logged in: a flow of connections, a new one each time that the last has ended, or is let go before its end. It is
@@ -28,23 +23,20 @@ import kotlinx.coroutines.launch
  * ```
  *
  * @param options where and how to log in.
- * @param snapshot what [Sessions.snapshot] gave in an earlier run of the program.
- * @param onEvent is told what happens, for logs and metrics; it must not block.
+ * @param account what holds for the account: policy, snapshot, events, clock.
  * @throws ConfigException a setting is missing or cannot work.
  */
-fun sessions(
+public fun sessions(
     protocol: MailProtocol,
     user: String,
     token: TokenSource,
     options: LoginOptions = LoginOptions(),
-    policy: SessionPolicy = SessionPolicy(),
-    snapshot: ByteArray? = null,
-    onEvent: ((SessionEvent) -> Unit)? = null,
+    account: AccountOptions = AccountOptions(),
 ): Sessions {
     // What is wrong with them is told first.
     resolve(protocol, user, options)
-    val account = Account(user, token, policy, options.provider, options.clock, snapshot, onEvent)
-    return account.sessions(protocol, options, policy, isAlone = true)
+    val alone = Account(user, token, account.copy { provider = provider ?: options.provider })
+    return alone.sessions(protocol, options, account.policy, isAlone = true)
 }
 
 /**
@@ -62,7 +54,7 @@ fun sessions(
  * until [retry]. It throws [GaveUpException] when the settings cannot work (`retry` is needed then, too), or when there
  * was no first connection in the time of [SessionPolicy.first]; and [MisuseException] when the token source has a bug.
  */
-class Sessions
+public class Sessions
 internal constructor(private val account: Account, private val key: UInt, private val endpoint: Endpoint, private val isAlone: Boolean) :
     Flow<SessionConnection>, Closeable {
     private val flow = flow { run(::emit) }
@@ -71,7 +63,7 @@ internal constructor(private val account: Account, private val key: UInt, privat
     private var earlier: SessionConnection? = null
     private var last: SessionStatus = status()
 
-    override suspend fun collect(collector: FlowCollector<SessionConnection>) = flow.collect(collector)
+    override suspend fun collect(collector: FlowCollector<SessionConnection>): Unit = flow.collect(collector)
 
     private suspend fun run(give: suspend (SessionConnection) -> Unit) {
         if (!isCollected.compareAndSet(false, true)) {
@@ -98,46 +90,34 @@ internal constructor(private val account: Account, private val key: UInt, privat
         return earlier
     }
 
-    private suspend fun hand(connection: SessionConnection, give: suspend (SessionConnection) -> Unit) = coroutineScope {
-        val guard = launch(Dispatchers.Unconfined) { interruptWhenCancelled(connection, this@coroutineScope) }
-        try {
-            give(connection)
-        } catch (end: Throwable) {
-            // `first` and its like want no more, and have it now. Who fails, or is cancelled, has nothing.
-            if (end !is CancellationException || !isActive) connection.close()
-            // What a blocking call throws when its coroutine is cancelled is no failure.
-            ensureActive()
-            throw end
-        } finally {
-            guard.cancel()
-        }
-    }
-
-    /** Blocking code does not see that its coroutine is cancelled: it learns it from the stream that it reads. */
-    private suspend fun interruptWhenCancelled(connection: SessionConnection, work: CoroutineScope): Nothing =
-        try {
-            awaitCancellation()
-        } finally {
-            if (!work.isActive) connection.interrupt()
+    private suspend fun hand(connection: SessionConnection, give: suspend (SessionConnection) -> Unit) =
+        stoppingWhenCancelled(connection::interrupt) {
+            try {
+                give(connection)
+            } catch (end: Throwable) {
+                // `first` and its like want no more, and have it now. Who fails, or is cancelled, has nothing.
+                if (end !is CancellationException || !currentCoroutineContext().isActive) connection.close()
+                throw end
+            }
         }
 
     /** How the session stands: whether it is wanted, connected or stopped; and its phase, generation, failures, what was learnt. */
-    fun status(): SessionStatus {
+    public fun status(): SessionStatus {
         account.status().sessions.find { it.session == key }?.let { last = it }
         return last
     }
 
     /** See [Account.snapshot]. */
-    fun snapshot(): ByteArray = account.snapshot()
+    public fun snapshot(): ByteArray = account.snapshot()
 
     /** See [Account.retry]. */
-    fun retry() = account.retry()
+    public fun retry(): Unit = account.retry()
 
     /** See [Account.networkLost]. */
-    fun networkLost() = account.networkLost()
+    public fun networkLost(): Unit = account.networkLost()
 
     /** See [Account.networkBack]. */
-    fun networkBack() = account.networkBack()
+    public fun networkBack(): Unit = account.networkBack()
 
     /** Ends the session: its connection is closed, and the flow completes. The account goes on with its others. */
     override fun close() {

@@ -14,6 +14,9 @@ import java.security.cert.CertPathValidatorException
 import java.security.cert.CertificateException
 import java.security.cert.X509Certificate
 import javax.net.ssl.SSLException
+import org.mailbearer.machine.failureOfConnect
+import org.mailbearer.machine.failureOfHost
+import org.mailbearer.machine.failureOfTls
 
 // What Java throws for sockets and TLS, in the words that the core reads.
 

@@ -15,9 +15,12 @@ import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.joinAll
 import kotlinx.coroutines.withTimeoutOrNull
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.NoToken
+import org.mailbearer.machine.redactSource
 
 /** An access token as a source gives it, and how long it still lives, where that is known. */
-class Token(val value: String, val expiresIn: Duration? = null) {
+public class Token(public val value: String, public val expiresIn: Duration? = null) {
     /** Never the token. */
     override fun toString(): String = "Token(${value.length} characters, expiresIn=$expiresIn)"
 }
@@ -36,19 +39,48 @@ class Token(val value: String, val expiresIn: Duration? = null) {
  * Calls of one source do not overlap: requests that come while one runs are joined to it, also those of other connections
  * and accounts. Only a call that somebody gave up is not joined any more: it may never answer. A source may block its thread.
  */
-fun interface TokenSource {
+public fun interface TokenSource {
     /** Gets a token. */
-    suspend fun token(forceRefresh: Boolean): Token
+    public suspend fun token(forceRefresh: Boolean): Token
 
     /**
      * The same, for sources that must be told which token a server would not take, as Android's `clearToken`: with
      * `forceRefresh`, [refused] is that token, if there is one.
      */
-    suspend fun token(forceRefresh: Boolean, refused: Token?): Token = token(forceRefresh)
+    public suspend fun token(forceRefresh: Boolean, refused: Token?): Token = token(forceRefresh)
 }
 
-/** The same token for ever: its logins end with its hour. */
-fun fixedToken(value: String): TokenSource = FixedToken(Token(value))
+/** A source of the same token for ever: its logins end with its hour. */
+public fun fixedToken(value: String): TokenSource = FixedToken(Token(value))
+
+/**
+ * What keeps access tokens by itself, and gives the same one until it is told that it is of no use: Google's `AuthorizationClient`,
+ * Android's `AccountManager`. [tokenSource] makes a source of it.
+ */
+public interface TokenCache {
+    /** Gets a token, from the cache or a new one. What it throws is judged as of a [TokenSource]. */
+    public suspend fun token(): Token
+
+    /** Takes a token out of the cache, as with `clearToken` or `invalidateAuthToken`: the next one is another. */
+    public suspend fun clear(token: Token)
+}
+
+/**
+ * A source over a cache. The token that a server refused is cleared, and with it no other; where none was refused, and a new one is
+ * wanted, the one that was given last.
+ */
+public fun tokenSource(cache: TokenCache): TokenSource = CachedTokens(cache)
+
+private class CachedTokens(private val cache: TokenCache) : TokenSource {
+    @Volatile private var last: Token? = null
+
+    override suspend fun token(forceRefresh: Boolean): Token = token(forceRefresh, refused = null)
+
+    override suspend fun token(forceRefresh: Boolean, refused: Token?): Token {
+        if (forceRefresh) (refused ?: last)?.let { cache.clear(it) }
+        return cache.token().also { last = it }
+    }
+}
 
 internal class FixedToken(private val fixed: Token) : TokenSource {
     override suspend fun token(forceRefresh: Boolean): Token = fixed

@@ -1,6 +1,8 @@
 package org.mailbearer
 
 import java.nio.ByteBuffer
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Transcript
 
 /** Shows the dialogue of one login to the program, line by line. */
 internal class Tracer(token: AccessToken, private val show: (TraceLine) -> Unit) {

@@ -6,9 +6,10 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.delay
+import org.mailbearer.machine.AccessToken
 
 /** What lies outside of a driver: clocks, coroutines, sockets. The tests have one without sockets, in which time leaps. */
-internal open class World(private val clock: Clock) {
+internal open class World(private val clock: ElapsedClock) {
     open val seed: ULong = SecureRandom().nextLong().toULong()
     open val scope: CoroutineScope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val sleep = SleepWatch(clock)

@@ -9,6 +9,19 @@ import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.long
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.AccountConfig
+import org.mailbearer.machine.AccountEvent
+import org.mailbearer.machine.AccountMachine
+import org.mailbearer.machine.AccountPlan
+import org.mailbearer.machine.Delivery
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.Order
+import org.mailbearer.machine.SessionConfig
+import org.mailbearer.machine.failureOfConnect
+import org.mailbearer.machine.failureOfHost
+import org.mailbearer.machine.failureOfTls
 
 /** What the two players of the kind `account` share: the case's settings, its steps and its expectations. */
 internal abstract class AnyAccountPlayer(protected val case: JsonObject) : CasePlayer {

@@ -33,7 +33,7 @@ import org.mailbearer.testing.trusting
 /** What the sessions of an account share, what stops them, and what a program is told of it. */
 class AccountTest {
     private val user = "joe@gmail.com"
-    private val quick = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
+    private val quick = SessionPolicy { backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
 
     private fun test(block: suspend CoroutineScope.(Server) -> Unit) = runBlocking {
         Server().use { server -> withTimeout(3.minutes) { block(server) } }
@@ -93,7 +93,7 @@ class AccountTest {
         }
         val shield = ExampleShield("dns:localhost")
         Peer(inTls(shield.server, speak)).use { peer ->
-            val options = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+            val options = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
             val all = sessions(MailProtocol.IMAP, user, { Token("ya29.a-token-of-this-test") }, options, quick)
             val stop = withTimeout(1.minutes) {
                 assertFailsWith<NeedsUserException> { all.collect { it.use { connection -> connection.wait() } } }
@@ -184,7 +184,7 @@ class AccountTest {
     @Test
     fun `twenty sessions where fifteen are allowed`() = runBlocking {
         Server(connectionsMax = 15).use { server ->
-            val policy = quick.copy(connections = 15)
+            val policy = quick.copy { connections = 15 }
             Account(user, tokens(server), policy).use { account ->
                 val all = List(20) { account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP)) }
                 val online = AtomicInteger()
@@ -220,10 +220,10 @@ class AccountTest {
     fun `what is of the account is not of a session`() = test { server ->
         Account(user, tokens(server), quick).use { account ->
             val error = assertFailsWith<ConfigException> {
-                account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP), SessionPolicy(answer = 5.seconds))
+                account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP), SessionPolicy { answer = 5.seconds })
             }
             assertContains(assertNotNull(error.message), "answer is of the whole account")
-            account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP), SessionPolicy(renewal = Renewal.AT_END))
+            account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP), SessionPolicy { renewal = Renewal.AT_END })
         }
     }
 
@@ -294,11 +294,11 @@ class AccountTest {
     @Test
     fun `before the first connection an outage is raised after the time of the policy, and waited out later`() = test { server ->
         val source = TokenSource { throw IOException("no network") }
-        val all = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), quick.copy(first = 300.milliseconds))
+        val all = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), quick.copy { first = 300.milliseconds })
         val error = assertFailsWith<GaveUpException> { all.first() }
         assertContains(assertNotNull(error.message), "no network")
         assertEquals("no network", error.cause?.message)
-        val forever = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), quick.copy(first = INFINITE))
+        val forever = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), quick.copy { first = INFINITE })
         val waiting = launch { forever.first() }
         delay(600)
         assertTrue(waiting.isActive)
@@ -307,9 +307,9 @@ class AccountTest {
 
     @Test
     fun `what cannot get better is raised at once`() = test { server ->
-        val options = server.at(MailProtocol.IMAP).copy(port = java.net.ServerSocket(0).use { it.localPort })
+        val options = server.at(MailProtocol.IMAP).copy { port = java.net.ServerSocket(0).use { it.localPort } }
         val error = assertFailsWith<GaveUpException> {
-            sessions(MailProtocol.IMAP, user, tokens(server), options, quick.copy(first = INFINITE)).first()
+            sessions(MailProtocol.IMAP, user, tokens(server), options, quick.copy { first = INFINITE }).first()
         }
         assertEquals(Cause.CONNECTION_REFUSED, error.failure.cause)
         assertIs<java.net.ConnectException>(error.cause)

@@ -55,13 +55,13 @@ class BlackHoleTest {
         private val answers = control.getInputStream().bufferedReader()
         private val turn = Mutex()
         private val place = runBlocking { say("mailbox" to JsonPrimitive(mailbox)) }
-        val options = LoginOptions(
-            host = place.getValue("host").jsonPrimitive.content,
-            port = place.getValue("port").jsonPrimitive.int,
-            tls = Tls.IMPLICIT,
-            sslContext = trust,
-            timeout = ANSWER,
-        )
+        val options = LoginOptions {
+            this.host = place.getValue("host").jsonPrimitive.content
+            this.port = place.getValue("port").jsonPrimitive.int
+            tls = Tls.IMPLICIT
+            sslContext = trust
+            timeout = ANSWER
+        }
 
         private suspend fun say(vararg words: Pair<String, JsonPrimitive>): JsonObject = turn.withLock {
             withContext(Dispatchers.IO) {
@@ -99,13 +99,13 @@ class BlackHoleTest {
         private var cursor: String? = null
 
         suspend fun run() {
-            val policy = SessionPolicy(
-                endsWithToken = true,
-                tokenLifeLeast = 0.seconds,
-                backoffBase = 50.milliseconds,
-                backoffMax = 200.milliseconds,
-                loginInterval = 1.milliseconds,
-            )
+            val policy = SessionPolicy {
+                endsWithToken = true
+                tokenLifeLeast = 0.seconds
+                backoffBase = 50.milliseconds
+                backoffMax = 200.milliseconds
+                loginInterval = 1.milliseconds
+            }
             val source = TokenSource { Token(path.token(), lives) }
             sessions(MailProtocol.IMAP, USER, source, path.options, policy).takeWhile { !isStopping }.collect { connection ->
                 isFollowing = false

@@ -17,6 +17,14 @@ import kotlinx.serialization.json.intOrNull
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.Negotiation
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.Next
+import org.mailbearer.machine.Step
+import org.mailbearer.machine.Watch
+import org.mailbearer.machine.classify
 
 /*
  * Runs the language-neutral cases of tests/cases (or of the folder in MAILBEARER_CASES) against the package.

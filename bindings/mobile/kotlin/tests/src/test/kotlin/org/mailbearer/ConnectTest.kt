@@ -22,9 +22,9 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.mailbearer.testing.Server
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Flavour
-import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.FaultKind
+import org.mailbearer.testing.Flavour
+import org.mailbearer.testing.Stage
 
 /** `connect`, against the testing server over real TLS. */
 class ConnectTest {
@@ -48,7 +48,7 @@ class ConnectTest {
             Server(flavour = flavour).use { server ->
                 for ((protocol, dialogue) in commands) for (tls in Tls.entries) for (mechanism in Mechanism.entries) {
                     if (flavour == Flavour.OUTLOOK && mechanism == Mechanism.OAUTHBEARER) continue
-                    logIn(server, protocol, tls) { it.copy(mechanisms = listOf(mechanism)) }.use { connection ->
+                    logIn(server, protocol, tls) { it.copy { mechanisms = listOf(mechanism) } }.use { connection ->
                         connection.writeLine(dialogue.first)
                         assertTrue(assertNotNull(connection.readLine()).startsWith(dialogue.second))
                         assertEquals(mechanism, connection.mechanism)
@@ -103,7 +103,7 @@ class ConnectTest {
     fun `a certificate of an unknown authority is refused before the token is sent`() = runBlocking {
         Server().use { server ->
             for (tls in Tls.entries) {
-                val options = server.at(MailProtocol.IMAP, tls).copy(sslContext = null)
+                val options = server.at(MailProtocol.IMAP, tls).copy { sslContext = null }
                 val error = assertFailsWith<LoginFailedException> {
                     connect(MailProtocol.IMAP, user, fixedToken("ya29.abcdefghijkl"), options)
                 }
@@ -117,7 +117,7 @@ class ConnectTest {
     fun `the host name of a certificate is verified`() = runBlocking {
         Server().use { server ->
             forwarding("127.0.0.2", server.port(MailProtocol.IMAP)).use { forward ->
-                val options = server.at(MailProtocol.IMAP).copy(host = "127.0.0.2", port = forward.localPort)
+                val options = server.at(MailProtocol.IMAP).copy { host = "127.0.0.2"; port = forward.localPort }
                 val error = assertFailsWith<LoginFailedException> {
                     connect(MailProtocol.IMAP, user, fixedToken("ya29.abcdefghijkl"), options)
                 }
@@ -151,7 +151,7 @@ class ConnectTest {
                 server.setFault(Stage.GREETING, kind)
                 val error = assertFailsWith<LoginFailedException>("$kind") {
                     logIn(server, MailProtocol.IMAP, Tls.IMPLICIT) {
-                        it.copy(timeout = if (kind == FaultKind.VANISH) 500.milliseconds else 60.seconds)
+                        it.copy { timeout = if (kind == FaultKind.VANISH) 500.milliseconds else 60.seconds }
                     }
                 }
                 assertContains(causes, error.failure.cause, "$kind: $error")
@@ -165,20 +165,20 @@ class ConnectTest {
         suspend fun refused(user: String = this@ConnectTest.user, options: LoginOptions) = assertNotNull(
             assertFailsWith<ConfigException> { connect(MailProtocol.POP3, user, token, options) }.message
         )
-        assertContains(refused(options = LoginOptions(host = "a b")), "host")
-        assertContains(refused(options = LoginOptions(host = "h", port = 70_000)), "port")
-        assertContains(refused("joe\r\n@gmail.com", LoginOptions(host = "h")), "user")
+        assertContains(refused(options = LoginOptions { host = "a b" }), "host")
+        assertContains(refused(options = LoginOptions { host = "h"; port = 70_000 }), "port")
+        assertContains(refused("joe\r\n@gmail.com", LoginOptions { host = "h" }), "user")
         assertContains(refused("joe@example.org", LoginOptions()), "host is missing")
-        assertContains(refused(options = LoginOptions(host = "h", mechanisms = emptyList())), "mechanisms")
-        assertContains(refused(options = LoginOptions(provider = providerNamed("icloud"))), "pop3")
-        assertContains(refused(options = LoginOptions(host = "h", timeout = 0.seconds)), "timeout")
-        assertContains(refused(options = LoginOptions(host = "h", ehloName = "two words")), "ehloName")
+        assertContains(refused(options = LoginOptions { host = "h"; mechanisms = emptyList() }), "mechanisms")
+        assertContains(refused(options = LoginOptions { provider = providerNamed("icloud") }), "pop3")
+        assertContains(refused(options = LoginOptions { host = "h"; timeout = 0.seconds }), "timeout")
+        assertContains(refused(options = LoginOptions { host = "h"; ehloName = "two words" }), "ehloName")
     }
 
     @Test
     fun `what was meant is said where something else was given`() = runBlocking {
         suspend fun refused(host: String) = assertNotNull(
-            assertFailsWith<ConfigException>(host) { connect(MailProtocol.IMAP, user, { Token("x") }, LoginOptions(host)) }.message
+            assertFailsWith<ConfigException>(host) { connect(MailProtocol.IMAP, user, { Token("x") }, LoginOptions { this.host = host }) }.message
         )
         assertContains(refused("b\u00fccher.example"), "xn--bcher-kva.example")
         assertContains(refused("imap.example.org:993"), "has a port")
@@ -191,7 +191,7 @@ class ConnectTest {
         )
         for ((value, wrong) in given) {
             val error = assertFailsWith<TokenSourceException>(wrong) {
-                connect(MailProtocol.IMAP, user, { Token(value) }, LoginOptions(host = "localhost"))
+                connect(MailProtocol.IMAP, user, { Token(value) }, LoginOptions { host = "localhost" })
             }
             assertTrue(error.permanent)
             assertContains(assertNotNull(error.message), wrong)

@@ -58,7 +58,7 @@ class DiagnosisTest {
     /** What gets better by itself is tried again for ever: the event says why. */
     private suspend fun toldBySessions(protocol: MailProtocol, options: LoginOptions): Told = coroutineScope {
         val event = CompletableDeferred<SessionEvent>()
-        val all = sessions(protocol, user, source, options) { if (it.kind == EventKind.LOGIN_FAILED) event.complete(it) }
+        val all = sessions(protocol, user, source, options, SessionPolicy()) { if (it.kind == EventKind.LOGIN_FAILED) event.complete(it) }
         val stop = async { runCatching { all.collect {} }.exceptionOrNull() }
         val failed = event.await()
         // A stop follows at once on what it is for.
@@ -79,7 +79,7 @@ class DiagnosisTest {
 
     @Test
     fun `a host that is not found is told as such, in the system's own words`() = test {
-        atEveryDoor(MailProtocol.IMAP, LoginOptions(host = "no-such-host.invalid")) { door, told, _ ->
+        atEveryDoor(MailProtocol.IMAP, LoginOptions { this.host = "no-such-host.invalid" }) { door, told, _ ->
             assertEquals(Cause.HOST_NOT_FOUND, told.cause, door)
             assertContains(told.sentence, "no-such-host.invalid", message = door)
             if (door != "sessions") assertNotNull(told.error, door).isCausedBy<UnknownHostException>(door)
@@ -90,7 +90,7 @@ class DiagnosisTest {
     fun `a port where nothing listens is told as such`() = test {
         val free = ServerSocket(0, 1, InetAddress.getByName("127.0.0.1")).use { it.localPort }
         for (protocol in MailProtocol.entries) for (tls in Tls.entries) {
-            atEveryDoor(protocol, LoginOptions(host = "localhost", port = free, tls = tls)) { door, told, _ ->
+            atEveryDoor(protocol, LoginOptions { host = "localhost"; port = free; this.tls = tls }) { door, told, _ ->
                 assertEquals(Cause.CONNECTION_REFUSED, told.cause, door)
                 assertContains(told.sentence, "Connection refused", message = door)
                 assertContains(told.sentence, "$free", message = door)
@@ -108,7 +108,7 @@ class DiagnosisTest {
         )
         for ((protocol, greeting) in greetings) {
             Peer(speaking(greeting)).use { peer ->
-                atEveryDoor(protocol, LoginOptions(host = "localhost", port = peer.port)) { door, told, took ->
+                atEveryDoor(protocol, LoginOptions { host = "localhost"; port = peer.port }) { door, told, took ->
                     assertEquals(Cause.WRONG_TLS_MODE, told.cause, "$door, $protocol: ${told.sentence}")
                     if (door != "sessions") assertNotNull(told.error, door).isCausedBy<SSLException>(door)
                     assertTrue(took < SOON, "$door took $took")
@@ -121,7 +121,7 @@ class DiagnosisTest {
     fun `a port of TLS under STARTTLS is found by its silence`() = test {
         Server().use { server ->
             for (protocol in MailProtocol.entries) {
-                val options = server.at(protocol, Tls.IMPLICIT).copy(tls = Tls.START_TLS)
+                val options = server.at(protocol, Tls.IMPLICIT).copy { tls = Tls.START_TLS }
                 atEveryDoor(protocol, options) { door, told, took ->
                     assertEquals(Cause.WRONG_TLS_MODE, told.cause, "$door, $protocol: ${told.sentence}")
                     assertTrue(took > 5.seconds && took < SOON, "$door took $took")
@@ -142,7 +142,7 @@ class DiagnosisTest {
                 }
             }
             slow.use {
-                val options = server.at(MailProtocol.SMTP, Tls.START_TLS).copy(port = slow.port)
+                val options = server.at(MailProtocol.SMTP, Tls.START_TLS).copy { port = slow.port }
                 val good = TokenSource { Token(server.issueToken(user)) }
                 connect(MailProtocol.SMTP, user, good, options).close()
                 connectTransport(user, good, options).close()
@@ -162,7 +162,7 @@ class DiagnosisTest {
         )
         for ((name, end) in ends) {
             Peer(end).use { peer ->
-                atEveryDoor(MailProtocol.IMAP, LoginOptions(host = "localhost", port = peer.port)) { door, told, _ ->
+                atEveryDoor(MailProtocol.IMAP, LoginOptions { host = "localhost"; port = peer.port }) { door, told, _ ->
                     assertEquals(Cause.CONNECTION_LOST, told.cause, "$door, $name: ${told.sentence}")
                 }
             }
@@ -173,8 +173,8 @@ class DiagnosisTest {
     fun `a certificate that fails says who issued it and for whom`() = test {
         val shield = ExampleShield("dns:mail.example.org,dns:smtp.example.org")
         Peer(inTls(shield.server, speaking("* OK ready"))).use { peer ->
-            val options = LoginOptions(host = "localhost", port = peer.port)
-            val strangers = options.copy(sslContext = trusting(ExampleShield("dns:localhost").authority))
+            val options = LoginOptions { host = "localhost"; port = peer.port }
+            val strangers = options.copy { sslContext = trusting(ExampleShield("dns:localhost").authority) }
             for (unknown in listOf(options, strangers)) {
                 atEveryDoor(MailProtocol.IMAP, unknown) { door, told, took ->
                     assertEquals(Cause.TLS_FAILED, told.cause, door)
@@ -184,7 +184,7 @@ class DiagnosisTest {
                 }
             }
             // Of one that is trusted, the name is wrong.
-            atEveryDoor(MailProtocol.IMAP, options.copy(sslContext = trusting(shield.authority))) { door, told, _ ->
+            atEveryDoor(MailProtocol.IMAP, options.copy { sslContext = trusting(shield.authority) }) { door, told, _ ->
                 assertEquals(Cause.TLS_FAILED, told.cause, door)
                 for (name in listOf("localhost", "mail.example.org", "Example Shield")) {
                     assertContains(told.sentence, name, message = door)
@@ -197,7 +197,7 @@ class DiagnosisTest {
     fun `a certificate that has expired says since when`() = test {
         val shield = ExampleShield("dns:localhost", begins = "2020/01/01 12:00:00", days = 31, hasAuthority = true)
         Peer(inTls(shield.server, speaking("* OK ready"))).use { peer ->
-            val options = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+            val options = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
             atEveryDoor(MailProtocol.IMAP, options) { door, told, _ ->
                 assertEquals(Cause.TLS_FAILED, told.cause, door)
                 assertContains(told.sentence, "2020-02-01", message = door)
@@ -225,7 +225,7 @@ class DiagnosisTest {
             hello.read()
         }
         peer.use {
-            val options = LoginOptions(host = "localhost", port = peer.port)
+            val options = LoginOptions { host = "localhost"; port = peer.port }
             for (door in listOf("connect", "Angus Mail")) {
                 val before = peer.accepted.get()
                 val told = doors.getValue(door)(MailProtocol.IMAP, options)
@@ -252,7 +252,7 @@ class DiagnosisTest {
             inTls(shield.server) {}(socket)
         }
         peer.use {
-            val options = LoginOptions(host = "localhost", port = peer.port, tls = Tls.START_TLS)
+            val options = LoginOptions { host = "localhost"; port = peer.port; tls = Tls.START_TLS }
             atEveryDoor(MailProtocol.SMTP, options) { door, told, _ ->
                 assertEquals(Cause.TLS_FAILED, told.cause, "$door: ${told.sentence}")
                 assertContains(told.sentence, "Example Shield", message = door)
@@ -268,7 +268,7 @@ class DiagnosisTest {
         full.use {
             val held = List(3) { java.net.Socket() }
             held.forEach { runCatching { it.connect(java.net.InetSocketAddress("127.0.0.1", full.localPort), 100) } }
-            val options = LoginOptions(host = "localhost", port = full.localPort, timeout = 1.seconds)
+            val options = LoginOptions { host = "localhost"; port = full.localPort; timeout = 1.seconds }
             atEveryDoor(MailProtocol.IMAP, options) { door, told, _ ->
                 assertEquals(Cause.UNREACHABLE, told.cause, "$door: ${told.sentence}")
             }
@@ -290,7 +290,7 @@ class DiagnosisTest {
             left.complete(runCatching { lines.readLine() }.getOrNull() ?: "the end")
         }
         Peer(mute).use { peer ->
-            val options = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+            val options = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
             val login = async { connectStore(MailProtocol.IMAP, user, source, options) }
             asked.await()
             val took = measureTime { login.cancelAndJoin() }
@@ -303,7 +303,7 @@ class DiagnosisTest {
     @Test
     fun `a registered port says how TLS begins, unless it is unusual`() = test {
         fun asked(protocol: MailProtocol, port: Int, tls: Tls?, unusualPort: Boolean = false) =
-            sessions(protocol, user, source, LoginOptions(host = "h", port = port, tls = tls, unusualPort = unusualPort))
+            sessions(protocol, user, source, LoginOptions { host = "h"; this.port = port; this.tls = tls; this.unusualPort = unusualPort })
         val wrong = listOf(
             Triple(MailProtocol.IMAP, 993, Tls.START_TLS), Triple(MailProtocol.SMTP, 465, Tls.START_TLS),
             Triple(MailProtocol.POP3, 995, Tls.START_TLS), Triple(MailProtocol.IMAP, 143, Tls.IMPLICIT),
@@ -319,11 +319,11 @@ class DiagnosisTest {
         val submission = runCatching { Peer(587, speaking("220 mail.example.org ESMTP", "EHLO" to "250 fine")) }.getOrNull()
         assumeTrue(submission != null, "who runs this may not listen at port 587")
         submission!!.use {
-            val told = told { connect(MailProtocol.SMTP, user, source, LoginOptions(host = "127.0.0.1", port = 587)) }
+            val told = told { connect(MailProtocol.SMTP, user, source, LoginOptions { host = "127.0.0.1"; port = 587 }) }
             assertEquals(Cause.TLS_REFUSED, told.cause, told.sentence)
         }
         Peer(speaking("220 mail.example.org ESMTP")).use {
-            val told = told { connect(MailProtocol.SMTP, user, source, LoginOptions(host = "127.0.0.1", port = it.port)) }
+            val told = told { connect(MailProtocol.SMTP, user, source, LoginOptions { host = "127.0.0.1"; port = it.port }) }
             assertEquals(Cause.WRONG_TLS_MODE, told.cause, told.sentence)
         }
     }
@@ -346,9 +346,12 @@ class DiagnosisTest {
             }
         }
         Peer(inTls(shield.server, strict)).use { peer ->
-            val options = LoginOptions(
-                host = "localhost", port = peer.port, ehloName = "client.example.org", sslContext = trusting(shield.authority),
-            )
+            val options = LoginOptions {
+                host = "localhost"
+                port = peer.port
+                ehloName = "client.example.org"
+                sslContext = trusting(shield.authority)
+            }
             connect(MailProtocol.SMTP, user, source, options).use { org.mailbearer.angus.smtpTransport(it) }
             connectTransport(user, source, options).close()
             try {
@@ -358,7 +361,7 @@ class DiagnosisTest {
             }
             assertEquals(4, heard.count { it == "EHLO client.example.org" }, "$heard")
             // Without the option it is the same name at every door, and no name of this machine.
-            val plain = options.copy(ehloName = null)
+            val plain = options.copy { ehloName = null }
             heard.clear()
             told { connect(MailProtocol.SMTP, user, source, plain) }
             told { connectTransport(user, source, plain) }

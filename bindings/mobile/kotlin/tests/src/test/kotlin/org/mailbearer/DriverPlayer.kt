@@ -21,6 +21,8 @@ import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.long
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.failureOfHost
 
 /**
  * Plays a case of the kind `account` with the [Driver]: what a program sees, above sockets that are none and a clock that
@@ -51,7 +53,7 @@ internal class DriverPlayer(case: JsonObject) : AnyAccountPlayer(case) {
         val driver = Driver(world, accountConfig(), snapshot, source) { event, _ -> events += spelled(event) }
         for (config in sessions) {
             val settings = Settings(
-                config.negotiation, SSLContext.getDefault(), 24.hours, { nowMs }, config.limits, tokenLifetimeMs = null, trace = null,
+                config.negotiation, SSLContext.getDefault(), 24.hours, config.limits, tokenLifetimeMs = null, trace = null,
             )
             driver.add(settings, config)
         }

@@ -22,8 +22,8 @@ import kotlin.test.assertTrue
 import kotlinx.coroutines.runBlocking
 import org.mailbearer.testing.Server
 import org.mailbearer.testing.clientContext
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.FaultKind
+import org.mailbearer.testing.Stage
 
 /** `explain`, with what Angus Mail really throws: it logs in by itself here, without mailbearer. */
 class ExplainTest {
@@ -275,7 +275,7 @@ class ExplainTest {
         assertEquals(Cause.TIMED_OUT, explain(SocketTimeoutException("Read timed out")).cause)
         assertEquals(Cause.CONNECTION_LOST, explain(RuntimeException(java.net.SocketException("Connection reset"))).cause)
         val ours = assertFailsWith<LoginFailedException> {
-            runBlocking { connect(MailProtocol.IMAP, user, fixedToken("ya29.abcdefghijkl"), LoginOptions(host = "no-such-host.invalid")) }
+            runBlocking { connect(MailProtocol.IMAP, user, fixedToken("ya29.abcdefghijkl"), LoginOptions { this.host = "no-such-host.invalid" }) }
         }
         assertEquals(ours.failure, explain(RuntimeException("wrapped", ours)))
         val permanent = TokenSourceException("invalid_grant: revoked", permanent = true)

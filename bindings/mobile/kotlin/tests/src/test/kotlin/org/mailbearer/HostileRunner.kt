@@ -148,9 +148,13 @@ private class Hostile(facts: JsonObject) {
         File(facts.getValue("ca_file").jsonPrimitive.content).inputStream().use { trusting(certificate(it)) }
     private val token = fixedToken("t".repeat(600))
 
-    private fun at(attack: Attack, timeout: Duration) = LoginOptions(
-        host = "localhost", port = attack.port, tls = attack.tls, sslContext = trust, timeout = timeout,
-    )
+    private fun at(attack: Attack, timeout: Duration) = LoginOptions {
+        host = "localhost"
+        port = attack.port
+        tls = attack.tls
+        sslContext = trust
+        this.timeout = timeout
+    }
 
     /** Logs in, and lets itself be flooded where that works. */
     suspend fun attack(attack: Attack): Outcome = measured(attack) { logIn(attack, GENEROUS) }
@@ -180,7 +184,7 @@ private class Hostile(facts: JsonObject) {
         val held = held()
         val attack = attacks.single { it.name == "no certificate" }
         val octets = octets(attack)
-        val options = at(attack, GENEROUS).copy(sslContext = Anonymous(trust))
+        val options = at(attack, GENEROUS).copy { sslContext = Anonymous(trust) }
         val failure = runCatching { connect(attack.protocol, USER, token, options) }.exceptionOrNull() as LoginFailedException
         check(failure.failure.cause == Cause.TLS_FAILED) { failure.failure.sentence }
         // The handshake was done, and the greeting said.
@@ -219,7 +223,7 @@ private class Hostile(facts: JsonObject) {
 
     /** Says IDLE, or NOOP, and reads until the session is over. */
     private suspend fun unanswered(attack: Attack): String {
-        val all = sessions(attack.protocol, USER, token, at(attack, GENEROUS).copy(answerTimeout = DEADLINE))
+        val all = sessions(attack.protocol, USER, token, at(attack, GENEROUS).copy { answerTimeout = DEADLINE })
         var cause: Cause? = null
         all.take(1).collect { connection ->
             connection.use {

@@ -33,15 +33,15 @@ import org.eclipse.angus.mail.imap.IMAPFolder
 import org.mailbearer.angus.idle
 import org.mailbearer.angus.imapStore
 import org.mailbearer.testing.Server
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.FaultKind
+import org.mailbearer.testing.Stage
 import org.mailbearer.testing.trusting
 
 /** IDLE over bare streams and over Angus Mail; and how blocking code learns of an end and of a cancellation. */
 class IdleTest {
     private val user = "joe@gmail.com"
     private val mail = "Subject: hello\r\n\r\nworld\r\n"
-    private val quick = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
+    private val quick = SessionPolicy { backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
 
     private fun test(block: suspend CoroutineScope.(Server) -> Unit) = runBlocking {
         Server().use { server -> withTimeout(2.minutes) { block(server) } }
@@ -63,7 +63,7 @@ class IdleTest {
     /** Sessions whose connections are let go every few seconds, before the token expires. */
     private fun renewed(server: Server): Sessions {
         val source = TokenSource { Token(server.issueToken(user), 4.seconds) }
-        return sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), quick.copy(tokenLifeLeast = 0.seconds))
+        return sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), quick.copy { tokenLifeLeast = 0.seconds })
     }
 
     private fun idles(server: Server): Int = server.events().count { it.what.equals("IDLE", ignoreCase = true) }
@@ -203,7 +203,7 @@ class IdleTest {
             }
         }
         Peer(speak).use { peer ->
-            val options = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+            val options = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
             sessions(MailProtocol.IMAP, user, fixedToken("ya29.token"), options).first().use { connection ->
                 repeat(2) {
                     assertEquals(MailboxChange(4u, listOf(2u), emptyList()), connection.idle().first())

@@ -11,6 +11,18 @@ import kotlin.test.assertFalse
 import kotlin.test.assertIs
 import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Action
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.Input
+import org.mailbearer.machine.Negotiation
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.Session
+import org.mailbearer.machine.SessionConfig
+import org.mailbearer.machine.Watch
+import org.mailbearer.machine.acknowledgement
+import org.mailbearer.machine.classify
+import org.mailbearer.machine.initialResponse
 
 /** The machines in the hands of a program that gets it wrong. */
 class MisuseTest {

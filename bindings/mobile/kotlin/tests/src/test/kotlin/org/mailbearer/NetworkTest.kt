@@ -44,7 +44,7 @@ class NetworkTest {
 
     /** The first failure of each front door. */
     private suspend fun atEveryDoor(protocol: MailProtocol, source: TokenSource, options: LoginOptions, check: (Failure, String) -> Unit) {
-        val policy = SessionPolicy(first = 300.milliseconds, backoffBase = 10.milliseconds)
+        val policy = SessionPolicy { first = 300.milliseconds; backoffBase = 10.milliseconds }
         val doors = mapOf<String, suspend () -> Unit>(
             "connect" to { connect(protocol, user, source, options).close() },
             "sessions" to { sessions(protocol, user, source, options, policy).first() },
@@ -107,19 +107,19 @@ class NetworkTest {
 
     @Test
     fun `the next address is tried while the first swallows packets, and at once where it refuses`() = test { server ->
-        val options = server.at(MailProtocol.IMAP).copy(timeout = 20.seconds)
+        val options = server.at(MailProtocol.IMAP).copy { timeout = 20.seconds }
         swallowing("127.0.0.2", server.port(MailProtocol.IMAP)) {
             val dns = Dns { listOf(address("127.0.0.2"), address("127.0.0.3"), address("127.0.0.1")) }
-            val took = measureTime { connect(MailProtocol.IMAP, user, tokens(server), options.copy(dns = dns)).close() }
+            val took = measureTime { connect(MailProtocol.IMAP, user, tokens(server), options.copy { this.dns = dns }).close() }
             assertTrue(took in 200.milliseconds..10.seconds, "$took")
-            sessions(MailProtocol.IMAP, user, tokens(server), options.copy(dns = dns)).first().close()
+            sessions(MailProtocol.IMAP, user, tokens(server), options.copy { this.dns = dns }).first().close()
         }
         // Angus Mail's own login, too, with TLS from the start and behind STARTTLS.
         for (tls in Tls.entries) {
             val port = server.port(MailProtocol.IMAP, tls)
             swallowing("127.0.0.2", port) {
                 val dns = Dns { listOf(address("127.0.0.2"), address("127.0.0.3"), address("127.0.0.1")) }
-                val at = server.at(MailProtocol.IMAP, tls).copy(timeout = 20.seconds, dns = dns)
+                val at = server.at(MailProtocol.IMAP, tls).copy { timeout = 20.seconds; this.dns = dns }
                 val took = measureTime {
                     connectStore(MailProtocol.IMAP, user, tokens(server), at).use { store ->
                         assertTrue((store as IMAPStore).isSSL, "$tls")
@@ -139,7 +139,7 @@ class NetworkTest {
             val dns = Dns { List(5) { address("127.0.0.2") } }
             val took = measureTime {
                 val error = assertFailsWith<LoginFailedException> {
-                    connect(MailProtocol.IMAP, user, tokens(server), options.copy(timeout = 1.seconds, dns = dns))
+                    connect(MailProtocol.IMAP, user, tokens(server), options.copy { timeout = 1.seconds; this.dns = dns })
                 }
                 assertEquals(Cause.UNREACHABLE, error.failure.cause)
             }
@@ -147,11 +147,11 @@ class NetworkTest {
         }
         val error = assertFailsWith<LoginFailedException> {
             val dns = Dns { listOf(address("127.0.0.3"), address("127.0.0.4")) }
-            connect(MailProtocol.IMAP, user, tokens(server), options.copy(dns = dns))
+            connect(MailProtocol.IMAP, user, tokens(server), options.copy { this.dns = dns })
         }
         assertEquals(Cause.CONNECTION_REFUSED, error.failure.cause)
         val none = assertFailsWith<LoginFailedException> {
-            connect(MailProtocol.IMAP, user, tokens(server), options.copy(dns = { emptyList() }))
+            connect(MailProtocol.IMAP, user, tokens(server), options.copy { dns = Dns { emptyList() } })
         }
         assertEquals(Cause.HOST_NOT_FOUND, none.failure.cause)
     }
@@ -165,7 +165,7 @@ class NetworkTest {
                 socket.getInputStream().read()
                 if (reset) socket.setSoLinger(true, 0)
             }.use { peer ->
-                val options = server.at(MailProtocol.IMAP).copy(port = peer.port)
+                val options = server.at(MailProtocol.IMAP).copy { port = peer.port }
                 atEveryDoor(MailProtocol.IMAP, tokens(server), options) { failure, door ->
                     assertEquals(Cause.CONNECTION_LOST, failure.cause, "$door, reset $reset: ${failure.sentence}")
                 }
@@ -177,7 +177,7 @@ class NetworkTest {
 
     private val shield = ExampleShield("dns:localhost")
 
-    private fun at(peer: Peer) = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+    private fun at(peer: Peer) = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
 
     /** Takes three seconds for a message, and does not answer NOOP any more then. */
     private val slow = inTls(shield.server) { socket ->
@@ -214,7 +214,7 @@ class NetworkTest {
     @Test
     fun `the end of DATA has a time-out of its own`() = runBlocking {
         Peer(slow).use { peer ->
-            val options = at(peer).copy(answerTimeout = 1.seconds)
+            val options = at(peer).copy { answerTimeout = 1.seconds }
             sessions(MailProtocol.SMTP, user, fixedToken("ya29.token"), options).first().use { connection ->
                 for (line in listOf("MAIL FROM:<a@b.c>", "RCPT TO:<d@e.f>", "DATA")) {
                     connection.writeLine(line)
@@ -267,7 +267,7 @@ class NetworkTest {
         }
         Peer(dripping).use { peer ->
             val took = measureTime {
-                atEveryDoor(MailProtocol.IMAP, fixedToken("ya29.token"), at(peer).copy(timeout = 1.seconds)) { failure, door ->
+                atEveryDoor(MailProtocol.IMAP, fixedToken("ya29.token"), at(peer).copy { timeout = 1.seconds }) { failure, door ->
                     assertEquals(Cause.TIMED_OUT, failure.cause, "$door: ${failure.sentence}")
                 }
             }
@@ -307,7 +307,7 @@ class NetworkTest {
     @Test
     fun `a trust manager that takes all is refused before anything is sent`() = test { server ->
         for (manager in listOf(TakesAll(), TakesAllOfTheName())) for (tls in Tls.entries) {
-            val options = server.at(MailProtocol.IMAP, tls).copy(sslContext = context(manager))
+            val options = server.at(MailProtocol.IMAP, tls).copy { sslContext = context(manager) }
             atEveryDoor(MailProtocol.IMAP, tokens(server), options) { failure, door ->
                 assertEquals(Cause.TLS_FAILED, failure.cause, "$door: ${failure.sentence}")
                 assertContains(failure.sentence, "takes any certificate")
@@ -329,7 +329,7 @@ class NetworkTest {
                 if (!isLax && "nobody" in issuer) throw java.security.cert.CertificateException("not pinned")
             }
         }
-        val options = server.at(MailProtocol.IMAP).copy(sslContext = context(strict))
+        val options = server.at(MailProtocol.IMAP).copy { sslContext = context(strict) }
         connect(MailProtocol.IMAP, user, tokens(server), options).close()
         isLax = true
         assertFailsWith<LoginFailedException> { connect(MailProtocol.IMAP, user, tokens(server), options) }
@@ -339,7 +339,7 @@ class NetworkTest {
     fun `a common name is no name`() = runBlocking {
         val shield = ExampleShield("", issuer = "CN=localhost")
         Peer(inTls(shield.server) { it.getInputStream().read() }).use { peer ->
-            val options = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+            val options = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
             atEveryDoor(MailProtocol.IMAP, fixedToken("ya29.token"), options) { failure, door ->
                 assertEquals(Cause.TLS_FAILED, failure.cause, "$door: ${failure.sentence}")
                 assertContains(failure.sentence, "localhost", message = door)

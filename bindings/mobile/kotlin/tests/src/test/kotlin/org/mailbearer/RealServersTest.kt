@@ -80,7 +80,7 @@ class RealServersTest {
     private fun at(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): LoginOptions {
         val name = "${protocol.name.lowercase()}-${tls.name.replace("_", "").lowercase()}"
         val port = servers.getValue("ports").jsonObject.getValue(name).jsonPrimitive.int
-        return LoginOptions(host = "localhost", port = port, tls = tls, sslContext = trust)
+        return LoginOptions { host = "localhost"; this.port = port; this.tls = tls; sslContext = trust }
     }
 
     private fun <T> test(block: suspend () -> T) {
@@ -90,7 +90,7 @@ class RealServersTest {
     @Test
     fun `logs in over every protocol, TLS mode and mechanism`() = test {
         for (protocol in MailProtocol.entries) for (tls in Tls.entries) for (mechanism in Mechanism.entries) {
-            val options = at(protocol, tls).copy(mechanisms = listOf(mechanism))
+            val options = at(protocol, tls).copy { mechanisms = listOf(mechanism) }
             connect(protocol, user, { token(length = 2000) }, options).use { assertEquals(mechanism, it.mechanism) }
         }
     }
@@ -115,12 +115,12 @@ class RealServersTest {
     fun `Angus Mail works through 20 expiries`() = test {
         val subject = "mail ${UUID.randomUUID()}"
         val options = at(MailProtocol.IMAP)
-        val policy = SessionPolicy(
-            endsWithToken = true,
-            tokenLifeLeast = 0.seconds,
-            backoffBase = 10.milliseconds,
-            loginInterval = 1.milliseconds,
-        )
+        val policy = SessionPolicy {
+            endsWithToken = true
+            tokenLifeLeast = 0.seconds
+            backoffBase = 10.milliseconds
+            loginInterval = 1.milliseconds
+        }
         var connections = 0
         sessions(MailProtocol.IMAP, user, { token(4.seconds) }, options, policy).take(21).collect { connection ->
             connection.use {
@@ -174,8 +174,8 @@ class RealServersTest {
             assertEquals(Cause.TOKEN_REJECTED, said.cause, "$protocol $said")
             assertEquals(Advice.REFRESH_TOKEN, said.advice)
         }
-        assertEquals(Cause.TLS_FAILED, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy(sslContext = null)).cause)
-        assertEquals(Cause.CONNECTION_REFUSED, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy(port = 1)).cause)
+        assertEquals(Cause.TLS_FAILED, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy { sslContext = null }).cause)
+        assertEquals(Cause.CONNECTION_REFUSED, failure(MailProtocol.IMAP, at(MailProtocol.IMAP).copy { port = 1 }).cause)
     }
 
     @Test

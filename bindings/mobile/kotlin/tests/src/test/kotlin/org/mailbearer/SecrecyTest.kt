@@ -22,6 +22,13 @@ import org.junit.jupiter.api.parallel.ResourceLock
 import org.mailbearer.angus.connectStore
 import org.mailbearer.angus.connectTransport
 import org.mailbearer.angus.imapStore
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Action
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.Input
+import org.mailbearer.machine.Negotiation
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.Transcript
 import org.mailbearer.testing.Server
 import org.mailbearer.testing.trusting
 
@@ -62,7 +69,7 @@ class SecrecyTest {
         }
     }
 
-    private fun at(peer: Peer) = LoginOptions(host = "localhost", port = peer.port, sslContext = trusting(shield.authority))
+    private fun at(peer: Peer) = LoginOptions { host = "localhost"; port = peer.port; sslContext = trusting(shield.authority) }
 
     private suspend fun refusedByAngus(protocol: MailProtocol, options: LoginOptions): LoginFailedException =
         assertFailsWith<LoginFailedException>("$protocol") {
@@ -76,7 +83,7 @@ class SecrecyTest {
             Peer(echoing(protocol)).use { peer ->
                 val lines = ConcurrentLinkedQueue<TraceLine>()
                 assertFailsWith<LoginFailedException> {
-                    connect(protocol, user, fixedToken(token), at(peer).copy(trace = lines::add))
+                    connect(protocol, user, fixedToken(token), at(peer).copy { trace = { lines += it } })
                 }
                 val shown = lines.joinToString("\n") { "${it.side} ${it.text}" }
                 leak.check(shown)
@@ -92,7 +99,7 @@ class SecrecyTest {
     fun `sessions show the dialogue of every login, also before TLS`() = test {
         Server().use { server ->
             val lines = ConcurrentLinkedQueue<TraceLine>()
-            val options = server.at(MailProtocol.SMTP, Tls.START_TLS).copy(trace = lines::add)
+            val options = server.at(MailProtocol.SMTP, Tls.START_TLS).copy { trace = { lines += it } }
             class Enough : Exception()
             assertFailsWith<Enough> {
                 sessions(MailProtocol.SMTP, user, { Token(server.issueToken(user)) }, options).collect { throw Enough() }
@@ -101,7 +108,7 @@ class SecrecyTest {
             assertEquals(listOf("EHLO", "STARTTLS", "EHLO", "AUTH"), said.take(4), "$lines")
             assertContains(lines.joinToString { it.text }, "<token")
             // What only looks on does not end the login.
-            val broken = options.copy(trace = { error("the log is full") })
+            val broken = options.copy { trace = { error("the log is full") } }
             connect(MailProtocol.SMTP, user, { Token(server.issueToken(user)) }, broken).close()
         }
     }
@@ -128,7 +135,7 @@ class SecrecyTest {
                 val error = assertFailsWith<LoginFailedException> { connect(protocol, user, fixedToken(token), at(peer)) }
                 leak.check(error.stackTraceToString() + error.failure)
                 val events = ConcurrentLinkedQueue<SessionEvent>()
-                val all = sessions(protocol, user, fixedToken(token), at(peer), onEvent = events::add)
+                val all = sessions(protocol, user, fixedToken(token), at(peer), SessionPolicy(), onEvent = events::add)
                 val stop = assertFailsWith<LoginFailedException> { all.collect {} }
                 leak.check("$events ${stop.stackTraceToString()} ${stop.failure} ${all.status()} $all")
                 leak.check(all.snapshot().decodeToString())

@@ -10,6 +10,15 @@ import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.long
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Action
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.Input
+import org.mailbearer.machine.Login
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.Plan
+import org.mailbearer.machine.Session
+import org.mailbearer.machine.SessionConfig
 
 /** Plays a case of the kind `session`: facts and time in, orders out. */
 internal class SessionPlayer(private val case: JsonObject) : CasePlayer {

@@ -25,9 +25,9 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.mailbearer.testing.Server
-import org.mailbearer.testing.machine.Cut
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.Cut
+import org.mailbearer.testing.FaultKind
+import org.mailbearer.testing.Stage
 
 /** `sessions`, against the testing server over real TLS: through expiry and reconnect. */
 class SessionsTest {
@@ -46,12 +46,12 @@ class SessionsTest {
         val generations = mutableListOf<ULong>()
         Server(tokenLifetime = 3.seconds).use { server ->
             val source = tokens(server, 3.seconds)
-            val policy = SessionPolicy(
-                renewal = Renewal.AT_END,
-                backoffBase = 10.milliseconds,
-                loginInterval = 1.milliseconds,
-                backoffMax = 50.milliseconds,
-            )
+            val policy = SessionPolicy {
+                renewal = Renewal.AT_END
+                backoffBase = 10.milliseconds
+                loginInterval = 1.milliseconds
+                backoffMax = 50.milliseconds
+            }
             sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy).takeWhile { connection ->
                 connection.use {
                     connection.writeLine("A1 SELECT INBOX")
@@ -87,11 +87,11 @@ class SessionsTest {
             for ((protocol, dialogue) in noop) launch {
                 Server(tokenLifetime = 4.seconds).use { server ->
                     val source = tokens(server, 4.seconds)
-                    val policy = SessionPolicy(
-                        tokenLifeLeast = 0.seconds,
-                        backoffBase = 10.milliseconds,
-                        loginInterval = 1.milliseconds,
-                    )
+                    val policy = SessionPolicy {
+                        tokenLifeLeast = 0.seconds
+                        backoffBase = 10.milliseconds
+                        loginInterval = 1.milliseconds
+                    }
                     sessions(protocol, user, source, server.at(protocol), policy).take(21).collect { connection ->
                         connection.use {
                             connection.writeLine(dialogue.first)
@@ -113,12 +113,12 @@ class SessionsTest {
     fun `a connection that ends without a word, or that vanishes, is replaced`() = test {
         for (cut in listOf(Cut.SILENT, Cut.VANISH)) {
             Server(tokenLifetime = 2.seconds, cut = cut).use { server ->
-                val options = server.at(MailProtocol.IMAP).copy(timeout = 2.seconds)
-                val policy = SessionPolicy(
-                    renewal = Renewal.AT_END,
-                    backoffBase = 10.milliseconds,
-                    loginInterval = 1.milliseconds,
-                )
+                val options = server.at(MailProtocol.IMAP).copy { timeout = 2.seconds }
+                val policy = SessionPolicy {
+                    renewal = Renewal.AT_END
+                    backoffBase = 10.milliseconds
+                    loginInterval = 1.milliseconds
+                }
                 val causes = mutableListOf<Cause>()
                 val source = TokenSource { Token(server.issueToken(user)) }
                 sessions(MailProtocol.IMAP, user, source, options, policy).take(3).collect { connection ->
@@ -185,7 +185,7 @@ class SessionsTest {
     fun `a program that only looks on cannot end a session`() = test {
         Server().use { server ->
             val seen = Collections.synchronizedList(mutableListOf<SessionEvent>())
-            val all = sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)) {
+            val all = sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP), SessionPolicy()) {
                 seen += it
                 error("a bug of the program")
             }
@@ -207,7 +207,7 @@ class SessionsTest {
                 if (isGood) Token(server.issueToken(user)) else Token("ya29.never-issued-${calls.size}")
             }
             val events = Collections.synchronizedList(mutableListOf<EventKind>())
-            val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
+            val policy = SessionPolicy { backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
             val all = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy) { events += it.kind }
             val error = assertFailsWith<NeedsUserException> { all.first() }
             assertEquals(Cause.TOKEN_REJECTED, error.failure.cause)
@@ -227,7 +227,7 @@ class SessionsTest {
             val flaky = TokenSource {
                 if (calls.incrementAndGet() < 3) throw java.io.IOException("no network") else Token(server.issueToken(user))
             }
-            val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
+            val policy = SessionPolicy { backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
             sessions(MailProtocol.IMAP, user, flaky, server.at(MailProtocol.IMAP), policy).first()
             assertEquals(3, calls.get())
             val gone = TokenSource { throw TokenSourceException("invalid_grant", permanent = true) }
@@ -242,7 +242,7 @@ class SessionsTest {
     @Test
     fun `settings that cannot work give up`() = test {
         Server().use { server ->
-            val options = server.at(MailProtocol.IMAP).copy(sslContext = null)
+            val options = server.at(MailProtocol.IMAP).copy { sslContext = null }
             val error = assertFailsWith<GaveUpException> {
                 sessions(MailProtocol.IMAP, user, tokens(server), options).first()
             }
@@ -255,9 +255,9 @@ class SessionsTest {
     fun `sleep is noticed by a clock that counts it`() = test {
         Server().use { server ->
             val asleep = AtomicLong()
-            val clock = Clock { System.nanoTime() / 1_000_000 + asleep.get() }
-            val options = server.at(MailProtocol.IMAP).copy(clock = clock)
-            sessions(MailProtocol.IMAP, user, tokens(server), options).take(2).collect { connection ->
+            val clock = ElapsedClock { System.nanoTime() / 1_000_000 + asleep.get() }
+            val account = AccountOptions { this.clock = clock }
+            sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP), account).take(2).collect { connection ->
                 if (connection.generation == 1UL) {
                     asleep.addAndGet(40.minutes.inWholeMilliseconds)
                     connection.wait()
@@ -292,12 +292,12 @@ class SessionsTest {
                 while (!assertNotNull(connection.readLine()).startsWith("A1 OK")) continue
                 snapshot = all.snapshot()
             }
-            val again = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), snapshot = snapshot)
+            val again = sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), SessionPolicy(), snapshot = snapshot)
             val connection = again.first()
             assertEquals(2UL, connection.generation)
             assertEquals("INBOX", assertIs<Aftermath.Imap>(connection.resumed).selected?.name)
             assertFailsWith<ConfigException> {
-                sessions(MailProtocol.IMAP, "other@gmail.com", source, server.at(MailProtocol.IMAP), snapshot = snapshot)
+                sessions(MailProtocol.IMAP, "other@gmail.com", source, server.at(MailProtocol.IMAP), SessionPolicy(), snapshot = snapshot)
             }
         }
     }
@@ -305,7 +305,7 @@ class SessionsTest {
     @Test
     fun `a submission that was cut is told`() = test {
         Server().use { server ->
-            val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
+            val policy = SessionPolicy { backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
             val all = sessions(MailProtocol.SMTP, user, tokens(server), server.at(MailProtocol.SMTP), policy)
             all.take(2).collect { connection ->
                 if (connection.generation == 1UL) {

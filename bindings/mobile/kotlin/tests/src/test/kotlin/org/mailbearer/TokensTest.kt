@@ -28,9 +28,11 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.mailbearer.angus.connectStore
 import org.mailbearer.angus.connectTransport
+import org.mailbearer.machine.Watch
+import org.mailbearer.machine.redactSource
+import org.mailbearer.testing.FaultKind
 import org.mailbearer.testing.Server
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Stage
+import org.mailbearer.testing.Stage
 
 /** Token sources that hang, throw, or give nonsense, and those who wait for them. */
 class TokensTest {
@@ -41,7 +43,7 @@ class TokensTest {
     }
 
     private suspend fun logIn(server: Server, source: TokenSource, timeout: Duration = 60.seconds) =
-        connect(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP).copy(timeout = timeout))
+        connect(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP).copy { this.timeout = timeout })
 
     /** Hangs in its first call: in a coroutine, or with its thread. */
     private inner class HangsOnce(private val server: Server, private val blocks: Boolean) : TokenSource {
@@ -99,11 +101,11 @@ class TokensTest {
     @Test
     fun `sessions give up a source that blocks, and ask it again`() = test { server ->
         val source = HangsOnce(server, blocks = true)
-        val policy = SessionPolicy(
-            tokenTimeout = 500.milliseconds,
-            backoffBase = 10.milliseconds,
-            loginInterval = 1.milliseconds,
-        )
+        val policy = SessionPolicy {
+            tokenTimeout = 500.milliseconds
+            backoffBase = 10.milliseconds
+            loginInterval = 1.milliseconds
+        }
         sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy).take(1).collect { it.close() }
         assertTrue(source.calls.get() >= 2)
         source.goOn.countDown()
@@ -232,11 +234,11 @@ class TokensTest {
     fun `how long a token lives may be anything`() = test { server ->
         suspend fun stay(lifetime: Duration) {
             val source = TokenSource { Token(server.issueToken(user), lifetime) }
-            val policy = SessionPolicy(
-                backoffBase = 10.milliseconds,
-                loginInterval = 1.milliseconds,
-                backoffMax = 10.milliseconds,
-            )
+            val policy = SessionPolicy {
+                backoffBase = 10.milliseconds
+                loginInterval = 1.milliseconds
+                backoffMax = 10.milliseconds
+            }
             sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), policy).take(1).collect { it.close() }
         }
         stay(Duration.INFINITE)
@@ -248,7 +250,7 @@ class TokensTest {
     @Test
     fun `deletions that QUIT did not commit are told`() = test { server ->
         val source = TokenSource { Token(server.issueToken(user)) }
-        val policy = SessionPolicy(backoffBase = 10.milliseconds, loginInterval = 1.milliseconds)
+        val policy = SessionPolicy { backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
         sessions(MailProtocol.POP3, user, source, server.at(MailProtocol.POP3), policy).take(2).collect { connection ->
             if (connection.generation == 1UL) {
                 connection.use {

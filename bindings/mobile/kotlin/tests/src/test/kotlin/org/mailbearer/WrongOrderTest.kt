@@ -9,6 +9,17 @@ import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertIs
 import kotlin.test.assertTrue
+import org.mailbearer.machine.AccessToken
+import org.mailbearer.machine.Action
+import org.mailbearer.machine.Identity
+import org.mailbearer.machine.Input
+import org.mailbearer.machine.Negotiation
+import org.mailbearer.machine.NegotiationConfig
+import org.mailbearer.machine.Next
+import org.mailbearer.machine.Plan
+import org.mailbearer.machine.Session
+import org.mailbearer.machine.SessionConfig
+import org.mailbearer.machine.Watch
 
 /**
  * Calls in any order, right and wrong: what is refused is a typed error, and leaves a machine as it was.

@@ -10,12 +10,12 @@ import javax.net.ssl.SSLContext
 import javax.net.ssl.TrustManagerFactory
 import kotlin.system.exitProcess
 import kotlinx.coroutines.runBlocking
+import org.mailbearer.AccountOptions
 import org.mailbearer.LoginFailedException
 import org.mailbearer.LoginOptions
 import org.mailbearer.MailProtocol
 import org.mailbearer.SessionConnection
 import org.mailbearer.SessionEvent
-import org.mailbearer.SessionPolicy
 import org.mailbearer.Token
 import org.mailbearer.TokenSource
 import org.mailbearer.idle
@@ -40,7 +40,7 @@ fun main(arguments: Array<String>): Unit = runBlocking {
 }
 
 private suspend fun watch(user: String, tokens: TokenSource, options: LoginOptions) {
-    sessions(MailProtocol.IMAP, user, tokens, options, SessionPolicy(), onEvent = ::log).collect { connection ->
+    sessions(MailProtocol.IMAP, user, tokens, options, AccountOptions { onEvent = ::log }).collect { connection ->
         connection.use { Inbox(connection).watch() }
     }
 }
@@ -92,5 +92,9 @@ private fun optionsOf(server: List<String>): LoginOptions {
     store.setCertificateEntry("authority", authority)
     val trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm()).apply { init(store) }
     val context = SSLContext.getInstance("TLS").apply { init(null, trust.trustManagers, null) }
-    return LoginOptions(host = host, port = port.toInt(), sslContext = context)
+    return LoginOptions {
+        this.host = host
+        this.port = port.toInt()
+        sslContext = context
+    }
 }

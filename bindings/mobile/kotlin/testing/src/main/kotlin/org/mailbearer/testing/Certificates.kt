@@ -12,10 +12,10 @@ import javax.net.ssl.SSLContext
 import javax.net.ssl.TrustManagerFactory
 
 /** Trusts the testing server, and nobody else. */
-fun clientContext(): SSLContext = trusting(resource("ca.pem").use(::certificate))
+public fun clientContext(): SSLContext = trusting(resource("ca.pem").use(::certificate))
 
 /** Trusts what this authority has signed, and nothing else. */
-fun trusting(authority: X509Certificate): SSLContext {
+public fun trusting(authority: X509Certificate): SSLContext {
     val store = KeyStore.getInstance(KeyStore.getDefaultType()).apply { load(null) }
     store.setCertificateEntry("authority", authority)
     val trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm()).apply { init(store) }
@@ -23,7 +23,7 @@ fun trusting(authority: X509Certificate): SSLContext {
 }
 
 /** Reads a certificate in PEM. */
-fun certificate(pem: InputStream): X509Certificate =
+public fun certificate(pem: InputStream): X509Certificate =
     CertificateFactory.getInstance("X.509").generateCertificate(pem) as X509Certificate
 
 /** Presents the certificate of localhost. */

@@ -22,14 +22,8 @@ import org.mailbearer.Tls
 import org.mailbearer.providerGeneric
 import org.mailbearer.providerNamed
 import org.mailbearer.testing.machine.Behaviour
-import org.mailbearer.testing.machine.Cut
-import org.mailbearer.testing.machine.FaultKind
-import org.mailbearer.testing.machine.Flavour
 import org.mailbearer.testing.machine.Reply
-import org.mailbearer.testing.machine.ServerEvent
 import org.mailbearer.testing.machine.ServerMachine
-import org.mailbearer.testing.machine.Stage
-import org.mailbearer.testing.machine.Submitted
 import org.mailbearer.testing.machine.Then
 
 /**
@@ -52,7 +46,7 @@ import org.mailbearer.testing.machine.Then
  * @param messages messages in a mailbox that is new.
  * @param seed of the tokens, so that runs can be repeated.
  */
-class Server(
+public class Server(
     private val flavour: Flavour = Flavour.GMAIL,
     tokenLifetime: Duration = 1.hours,
     sessionLimit: Duration? = null,
@@ -92,65 +86,89 @@ class Server(
     // ---- What a test does with it ----------------------------------------------------------------------------------
 
     /** The options that lead `connect` and `sessions` here: host, port, TLS, profile and trust. */
-    fun at(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): LoginOptions =
-        LoginOptions(
-            host = "localhost",
-            port = port(protocol, tls),
-            tls = tls,
+    public fun at(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): LoginOptions =
+        LoginOptions {
+            host = "localhost"
+            port = port(protocol, tls)
+            this.tls = tls
             provider = when (flavour) {
                 Flavour.GMAIL -> providerNamed("gmail")
                 Flavour.OUTLOOK -> providerNamed("microsoft")
                 Flavour.DOVECOT -> providerGeneric("localhost")
-            },
-            sslContext = clientContext(),
-        )
+            }
+            sslContext = clientContext()
+        }
 
     /** The port of a protocol. */
-    fun port(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): Int = listeners.getValue(protocol to tls).localPort
+    public fun port(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): Int = listeners.getValue(protocol to tls).localPort
 
     /** Issues an access token for a user; [octets] is its length. */
-    fun issueToken(user: String, lifetime: Duration? = null, scope: String? = null, octets: Int? = null): String =
+    public fun issueToken(user: String, lifetime: Duration? = null, scope: String? = null, octets: Int? = null): String =
         machine.issueToken(nowMs(), user, lifetime?.inWholeMilliseconds?.toULong(), scope, octets?.toUInt())
 
     /** Refuses a token from now on. */
-    fun revokeToken(token: String) = machine.revokeToken(token)
+    public fun revokeToken(token: String): Unit = machine.revokeToken(token)
 
-    /** Refuses every login for a cause; `null` ends that. */
-    fun refuse(cause: Cause?) = synchronized(this) {
-        behaviour = behaviour.copy(refuse = cause?.name?.lowercase())
-        machine.behave(behaviour)
+    /** Refuses every login for a cause, over [protocol] or, by default, all; `null` ends that. */
+    public fun refuse(cause: Cause?, protocol: MailProtocol? = null): Unit = synchronized(this) {
+        val name = cause?.name?.lowercase()
+        machine.refuse(name, protocol?.name?.lowercase())
+        // What it is told next is not to undo it.
+        if (protocol == null) behaviour = behaviour.copy(refuse = name)
     }
+
+    /** Refuses a recipient over SMTP; `null` ends that. */
+    public fun refuseRecipient(address: String, why: RecipientRefusal?): Unit = machine.refuseRecipient(address, why)
+
+    /** Makes an account, where there is none: an INBOX with messages, and the mailboxes of the flavour. Its first token does so, too. */
+    public fun addUser(user: String): Unit = machine.addUser(user)
+
+    /** The users that have an account. */
+    public fun users(): List<String> = machine.users()
+
+    /** The names of a user's mailboxes. */
+    public fun mailboxes(user: String): List<String> = machine.mailboxes(user)
+
+    /** Makes a mailbox; where it is there, nothing happens. */
+    public fun createMailbox(user: String, name: String): Unit = machine.createMailbox(user, name)
+
+    /** Removes a mailbox with its messages. */
+    public fun deleteMailbox(user: String, name: String): Unit = machine.deleteMailbox(user, name)
 
     /** Sets a fault that strikes once. */
-    fun setFault(stage: Stage, kind: FaultKind) = machine.setFault(stage, kind)
+    public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
-    /** Puts a message into a user's INBOX; clients in IDLE are told. */
-    fun deliver(user: String, message: String) = synchronized(this) {
-        machine.deliver(user, direct(message.encodeToByteArray()))
-        tick()
-    }
+    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. */
+    public fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = emptyList()): Unit =
+        synchronized(this) {
+            machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, null)
+            tick()
+        }
 
     /** The messages in a user's INBOX. */
-    fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+    public fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+
+    /** The messages in a mailbox, by their UIDs; none where it is not there. */
+    public fun messagesIn(user: String, mailbox: String): List<StoredMessage> = machine.messagesIn(user, mailbox)
 
     /** What was accepted over SMTP. */
-    fun submitted(): List<Submitted> = machine.submitted()
+    public fun submitted(): List<Submitted> = machine.submitted()
 
     /** What happened since the last call. */
-    fun events(): List<ServerEvent> = machine.takeEvents()
+    public fun events(): List<ServerEvent> = machine.takeEvents()
 
     /** Ends all connections with the words of a shutdown, and goes on. */
-    fun restart() = synchronized(this) { machine.restart(nowMs()).forEach(::act) }
+    public fun restart(): Unit = synchronized(this) { machine.restart(nowMs()).forEach(::act) }
 
     /** Connections that are logged in. */
-    val sessions: Int
+    public val sessions: Int
         get() = machine.sessions().toInt()
 
     /** Closes all connections and stops listening. */
     override fun close() {
         isOpen = false
         listeners.values.forEach { it.close() }
-        accepted.forEach { it.close() }
+        accepted.forEach { it.abort() }
         synchronized(this) { wake() }
     }
 
@@ -170,7 +188,7 @@ class Server(
             val peer = Peer(socket, protocol, tls).also(accepted::add)
             start("peer") { peer.serve() }
             // It was closed meanwhile, and has not seen this one.
-            if (!isOpen) peer.close()
+            if (!isOpen) peer.abort()
         }
     }
 
@@ -178,6 +196,8 @@ class Server(
     private fun keepTime() {
         while (isOpen) {
             synchronized(this) {
+                // Else it would sleep through the call that ends it.
+                if (!isOpen) return
                 val wake = machine.nextWakeMs()
                 val left = if (wake == null) LOOK_MS else wake.toLong() - nowMs().toLong()
                 if (left > 0) waitFor(minOf(left, LOOK_MS)) else tick()
@@ -199,7 +219,8 @@ class Server(
     @Suppress("PLATFORM_CLASS_MAPPED_TO_KOTLIN") private fun wake() = (this as java.lang.Object).notifyAll()
 
     /** One connection: a thread that reads, and one that writes in the order in which the machine spoke. */
-    private inner class Peer(@Volatile private var socket: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+    private inner class Peer(private val tcp: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+        @Volatile private var socket: Socket = tcp
         private val replies = LinkedBlockingQueue<Reply>()
         private val upgrade = CountDownLatch(1)
         private var id = 0UL
@@ -216,7 +237,8 @@ class Server(
             } catch (_: IOException) {
                 // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
             } finally {
-                close()
+                // Its client has gone. Who still writes to it would wait for ever, and so would a goodbye of TLS.
+                abort()
                 accepted -= this
                 synchronized(this@Server) {
                     if (peers.remove(id) != null) machine.closed(nowMs(), id)
@@ -264,7 +286,7 @@ class Server(
                     }
                 }
             } catch (_: IOException) {
-                close()
+                abort()
             }
         }
 
@@ -275,15 +297,18 @@ class Server(
             socket = secured
         }
 
-        fun close() {
+        /** With the goodbye of TLS. */
+        private fun close() {
+            runCatching { socket.close() }
+            abort()
+        }
+
+        /** At once, whoever reads or writes. */
+        fun abort() {
             // The writer would wait for a reply for ever.
             replies.put(THE_END)
             upgrade.countDown()
-            try {
-                socket.close()
-            } catch (_: IOException) {
-                return
-            }
+            runCatching { tcp.close() }
         }
     }
 
@@ -297,6 +322,6 @@ class Server(
 
         fun nowMs(): ULong = (System.nanoTime() / 1_000_000).toULong()
 
-        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).put(bytes).flip()
+        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).apply { duplicate().put(bytes) }
     }
 }

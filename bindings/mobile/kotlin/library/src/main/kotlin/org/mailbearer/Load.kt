@@ -1,0 +1,24 @@
+package org.mailbearer
+
+import javax.net.ssl.SSLContext
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.withContext
+
+/**
+ * Does what the first use in a process costs, away from the calling thread: the native library is loaded, and the machine's
+ * certificate authorities are read. Whatever is used first does it, too, in the thread that uses it: where that is the main thread
+ * of an app, call this before, as in `Application.onCreate`:
+ *
+ * ```
+ * applicationScope.launch { loadMailbearer() }
+ * ```
+ *
+ * Measured on the JVM of a desktop (`docs/benchmarks.md`), it takes a good third of a second once, and nothing the second time.
+ *
+ * @throws UnsatisfiedLinkError the package has no library for this machine.
+ */
+public suspend fun loadMailbearer(): Unit = withContext(Dispatchers.IO) {
+    uniffiEnsureInitialized()
+    MachineClock.nowMs()
+    checkVerifies(SSLContext.getDefault())
+}

@@ -1,0 +1,3 @@
+import mailbearer
+
+mailbearer.imap("joe@example.org", provider="outlook")  # wrong

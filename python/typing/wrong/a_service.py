@@ -1,0 +1,4 @@
+import mailbearer
+
+mailbearer.Provider("mine", {"imap": {"hostname": "mail.example.org"}})  # wrong
+mailbearer.Provider("mine", {"imaps": {"host": "mail.example.org"}})  # wrong

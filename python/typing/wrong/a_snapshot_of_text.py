@@ -1,0 +1,3 @@
+import mailbearer
+
+mailbearer.sessions("imap", "joe@gmail.com", snapshot="snapshot")  # wrong

@@ -1,0 +1,4 @@
+from mailbearer.testing import Server
+
+Server(flavour="exchange")  # wrong
+Server(token_life=5.0)  # wrong

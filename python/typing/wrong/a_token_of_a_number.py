@@ -1,0 +1,3 @@
+import mailbearer
+
+mailbearer.Account("joe@gmail.com", 42)  # wrong

@@ -1,0 +1,3 @@
+import mailbearer
+
+mailbearer.imap("joe@gmail.com", tls="ssl")  # wrong

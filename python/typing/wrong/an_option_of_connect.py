@@ -1,0 +1,3 @@
+import mailbearer
+
+mailbearer.connect("imap", "joe@gmail.com", "token", hots="mail.example.org")  # wrong
