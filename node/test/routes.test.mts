@@ -189,7 +189,7 @@ describe("a proxy", () => {
         for (const [proxy, reason] of cases) {
             const error = await rejection(LoginFailed, DOORS["connect (imap)"]?.({ proxy }) as Promise<unknown>);
             assert.equal(proxyFailure(error).reason, reason, `${proxy}: ${error.message}`);
-            assert.equal(error.failure.cause, "unreachable");
+            assert.equal(error.failure.cause, "proxy_failed");
             for (const secret of [wrong, PROXY_PASSWORD, Buffer.from(`${PROXY_USER}:${wrong}`).toString("base64")]) {
                 assert.ok(!`${inspect(error, { depth: 9, showHidden: true })}${error.stack}`.includes(secret), proxy);
             }
@@ -207,7 +207,7 @@ describe("a proxy", () => {
             tls: "implicit",
         } as const;
         const refused = await rejection(LoginFailed, connect({ ...nobody, proxy: socks.url }));
-        assert.deepEqual([refused.code, proxyFailure(refused).reason], ["connection_refused", "refused"]);
+        assert.deepEqual([refused.code, proxyFailure(refused).reason], ["proxy_failed", "refused"]);
         const forbidden = await rejection(LoginFailed, connect({ ...nobody, proxy: http.url }));
         assert.equal(proxyFailure(forbidden).reason, "forbidden", forbidden.message);
     });
