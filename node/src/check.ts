@@ -1,6 +1,6 @@
 /** `mailbearer check USER`: logs in over all three protocols and says what happened, and what to do. */
 import { readFileSync } from "node:fs";
-import { type Command, oneUser, textOf, type Values, WrongUse } from "./commands/arguments";
+import { type Command, oneUser, proxyOf, textOf, type Values, WrongUse } from "./commands/arguments";
 import { connectTo } from "./connection";
 import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
 import { discoveredFor } from "./discover";
@@ -32,6 +32,7 @@ export const CHECK_OPTIONS = {
     "ca-file": { type: "string" },
     mechanism: { type: "string" },
     "ehlo-name": { type: "string" },
+    proxy: { type: "string" },
     timeout: { type: "string", default: "30" },
     "token-command": { type: "string" },
     trace: { type: "boolean", default: false },
@@ -56,6 +57,7 @@ options:
   --ca-file FILE           certificate authorities to trust, in place of the system's
   --mechanism MECHANISM    use this mechanism only: XOAUTH2 or OAUTHBEARER
   --ehlo-name NAME         the name that SMTP's EHLO gives: this machine's full domain name
+  --proxy URL              go through a proxy: socks5://host:1080, http://host:3128, or environment for what ALL_PROXY says
   --timeout SECONDS        for each protocol (default: 30)
   --token-command COMMAND  a command that prints an access token
   --trace                  show the dialogue, with the token masked
@@ -88,6 +90,7 @@ export interface Arguments {
     caFile: string | undefined;
     mechanism: string | undefined;
     ehloName: string | undefined;
+    proxy: string | undefined;
     timeout: string;
     tokenCommand: string | undefined;
     trace: boolean;
@@ -120,6 +123,7 @@ export function argumentsOf(user: string, values: Values): Arguments {
         caFile: text("ca-file"),
         mechanism,
         ehloName: text("ehlo-name"),
+        proxy: proxyOf(values),
         timeout,
         tokenCommand: text("token-command"),
         trace: values["trace"] === true,
@@ -286,6 +290,7 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
         discover: given.discover,
         ...(given.starttls ? { tls: "starttls" } : {}),
         ...(given.ehloName === undefined ? {} : { ehloName: given.ehloName }),
+        ...(given.proxy === undefined ? {} : { proxy: given.proxy }),
         ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),
         ...(given.caFile === undefined ? {} : { tlsOptions: { ca: readFileSync(given.caFile) } }),
     };
@@ -309,7 +314,7 @@ interface Found {
     readonly source?: TokenFunction;
 }
 
-async function tokenOf({ user, tokenCommand }: Arguments): Promise<Found> {
+async function tokenOf({ user, tokenCommand, proxy }: Arguments): Promise<Found> {
     if (tokenCommand !== undefined) {
         return { token: await tokenPrinted(wordsOfCommand(tokenCommand), "--token-command", 60_000) };
     }
@@ -323,7 +328,8 @@ async function tokenOf({ user, tokenCommand }: Arguments): Promise<Found> {
     if (file === undefined || !isStored) {
         throw new TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input");
     }
-    return { token: (await new StoredGrant(file).token()).token, source: stored(user) };
+    const grant = await new StoredGrant(file, {}, { proxy }).token();
+    return { token: grant.token, source: stored(user, { proxy }) };
 }
 
 function lineOfInput(): Promise<string> {
