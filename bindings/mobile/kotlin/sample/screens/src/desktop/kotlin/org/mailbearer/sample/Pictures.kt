@@ -14,6 +14,7 @@ import androidx.compose.ui.Modifier
 import androidx.compose.ui.draw.clip
 import androidx.compose.ui.unit.Density
 import androidx.compose.ui.unit.dp
+import androidx.compose.ui.use
 import java.io.File
 import org.jetbrains.skia.EncodedImageFormat
 
@@ -31,7 +32,7 @@ private val PAGES = listOf(
         Page.MAIL,
         Setup("joe@gmail.com"),
         Notice.of(Outcome.UpToDate(messages = 2)),
-        listOf("Ann Lee: Lunch on Friday?", "Library: two books are due"),
+        listOf("Message 42", "Message 41"),
         emptyList(),
     ),
     Screen(
