@@ -56,7 +56,7 @@ SAY := @printf '\n\033[1m== %s\033[0m\n'
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
 NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml Cargo.lock THIRD-PARTY.md -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
-    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
+    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*' -not -path 'node/typing/*')
 
 KOTLIN := target/kotlin
 KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
@@ -115,6 +115,7 @@ test-node: $(NODE_APP)/installed
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
 	cargo build --locked -q -p mailbearer-node --features probe
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
 test-kotlin: $(KOTLIN)/native
@@ -134,6 +135,9 @@ test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
 	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
+	$(SAY) "Swift: the public names are as checked in, have a comment each, and DocC finds all that they lead to"
+	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/Api/read.sh $(abspath target/api/swift)
+	$(PYTHON) bindings/mobile/swift/Tests/Api/api.py target/api/swift
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
 
@@ -177,13 +181,14 @@ check-python: $(VENV)/packages
 	PYTHONPATH=target/check/python $(VENV)/bin/python python/tests/cases_runner.py
 
 check-node: node/node_modules
-	cd node && npx prettier --log-level warn --check src "test/*.mts" "*.mjs"
+	cd node && npx prettier --log-level warn --check src typing "test/*.mts" "*.mjs"
 	cd node && node_modules/.bin/napi build --platform --manifest-path ../bindings/node/Cargo.toml --package mailbearer-node \
 	    --output-dir native --js binding.js --dts binding.d.ts -- --locked -q
 	cd node && npm run --silent build:dist
 	[ -e $(NODE_APP)/node_modules ] || $(MAKE) --no-print-directory $(NODE_APP)/installed
 	cp -r node/dist node/native $(NODE_APP)/node_modules/mailbearer/
 	node/node_modules/.bin/tsc -p node/test
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	node $(NODE_APP)/test/cases.mjs
 
 # The jars that the tests install are made anew afterwards: these have the library without optimisation in them.
@@ -338,7 +343,7 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src typing "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"
@@ -405,7 +410,7 @@ target/$(HOST)/mobile/built: $(VENV)/packages $(MOBILE_SOURCES)
 	$(ZIG) cargo zigbuild --locked --profile mobile -p mailbearer-mobile-testing --target $(HOST).2.17
 	touch $@
 
-$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh
+$(KOTLIN)/native: $(MOBILE)/built bindings/mobile/kotlin/native.sh bindings/mobile/kotlin/android/generate.sh bindings/mobile/kotlin/android/uniffi.toml
 	$(SAY) "The Kotlin code that calls the library"
 	command -v mvn > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends maven openjdk-17-jdk-headless; }
 	bindings/mobile/kotlin/native.sh $(MOBILE)

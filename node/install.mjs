@@ -19,7 +19,9 @@ registry.on("listening", async () => {
     const { port } = registry.address();
     const { typescript, "@types/node": types, ...others } = manifest.devDependencies;
     const libraries = ["imapflow", "nodemailer", "imap", "node-pop3", "google-auth-library", "@azure/msal-node"];
-    const used = libraries.map((name) => [name, others[name]]);
+    const optional = ["socks", "pino", "express"];
+    const bundlers = ["esbuild", "vite", "webpack", "rollup"];
+    const used = [...libraries, ...optional, ...bundlers].map((name) => [name, others[name]]);
     const dependencies = {
         mailbearer: `file:${packed}/mailbearer-${manifest.version}.tgz`,
         ...Object.fromEntries(used),

@@ -70,8 +70,8 @@ class Surroundings:
 
 @contextlib.contextmanager
 def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: Any) -> Iterator[Surroundings]:
-    import mailbearer.connection
     import mailbearer.account_settings
+    import mailbearer.connection
 
     resolve = mailbearer.connection.resolve
     with Server(token_lifetime=lifetime, **options) as server:
@@ -188,6 +188,80 @@ def test_a_message_that_was_not_accepted_is_sent_again(lasting: Surroundings, tm
     assert len(lasting.server.submitted()) == 2
 
 
+def test_a_newsletter_is_sent_once_to_each(lasting: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    recipients = [f"r{number}@example.org" for number in range(5)]
+    lasting.server.set_fault("after_dot", "drop")
+    outcomes = lasting.load("send_each_once").send_all(recipients)
+    assert sorted(outcome.status for outcome in outcomes) == ["sent"] * 4 + ["unknown"]
+    assert sorted(one["recipients"][0] for one in lasting.server.submitted()) == recipients
+    assert "may have it" in capsys.readouterr().out
+
+
+def test_the_application_that_only_sends(lasting: Surroundings) -> None:
+    from fastapi.testclient import TestClient
+
+    app = lasting.load("web_app_sender").app
+    mail = {"to": "ann@example.org", "subject": "hello", "text": "..."}
+    with TestClient(app) as client:
+        assert client.post("/mails", json=mail).status_code == 202
+        lasting.server.set_fault("after_dot", "drop")
+        unknown = client.post("/mails", json=mail)
+        assert (unknown.status_code, unknown.json()["detail"]["status"]) == (502, "unknown")
+    lasting.server.refuse("account_disabled")
+    with TestClient(app) as client:
+        stopped = client.post("/mails", json=mail)
+        assert (stopped.status_code, "disabled" in stopped.json()["detail"]) == (503, True)
+        assert client.post("/mails", json=mail).status_code == 503
+        lasting.server.refuse(None)
+        assert client.post("/retry").status_code == 204
+        assert client.post("/mails", json=mail).status_code == 202
+    assert len(lasting.server.submitted()) == 3
+
+
+def test_a_django_application(lasting: Surroundings) -> None:
+    lasting.load("django_app")
+    import django
+    from django.test import Client
+
+    import mailbearer.django
+
+    django.setup()
+    # What settings are for a test is that Django's own outbox takes the mails; here they are to be sent.
+    client = Client()
+    assert client.get("/send?to=ann@example.org").status_code == 202
+    assert [one["recipients"] for one in lasting.server.submitted()] == [["ann@example.org"]]
+    for sender in mailbearer.django._SENDERS.values():
+        sender.close(0.0)
+
+
+def test_an_archive_with_imap_tools(expiring: Surroundings, tmp_path: pathlib.Path) -> None:
+    archive = expiring.load("archive_imap_tools").archive
+    files = lambda: {file.name for file in tmp_path.glob("*.eml")}  # noqa: E731
+    expiring.run(lambda: archive(tmp_path, 0.1), until=lambda: len(files()) == 3)
+    expiring.server.deliver(USER, b"Subject: while nobody looked\r\n\r\nhello\r\n")
+    expiring.run(lambda: archive(tmp_path, 0.1), until=lambda: len(files()) == 4)
+    assert sorted(files()) == ["1.eml", "2.eml", "3.eml", "4.eml"]
+    assert b"while nobody looked" in (tmp_path / "4.eml").read_bytes()
+
+
+def test_a_login_through_a_proxy_that_is_not_there(lasting: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    """With real proxies it runs in python/tests/test_proxies.py."""
+    main = lasting.load("through_a_proxy").main
+    with pytest.raises(SystemExit, match="The proxy does not lead to the server"):
+        main("socks5://127.0.0.1:1")
+    assert capsys.readouterr().out == "the proxy: unreachable\n"
+    main(None)
+    assert "OK" in capsys.readouterr().out
+
+
+def test_spans_and_metrics(expiring: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    expiring.load("opentelemetry_spans").main(2)
+    said = capsys.readouterr().out
+    assert '"name": "mailbearer.session"' in said
+    assert "mailbearer.renewals" in said
+    assert USER not in said
+
+
 def test_pop3_is_downloaded_and_deleted(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
     lasting.server.deliver(USER, b"Subject: one more\r\n\r\n.hidden\r\n")
     before = lasting.server.messages(USER)
@@ -255,7 +329,7 @@ def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -
         text=True,
     )
     assert ran.returncode == 0, ran.stdout
-    assert "4 passed" in ran.stdout
+    assert "5 passed" in ran.stdout
 
 
 def test_logs_and_metrics(
@@ -264,10 +338,12 @@ def test_logs_and_metrics(
     caplog.set_level("INFO")
     expiring.load("logging_and_metrics").main(2)
     assert 'mail_events_total{kind="online",protocol="imap",cause=""} 2' in capsys.readouterr().out
-    assert f"{USER} imap online" in caplog.text
+    assert f"{USER} imap 1 is online, connection 2" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["moving_imaplib", "moving_imapclient", "moving_aioimaplib", "moving_smtplib"])
+@pytest.mark.parametrize(
+    "name", ["moving_imaplib", "moving_imapclient", "moving_imap_tools", "moving_aioimaplib", "moving_smtplib"]
+)
 def test_who_moves(name: str, lasting: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
     lasting.load(name)
     if name == "moving_smtplib":
@@ -325,11 +401,22 @@ def test_an_example_of_a_page_tells_why(
     assert capsys.readouterr().out.endswith("\ntoken_rejected refresh_token\n")
 
 
+@pytest.mark.parametrize("example", [example for example in PYTHON + START if "mailbearer.sender" in example])
+def test_an_example_of_a_page_sends(
+    example: str, about: tuple[Surroundings, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    around, names = about
+    exec(example, names)
+    assert capsys.readouterr().out == "sent {}\n"
+    assert len(around.server.submitted()) == 1
+
+
 def test_the_other_examples_of_the_pages(about: tuple[Surroundings, dict[str, Any]]) -> None:
     _, names = about
     others = [one for one in PYTHON + START if "for connection in" not in one and "LoginFailed" not in one]
     # The one of explain runs in python/tests/test_readme.py.
-    testing, login = sorted((one for one in others if "explain" not in one), key=lambda one: "def test_" not in one)
+    others = [one for one in others if "explain" not in one and "mailbearer.sender" not in one]
+    testing, login = sorted(others, key=lambda one: "def test_" not in one)
     exec(testing, names)
     names["test_it_finds_the_messages"]()
     exec(login, names)

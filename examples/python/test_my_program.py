@@ -1,9 +1,10 @@
-"""Tests of a program of one's own: run with `pytest`, which finds the fixture `mailbearer_server` by itself."""
+"""Tests of a program of one's own: run with `pytest`, which finds mailbearer's fixtures by itself."""
 
 import pytest
 
 import mailbearer
 from mailbearer.testing import Server
+from mailbearer.testing.pytest_plugin import ServerAccount
 
 
 def unread(user, token, **server) -> int:
@@ -26,20 +27,25 @@ def test_a_token_that_is_over(mailbearer_server: Server) -> None:
     assert (caught.value.cause, caught.value.advice) == ("token_rejected", "refresh_token")
 
 
-def test_sessions_outlive_their_tokens() -> None:
+@pytest.mark.mailbearer(flavour="outlook", token_lifetime=1.0)
+def test_sessions_outlive_their_tokens(mailbearer_account: ServerAccount) -> None:
     """Tokens of a second: what takes hours with a provider takes two seconds here."""
-    with Server(flavour="outlook", token_lifetime=1.0) as server:
-        seen = []
-        for connection in mailbearer.sessions(
-            "imap", "joe@outlook.com", lambda: (server.issue_token("joe@outlook.com"), 1.0), **server.at("imap")
-        ):
-            with connection:
-                connection.client.select("INBOX")
-                seen.append(connection.generation)
-                connection.wait(5)
-            if len(seen) == 3:
-                break
+    joe, seen = mailbearer_account, []
+    for connection in mailbearer.sessions("imap", joe.user, joe.token, **joe.at("imap")):
+        with connection:
+            connection.client.select("INBOX")
+            seen.append(connection.generation)
+            connection.wait(5)
+        if len(seen) == 3:
+            break
     assert seen == [1, 2, 3]
+
+
+@pytest.mark.mailbearer(users=["joe@gmail.com", "ann@gmail.com"], messages=0)
+def test_two_accounts(mailbearer_accounts: list[ServerAccount], mailbearer_server: Server) -> None:
+    joe, ann = mailbearer_accounts
+    mailbearer_server.deliver(ann.user, b"Subject: for ann\r\n\r\n")
+    assert [unread(one.user, one.token, **one.at("imap")) for one in (joe, ann)] == [0, 1]
 
 
 def test_a_server_that_is_down(mailbearer_server: Server) -> None:

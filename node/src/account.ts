@@ -1,6 +1,7 @@
 /** One mailbox, kept connected: its sessions share one token, one limit of connections and one stop. */
 import { randomBytes } from "node:crypto";
 import { onAbort } from "./abort";
+import { checkedWatch, WATCH_OPTIONS, type WatchOptions } from "./audience";
 import {
     AccountMachine,
     type AccountStatus,
@@ -12,19 +13,19 @@ import {
 import { discoveredFor } from "./discover";
 import { Driver } from "./driver";
 import { ConfigError, Misuse } from "./errors";
-import type { OnEvent } from "./events";
 import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { known, octets, text } from "./native";
 import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
+import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type Member, Sessions } from "./sessions";
 import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
 import { placed, sourceFor } from "./sources";
 import { checkedSource, type Source, sourceOf, type TokenSource } from "./tokens";
 import { type LinkWire, realWorld } from "./wire";
 
-/** The options of an {@link Account}. */
-export interface AccountOptions {
+/** The options of an {@link Account}. A session that says nothing of its way goes the account's. */
+export interface AccountOptions extends RouteOptions, WatchOptions {
     /** The mailbox, most often a mail address. */
     user: string;
     /**
@@ -37,20 +38,25 @@ export interface AccountOptions {
     policy?: SessionPolicy | undefined;
     /** What {@link Account.snapshot} gave: go on where another process was. */
     snapshot?: Uint8Array | undefined;
-    /** Called for each thing that happens. */
-    onEvent?: OnEvent | undefined;
     /** Ends it all: whoever waits gets the reason of the signal. */
     signal?: AbortSignal | undefined;
 }
 
-const ACCOUNT_OPTIONS = ["user", "token", "provider", "policy", "snapshot", "onEvent", "signal"];
+const ACCOUNT_OPTIONS = [
+    "user",
+    "token",
+    "provider",
+    "policy",
+    "snapshot",
+    "signal",
+    ...WATCH_OPTIONS,
+    ...ROUTE_OPTIONS,
+];
 
 /** The options of {@link Account.sessions}, but for the protocol. What is left out is as for the account. */
-export interface AccountSessionOptions extends Omit<LoginOptions, "user"> {
+export interface AccountSessionOptions extends Omit<LoginOptions, "user">, WatchOptions {
     /** Limits and times of this session alone. What is of the whole account cannot be given here. */
     policy?: SessionPolicy | undefined;
-    /** Called for each thing that happens to this session. */
-    onEvent?: OnEvent | undefined;
     /** Ends this session. */
     signal?: AbortSignal | undefined;
 }
@@ -59,8 +65,8 @@ export interface AccountSessionOptions extends Omit<LoginOptions, "user"> {
 export const ACCOUNT_SESSION_OPTIONS = [
     ...LOGIN_OPTIONS.filter((name) => name !== "user"),
     "policy",
-    "onEvent",
     "signal",
+    ...WATCH_OPTIONS,
 ];
 
 /** The options of {@link sessions}, but for the protocol: those of an account, and of its one session. */
@@ -98,6 +104,7 @@ export class Account {
     readonly #user: string;
     readonly #token: TokenSource;
     readonly #provider: string | Provider | undefined;
+    readonly #route: RouteOptions;
     readonly #policy: SessionPolicy;
     readonly #signal: AbortSignal | undefined;
     readonly #ignore: () => void;
@@ -116,6 +123,10 @@ export class Account {
         this.#user = text(options.user, "user");
         this.#token = checkedSource(sourceFor(options));
         this.#provider = options.provider;
+        this.#route = routeOptionsOf(options);
+        refuseOpenSocket(options, "an Account");
+        // What is wrong with it is told now.
+        routeTo("stand-in.invalid", options);
         this.#policy = options.policy ?? {};
         this.#signal = options.signal;
         this.#isOfOne = ofOne !== undefined;
@@ -128,8 +139,8 @@ export class Account {
             nowMs: world.nowMs(),
             wallMs: world.wallMs(),
         });
-        const [source, { onEvent }] = [() => this.#source as Source, options];
-        this.driver = new Driver({ world, machine, user: this.#user, source, onEvent });
+        const [source, watch] = [() => this.#source as Source, checkedWatch(options)];
+        this.driver = new Driver({ world, machine, user: this.#user, source, watch });
         this.#ignore = onAbort(this.#signal, () => this.#end());
     }
 
@@ -145,7 +156,9 @@ export class Account {
         if (this.#isClosed) {
             throw new Misuse("the account is closed: make another");
         }
-        const { policy = {}, onEvent, signal, ...login } = options;
+        const { policy = {}, signal, onEvent, trace, logger, ...login } = options;
+        const watch = checkedWatch({ onEvent, trace, logger });
+        refuseOpenSocket(login, "sessions");
         const known = this.#placed(login, protocol);
         const added = (discovered?: Discovered): Member => {
             const settings = resolve(protocol, known, discovered);
@@ -155,7 +168,7 @@ export class Account {
                         "make the account with user and provider as discover() gives them",
                 );
             }
-            return this.#add(settings, sessionSettings(this.#policy, policy, settings), onEvent);
+            return this.#add(settings, sessionSettings(this.#policy, policy, settings), watch);
         };
         const find = async (): Promise<Member | undefined> => {
             const discovered = await discoveredFor(known, signal ?? this.#signal);
@@ -171,18 +184,20 @@ export class Account {
         return sessions;
     }
 
-    #add(settings: Settings, limits: SessionSettings, onEvent: OnEvent | undefined): Member {
+    #add(settings: Settings, limits: SessionSettings, watch: WatchOptions): Member {
         settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
         // One token serves all sessions: it is asked for with the scopes of all.
         this.#source = sourceOf(this.#token, this.#user, [...this.#scopes]);
         const key = this.driver.machine.add(settings.login, limits);
-        this.driver.add(key, { settings, onEvent });
+        this.driver.add(key, { settings, watch });
         return { key, settings };
     }
 
     /** Options of a session, with what holds for all of the account. */
     #placed(login: Omit<LoginOptions, "user">, protocol?: MailProtocol): LoginOptions {
-        return placed(protocol, { provider: this.#provider, ...login, user: this.#user }, this.#token);
+        const way = hasRoute(login) ? {} : this.#route;
+        const provider = login.provider ?? this.#provider;
+        return placed(protocol, { ...login, ...way, provider, user: this.#user }, this.#token);
     }
 
     /** How it stands: each session, the token, and what a person must mend. For logs and screens. */
@@ -261,27 +276,39 @@ export function sessions(options: SessionOptions & { protocol: MailProtocol }): 
     return sessionsOf(protocol, others, NO_CLIENT);
 }
 
+/** Options of a session: with those of its account, or with an account. */
+export type OwnedSessionOptions = SessionOptions | (AccountSessionOptions & { account: Account });
+
 /** The sessions of an account that is given, or of one that is made for them. @internal */
 export function sessionsOf<Client>(
     protocol: MailProtocol,
-    options: SessionOptions | (AccountSessionOptions & { account: Account }),
+    options: OwnedSessionOptions,
     adapter: Adapter<Client>,
 ): Sessions<Client> {
+    const { account, session } = accountOf(protocol, options);
+    return account.add(protocol, session, adapter);
+}
+
+/** The account that is given, or one that is made, and what is left for a session of it. @internal */
+export function accountOf(
+    protocol: MailProtocol,
+    options: OwnedSessionOptions,
+): { account: Account; session: AccountSessionOptions } {
     if ("account" in options) {
-        const { account, ...others } = options;
-        known(others, ACCOUNT_SESSION_OPTIONS, "options of a session of an account");
+        const { account, ...session } = options;
+        known(session, ACCOUNT_SESSION_OPTIONS, "options of a session of an account");
         if (!(account instanceof Account)) {
             throw new ConfigError(`account must be an Account, not ${kindOf(account)}`);
         }
-        return account.add(protocol, others, adapter);
+        return { account, session };
     }
     known(options, SESSION_OPTIONS, "options");
-    const { token: _, policy, snapshot, onEvent, signal, ...login } = options;
-    const { user, provider, ...others } = login;
+    const { token: _, policy, snapshot, signal, onEvent, trace, logger, ...login } = options;
+    const { user, provider, ...session } = login;
     const token = sourceFor(options);
     const where = placed(protocol, login, token);
     // What is looked up later tells no lifetime of tokens: those of the source count.
     const settings = resolve(protocol, isToDiscover(where) ? { ...where, host: "stand-in.invalid" } : where);
-    const account = new Account({ user, token, provider, policy, snapshot, onEvent, signal }, settings);
-    return account.add(protocol, others, adapter);
+    const own = { user, token, provider, policy, snapshot, signal, onEvent, trace, logger };
+    return { account: new Account(own, settings), session };
 }

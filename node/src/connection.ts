@@ -1,6 +1,8 @@
 /** A login: from nothing to a TLS socket that is logged in. */
+import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { onAbort } from "./abort";
+import { checkedWatch, tracerFor, type WatchOptions } from "./audience";
 import {
     type AccessToken,
     type Authenticated,
@@ -18,7 +20,8 @@ import { known } from "./native";
 import { placed, sourceFor } from "./sources";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
-import { type Trace, Tracer } from "./trace";
+import { cleaned, type Logger, logSafely } from "./logger";
+import type { Trace } from "./trace";
 
 /** The options of {@link connect}. */
 export interface ConnectOptions extends LoginOptions {
@@ -27,7 +30,10 @@ export interface ConnectOptions extends LoginOptions {
     token?: TokenSource | undefined;
     /** Ends the login, and closes its socket. */
     signal?: AbortSignal | undefined;
+    /** Called with the lines of the dialogue, the token masked. */
     trace?: Trace | undefined;
+    /** A logger in pino's shape: `info` hears of the login, `warn` of one that failed, `debug` of the dialogue. */
+    logger?: Logger | undefined;
 }
 
 /** A TLS socket that is logged in. */
@@ -112,7 +118,7 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  * where there is no token, and with {@link ConfigError} where a setting cannot work, and nothing was sent.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-    known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace"], "options");
+    known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace", "logger"], "options");
     const token = sourceFor(options);
     const where = placed(options.protocol, options, token);
     const discovered = await discoveredFor(where, options.signal);
@@ -123,12 +129,13 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 /** The same, where the settings are checked already. @internal */
 export async function connectTo(
     settings: Settings,
-    { token, signal, trace }: Pick<ConnectOptions, "signal" | "trace"> & { token: TokenSource },
+    { token, signal, ...others }: Pick<ConnectOptions, "signal" | "trace" | "logger"> & { token: TokenSource },
 ): Promise<Connection> {
+    const watch = checkedWatch(others);
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
     const first = await tokenInTime(source, false, settings.timeout, signal);
     try {
-        return await login(settings, first, signal, trace);
+        return await login(settings, first, signal, watch);
     } catch (error) {
         if (!(error instanceof LoginFailed) || error.advice !== "refresh_token") {
             throw error;
@@ -136,11 +143,15 @@ export async function connectTo(
         if (!source.canRefresh) {
             throw new LoginFailed(hinted(error.failure, source), { cause: error.cause });
         }
+        if (settings.route.socket instanceof Duplex) {
+            // There is no second one.
+            throw error;
+        }
         const second = await tokenInTime(source, true, settings.timeout, signal);
         if (second.equals(first)) {
             throw error;
         }
-        return await login(settings, second, signal, trace);
+        return await login(settings, second, signal, watch);
     }
 }
 
@@ -148,20 +159,48 @@ async function login(
     settings: Settings,
     token: AccessToken,
     signal: AbortSignal | undefined,
-    trace: Trace | undefined,
+    watch: WatchOptions,
 ): Promise<Connection> {
     signal?.throwIfAborted();
-    const link = new Link(settings, trace === undefined ? undefined : new Tracer(token, trace));
+    const { user, endpoint } = settings;
+    const dialogueOf = { user, protocol: endpoint.protocol, host: endpoint.host };
+    // The dialogue has masked the token already: there is no other one.
+    const link = new Link(
+        settings,
+        tracerFor([watch], dialogueOf, token, (text) => text),
+    );
     const ignore = onAbort(signal, () => link.abort(signal?.reason));
     try {
         const authenticated = await dialogue(link, new Negotiation(settings.login, token));
-        return new Connection(link, settings.endpoint, authenticated, settings.discovered);
+        const connection = new Connection(link, settings.endpoint, authenticated, settings.discovered);
+        logLogin(watch.logger, settings, connection);
+        return connection;
     } catch (error) {
         link.abort();
+        logLogin(watch.logger, settings, error);
         throw error;
     } finally {
         link.tracer?.flush();
         ignore();
+    }
+}
+
+/** A login alone has no events. */
+function logLogin(logger: Logger | undefined, { user, endpoint }: Settings, came: unknown): void {
+    if (logger === undefined) {
+        return;
+    }
+    const { protocol, host, port } = endpoint;
+    const [about, whose] = [{ user, protocol, host, port }, `${user} ${protocol}`];
+    if (came instanceof Connection) {
+        const { mechanism, roundTrips, elapsed } = came;
+        const spent = `${roundTrips} round trips and ${Math.round(elapsed)} ms`;
+        const line = `${whose}: logged in to ${endpoint} with ${mechanism}, in ${spent}`;
+        logSafely(logger, "info", { event: "online", ...about, mechanism, roundTrips, elapsed }, line);
+    } else if (came instanceof LoginFailed) {
+        const line = `${whose}: could not log in to ${endpoint}: ${came.message}`;
+        const err = came.cause === undefined ? {} : { err: cleaned(came.cause, (text) => text) };
+        logSafely(logger, "warn", { event: "login_failed", ...about, cause: came.code, ...err }, line);
     }
 }
 

@@ -1,12 +1,16 @@
 /** From a mail address to its servers: what is looked up, and what came of it. The core decides, this looks up. */
 import { Discovered, DiscoveryMachine, type Lookup, type Trouble } from "./core";
 import { ConfigError } from "./errors";
-import { httpsOpener, LookupFailed, type Opener, type Resolver, systemResolver } from "./lookups";
+import { httpsOpener, LookupFailed, noResolver, type Opener, type Resolver, systemResolver } from "./lookups";
 import { known, numeric } from "./native";
+import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { isToDiscover, type LoginOptions, type TlsOptions } from "./settings";
 
-/** The options of {@link discover}. */
-export interface DiscoverOptions {
+/**
+ * The options of {@link discover}, with the way on which files are got over https. With a `proxy` or a `socket` DNS is not asked, for
+ * that would be another way: give a `resolver` where it may be.
+ */
+export interface DiscoverOptions extends RouteOptions {
     /** Milliseconds for all of it; what has no answer then counts as not answered. Default: 15,000. */
     timeout?: number | undefined;
     /** Whom to trust over https: what `tls.createSecureContext` takes. */
@@ -19,7 +23,7 @@ export interface DiscoverOptions {
     signal?: AbortSignal | undefined;
 }
 
-const OPTIONS = ["timeout", "tlsOptions", "resolver", "opener", "signal"];
+const OPTIONS = ["timeout", "tlsOptions", "resolver", "opener", "signal", ...ROUTE_OPTIONS];
 
 /**
  * Finds the servers of a mail address, and where their tokens come from.
@@ -40,6 +44,7 @@ export async function discover(user: string, options: DiscoverOptions = {}): Pro
     if (!(numeric(timeout, "timeout") > 0)) {
         throw new ConfigError("timeout must be a number of milliseconds above zero");
     }
+    refuseOpenSocket(options, "discover");
     signal?.throwIfAborted();
     const search = new Search(new DiscoveryMachine(user), options, performance.now() + timeout);
     return search.run(timeout, signal);
@@ -55,8 +60,10 @@ class Search {
         options: DiscoverOptions,
         readonly until: number,
     ) {
-        this.#resolver = options.resolver ?? systemResolver();
-        this.#opener = options.opener ?? httpsOpener(options.tlsOptions);
+        const { proxy, socket, localAddress } = routeTo("stand-in.invalid", options);
+        const isLed = proxy !== undefined || socket !== undefined;
+        this.#resolver = options.resolver ?? (isLed ? noResolver() : systemResolver(undefined, localAddress));
+        this.#opener = options.opener ?? httpsOpener(options.tlsOptions, routeOptionsOf(options));
     }
 
     run(timeout: number, signal: AbortSignal | undefined): Promise<Discovered> {
@@ -153,12 +160,14 @@ export async function discoveredFor(options: LoginOptions, signal?: AbortSignal)
         return undefined;
     }
     const { user, tlsOptions } = options;
-    const before = tlsOptions === undefined ? remembered.get(user) : undefined;
+    // What others than the system have said is not for those who ask it.
+    const isShared = tlsOptions === undefined && !hasRoute(options);
+    const before = isShared ? remembered.get(user) : undefined;
     if (before !== undefined && before.until > performance.now()) {
         return before.found;
     }
-    const found = await discover(user, { tlsOptions, signal });
-    if (tlsOptions === undefined && found.outcome === "found") {
+    const found = await discover(user, { ...routeOptionsOf(options), tlsOptions, signal });
+    if (isShared && found.outcome === "found") {
         const [oldest] = remembered.keys();
         if (remembered.size >= REMEMBERED_MAX && oldest !== undefined) {
             remembered.delete(oldest);

@@ -4,9 +4,10 @@
  */
 import { onAbort } from "./abort";
 import { noTokenOf } from "./answers";
-import type { AccountMachine, AccountPlan, Delivery, Order } from "./core";
+import { tellEvent, tracerFor, type WatchOptions } from "./audience";
+import type { AccessToken, AccountMachine, AccountPlan, Delivery, Order } from "./core";
 import { GaveUp, type LoginFailed, Misuse, NeedsUser } from "./errors";
-import { eventOf, OwnErrors, tellEvent } from "./events";
+import { eventOf, happened, OwnErrors, type SessionEvent } from "./events";
 import { hinted } from "./tokens";
 import { Alarm, type DriverOptions, type Given, type Held, type Member, type Waiter, type Wire } from "./world";
 
@@ -30,6 +31,8 @@ export class Driver<W extends Wire> {
     #isTelling = false;
     #crash: { error: unknown } | undefined;
     #tokenCall: AbortController | undefined;
+    /** The newest one, for who looks on at a login. */
+    #token: AccessToken | undefined;
 
     constructor(options: DriverOptions<W>) {
         this.machine = options.machine;
@@ -46,10 +49,9 @@ export class Driver<W extends Wire> {
         this.#sessions.set(session, member);
         const { discovered, endpoint } = member.settings;
         if (discovered !== undefined) {
-            const { user, onEvent } = this.#options;
+            const { user } = this.#options;
             const { protocol } = endpoint;
-            const event = { kind: "discovered", user, protocol, session, text: discovered.sentence } as const;
-            [onEvent, member.onEvent].forEach((one) => tellEvent(one, event));
+            this.#show(happened({ kind: "discovered", user, protocol, session, text: discovered.sentence }), member);
         }
     }
 
@@ -174,7 +176,10 @@ export class Driver<W extends Wire> {
         let answer: Fact;
         try {
             const { token, expiresInMs } = await this.#options.source().get(force, signal, refused);
-            answer = (now) => machine.token(now, request, token, expiresInMs);
+            answer = (now) => {
+                this.#token = token;
+                return machine.token(now, request, token, expiresInMs);
+            };
         } catch (error) {
             const { why, text, own } = noTokenOf(error);
             this.#errors.noteSource(request, own);
@@ -184,14 +189,17 @@ export class Driver<W extends Wire> {
     }
 
     open({ ticket, session }: Ordered<"open">): void {
-        const { settings } = this.#sessions.get(session) as Member;
-        const wire = this.#options.world.open(settings, {
+        const member = this.#sessions.get(session) as Member;
+        const { protocol, host } = member.settings.endpoint;
+        const dialogue = { user: this.#options.user, protocol, host, session, ticket };
+        const tracer = tracerFor(this.#watchers(member), dialogue, this.#token, this.#redact);
+        const reports = {
             opened: () => this.tell((now) => this.machine.opened(now, ticket)),
             secured: () => this.tell((now) => this.machine.secured(now, ticket)),
-            received: (data) => this.received(ticket, data),
-            ended: (problem) => this.ended(ticket, problem),
-        });
-        this.#wires.set(ticket, wire);
+            received: (data: Uint8Array) => this.received(ticket, data),
+            ended: (problem?: LoginFailed) => this.ended(ticket, problem),
+        };
+        this.#wires.set(ticket, this.#options.world.open(member.settings, reports, tracer));
     }
 
     /** One that the program has is closed by its `over`, which says why. */
@@ -234,15 +242,25 @@ export class Driver<W extends Wire> {
     over({ ticket, verdict, aftermath }: Delivered<"over">): void {
         const connection = this.#held.get(ticket);
         this.#held.delete(ticket);
-        connection?.over(verdict, aftermath);
+        connection?.over(verdict, aftermath, this.#errors.of(ticket, undefined));
     }
 
     event(event: Delivered<"event">): void {
-        const { user, onEvent } = this.#options;
         const member = this.#sessions.get(event.session ?? 0);
-        const told = eventOf(event, user, member?.settings.endpoint.protocol, this.#errors);
-        [onEvent, member?.onEvent].forEach((one) => tellEvent(one, told));
+        const { protocol } = member?.settings.endpoint ?? {};
+        this.#show(eventOf(event, this.#options.user, protocol, this.#errors), member);
     }
+
+    #show(event: SessionEvent, member: Member | undefined): void {
+        tellEvent(this.#watchers(member), event, this.#redact);
+    }
+
+    /** Who looks on at the account, and at this session of it. */
+    #watchers(member: Member | undefined): WatchOptions[] {
+        return [this.#options.watch, ...(member === undefined ? [] : [member.watch])];
+    }
+
+    readonly #redact = (text: string): string => this.machine.redact(text);
 
     #answered(session: number): Waiter<W> | undefined {
         const waiter = this.#waiters.get(session);

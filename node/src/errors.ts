@@ -76,6 +76,27 @@ export class NeedsUser extends LoginFailed {}
 /** The program's own settings cannot work, or nothing helps: `failure` says why. */
 export class GaveUp extends LoginFailed {}
 
+/**
+ * The proxy did not open the way to the server: the mail server was not spoken to. It is the `cause` of the {@link LoginFailed} that
+ * tells of it. The proxy's password is in no text of it.
+ */
+export class ProxyFailed extends MailbearerError {
+    override code = "proxy_failed" as const;
+    /**
+     * What went wrong: the proxy itself cannot be reached (`unreachable`), does not know the user (`authentication`), does not allow
+     * this server (`forbidden`), found nobody there (`refused`) or no way there (`no_way`), or is no such proxy (`protocol`).
+     */
+    readonly reason: "unreachable" | "authentication" | "forbidden" | "refused" | "no_way" | "protocol";
+    /** Which proxy, as in `socks5://127.0.0.1:1080`. */
+    readonly proxy: string;
+
+    constructor(reason: ProxyFailed["reason"], proxy: string, words: string, options?: ErrorOptions) {
+        super(`the proxy ${proxy} ${words}`, options);
+        this.reason = reason;
+        this.proxy = proxy;
+    }
+}
+
 /** A mailbox cannot be followed: the server does not select or search it. */
 export class MailboxRefused extends MailbearerError {
     override code = "mailbox_refused" as const;
@@ -107,6 +128,35 @@ export class SessionEnded extends MailbearerError {
     /** What to do, as in `reconnect`: one of {@link ADVICES}. */
     get advice(): Advice {
         return this.verdict.advice;
+    }
+}
+
+/**
+ * A message was not sent, or nobody knows: what `sendMail` rejects with over a transport of `mailbearer/nodemailer` where the server has said nothing of
+ * the message. What the server refused is Nodemailer's own error, with its `responseCode`.
+ */
+export class SendFailed extends MailbearerError {
+    /** What happened, as in `connection_lost` or `timed_out`: one of {@link CAUSES}. */
+    override code: Cause;
+    /**
+     * `not_sent`: the server has not taken the message, and sending it again is safe. `unknown`: it may have taken it, for the connection
+     * ended between the end of the message and the answer: look for its `messageId` before sending it again.
+     */
+    readonly outcome: "not_sent" | "unknown";
+    /** The Message-ID of the message, as it stands in it. */
+    readonly messageId: string;
+
+    constructor(
+        outcome: SendFailed["outcome"],
+        messageId: string,
+        code: Cause,
+        sentence: string,
+        options?: ErrorOptions,
+    ) {
+        super(sentence, options);
+        this.code = code;
+        this.outcome = outcome;
+        this.messageId = messageId;
     }
 }
 

@@ -1,4 +1,5 @@
 /** What others' values are called, and what their errors and programs say, as it may be shown. */
+import "./addon";
 import native = require("../native/binding.js");
 
 /** An error of somebody else: its class and what it says. */

@@ -1,5 +1,6 @@
 /** TLS: sockets that verify whom they speak to, and a look at whether a port speaks TLS at all. */
 import * as net from "node:net";
+import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { codeOf } from "./system";
 import type { TlsOptions } from "./settings";
@@ -14,7 +15,7 @@ export interface Handshake {
 /** Makes a socket with TLS; certificate and host name are verified, whatever the environment says. */
 export function secured(
     options: TlsOptions,
-    over: { host: string; port?: number; socket?: net.Socket },
+    over: { host: string; port?: number; socket?: Duplex; localAddress?: string | undefined },
     name = over.host,
 ): Handshake {
     const socket = tls.connect({
@@ -55,10 +56,13 @@ const NOBODY = {} as tls.PeerCertificate["subject"];
  * Whether a port speaks TLS from the first octet: a handshake of its own, in which no octet of ours is sent but the
  * handshake's. Whom it would speak to does not matter: nothing is said.
  */
-export function speaksTls(options: TlsOptions, host: string, address: string, port: number): Probe {
+export function speaksTls(
+    options: TlsOptions,
+    host: string,
+    { address, port, localAddress }: { address: string; port: number; localAddress: string | undefined },
+): Probe {
     // Nor is a client's certificate shown to a port that nobody has verified yet.
-    const { cert: _cert, key: _key, pfx: _pfx, ...anonymous } = options;
-    const { socket } = secured(anonymous, { host: address, port }, host);
+    const { socket } = secured(anonymous(options), { host: address, port, localAddress }, host);
     const answer = new Promise<boolean>((resolve) => {
         // Also where the certificate is refused after it: the peer has done its part of the handshake.
         socket.prependOnceListener("secure", () => resolve(true));
@@ -67,6 +71,12 @@ export function speaksTls(options: TlsOptions, host: string, address: string, po
     });
     void answer.then(() => socket.destroy());
     return { answer, giveUp: () => socket.destroy() };
+}
+
+/** Options without the client's certificate, for whom it is not meant. */
+export function anonymous(options: TlsOptions): TlsOptions {
+    const { cert: _cert, key: _key, pfx: _pfx, secureContext: _context, ...others } = options;
+    return others;
 }
 
 export interface Probe {

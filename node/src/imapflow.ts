@@ -12,12 +12,13 @@
  *
  * @module mailbearer/imapflow
  */
-import { ImapFlow, type ImapFlowOptions } from "imapflow";
+import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
 import { Misuse, SessionEnded } from "./errors";
 import { known } from "./native";
 import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
 import type { Adapter, SessionConnection } from "./kept";
+import { installed } from "./peers";
 import type { Sessions } from "./sessions";
 import { LOGIN_OPTIONS } from "./settings";
 
@@ -50,7 +51,8 @@ export type ImapSessionOptions = (SessionOptions | (AccountSessionOptions & { ac
  */
 export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
     const { imapflow, ...login } = options;
-    known(login, [...LOGIN_OPTIONS, "token", "signal", "trace"], "options");
+    library();
+    known(login, [...LOGIN_OPTIONS, "token", "signal", "trace", "logger"], "options");
     const connection = await connectSocket({ ...login, protocol: "imap" });
     try {
         return await over(connection, imapflow);
@@ -69,6 +71,7 @@ export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
  */
 export function sessions(options: ImapSessionOptions): Sessions<ImapFlow> {
     const { imapflow, ...session } = options;
+    library();
     return sessionsOf("imap", session, new ImapFlowAdapter(imapflow));
 }
 
@@ -137,9 +140,14 @@ function isRefusal(error: unknown): boolean {
     return typeof (error as Fields | null)?.responseStatus === "string";
 }
 
+/** ImapFlow, where it is there: where it is missing, that is told before any login. */
+function library(): typeof ImapFlow {
+    return installed("imapflow", () => (require("imapflow") as typeof import("imapflow")).ImapFlow);
+}
+
 async function over(connection: Connection, options: ClientOptions | undefined): Promise<ImapFlow> {
     const { host, port } = connection.endpoint;
-    const client = new ImapFlow({
+    const client = new (library())({
         logger: false,
         ...options,
         host,

@@ -91,6 +91,8 @@ export {
     MailboxRefused,
     Misuse,
     NeedsUser,
+    ProxyFailed,
+    SendFailed,
     SessionEnded,
     TokenSourceFailed,
 } from "./errors";
@@ -104,6 +106,7 @@ export { Sessions } from "./sessions";
 export type { NextOptions } from "./sessions";
 export { clientCredentials, command, stored, tokenFile } from "./sources";
 export type { CommandOptions, GoogleServiceAccountOptions, MicrosoftAppOptions, StoredOptions } from "./sources";
+export type { RouteOptions, SocketFunction, SocketRequest } from "./route";
 export { Endpoint } from "./settings";
 export type { LoginOptions, TlsOptions } from "./settings";
 export type {
@@ -115,4 +118,8 @@ export type {
     TokenRequest,
     TokenSource,
 } from "./tokens";
-export type { Trace } from "./trace";
+export { CHANNELS } from "./channels";
+export type { DialogueLine } from "./channels";
+export type { WatchOptions } from "./audience";
+export type { Logger } from "./logger";
+export type { DialogueOf, Trace } from "./trace";

@@ -254,10 +254,10 @@ export class SessionConnection<Client> extends Connection {
     }
 
     /** @internal */
-    over(verdict: Verdict, aftermath: Aftermath | undefined): void {
+    over(verdict: Verdict, aftermath: Aftermath | undefined, error: unknown): void {
         this.#verdict = verdict;
         this.#aftermath = aftermath;
-        this.#tap.end(verdict);
+        this.#tap.end(verdict, error);
         this.#due.abort();
     }
 
@@ -275,6 +275,11 @@ export class SessionConnection<Client> extends Connection {
         if (this.#isOpen && this.client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
             this.#adapter.ask(this.client);
         }
+    }
+
+    /** Whether the end of a message was written, and no answer to it has come. @internal */
+    get isDelivering(): boolean {
+        return this.#verdict === undefined && this.#driver.machine.isDelivering(this.ticket);
     }
 
     /** Masks the tokens of the account. @internal */

@@ -1,10 +1,12 @@
 /** A socket on its way to be logged in: TCP, TLS, reads and writes, all within one deadline. */
 import * as net from "node:net";
+import type { Duplex } from "node:stream";
 import type * as tls from "node:tls";
 import { Attempts } from "./addresses";
 import { type Cause, type Failure, failureOfConnect, failureOfHost } from "./core";
 import { LoginFailed } from "./errors";
 import { type Handshake, secured, speaksTls, unverified } from "./handshake";
+import { opened } from "./opening";
 import type { Settings } from "./settings";
 import { connectFailure, handshakeFailure } from "./system";
 import type { Tracer } from "./trace";
@@ -21,7 +23,8 @@ export class Link {
     readonly #begun = performance.now();
     readonly #deadline: NodeJS.Timeout;
     #attempts: Attempts<net.Socket> | undefined;
-    #socket: net.Socket | undefined;
+    readonly #opening = new AbortController();
+    #socket: Duplex | undefined;
     #problem: unknown;
     #wake: (() => void) | undefined;
     #isConnected = false;
@@ -47,28 +50,79 @@ export class Link {
         return this.#socket?.errored ?? undefined;
     }
 
-    /** Connects to the first address of the host that answers, with TLS where it is implicit. */
+    /** Connects, with TLS where it is implicit. */
     async open(): Promise<void> {
-        const { host, port, tls: mode } = this.#settings.endpoint;
+        const { endpoint, route } = this.#settings;
+        if (route.socket === undefined && route.proxy === undefined) {
+            await this.#openDirectly();
+            return;
+        }
+        this.#ready(await this.#led());
+        if (endpoint.tls === "implicit") {
+            await this.startTls();
+        }
+    }
+
+    /** To the first address of the host that answers. */
+    async #openDirectly(): Promise<void> {
+        const { endpoint, route } = this.#settings;
+        const { host, port, tls: mode } = endpoint;
+        const { localAddress } = route;
         const handshakes = new Map<net.Socket, Handshake>();
         const make = (address: string): net.Socket => {
             if (mode !== "implicit") {
-                return net.connect({ host: address, port });
+                return net.connect({ host: address, port, localAddress });
             }
             // One socket where TLS is implicit: a second one below it would cost as much as the login.
-            const handshake = secured(this.#settings.tlsOptions, { host: address, port }, host);
+            const handshake = secured(this.#settings.tlsOptions, { host: address, port, localAddress }, host);
             handshakes.set(handshake.socket, handshake);
             return handshake.socket;
         };
-        const socket = await this.#connected(new Attempts(host, make, this.#look));
-        socket.setNoDelay(true);
-        // Also in IDLE a peer is noticed that is gone, and a router on the way keeps the connection in mind.
-        socket.setKeepAlive(true, KEEP_ALIVE_MS);
-        this.#own(socket);
-        this.#isConnected = true;
+        const socket = await this.#connected(new Attempts(host, make, this.#look, route));
+        this.#ready(socket);
         const handshake = handshakes.get(socket);
         if (handshake !== undefined) {
             await this.#untilSecure(handshake);
+        }
+    }
+
+    #ready(socket: Duplex): void {
+        if (socket instanceof net.Socket) {
+            socket.setNoDelay(true);
+            // Also in IDLE a peer is noticed that is gone, and a router on the way keeps the connection in mind.
+            socket.setKeepAlive(true, KEEP_ALIVE_MS);
+        }
+        this.#own(socket);
+        this.#isConnected = true;
+    }
+
+    /** What a proxy or the program has opened. */
+    async #led(): Promise<Duplex> {
+        const { endpoint, route, tlsOptions, timeout } = this.#settings;
+        const opening = opened(route, endpoint, tlsOptions, { signal: this.#opening.signal, timeout });
+        let end: { socket: Duplex } | { error: unknown } | undefined;
+        void opening
+            .then(
+                (socket) => (end = { socket }),
+                (error: unknown) => (end = { error }),
+            )
+            .then(this.#look);
+        for (;;) {
+            if (this.#opening.signal.aborted) {
+                // Nobody waits for it any more.
+                void opening.then(
+                    (socket) => socket.destroy(),
+                    () => undefined,
+                );
+                throw this.#problem ?? this.#opening.signal.reason;
+            }
+            if (end !== undefined && "error" in end) {
+                throw end.error;
+            }
+            if (end !== undefined) {
+                return end.socket;
+            }
+            await this.#woken();
         }
     }
 
@@ -144,11 +198,19 @@ export class Link {
     }
 
     /** Where STARTTLS was meant, a port that says nothing may wait for TLS. What it gives ends the look. */
-    #lookForTls(socket: net.Socket): () => void {
-        const { endpoint, timeout, tlsOptions } = this.#settings;
+    #lookForTls(socket: Duplex): () => void {
+        const { endpoint, timeout, tlsOptions, route } = this.#settings;
+        if (!(socket instanceof net.Socket) || route.proxy !== undefined || route.socket !== undefined) {
+            // A second connection would have to go the same way, and perhaps cannot.
+            return () => undefined;
+        }
         let leave = (): void => clearTimeout(timer);
         const look = async (): Promise<void> => {
-            const probe = speaksTls(tlsOptions, endpoint.host, socket.remoteAddress ?? endpoint.host, endpoint.port);
+            const probe = speaksTls(tlsOptions, endpoint.host, {
+                address: socket.remoteAddress ?? endpoint.host,
+                port: endpoint.port,
+                localAddress: route.localAddress,
+            });
             leave = () => probe.giveUp();
             if ((await probe.answer) && !this.#isHeard) {
                 this.abort(failed("wrong_tls_mode", "the server says nothing before TLS has begun"));
@@ -182,10 +244,12 @@ export class Link {
 
     /** What it is called that the deadline passed: where nothing answers at all, there was no connection. */
     #late(): LoginFailed {
-        const { host, port } = this.#settings.endpoint;
+        const { endpoint, route } = this.#settings;
+        const through = route.proxy === undefined ? "" : ` through the proxy ${route.proxy}`;
+        const words = `no answer from ${endpoint.host}:${endpoint.port}${through} in time`;
         return this.#isConnected
             ? failed("timed_out", "in connection and login together")
-            : new LoginFailed(failureOfConnect("ETIMEDOUT", `no answer from ${host}:${port} in time`));
+            : new LoginFailed(failureOfConnect("ETIMEDOUT", words));
     }
 
     /** Gives the socket away, as it was made. */
@@ -202,18 +266,19 @@ export class Link {
         clearTimeout(this.#deadline);
         this.#problem ??= problem;
         this.#attempts?.stop();
+        this.#opening.abort();
         this.#socket?.destroy();
         this.#wake?.();
     }
 
-    #open(): net.Socket {
+    #open(): Duplex {
         if (this.#problem !== undefined) {
             throw this.#problem;
         }
-        return this.#socket as net.Socket;
+        return this.#socket as Duplex;
     }
 
-    #own(socket: net.Socket): void {
+    #own(socket: Duplex): void {
         this.#socket = socket;
         for (const event of EVENTS) {
             socket.on(event, this.#look);
@@ -223,7 +288,7 @@ export class Link {
         }
     }
 
-    #take(): net.Socket {
+    #take(): Duplex {
         const socket = this.#open();
         for (const event of EVENTS) {
             socket.off(event, this.#look);

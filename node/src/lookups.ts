@@ -2,12 +2,17 @@
 import dns, { type LookupAddress } from "node:dns";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { type MxRecord, type SrvRecord, type Trouble, version } from "./core";
+import { wayOf } from "./requests";
+import type { RouteOptions } from "./route";
 import type { TlsOptions } from "./settings";
 
 /** A lookup has no answer, and why. */
 export class LookupFailed extends Error {
-    constructor(readonly trouble: Trouble) {
-        super(`the lookup has no answer: ${trouble}`);
+    constructor(
+        readonly trouble: Trouble,
+        options?: ErrorOptions,
+    ) {
+        super(`the lookup has no answer: ${trouble}`, options);
         this.name = "LookupFailed";
     }
 }
@@ -40,8 +45,8 @@ export interface FetchOptions {
 /** What does one GET over https, without following a redirect. */
 export type Opener = (url: string, options: FetchOptions) => Promise<Fetched>;
 
-/** The system's resolver, or those that are named, as `127.0.0.1:5353`. */
-export function systemResolver(servers?: readonly string[]): Resolver {
+/** The system's resolver, or those that are named, as `127.0.0.1:5353`; asked from this address, if one is given. */
+export function systemResolver(servers?: readonly string[], localAddress?: string): Resolver {
     const ask = async <T>(
         timeout: number,
         question: (resolver: dns.promises.Resolver) => Promise<T[]>,
@@ -50,6 +55,11 @@ export function systemResolver(servers?: readonly string[]): Resolver {
         const resolver = new dns.promises.Resolver({ timeout: Math.max(1, Math.floor(timeout / 2)), tries: 2 });
         if (servers !== undefined) {
             resolver.setServers(servers);
+        }
+        if (localAddress !== undefined) {
+            resolver.setLocalAddress(
+                ...((isIP(localAddress) === 4 ? [localAddress] : ["0.0.0.0", localAddress]) as [string]),
+            );
         }
         const late = setTimeout(() => resolver.cancel(), timeout);
         try {
@@ -80,30 +90,37 @@ function withoutRecords(error: unknown): never[] {
             return [];
         case dns.TIMEOUT:
         case dns.CANCELLED:
-            throw new LookupFailed("timed_out");
+            throw new LookupFailed("timed_out", { cause: error });
         case dns.CONNREFUSED:
         case "ENETUNREACH":
-            throw new LookupFailed("unreachable");
+            throw new LookupFailed("unreachable", { cause: error });
         default:
-            throw new LookupFailed("refused");
+            throw new LookupFailed("refused", { cause: error });
     }
 }
 
+/** Where names are looked up by a proxy, or by whom the program's sockets lead to, nobody here is asked for them. */
+export function noResolver(): Resolver {
+    const refuse = (): Promise<never> => Promise.reject(new LookupFailed("unreachable"));
+    return { mx: refuse, srv: refuse };
+}
+
 /** GET by node:https: certificates are verified, no redirect is followed, nothing is kept between two. */
-export function httpsOpener(tlsOptions: TlsOptions = {}): Opener {
+export function httpsOpener(tlsOptions: TlsOptions = {}, route: RouteOptions = {}): Opener {
     return async (url, { timeout, octetsMax, publicOnly }) => {
         // Most programs ask for no file.
         const { default: https } = await import("node:https");
         return new Promise((resolve, reject) => {
-            const fail = (error: unknown): void => reject(new LookupFailed(troubleOf(error)));
+            const fail = (error: unknown): void => reject(new LookupFailed(troubleOf(error), { cause: error }));
             const signal = AbortSignal.timeout(Math.max(1, Math.ceil(timeout)));
+            const way = wayOf(url, route, tlsOptions, { signal, timeout: Math.max(1, Math.ceil(timeout)) });
             const request = https.get(url, {
                 ...tlsOptions,
+                ...way,
                 rejectUnauthorized: true,
-                agent: false,
                 signal,
                 headers: { "user-agent": `mailbearer/${version}`, accept: "*/*", connection: "close" },
-                ...(publicOnly ? { lookup: publicAddresses } : {}),
+                ...(publicOnly ? { lookup: publicAddresses(way.lookup) } : {}),
             });
             request.on("error", fail);
             request.on("response", (response) => {
@@ -171,20 +188,25 @@ export function isPublic(address: string): boolean {
 }
 
 /** What the connection itself is made with: a name cannot have another address the second time. */
-const publicAddresses: LookupFunction = (host, options, callback) => {
-    dns.lookup(host, { ...options, all: true }, (error, found: LookupAddress[]) => {
-        const [first] = found ?? [];
-        if (error !== null || first === undefined) {
-            callback(error, "", 0);
-        } else if (!found.every(({ address }) => isPublic(address))) {
-            callback(new LookupFailed("not_public"), "", 0);
-        } else if (options.all === true) {
-            callback(null, found);
-        } else {
-            callback(null, first.address, first.family);
-        }
-    });
-};
+const publicAddresses =
+    (lookup: LookupFunction = dns.lookup as LookupFunction): LookupFunction =>
+    (host, options, callback) => {
+        lookup(host, { ...options, all: true }, (error, answer) => {
+            // One of the program's that knows nothing of `all` gives the first.
+            const found: LookupAddress[] =
+                typeof answer === "string" ? [{ address: answer, family: isIP(answer) }] : (answer ?? []);
+            const [first] = found;
+            if (error !== null || first === undefined) {
+                callback(error, "", 0);
+            } else if (!found.every(({ address }) => isPublic(address))) {
+                callback(new LookupFailed("not_public"), "", 0);
+            } else if (options.all === true) {
+                callback(null, found);
+            } else {
+                callback(null, first.address, first.family);
+            }
+        });
+    };
 
 function troubleOf(error: unknown): Trouble {
     if (error instanceof LookupFailed) {

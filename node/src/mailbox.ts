@@ -11,7 +11,6 @@ import {
     Transcript,
     Watch,
 } from "./core";
-import type { Trace } from "./trace";
 
 const COMMANDS = { imap: "m1 NOOP", pop3: "STAT", smtp: "NOOP" };
 /** The line that ends the answer, and what it says where all is well. */
@@ -30,7 +29,7 @@ export interface Question {
     readonly token: AccessToken;
     readonly names: Names;
     readonly timeout: number;
-    readonly trace: Trace;
+    readonly trace: (side: "C" | "S", line: string) => void;
 }
 
 /** Asks the mailbox: gives what is wrong with it, or nothing. */

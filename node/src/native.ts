@@ -1,4 +1,5 @@
 /** The addon, and its errors made ours. Nothing outside of this file sees napi's own texts: they may show a value. */
+import "./addon";
 import native = require("../native/binding.js");
 import { ConfigError, InternalError, Misuse } from "./errors";
 import { kindOf } from "./foreign";

@@ -5,23 +5,19 @@
  *     import { login, transport } from "mailbearer/nodemailer";
  *
  *     nodemailer.createTransport(login({ user, token }));       // Nodemailer's own connections, our login
- *     nodemailer.createTransport(transport({ user, token }));   // one connection, which a session keeps
+ *     nodemailer.createTransport(transport({ user, token }));   // connections that sessions keep
  *
  * @module mailbearer/nodemailer
  */
 import type { TLSSocket } from "node:tls";
-import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { secureSocket } from "./connection";
-import { type AccessToken, type Aftermath, type Failure, Negotiation, type SessionStatus } from "./core";
-import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
-import { ConfigError, LoginFailed, Misuse, SessionEnded } from "./errors";
-import type { SessionEvent } from "./events";
-import type { Adapter, SessionConnection } from "./kept";
+import { type AccessToken, type Failure, Negotiation } from "./core";
+import { ConfigError, LoginFailed } from "./errors";
 import { known } from "./native";
-import type { Sessions } from "./sessions";
+import { refuseOpenSocket } from "./route";
+import { SessionTransport, type TransportOptions } from "./sending";
 import { placed, sourceFor } from "./sources";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
-import { ended } from "./tap";
 import { hinted, type Source, sourceOf, tokenInTime, type TokenSource } from "./tokens";
 
 // ---- Nodemailer's own connections, our login ------------------------------------------------------------------------
@@ -69,6 +65,7 @@ const METHOD = "MAILBEARER";
  */
 export function login(options: LoginOptions & { token?: TokenSource | undefined }): NodemailerOptions {
     known(options, [...LOGIN_OPTIONS, "token"], "options");
+    refuseOpenSocket(options, "Nodemailer's connections");
     const token = sourceFor(options);
     const settings = resolve("smtp", placed("smtp", options, token));
     const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
@@ -210,286 +207,22 @@ function offersXOAuth2(context: AuthContext, { login }: Settings): boolean {
     return login.mechanisms?.[0] === "XOAUTH2" && context.authMethods?.includes("XOAUTH2") === true;
 }
 
-// ---- One connection, which a session keeps --------------------------------------------------------------------------
-
-/** The options of {@link transport}. */
-export type TransportOptions = SessionOptions | (AccountSessionOptions & { account: Account });
-
-/** A mail as Nodemailer gives it to a transport. */
-export interface MailMessage {
-    readonly data: object;
-    readonly message: {
-        getEnvelope(): object;
-        messageId(): string;
-        build(callback: (error: Error | null, message: Buffer) => void): void;
-    };
-}
-
-/** What became of a message. */
-export interface SentInfo {
-    envelope: object;
-    messageId: string;
-    accepted: string[];
-    rejected: string[];
-    response: string;
-}
-
-type Callback<T> = (error: Error | null, result?: T) => void;
+// ---- Connections that sessions keep -----------------------------------------------------------------------------------
 
 /**
- * A transport for `nodemailer.createTransport` that sends one message after the other over one connection, which a session
- * keeps logged in. The transporter's `close()` ends it. Without a `token` it is what `mailbearer login` has stored.
+ * A transport for `nodemailer.createTransport` that sends over connections which sessions keep logged in: one, or up to
+ * `maxConnections`. The transporter's `close()` ends it. Without a `token` it is what `mailbearer login` has stored.
+ *
+ *     const outgoing = nodemailer.createTransport(transport({ user, token, maxConnections: 3, rateLimit: 20, rateDelta: 60_000 }));
  *
  * A message whose session ended before the server took it is sent again over the next one. Where it is not known whether
- * the server took it, sending fails with {@link SessionEnded}, and nothing is sent twice.
+ * the server took it, sending fails with a {@link SendFailed} whose `outcome` is `unknown`, and nothing is sent twice.
  */
 export function transport(options: TransportOptions): SessionTransport {
     return new SessionTransport(options);
 }
 
-/** How often a message is tried whose sessions end before the server takes it. */
-const TRIES = 3;
-
-/** A transport of Nodemailer's over a session: what {@link transport} makes. */
-export class SessionTransport {
-    readonly name = "mailbearer";
-    readonly version = "1";
-    readonly #sessions: Sessions<SMTPConnection>;
-    #work: Promise<unknown> = Promise.resolve();
-    #current: SessionConnection<SMTPConnection> | undefined;
-    #isClosing = false;
-    #waitsInVain = false;
-
-    /** @internal */
-    constructor(options: TransportOptions) {
-        const onEvent = (event: SessionEvent): void => {
-            this.#waitsInVain = event.kind === "waiting" || (this.#waitsInVain && event.kind !== "connecting");
-            queueMicrotask(() => this.#closeInVain());
-            options.onEvent?.(event);
-        };
-        this.#sessions = sessionsOf("smtp", { ...options, onEvent }, new SmtpAdapter((work) => this.#next(work)));
-    }
-
-    /** A person, or the program, has acted: what failed with `NeedsUser` or `GaveUp` is tried again. */
-    retry(): void {
-        this.#sessions.retry();
-    }
-
-    /** The system says that there is no network. */
-    networkLost(): void {
-        this.#sessions.networkLost();
-    }
-
-    /** The system says that there is a network again, or another one. */
-    networkBack(): void {
-        this.#sessions.networkBack();
-    }
-
-    /** How the session stands. */
-    status(): SessionStatus {
-        return this.#sessions.status();
-    }
-
-    /** What must outlive the process. It holds no secret. */
-    snapshot(): Buffer {
-        return this.#sessions.snapshot();
-    }
-
-    /** Sends a message; Nodemailer calls it. */
-    send(mail: MailMessage, callback: Callback<SentInfo>): void {
-        this.#next(() => this.#send(mail)).then((info) => callback(null, info), callback);
-    }
-
-    /** Whether it can log in. */
-    verify(callback?: Callback<true>): Promise<true> | undefined {
-        const verified = this.#next(async () => {
-            await this.#connection();
-            return true as const;
-        });
-        if (callback === undefined) {
-            return verified;
-        }
-        verified.then(() => callback(null, true), callback);
-        return undefined;
-    }
-
-    /** Says goodbye and ends it, after what is under way. */
-    close(): void {
-        this.#isClosing = true;
-        this.#closeInVain();
-        void this.#next(() => this.#sessions.close());
-    }
-
-    /** Does not wait for a login that has failed, and is tried again later. */
-    #closeInVain(): void {
-        if (this.#isClosing && this.#waitsInVain) {
-            void this.#sessions.close();
-        }
-    }
-
-    /** One after the other. */
-    #next<T>(work: () => Promise<T>): Promise<T> {
-        const done = this.#work.then(work);
-        this.#work = done.catch(() => undefined);
-        return done;
-    }
-
-    async #send(mail: MailMessage): Promise<SentInfo> {
-        // It may be read twice, which a stream cannot.
-        const content = await built(mail);
-        for (let tries = 1; ; tries += 1) {
-            const connection = await this.#connection();
-            try {
-                return withoutToken(await submit(connection.client, mail, content), connection);
-            } catch (thrown) {
-                const error = withoutToken(thrown, connection);
-                if (connection.verdict === undefined) {
-                    await reset(connection.client);
-                    throw error;
-                }
-                refuseIfUnknown(connection, error);
-                if (tries === TRIES) {
-                    throw ended(connection.verdict, error);
-                }
-            }
-        }
-    }
-
-    /** The connection that is there, or the next one. */
-    async #connection(): Promise<SessionConnection<SMTPConnection>> {
-        const current = this.#current;
-        if (current !== undefined && current.verdict === undefined && !current.isDue && !current.socket.destroyed) {
-            return current;
-        }
-        this.#current = undefined;
-        const { value } = await this.#sessions.next();
-        if (value === undefined) {
-            throw new Misuse("the transport is closed: make another");
-        }
-        this.#current = value;
-        void this.#letGoInTime(value);
-        return value;
-    }
-
-    /** Says goodbye to a connection that is due while nothing is sent. */
-    async #letGoInTime(connection: SessionConnection<SMTPConnection>): Promise<void> {
-        await connection.wait();
-        await this.#next(async () => {
-            if (this.#current === connection) {
-                this.#current = undefined;
-                await connection.letGo();
-            }
-        });
-    }
-}
-
-function refuseIfUnknown(connection: SessionConnection<SMTPConnection>, cause: unknown): void {
-    const aftermath: Aftermath | undefined = connection.aftermath;
-    const verdict = connection.verdict;
-    if (verdict !== undefined && aftermath?.protocol === "smtp" && aftermath.submission === "unknown") {
-        const sentence =
-            "The session ended before the server answered for the message, and whether it was taken is not known: " +
-            "ask before sending it again.";
-        throw new SessionEnded(verdict, sentence, { cause });
-    }
-}
-
-/** What Nodemailer gives or throws, without the token that a server may have repeated in it. */
-function withoutToken<T>(given: T, connection: SessionConnection<SMTPConnection>): T {
-    const fields = given as { message?: unknown; response?: unknown; stack?: unknown };
-    for (const name of ["message", "response", "stack"] as const) {
-        const text = typeof given === "object" && given !== null ? fields[name] : undefined;
-        const masked = typeof text === "string" ? connection.redact(text) : text;
-        if (masked !== text) {
-            fields[name] = masked;
-        }
-    }
-    return given;
-}
-
-function built(mail: MailMessage): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-        mail.message.build((error, message) => (error ? reject(error) : resolve(message)));
-    });
-}
-
-function submit(client: SMTPConnection, mail: MailMessage, content: Buffer): Promise<SentInfo> {
-    const envelope = mail.message.getEnvelope();
-    const { dsn, requireTLSExtensionEnabled } = mail.data as { dsn?: object; requireTLSExtensionEnabled?: boolean };
-    return new Promise((resolve, reject) => {
-        const failed = (error: Error) => reject(error);
-        client.once("error", failed);
-        client.send(
-            { ...envelope, ...(dsn && { dsn }), ...(requireTLSExtensionEnabled && { requireTLSExtensionEnabled }) },
-            content,
-            (error, info) => {
-                client.off("error", failed);
-                if (error) {
-                    reject(error);
-                } else {
-                    const { accepted, rejected, response } = info;
-                    resolve({ ...info, envelope, messageId: mail.message.messageId(), accepted, rejected, response });
-                }
-            },
-        );
-    });
-}
-
-/** Takes back a message that was refused, so that the next one can follow. */
-function reset(client: SMTPConnection): Promise<void> {
-    return new Promise((resolve) => {
-        client.once("end", () => resolve());
-        client.reset(() => resolve());
-    });
-}
-
-class SmtpAdapter implements Adapter<SMTPConnection> {
-    readonly #next: (work: () => Promise<void>) => Promise<void>;
-
-    /** `next` does some work after what is under way. */
-    constructor(next: (work: () => Promise<void>) => Promise<void>) {
-        this.#next = next;
-    }
-
-    make(connection: SessionConnection<SMTPConnection>): Promise<SMTPConnection> {
-        const { host, port } = connection.endpoint;
-        // To Nodemailer, the server greets now; what EHLO says it asks again.
-        connection.putBack(Buffer.from("220 logged in\r\n"));
-        const client = new SMTPConnection({
-            host,
-            port,
-            secure: true,
-            secured: true,
-            connection: connection.socket,
-            name: connection.settings.login.ehloName,
-        });
-        return new Promise((resolve, reject) => {
-            client.on("error", reject);
-            client.connect((error?: Error | null) => (error ? reject(error) : resolve(client)));
-        });
-    }
-
-    goodbye(client: SMTPConnection): Promise<void> {
-        return new Promise((resolve) => {
-            client.once("end", () => resolve());
-            client.quit();
-        });
-    }
-
-    quiet(): Promise<() => void> {
-        return Promise.reject(new Misuse("SMTP has no mailboxes to follow"));
-    }
-
-    ask(client: SMTPConnection): void {
-        // Nodemailer has no NOOP; between messages RSET is none the less.
-        void this.#next(() => reset(client));
-    }
-
-    isLost(): boolean {
-        return false;
-    }
-
-    askAgain(): Promise<void> {
-        return Promise.resolve();
-    }
-}
+export { SendFailed } from "./errors";
+export { SessionTransport } from "./sending";
+export type { SendingOptions, TransportOptions } from "./sending";
+export type { MailMessage, SentInfo } from "./submission";

@@ -13,12 +13,13 @@ import {
 import { ConfigError } from "./errors";
 import { kindOf, shown } from "./foreign";
 import { known, numeric, text } from "./native";
+import { type Route, ROUTE_OPTIONS, type RouteOptions, routeTo } from "./route";
 
 /** Whom to trust, and how to encrypt: what `tls.createSecureContext` takes. Verification cannot be switched off. */
 export type TlsOptions = tls.SecureContextOptions & { secureContext?: tls.SecureContext | undefined };
 
 /** The options that every way to log in takes, but for the protocol and the token. */
-export interface LoginOptions {
+export interface LoginOptions extends RouteOptions {
     /** The mailbox, most often a mail address. */
     user: string;
     /** Where the server is; left out: as the profile of the provider says. */
@@ -72,6 +73,7 @@ export const LOGIN_OPTIONS = [
     "ehloName",
     "assumedCapabilities",
     "discover",
+    ...ROUTE_OPTIONS,
 ];
 
 const TLS_OPTIONS = [
@@ -121,6 +123,8 @@ export interface Settings {
     readonly answerTimeout: number;
     readonly dataTimeout: number;
     readonly tlsOptions: TlsOptions;
+    /** The way to it. */
+    readonly route: Route;
     /** What the machines are told. */
     readonly login: LoginSettings;
     /** What the provider's profile says of the protocol. */
@@ -181,6 +185,7 @@ export function resolve(protocol: MailProtocol, given: LoginOptions, discovered?
         answerTimeout: timeoutOf("answerTimeout", options.answerTimeout ?? options.timeout ?? 60_000),
         dataTimeout: timeoutOf("dataTimeout", options.dataTimeout ?? 600_000),
         tlsOptions: verifying(options.tlsOptions),
+        route: routeTo(endpoint.host, options),
         login,
         service,
         tokenLifetimeMs: profile?.tokenLifetimeMs,

@@ -7,14 +7,16 @@ import { readPrivate } from "./login/folder";
 import { asNoToken, StoredGrant } from "./login/grant";
 import { AccountFile, type StoredAccount } from "./login/store";
 import { known, numeric, optionalText, optionalTexts, text } from "./native";
+import { isMissing } from "./peers";
 import { tokenPrinted, wordsOfCommand } from "./program";
+import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type LoginOptions, type TlsOptions, verifying } from "./settings";
 import { appScope, type TokenFunction, type TokenSource } from "./tokens";
 
 // ---- The store -------------------------------------------------------------------------------------------------------
 
-/** The options of {@link stored}. */
-export interface StoredOptions {
+/** The options of {@link stored}, with the way to the authorization server. */
+export interface StoredOptions extends RouteOptions {
     /** Whom to trust at the authorization server, in place of the system's authorities. */
     tlsOptions?: TlsOptions | undefined;
 }
@@ -36,19 +38,22 @@ const files = new WeakMap<object, AccountFile>();
  * the provider has taken back is a {@link NeedsUser}, with the provider's words.
  */
 export function stored(user: string, options: StoredOptions = {}): TokenFunction {
-    known(options, ["tlsOptions"], "options");
+    known(options, ["tlsOptions", ...ROUTE_OPTIONS], "options");
     const file = new AccountFile(text(user, "user"));
     file.required();
-    if (options.tlsOptions !== undefined) {
-        return sourceOfFile(file, verifying(options.tlsOptions));
+    if (options.tlsOptions !== undefined || hasRoute(options)) {
+        refuseOpenSocket(options, "stored");
+        // What is wrong with it is told now.
+        routeTo("stand-in.invalid", options);
+        return sourceOfFile(file, verifying(options.tlsOptions), routeOptionsOf(options));
     }
-    const source = sources.get(file.path) ?? sourceOfFile(file, {});
+    const source = sources.get(file.path) ?? sourceOfFile(file, {}, {});
     sources.set(file.path, source);
     return source;
 }
 
-function sourceOfFile(file: AccountFile, tlsOptions: TlsOptions): TokenFunction {
-    const grant = new StoredGrant(file, tlsOptions);
+function sourceOfFile(file: AccountFile, tlsOptions: TlsOptions, route: RouteOptions): TokenFunction {
+    const grant = new StoredGrant(file, tlsOptions, route);
     const source: TokenFunction = async (request) => {
         try {
             return await grant.token(request);
@@ -60,9 +65,14 @@ function sourceOfFile(file: AccountFile, tlsOptions: TlsOptions): TokenFunction 
     return source;
 }
 
-/** The source that the options name, else what is stored of their user. @internal */
-export function sourceFor({ user, token }: { user: string; token?: TokenSource | undefined }): TokenSource {
-    return token === undefined ? stored(user) : token;
+/** The source that the options name, else what is stored of their user, whose tokens are refreshed on the way of the login. @internal */
+export function sourceFor(options: RouteOptions & { user: string; token?: TokenSource | undefined }): TokenSource {
+    const { user, token, socket } = options;
+    if (token !== undefined) {
+        return token;
+    }
+    // A stream that is open leads to the mail server.
+    return stored(user, { ...routeOptionsOf(options), socket: typeof socket === "function" ? socket : undefined });
 }
 
 /** Where a stored account's server is, unless the options say it. @internal */
@@ -284,8 +294,9 @@ async function installed<T>(name: string, load: () => Promise<T>): Promise<T> {
     try {
         return await load();
     } catch (error) {
-        if (/^(ERR_)?MODULE_NOT_FOUND$/.test(String((error as NodeJS.ErrnoException).code))) {
-            throw new TokenSourceFailed(`${name} is not installed: npm install ${name}`, { permanent: true });
+        if (isMissing(error)) {
+            const words = `${name} is not installed: npm install ${name}`;
+            throw new TokenSourceFailed(words, { permanent: true, cause: error });
         }
         throw error;
     }

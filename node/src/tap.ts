@@ -38,6 +38,8 @@ export class Tap {
     readonly #timeouts: Timeouts;
     readonly #push: TLSSocket["push"];
     #verdict: Verdict | undefined;
+    /** What the system threw, where that was the end. */
+    #error: unknown;
     #isLetGo = false;
     #isDelivering = false;
     // Octets of message content that come next, and those of them that have come.
@@ -72,8 +74,9 @@ export class Tap {
     }
 
     /** The session is over: whoever uses the socket learns of it, but gets first what came before. */
-    end(verdict: Verdict): void {
+    end(verdict: Verdict, error: unknown): void {
         this.#verdict = verdict;
+        this.#error = error;
         clearTimeout(this.#timer);
         if (!this.#isDelivering) {
             this.#finish();
@@ -199,7 +202,7 @@ export class Tap {
 
     /** Ends the socket, once all is read that came. */
     #finish(): void {
-        const [socket, error] = [this.#socket, ended(this.#verdict as Verdict)];
+        const [socket, error] = [this.#socket, ended(this.#verdict as Verdict, this.#error)];
         if (socket.readableLength === 0) {
             socket.destroy(error);
             return;

@@ -4,6 +4,7 @@ import { LoginFailed } from "./errors";
 import { Link } from "./link";
 import type { Settings } from "./settings";
 import { connectFailure } from "./system";
+import type { Tracer } from "./trace";
 import type { Reports, Wire, World } from "./world";
 
 /** A socket on its way to be logged in. */
@@ -14,8 +15,8 @@ export class LinkWire implements Wire {
     #isUpgrading = false;
     #isOver = false;
 
-    constructor(settings: Settings, reports: Reports) {
-        this.link = new Link(settings);
+    constructor(settings: Settings, reports: Reports, tracer?: Tracer) {
+        this.link = new Link(settings, tracer);
         this.#reports = reports;
         void this.#serve().catch((error: unknown) => this.#ended(error));
     }
@@ -30,6 +31,7 @@ export class LinkWire implements Wire {
 
     pause(): void {
         this.#isPaused = true;
+        this.link.tracer?.flush();
         this.link.pause();
     }
 
@@ -73,6 +75,7 @@ export class LinkWire implements Wire {
 
     #ended(error: unknown): void {
         const isTold = error === undefined || error instanceof LoginFailed;
+        this.link.tracer?.flush();
         const problem = isTold ? error : new LoginFailed(connectFailure(error as Error), { cause: error });
         this.#tell((reports) => reports.ended(problem));
         this.close();
@@ -110,6 +113,6 @@ export function realWorld(): World<LinkWire> {
             }
             return () => clearTimeout(timer);
         },
-        open: (settings, reports) => new LinkWire(settings, reports),
+        open: (settings, reports, tracer) => new LinkWire(settings, reports, tracer),
     };
 }

@@ -1,9 +1,10 @@
 /** What a driver needs of the system, and what it gives to the program: Node's own, or another one in tests. */
+import type { WatchOptions } from "./audience";
 import type { AccountMachine, AccountPlan, Aftermath, Delivery, Verdict } from "./core";
 import type { LoginFailed } from "./errors";
-import type { OnEvent } from "./events";
 import type { Settings } from "./settings";
 import type { Source } from "./tokens";
+import type { Tracer } from "./trace";
 
 /** What a connection tells of itself. */
 export interface Reports {
@@ -34,7 +35,7 @@ export interface World<W extends Wire> {
     slept(): number;
     /** Calls back at this time, or earlier; what it gives takes that back. Only what is `busy` keeps the process alive. */
     wakeAt(atMs: number | undefined, busy: boolean, call: () => void): () => void;
-    open(settings: Settings, reports: Reports): W;
+    open(settings: Settings, reports: Reports, tracer?: Tracer): W;
 }
 
 /** What a driver is made of. */
@@ -43,13 +44,13 @@ export interface DriverOptions<W extends Wire> {
     readonly machine: AccountMachine;
     readonly user: string;
     readonly source: () => Source;
-    readonly onEvent: OnEvent | undefined;
+    readonly watch: WatchOptions;
 }
 
 /** A session, as its driver knows it. */
 export interface Member {
     readonly settings: Settings;
-    readonly onEvent: OnEvent | undefined;
+    readonly watch: WatchOptions;
 }
 
 /** A connection for the program. */
@@ -59,8 +60,8 @@ export type Given = Extract<Delivery, { kind: "give" }>;
 export interface Held {
     /** It is to be let go by then. */
     renew(byMs: number): void;
-    /** It has ended. */
-    over(verdict: Verdict, aftermath: Aftermath | undefined): void;
+    /** It has ended; with what the system threw, where it did. */
+    over(verdict: Verdict, aftermath: Aftermath | undefined, error: unknown): void;
     /** Lets the mail client say something harmless, if it can. */
     ask(): void;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { ImapFlow } from "imapflow";
 import nodemailer from "nodemailer";
-import { ConfigError, LoginFailed, SessionEnded, type TokenSource } from "mailbearer";
+import { ConfigError, LoginFailed, SendFailed, type TokenSource } from "mailbearer";
 import * as imapflow from "mailbearer/imapflow";
 import { login, transport } from "mailbearer/nodemailer";
 import { Server, type ServerOptions } from "mailbearer/testing";
@@ -193,7 +193,7 @@ describe("Nodemailer over a session", () => {
         const transporter = sender({ token: source(60_000) });
         await transporter.sendMail(message("first"));
         server.setFault("after_dot", "drop");
-        const error = await rejection(SessionEnded, transporter.sendMail(message("second")));
+        const error = await rejection(SendFailed, transporter.sendMail(message("second")));
         assert.match(error.message, /not known/);
         await transporter.sendMail(message("third"));
         assert.equal(subjects().filter((subject) => subject === "second").length <= 1, true);

@@ -98,13 +98,15 @@ export class DriverPlayer {
             machine: this.#machine,
             user: "user@example.test",
             source: () => this.#source(),
-            onEvent: ({ kind, session, cause }) => this.#seen.events.push(joined([kind, session, cause])),
+            watch: {
+                onEvent: ({ kind, session, cause }) => void this.#seen.events.push(joined([kind, session, cause])),
+            },
         });
         this.#case.sessions.forEach((session, at) => {
             const endpoint = { protocol: protocolOf(session) };
             // Its name is all that this world needs to know.
             const settings = { user: String(at + 1), endpoint } as Settings;
-            this.#driver.add(at + 1, { settings, onEvent: undefined });
+            this.#driver.add(at + 1, { settings, watch: {} });
         });
     }
 

@@ -160,3 +160,15 @@ def test_a_line_end_in_a_header_is_refused(server: Server) -> None:
     with pytest.raises(ValueError, match="Header values"):
         mail.send_mail("x\nBcc: eve@example.org", "y", None, ["ann@example.org"])
     assert server.submitted() == []
+
+
+def test_refusals_are_raised_at_once_and_partial_ones_are_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.refuse_recipient("nobody@example.org", "unknown")
+    server.refuse_recipient("later@example.org", "rate_limited")
+    for name, text in (("nobody@example.org", "refused: nobody@example.org: 550"), ("later@example.org", "refused: ")):
+        with pytest.raises(mailbearer.django.NotSent, match=text):
+            mail.send_mail("x", "y", None, [name])
+    assert mail.send_mail("x", "y", None, ["ann@example.org", "nobody@example.org"]) == 1
+    assert "was refused for nobody@example.org" in caplog.text

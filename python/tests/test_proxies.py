@@ -172,6 +172,8 @@ def test_a_proxy_that_is_not_there(way: str, kind: str, server: Server) -> None:
     assert error.cause == "proxy_failed"
     assert "cannot be reached" in str(error)
     assert error.advice == "back_off"
+    assert isinstance(error.__cause__, mailbearer.ProxyFailed)
+    assert (error.__cause__.reason, type(error.__cause__.__cause__)) == ("unreachable", ConnectionRefusedError)
 
 
 @ways
@@ -397,6 +399,28 @@ def test_an_async_function_opens_the_socket(server: Server) -> None:
         return await asyncio.to_thread(socket.create_connection, place, seconds)
 
     assert "OK" in log_in("asyncio", server, sock=opened)
+
+
+def test_a_socket_that_comes_after_a_cancelled_login_is_closed(server: Server) -> None:
+    begun, go = threading.Event(), threading.Event()
+    made: list[socket.socket] = []
+
+    def slow(place: tuple[str, int], seconds: float) -> socket.socket:
+        begun.set()
+        assert go.wait(30)
+        made.append(socket.create_connection(place, seconds))
+        return made[0]
+
+    async def main() -> None:
+        login = asyncio.create_task(mailbearer.aio.connect("imap", USER, "token", sock=slow, **server.at("imap")))
+        await asyncio.to_thread(begun.wait, 30)
+        login.cancel()
+        await asyncio.gather(login, return_exceptions=True)
+        go.set()
+        while not made or made[0].fileno() >= 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_sessions_take_a_function_and_no_socket(server: Server) -> None:

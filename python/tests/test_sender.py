@@ -348,3 +348,75 @@ def test_a_message_that_cannot_be_sent_is_not_queued(way: Way, server: Server, m
         with pytest.raises(TypeError):
             way.send(sender, "text")
         assert len(sender) == 0
+
+
+# ---- Refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_refusals_are_told_for_each_recipient_and_the_connection_is_kept(way: Way, server: Server) -> None:
+    server.refuse_recipient("nobody@example.org", "unknown")
+    server.refuse_recipient("denied@example.org", "denied")
+    with way.sender(server) as sender:
+        outcome = way.result(way.send(sender, mail("x", "ann@example.org", "nobody@example.org", "denied@example.org")))
+        assert (outcome.status, outcome.accepted) == ("partly_sent", ("ann@example.org",))
+        assert set(outcome.refused) == {"nobody@example.org", "denied@example.org"}
+        refusal = outcome.refused["nobody@example.org"]
+        assert (refusal.code, refusal.is_permanent) == (550, True)
+        assert str(refusal).startswith("550 ")
+        none = way.result(way.send(sender, mail("y", "nobody@example.org")))
+        assert (none.status, none.accepted) == ("refused", ())
+        assert way.result(way.send(sender, mail("z"))).status == "sent"
+    assert subjects(server) == ["x", "z"]
+    assert [event.what for event in server.events()].count("logged_in") == 1
+
+
+def test_a_recipient_that_is_refused_for_now_has_it_later_and_the_others_once(way: Way) -> None:
+    with Server(greylist=0.3) as server, way.sender(server, retry=0.8) as sender:
+        server.refuse_recipient("nobody@example.org", "unknown")
+        outcome = way.result(way.send(sender, mail("x", "ann@example.org", "nobody@example.org")))
+        assert (outcome.status, outcome.accepted) == ("partly_sent", ("ann@example.org",))
+        assert [one["recipients"] for one in server.submitted()] == [["ann@example.org"]]
+
+
+def test_what_is_refused_for_now_until_its_time_is_over_is_told_so(way: Way, server: Server) -> None:
+    server.refuse_recipient("full@example.org", "rate_limited")
+    with way.sender(server, retry=0.1, give_up_after=0.3) as sender:
+        outcome = way.result(way.send(sender, mail("x", "full@example.org")))
+        refusal = outcome.refused["full@example.org"]
+        assert (outcome.status, refusal.is_permanent, refusal.code in (450, 451, 452)) == ("refused", False, True)
+
+
+def test_a_message_above_the_servers_limit_is_not_sent(way: Way) -> None:
+    with Server(message_octets_max=1000) as server, way.sender(server) as sender:
+        message = mail("x")
+        message.set_content("x" * 2000)
+        outcome = way.result(way.send(sender, message))
+        refusal = outcome.refused["ann@example.org"]
+        assert (outcome.status, refusal.is_permanent, refusal.code) == ("refused", True, None)
+        assert "the server takes 1000" in str(refusal)
+
+
+def test_what_is_taken_back_is_not_sent(way: Way, server: Server) -> None:
+    with way.sender(server, limits=[(1, 3600)]) as sender:
+        first = way.send(sender, mail("first"))
+        way.result(first)
+        second = way.send(sender, mail("second"))
+        assert (way.run(second.cancel), way.run(second.cancel), way.run(first.cancel)) == (True, False, False)
+        assert way.result(second).status == "not_sent"
+        assert len(sender) == 0
+    assert subjects(server) == ["first"]
+
+
+def test_an_end_at_once_leaves_nothing_open(server: Server) -> None:
+    async def main() -> str:
+        sender = mailbearer.aio.sender(USER, lambda: server.issue_token(USER), limits=[(1, 60)], **server.at("smtp"))
+        await sender.send(mail("first")).result()
+        receipt = sender.send(mail("second"))
+        sender.close()
+        outcome = await receipt.result()
+        await sender.aclose()
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return outcome.status
+
+    assert asyncio.run(main()) == "not_sent"

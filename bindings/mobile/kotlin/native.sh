@@ -22,3 +22,4 @@ make_part() {
 
 make_part library libmailbearer_mobile.so org.mailbearer
 make_part testing libmailbearer_testing.so org.mailbearer.testing.machine
+bindings/mobile/kotlin/android/generate.sh "$libraries/libmailbearer_mobile.so" target/kotlin/android/kotlin

@@ -58,10 +58,12 @@ pub(super) enum Concept {
     Folder,
     Full,
     Idle,
+    InUse,
     Inactive,
     Internal,
     Invalid,
     Later,
+    Layer,
     Locked,
     LockedOut,
     Malformed,
@@ -73,7 +75,13 @@ pub(super) enum Concept {
     NotValid,
     Off,
     Or,
+    /// Somebody or something else that is at the mailbox.
+    Other,
     Reason,
+    /// A reason that speaks of nobody.
+    ReasonOfNobody,
+    /// A reason that says what goes on.
+    ReasonUnderway,
     Shutdown,
     Suspended,
     SystemError,
@@ -81,6 +89,7 @@ pub(super) enum Concept {
     TooLong,
     TooMany,
     Unavailable,
+    Underway,
     Unexplained,
     Unknown,
     Unsupported,
@@ -130,7 +139,7 @@ pub(super) struct Stems {
 /// Words that deny what follows them; English contractions end in `n't`.
 #[rustfmt::skip]
 const DENIALS: &[&str] = &[
-    "not", "no", "never", "cannot", "without", "nor", "neither", "unable", "nicht", "kein", "keine", "keinen", "pas", "aucun",
+    "not", "no", "nobody", "never", "cannot", "without", "nor", "neither", "unable", "nicht", "kein", "keine", "keinen", "pas", "aucun",
     "aucune", "non", "nao", "nie", "ne", "niet", "geen", "inte", "ikke", "ingen", "ei", "nem", "nincs", "nu", "\u{43d}\u{435}",
     "\u{43d}\u{435}\u{442}", "\u{43d}\u{456}", "khong", "tidak", "\u{3b4}\u{3b5}\u{3bd}",
 ];
@@ -144,7 +153,7 @@ const STOCK: &[&str] = &[
     "login", "log", "logon", "logging", "logged", "signin", "sign", "auth", "authenticate", "authenticated", "authentication",
     "authorization", "authorize", "authorized", "unauthorized", "authenticating", "sasl", "plain", "xoauth2", "oauthbearer", "oauth",
     "oauth2", "user", "username", "userid", "name", "password", "passwords", "passwd", "pass", "passphrase", "credential", "credentials",
-    "token", "access", "bearer", "account", "mailbox", "email", "mail", "address", "id", "data", "information", "details", "info",
+    "token", "access", "bearer", "account", "mailbox", "email", "mail", "err", "address", "id", "data", "information", "details", "info",
     "combination", "pair", "fail", "failed", "fails", "failure", "failing", "invalid", "incorrect", "wrong", "bad", "error", "errors",
     "denied", "rejected", "refused", "unsuccessful", "unsuccessfully", "unable", "could", "couldn't", "can", "can't", "cannot", "did",
     "didn't", "does", "doesn't", "do", "don't", "isn't", "not", "no", "nor", "and", "or", "either", "both", "accepted", "correct",
@@ -156,13 +165,19 @@ const STOCK: &[&str] = &[
     "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
     "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
     "were", "when", "while", "during", "aborted", "requested", "action", "taken", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
+    "shall", "record", "records", "nobody", "those",
 ];
 
 /// Words that make a sentence of others, and say nothing.
 #[rustfmt::skip]
 const SENTENCE: &[&str] = &[
     "the", "a", "an", "is", "are", "has", "have", "been", "be", "to", "for", "of", "your", "you", "this", "that", "by", "from", "in", "on",
-    "at", "with", "must", "only", "we", "our", "until", "because", "it", "should", "will", "due", "before", "after", "than", "under", "these", "too",
+    "at", "with", "must", "we", "our", "until", "because", "it", "should", "will", "due", "before", "after", "than", "under", "these", "too",
+];
+
+/// The same of other languages.
+#[rustfmt::skip]
+const SENTENCE_ELSEWHERE: &[&str] = &[
     // German, French, Spanish, Portuguese, Italian, Polish, Czech, Dutch, Swedish, Turkish.
     "der", "die", "das", "ihr", "ihre", "sie", "bitte", "und", "fur", "ist", "wurde", "nicht", "de", "le", "la", "les", "votre", "vous", "est",
     "pour", "el", "los", "su", "por", "para", "con", "se", "da", "do", "sua", "seu", "il", "lo", "suo", "di", "del", "na", "nie", "jest",
@@ -175,8 +190,37 @@ const SENTENCE: &[&str] = &[
 const OF_STOCK: [Concept; 5] =
     [Concept::Auth, Concept::Credential, Concept::Invalid, Concept::Login, Concept::UserName];
 
-/// How many words that no stock refusal has make a reason.
+/// Words that want something of somebody.
+#[rustfmt::skip]
+const WANTING: &[&str] = &[
+    "please", "only", "must", "should", "need", "needs", "needed", "use", "see", "visit", "open", "sign", "ask", "via", "web", "page",
+    "site", "website", "tick", "press", "click", "enter", "choose", "set", "allow", "follow", "read", "update", "confirm", "approve", "approval", "approved",
+];
+
+/// Words of people, and of what is theirs.
+#[rustfmt::skip]
+const PERSONAL: &[&str] = &[
+    "you", "your", "you're", "you've", "yours", "user", "users", "account", "accounts", "mailbox", "member", "members", "owner", "people",
+    "person", "persons", "we", "us", "our", "this", "that", "client", "clients", "app", "apps", "device", "sender", "domain", "address",
+    "tenant", "organization", "organisation", "company", "name",
+];
+
+/// What no refusal of a login without a reason speaks of alone.
+const OF_NO_LOGIN: [Concept; 4] =
+    [Concept::Account, Concept::Mailbox, Concept::Server, Concept::Service];
+
+/// How many words that no stock refusal has make a reason, where the reply says in stock words that it refuses.
 const REASON_WORDS: usize = 2;
+
+/// Fewer words are no sentence.
+const SENTENCE_WORDS: usize = 3;
+
+/// Beginnings of words that say only that it is refused: what has none of them ("the mailbox is sealed") says why.
+#[rustfmt::skip]
+const REFUSING: &[&str] = &[
+    "fail", "invalid", "incorrect", "wrong", "bad", "err", "denied", "reject", "refus", "unsuccess", "unable", "could", "can", "again",
+    "match",
+];
 
 /// What the words of a text speak of.
 #[derive(Debug, Clone, Default)]
@@ -206,12 +250,27 @@ impl Meaning {
                 }
             }
         }
-        let of_stock = |at: usize| stock.contains(&at);
-        if gives_a_reason(words, of_stock) {
+        let reason = words_of_a_reason(words, |at| stock.contains(&at));
+        let refused = refuses(words) || meaning.says_one_of(&[Concept::Invalid]);
+        let count: usize = reason.iter().map(|word| weight(word)).sum();
+        let may_be_stock = words.len() < SENTENCE_WORDS && !meaning.says_one_of(&OF_NO_LOGIN);
+        let least = if may_be_stock || refused { REASON_WORDS } else { 1 };
+        if count >= least {
             meaning.add(Concept::Reason, 0);
+            let wants_nothing = !words.iter().any(|word| has(WANTING, word));
+            if wants_nothing && reason.iter().any(|word| is_participle(word)) {
+                meaning.add(Concept::ReasonUnderway, 0);
+            }
+            if wants_nothing && words.len() > SENTENCE_WORDS && speaks_of_nobody(words) {
+                meaning.add(Concept::ReasonOfNobody, 0);
+            }
         }
         meaning.whole = meaning.clauses.iter().copied().fold(Concepts::default(), Concepts::union);
         meaning
+    }
+
+    fn says_one_of(&self, concepts: &[Concept]) -> bool {
+        self.clauses.iter().any(|clause| concepts.iter().any(|one| clause.has(*one)))
     }
 
     fn add(&mut self, concept: Concept, clause: usize) {
@@ -322,16 +381,40 @@ fn fits(pattern: &str, word: &str) -> bool {
     }
 }
 
-/// Whether a text says why, in whatever words: it holds some that no stock refusal has.
-fn gives_a_reason(words: &[Word], of_stock: impl Fn(usize) -> bool) -> bool {
-    let has = |list: &[&str], word: &Word| list.contains(&word.text.as_str());
-    let unknown = words.iter().enumerate().filter(|(at, _)| !of_stock(*at));
-    let own = unknown.map(|(_, word)| word).filter(|word| {
+/// The words that no stock refusal has.
+fn words_of_a_reason<'a>(words: &'a [Word], of_stock: impl Fn(usize) -> bool) -> Vec<&'a Word> {
+    let own = words.iter().enumerate().filter(|(at, word)| {
+        let lists = [SENTENCE, SENTENCE_ELSEWHERE, STOCK];
         let is_long = word.text.chars().count() > 1;
-        is_long && !word.is_the_user && !has(SENTENCE, word) && !has(STOCK, word)
+        is_long && !of_stock(*at) && !word.is_the_user && !lists.iter().any(|list| has(list, word))
     });
-    let count: usize = own.map(|word| if is_a_sentence(word) { REASON_WORDS } else { 1 }).sum();
-    count >= REASON_WORDS
+    own.map(|(_, word)| word).collect()
+}
+
+fn has(list: &[&str], word: &Word) -> bool {
+    list.contains(&word.text.as_str())
+}
+
+/// How many words it counts for.
+fn weight(word: &Word) -> usize {
+    if is_a_sentence(word) { REASON_WORDS } else { 1 }
+}
+
+/// Whether stock words say that it is refused.
+fn refuses(words: &[Word]) -> bool {
+    words.iter().any(|word| REFUSING.iter().any(|start| word.text.starts_with(start)))
+}
+
+/// `Rebuilding`, `draining`: English says so what goes on.
+fn is_participle(word: &Word) -> bool {
+    word.text.is_ascii() && word.text.ends_with("ing")
+}
+
+/// Whether an English text speaks of no person, and of nothing that is theirs.
+fn speaks_of_nobody(words: &[Word]) -> bool {
+    words
+        .iter()
+        .all(|word| word.text.is_ascii() && !has(PERSONAL, word) && !has(SENTENCE_ELSEWHERE, word))
 }
 
 /// What Chinese, Japanese and Thai have between two marks: no space parts their words.

@@ -155,7 +155,14 @@ fn is_name(raw: &str, names: &Names<'_>) -> bool {
         || is(names.host)
         || is_identifier(bare)
         || (names.user.contains('@') && is(names.user))
-        || is_host(bare)
+        || is_host(bare) && !is_error(bare)
+}
+
+/// `err.account.suspended` is no host.
+fn is_error(bare: &str) -> bool {
+    let is_word =
+        |label: &str| !label.is_empty() && label.bytes().all(|one| one.is_ascii_lowercase());
+    bare.starts_with("err.") && bare.split('.').all(is_word)
 }
 
 /// `mail.example.org`, `192.0.2.1:993`, and not the end of one sentence and the beginning of the next (`failed.Please`).

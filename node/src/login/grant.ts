@@ -2,6 +2,7 @@
 import { NoToken, noTokenOf } from "../answers";
 import { AccessToken } from "../core";
 import { MailbearerError, TokenSourceFailed } from "../errors";
+import type { RouteOptions } from "../route";
 import type { TlsOptions } from "../settings";
 import type { TokenRequest } from "../tokens";
 import { configured, metadataOf, openid, wordsOf } from "./server";
@@ -35,14 +36,16 @@ export function grantOf(answer: TokenEndpointAnswer, before: Partial<Grant>): Gr
 export class StoredGrant {
     readonly #file: AccountFile;
     readonly #tlsOptions: TlsOptions;
+    readonly #route: RouteOptions;
     /** The one that was given last: whoever asks past every cache does not want it again. */
     #given: string | undefined;
     /** What a server gave and no disk took: the refresh token before it is worth nothing any more. */
     #unwritten: { readonly from: string; readonly grant: Grant } | undefined;
 
-    constructor(file: AccountFile, tlsOptions: TlsOptions = {}) {
+    constructor(file: AccountFile, tlsOptions: TlsOptions = {}, route: RouteOptions = {}) {
         this.#file = file;
         this.#tlsOptions = tlsOptions;
+        this.#route = route;
     }
 
     /** Gives a token that lives for a minute at least; `refused` is one that a server would not take. */
@@ -69,7 +72,7 @@ export class StoredGrant {
         if (isGood(grant, unwanted)) {
             return this.#give(grant);
         }
-        const fresh = await refreshed(account, grant, this.#tlsOptions);
+        const fresh = await refreshed(account, grant, this.#tlsOptions, this.#route);
         this.#unwritten = { from: grant.refresh_token, grant: fresh };
         await this.#write(account, fresh);
         this.#unwritten = undefined;
@@ -112,9 +115,10 @@ function livesMs({ expires_at: at }: Grant): number | undefined {
     return typeof at === "number" ? Math.max(0, at * 1000 - Date.now()) : undefined;
 }
 
-async function refreshed(account: StoredAccount, grant: Grant, tls: TlsOptions): Promise<Grant> {
+async function refreshed(account: StoredAccount, grant: Grant, tls: TlsOptions, route: RouteOptions): Promise<Grant> {
     const { user, client_id: id, authorization } = account;
-    const configuration = await configured(metadataOf(authorization), { id, secret: grant.client_secret }, tls);
+    const client = { id, secret: grant.client_secret };
+    const configuration = await configured(metadataOf(authorization), client, tls, route);
     const library = await openid();
     try {
         // It is not given up half way: the refresh token may be used up already.

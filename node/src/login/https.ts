@@ -1,6 +1,8 @@
 /** Requests to authorization servers: over TLS that is verified, to no other place than asked for, bounded in time and size. */
 import { request } from "node:https";
 import { shown } from "../foreign";
+import { wayOf } from "../requests";
+import type { RouteOptions } from "../route";
 import type { TlsOptions } from "../settings";
 
 /** For connection, TLS and the whole answer. */
@@ -18,11 +20,13 @@ interface RequestOptions {
 type Fetch = (url: string, options: RequestOptions) => Promise<Response>;
 
 /** A `fetch` that follows no redirect, and trusts whom it is told to: Node's own takes no certificate authority. */
-export function fetchWith(tlsOptions: TlsOptions = {}): Fetch {
+export function fetchWith(tlsOptions: TlsOptions = {}, route: RouteOptions = {}): Fetch {
     return (url, { method, headers, body, signal }) =>
         new Promise((resolve, reject) => {
             const signals = [AbortSignal.timeout(TIMEOUT_MS), ...(signal === undefined ? [] : [signal])];
-            const options = { ...tlsOptions, method, headers, signal: AbortSignal.any(signals), agent: false as const };
+            const limit = AbortSignal.any(signals);
+            const way = wayOf(url, route, tlsOptions, { signal: limit, timeout: TIMEOUT_MS });
+            const options = { ...tlsOptions, ...way, method, headers, signal: limit };
             const sent = request(url, options, (answer) => {
                 const chunks: Buffer[] = [];
                 let octets = 0;

@@ -2,6 +2,7 @@
 import type { Configuration, ServerMetadata } from "openid-client";
 import type { OAuth } from "../core";
 import { ConfigError } from "../errors";
+import type { RouteOptions } from "../route";
 import type { TlsOptions } from "../settings";
 import { fetchWith, Unreachable } from "./https";
 import type { Authorization } from "./store";
@@ -25,12 +26,17 @@ export interface Client {
 }
 
 /** An authorization server, to one client. */
-export async function configured(server: ServerMetadata, client: Client, tls?: TlsOptions): Promise<Configuration> {
+export async function configured(
+    server: ServerMetadata,
+    client: Client,
+    tls?: TlsOptions,
+    route?: RouteOptions,
+): Promise<Configuration> {
     const library = await openid();
     // RFC 6749 section 2.3.1: in the body, where a provider takes it from native apps too; without a secret the id alone.
     const auth = client.secret === undefined ? library.None() : library.ClientSecretPost(client.secret);
     const configuration = new library.Configuration(server, client.id, undefined, auth);
-    configuration[library.customFetch] = fetchWith(tls);
+    configuration[library.customFetch] = fetchWith(tls, route);
     return configuration;
 }
 

@@ -15,6 +15,7 @@ from .errors import ConfigError
 from .events import OnEvent
 from .facts import AccountStatus
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .proxy import hide_proxy
@@ -61,7 +62,7 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource = tokens.STORED,
+        token: TokenSource = tokens.STORED,
         *,
         provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
@@ -112,8 +113,13 @@ class Account:
         """Add a session: iterate, and get a connection each time that one is due, as :func:`mailbearer.sessions` says.
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
-        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's. Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+        Where the servers must be looked up (:func:`mailbearer.discover`), it is done here.
+
+        Args:
+            protocol: ``imap``, ``pop3`` or ``smtp``.
+            client: as in :func:`mailbearer.sessions`.
+            options: those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in place
+                of the account's; ``help(mailbearer.SessionOptions)`` and ``help(mailbearer.LoginOptions)`` tell each.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
@@ -176,7 +182,7 @@ class Account:
         return repr(self._driver.machine)
 
 
-def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+def _source(token: TokenSource, settings: AccountSettings) -> tokens.Source:
     source = tokens.source(token, user=settings.user, scopes=settings.scopes)
     if isinstance(source, tokens.AwaitedToken):
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
@@ -187,7 +193,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imaplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -196,7 +202,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imapclient"],
     **options: Unpack[LoneOptions],
@@ -205,7 +211,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imap_tools"],
     **options: Unpack[LoneOptions],
@@ -214,7 +220,7 @@ def sessions(
 def sessions(
     protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["poplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -223,7 +229,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -231,7 +237,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -240,16 +246,22 @@ def sessions(
 
     A connection is due at first, and each time that the one before has ended, or is to be renewed because its token or
     the provider's limit is near. Its ``client`` is the one of the standard library, IMAPClient with
-    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end of
-    the session in it is not an error, and the loop goes on; when the block is left normally, the client says goodbye,
-    which commits what POP3 has deleted.
+    ``client="imapclient"``, or imap_tools' MailBox with ``client="imap_tools"``. Use each in a ``with`` block: an end
+    of the session in it is not an error, and the loop goes on; when the block is left normally, the client says
+    goodbye, which commits what POP3 has deleted.
 
     ``token`` is what :func:`mailbearer.connect` takes; without it, the login is used that ``mailbearer login`` has
     stored, as :func:`mailbearer.stored` says. A function may say how many seconds its token still lives, by
     returning ``(token, seconds)`` or an OAuth response: the session is then renewed ahead of that.
 
-    The settings are those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
-    :class:`mailbearer.Account`.
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; ``imapclient`` or ``imap_tools``.
+        options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
+            :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
+            each.
 
     Raises:
         ConfigError: a setting cannot work.

@@ -8,7 +8,8 @@ import poplib
 import smtplib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
@@ -25,7 +26,12 @@ _Client = TypeVar("_Client")
 
 
 def imap(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> imaplib.IMAP4:
-    """Return an :class:`imaplib.IMAP4` in the state ``AUTH``. The settings are those of :func:`mailbearer.connect`.
+    """Return an :class:`imaplib.IMAP4` in the state ``AUTH``; its ``with`` block ends with ``LOGOUT``.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
@@ -33,22 +39,28 @@ def imap(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]
     ...     with mailbearer.imap("joe@gmail.com", token, **server.at("imap")) as imap:
     ...         imap.select("INBOX")
     ('OK', [b'3'])
+
     """
     token = hidden(token)
     return _logged_in(Imap, connect("imap", user, token, **options))
 
 
-def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> poplib.POP3:
-    """Return a :class:`poplib.POP3` in the transaction state.
+def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> Pop3:
+    """Return a :class:`poplib.POP3` in the transaction state. Where its ``with`` block ends normally, it says ``QUIT``.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
     ...     token = server.issue_token("joe@gmail.com")
-    ...     pop3 = mailbearer.pop3("joe@gmail.com", token, **server.at("pop3"))
-    ...     count, octets = pop3.stat()
-    ...     _ = pop3.quit()
+    ...     with mailbearer.pop3("joe@gmail.com", token, **server.at("pop3")) as pop3:
+    ...         count, octets = pop3.stat()
     >>> count
     3
+
     """
     token = hidden(token)
     return _logged_in(Pop3, connect("pop3", user, token, **options))
@@ -57,19 +69,35 @@ def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]
 def smtp(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> smtplib.SMTP:
     r"""Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
 
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
     ...     token = server.issue_token("joe@gmail.com")
     ...     with mailbearer.smtp("joe@gmail.com", token, **server.at("smtp")) as smtp:
     ...         smtp.sendmail("joe@gmail.com", ["ann@example.org"], b"Subject: hello\r\n\r\n")
     {}
+
     """
     token = hidden(token)
     return _logged_in(Smtp, connect("smtp", user, token, **options))
 
 
 def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> IMAPClient:
-    """Return an ``imapclient.IMAPClient`` that is logged in. It needs the extra ``mailbearer[imapclient]``."""
+    """Return an ``imapclient.IMAPClient`` that is logged in: ``pip install 'mailbearer[imapclient]'``.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: IMAPClient is missing, or a setting cannot work; no login was made.
+
+    """
     token = hidden(token)
     need_client("imapclient")
     return _logged_in(imapclient_over, connect("imap", user, token, **options))
@@ -209,11 +237,23 @@ class Imap(imaplib.IMAP4):
 
 
 class Pop3(poplib.POP3):
-    """poplib over a connection that is logged in."""
+    """poplib over a connection that is logged in, with ``with``: its normal end says ``QUIT``, which deletes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         super().__init__(connection.endpoint.host, connection.endpoint.port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None and self.sock is not None:
+                self.quit()
+        finally:
+            self.close()
 
     def _create_socket(self, timeout: float | None) -> GreetedSocket:
         return self._connection.greeted(b"+OK logged in\r\n")

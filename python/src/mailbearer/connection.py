@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from . import log, tokens
+from . import log, observing, tokens
 from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from .dialogue import Dialogue
 from .errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
@@ -28,6 +28,7 @@ from .failures import (
     waits_for_tls,
 )
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .options import Trace
 from .proxy import Place, Proxy, hidden_proxy
 from .route import DIRECT, Sock
@@ -138,7 +139,7 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -161,6 +162,34 @@ def connect(
     sock: Sock | None = None,
 ) -> Connection:
     """Connect and log in.
+
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: a :data:`mailbearer.TokenSource`: a token, a function that returns one, google-auth credentials, or an
+            MSAL application; ``help(mailbearer.tokens)`` tells more.
+        host: where the server is; with it the mail address does not choose a provider.
+        port: the port; else the profile's, or the usual one of ``tls``.
+        tls: how TLS begins; else as the port says.
+        provider: the profile, by its name or as a :class:`~mailbearer.Provider`; else that of the mail address.
+        ssl_context: whom to trust; it must verify certificate and host name.
+        timeout: for connection, TLS, greeting and login together; 60.
+        answer_timeout: for each answer after the login; as ``timeout``.
+        data_timeout: for the answer to the end of a message; 600.
+        authzid: the mailbox to act for, where it is not the user's own.
+        mechanisms: in the order in which they are liked.
+        initial_response: whether the token goes with the ``AUTH`` line; ``auto``.
+        ehlo_name: what SMTP calls this machine; the domain of the user's address.
+        assumed_capabilities: what the server can do, not to be asked first.
+        unusual_port: this server uses a registered port in another way than others; ``False``.
+        discover: whether servers that are not known may be looked up; ``True``.
+        trace: called with each line of the dialogue of a login.
+        proxy: the proxy to go through, as ``socks5://user:password@host:1080``, ``socks4a://`` or ``http://`` (by
+            CONNECT); ``environment``: what ``ALL_PROXY`` says, but for the hosts of ``NO_PROXY``; ``None``: none,
+            whatever the environment says. The proxy looks the server's name up. It needs ``mailbearer[proxy]``.
+        local_address: the IP address of this machine that connections come from; with a proxy, those to the proxy.
+        sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
+            socket that is connected. TLS is done over it.
 
     Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
@@ -248,7 +277,8 @@ def _token(source: tokens.Source, settings: Settings, *, force_refresh: bool) ->
 def log_in(settings: Settings, trace: Trace | None, token: AccessToken) -> Connection:
     """Log in once, with this token."""
     try:
-        connection = _Login(settings, trace).run(token)
+        with observing.logging_in(settings.endpoint):
+            connection = _Login(settings, trace).run(token)
     except LoginFailed as error:
         log.login_failed(settings.user, settings.endpoint, error)
         raise
@@ -372,6 +402,8 @@ class Link:
         self._is_expired = False
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
+        # Of a session: its account, and the number of the attempt.
+        self.key: observing.Key | None = None
 
     @property
     def seconds(self) -> float:
@@ -381,9 +413,21 @@ class Link:
     def open(self) -> None:
         """Connect, with TLS where it is implicit."""
         endpoint = self._settings.endpoint
-        self._sock = self._settings.route.open(Place(endpoint.host, endpoint.port), self._deadline, self._show)
-        if self._settings.endpoint.tls == "implicit":
-            self.start_tls()
+        with observing.dialling(endpoint, self.key):
+            self._sock = self._connected(Place(endpoint.host, endpoint.port))
+            if endpoint.tls == "implicit":
+                self.start_tls()
+
+    def _connected(self, to: Place) -> socket.socket:
+        route = self._settings.route
+        try:
+            return route.open(to, self._deadline, self._show)
+        except LoginFailed as problem:
+            if route.proxy is None or not self._is_expired:
+                raise
+            # It was ended under the handshake, which took that for an answer.
+            told = route.proxy.unreachable("it did not answer in time", problem.__cause__)
+            raise told from told.__cause__
 
     def _show(self, opening: Opening | socket.socket) -> None:
         """Note what is under way, so that it can be interrupted."""

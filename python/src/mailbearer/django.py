@@ -60,7 +60,7 @@ class NotSent(Error):
         self.outcome = outcome
 
 
-class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
+class EmailBackend(BaseEmailBackend):
     """Sends over one session for each process, which all threads share.
 
     A message is tried once more where the connection was lost before its end, and never where nobody knows whether it

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from . import log
+from . import log, observing
 from ._core import Account, AccountPlan, Delivery, Order, redact_source
 from .account_settings import AccountSettings
 from .answers import Token
@@ -138,6 +138,7 @@ class Driver(Host):
         self.is_closed = True
         self._facts.clear()
         self.tell(self.machine.close)
+        observing.closed(self)
 
     def fail(self, error: BaseException) -> None:
         """Raise to all who wait, and who come, what should not have happened: nothing goes on behind it."""
@@ -253,7 +254,9 @@ class Driver(Host):
         """Tell the program what happened."""
         settings = self.sessions.get(one.session or 0)
         protocol = settings.endpoint.protocol if settings else None
-        self._show(SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one)))
+        event = SessionEvent.of(one, self.settings.user, protocol, self._errors.of(one))
+        observing.happened(self, event, settings.endpoint if settings else None)
+        self._show(event)
 
     def _show(self, event: SessionEvent) -> None:
         # A discovery tells the log by itself.

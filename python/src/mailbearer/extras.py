@@ -16,15 +16,8 @@ def need(module: str, package: str, extra: str) -> None:
     """
     try:
         importlib.import_module(module)
-    except ImportError as error:
-        # One that is there, and cannot be imported, says why by itself.
-        if not _is_missing(error, module):
-            raise
+    except ImportError:
         raise ConfigError(f"the package {package} is missing: pip install 'mailbearer[{extra}]'") from None
-
-
-def _is_missing(error: ImportError, module: str) -> bool:
-    return isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
 
 
 # What makes a mail client needs this, by the name that `client=` has.

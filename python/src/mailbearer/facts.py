@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
+from ._core import Failure, Verdict
 from .words import (
     Advice,
     Cause,
@@ -22,10 +23,6 @@ from .words import (
     Sureness,
     Tls,
 )
-
-if TYPE_CHECKING:
-    # The core imports the errors, and these this module.
-    from ._core import Failure, Verdict
 
 
 class RejectionFacts(TypedDict):

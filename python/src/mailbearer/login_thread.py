@@ -18,6 +18,7 @@ class Login:
         self.ticket = ticket
         self.session = session
         self.link = Link(driver.sessions[session])
+        self.link.key = id(driver), ticket
         self.dialogue = driver.new_dialogue(session)
         # Nobody waits for facts of it any more: it is logged in, or closed.
         self.is_over = False

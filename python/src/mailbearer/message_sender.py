@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import smtplib
 import threading
 import time
 from collections.abc import Sequence
@@ -15,10 +16,14 @@ from typing import Any, Self, Unpack
 from . import tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
+from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .outgoing import outgoing
+from .proxy import hide_proxy
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
+from .stored import of_store
 
 _log = logging.getLogger("mailbearer")
 
@@ -78,7 +83,7 @@ class Sender:
 
     """
 
-    def __init__(self, account: Account, sessions: Sequence[Sessions[Any]], settings: SenderSettings) -> None:
+    def __init__(self, account: Account, sessions: Sequence[Sessions[smtplib.SMTP]], settings: SenderSettings) -> None:
         self.stop: BaseException | None = None
         self._account = account
         self._sessions = list(sessions)
@@ -208,7 +213,7 @@ class Sender:
                 self._turn.wait(left)
             return receipt._outcome
 
-    def _work(self, sessions: Sessions[Any]) -> None:
+    def _work(self, sessions: Sessions[smtplib.SMTP]) -> None:
         while self._wait_for_work():
             try:
                 connection = next(sessions, None)
@@ -237,7 +242,7 @@ class Sender:
                 self._turn.wait(None if self.stop is not None else self._queue.seconds_left() or None)
             return False
 
-    def _send_over(self, connection: SessionConnection[Any]) -> None:
+    def _send_over(self, connection: SessionConnection[smtplib.SMTP]) -> None:
         """Send what is queued, until the connection is due, or nothing comes for a while."""
         while (transaction := self._next(connection)) is not None:
             self._send(connection, transaction)
@@ -247,7 +252,7 @@ class Sender:
                 connection.sock.sendall(b"QUIT\r\n")
                 connection.sock.recv()
 
-    def _next(self, connection: SessionConnection[Any]) -> Transaction | None:
+    def _next(self, connection: SessionConnection[smtplib.SMTP]) -> Transaction | None:
         until = time.monotonic() + self._settings.idle
         with self._turn:
             self._idle += 1
@@ -264,7 +269,7 @@ class Sender:
             finally:
                 self._idle -= 1
 
-    def _send(self, connection: SessionConnection[Any], transaction: Transaction) -> None:
+    def _send(self, connection: SessionConnection[smtplib.SMTP], transaction: Transaction) -> None:
         submit, sock = transaction.submit, connection.sock
         try:
             plan = submit.start()
@@ -284,7 +289,7 @@ class Sender:
                 self._turn.notify_all()
 
 
-def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
+def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in.
 
     Give a message to :meth:`Sender.send`, and go on: it is sent in its turn. What was not accepted is sent again: after
@@ -295,9 +300,13 @@ def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpa
 
     The queue is in memory: what it holds ends with the process. ``docs/recipes/outbox.md`` has one in a folder.
 
-    ``token`` and the options are those of :func:`mailbearer.sessions`, and those of :class:`~mailbearer.SenderOptions`:
-    ``connections``, ``limits``, ``retry``, ``give_up_after``, ``idle``, ``close_timeout``, ``on_outcome``. Without a
-    ``policy``, outages are waited out. Nothing is connected before the first message.
+    Nothing is connected before the first message. Without a ``policy``, outages are waited out.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.sessions`, and ``connections``, ``limits``, ``retry``, ``give_up_after``,
+            ``idle``, ``close_timeout`` and ``on_outcome``, which ``help(mailbearer.SenderOptions)`` tells.
 
     Raises:
         ConfigError: a setting cannot work.
@@ -316,7 +325,10 @@ def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpa
     """
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
+    hide_proxy(given)
     of_account, of_session = split(given)
-    account = Account(user, token, **of_account)
+    place = given.get("host"), given.get("proxy")
+    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
+    account = Account(user, source, **of_account)
     sessions = [account.sessions("smtp", **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)

@@ -72,7 +72,7 @@ class LoginOptions(TypedDict, total=False):
 
 
 class SessionOptions(LoginOptions, total=False):
-    """What :meth:`mailbearer.Account.sessions` is told: those of a login, and more.
+    """What :meth:`mailbearer.Account.sessions` is told: all of :class:`LoginOptions`, and more.
 
     Attributes:
         policy: limits and times of this session, in place of the account's.

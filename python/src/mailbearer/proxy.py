@@ -145,9 +145,12 @@ class Proxy:
 
     # ---- What went wrong -------------------------------------------------------------------------------------------
 
-    def unreachable(self, words: str) -> LoginFailed:
-        """Say that the proxy itself could not be reached, or has gone."""
-        return self._failed("unreachable", f"cannot be reached: {words}")
+    def unreachable(self, words: str, error: BaseException | None) -> LoginFailed:
+        """Say that the proxy itself could not be reached, or has gone, and what the system said."""
+        problem = self._failed("unreachable", f"cannot be reached: {words}")
+        if problem.__cause__ is not None:
+            problem.__cause__.__cause__ = error
+        return problem
 
     def _refused(self, error: Exception, to: Place) -> LoginFailed:
         """Say what the library's error means. It does not go with ours: its frames hold the password."""

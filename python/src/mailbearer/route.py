@@ -48,14 +48,16 @@ class Route:
         try:
             sock = self.proxy.fitted(tuned(opening.run()))
         except LoginFailed as problem:
-            raise self.proxy.unreachable(problem.failure.detail) from problem.__cause__
+            told = self.proxy.unreachable(problem.failure.detail, problem.__cause__)
+            raise told from told.__cause__
         show(sock)
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             self.proxy.ask(sock, to)
         except OSError as error:
             sock.close()
-            raise self.proxy.unreachable(_broken(error)) from error
+            told = self.proxy.unreachable(_broken(error), error)
+            raise told from told.__cause__
         except BaseException:
             sock.close()
             raise
@@ -70,7 +72,8 @@ class Route:
             await self.proxy.aask(sock, to)
         except OSError as error:
             sock.close()
-            raise self.proxy.unreachable(_broken(error)) from error
+            told = self.proxy.unreachable(_broken(error), error)
+            raise told from told.__cause__
         except BaseException:
             sock.close()
             raise
@@ -84,7 +87,15 @@ class Route:
                 return _checked(await given((to.host, to.port), seconds))
             except OSError as error:
                 raise _not_opened(error) from error
-        return await asyncio.to_thread(_own, cast("Sock", given), to, time.monotonic() + seconds)
+        loop, deadline = asyncio.get_running_loop(), time.monotonic() + seconds
+        opening = loop.run_in_executor(None, _own, cast("Sock", given), to, deadline)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on: what it opens is nobody's any more.
+            if callable(given):
+                opening.add_done_callback(_close)
+            raise
 
 
 DIRECT = Route()
@@ -123,6 +134,11 @@ def refuse_ready_socket(sock: Sock | None) -> None:
     """Where more than one connection is made, a socket that is open will not do."""
     if isinstance(sock, socket.socket):
         raise ConfigError("sock must be a function here: a session opens a connection more than once")
+
+
+def _close(opened: asyncio.Future[socket.socket]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def _own(given: Sock, to: Place, deadline: float) -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shlex
 import stat
@@ -13,7 +12,9 @@ from typing import Any, Literal
 
 from ._core import AccessToken, redact_source
 from .errors import ConfigError, TokenSourceFailed
+from .extras import need
 from .hiding import Hidden, error_of, hidden
+from .kinds_of_source import GoogleCredentials, TokenSource
 
 _TOKEN_OCTETS_MAX = 65536
 
@@ -146,7 +147,7 @@ def client_credentials(
     subject: str | None = None,
     scopes: Sequence[str] | None = None,
     authority: str | None = None,
-) -> Any:
+) -> TokenSource:
     """Return a source for programs of an administrator, which log in to mailboxes without their users.
 
     * ``"microsoft"``: app-only access to Exchange Online, through MSAL (``pip install 'mailbearer[msal]'``), with
@@ -155,6 +156,17 @@ def client_credentials(
       another one than that of the public cloud.
     * ``"gmail"``: a service account with domain-wide delegation, through google-auth
       (``pip install 'mailbearer[google]'``), with ``key_file``, the JSON of its key, and ``subject``, the mailbox.
+
+    Args:
+        provider: ``microsoft`` or ``gmail``; the other arguments are of one of them, as said above.
+        tenant: Microsoft's directory, by its id or a domain of it.
+        client_id: the application's id.
+        client_secret: its secret; or
+        certificate: its certificate.
+        key_file: the JSON of a service account's key.
+        subject: the mailbox that is logged in to.
+        scopes: other ones than for mail.
+        authority: another login server than that of the public cloud.
 
     Raises:
         ConfigError: an argument is missing, or the package is.
@@ -183,10 +195,9 @@ class _MicrosoftApplication:
     """Tokens of an application for itself: MSAL keeps them, and is told when one is not to be believed."""
 
     def __init__(self, authority: str, client_id: str, credential: Hidden, scopes: Sequence[str] | None) -> None:
-        try:
-            import msal
-        except ImportError:
-            raise ConfigError("the package msal is missing: pip install 'mailbearer[msal]'") from None
+        need("msal", "msal", "msal")
+        import msal
+
         place = {"authority": authority} if "microsoftonline" in authority else {"oidc_authority": authority}
         self._scopes = list(scopes or ("https://outlook.office365.com/.default",))
         try:
@@ -196,7 +207,7 @@ class _MicrosoftApplication:
         except ValueError as error:
             raise ConfigError(f"MSAL does not take this: {redact_source(str(error))}") from None
 
-    def __call__(self, *, force_refresh: bool = False) -> Any:
+    def __call__(self, *, force_refresh: bool = False) -> tuple[str, float | None]:
         if force_refresh:
             self._application.remove_tokens_for_client()
         answer = self._application.acquire_token_for_client(scopes=self._scopes)
@@ -215,15 +226,13 @@ def _refused(answer: dict[str, Any]) -> TokenSourceFailed:
     return TokenSourceFailed(f"MSAL has no token: {words}", permanent=answer.get("error") not in OUTAGES)
 
 
-def _service_account(key_file: str | os.PathLike[str], subject: str, scopes: Sequence[str] | None) -> Any:
+def _service_account(key_file: str | os.PathLike[str], subject: str, scopes: Sequence[str] | None) -> GoogleCredentials:
+    # What refreshes them.
+    need("google.auth.transport.requests", "google-auth, or requests,", "google")
+    from google.oauth2.service_account import Credentials
+
     try:
-        # What refreshes them.
-        importlib.import_module("google.auth.transport.requests")
-        from google.oauth2.service_account import Credentials
-    except ImportError:
-        raise ConfigError("the package google-auth is missing: pip install 'mailbearer[google]'") from None
-    try:
-        credentials: Any = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
+        credentials: GoogleCredentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
             os.fspath(key_file), scopes=list(scopes or ("https://mail.google.com/",)), subject=subject
         )
     except OSError as error:

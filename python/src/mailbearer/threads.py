@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
+from . import observing
 from ._core import AccountPlan, Delivery
 from .account_settings import AccountSettings
 from .answers import Token
@@ -101,6 +102,7 @@ class ThreadDriver(Driver):
         with self._turn:
             was_over = connection.verdict is not None
             connection.closed()
+            observing.let_go(self, connection.ticket)
             self.given.pop(connection.ticket, None)
             if not was_over:
                 self.tell(self.machine.let_go, connection.ticket)

@@ -34,6 +34,7 @@ from weakref import WeakValueDictionary
 from ._core import AccessToken
 from .answers import OUTAGES, Token, checked, lives, read_answer, token_of
 from .errors import ConfigError, Error, TokenSourceFailed, TokenSourceMistake
+from .extras import need
 from .hiding import Hidden, error_of, hidden, words_of
 from .kinds_of_source import AsyncTokenSource
 from .kinds_of_source import TokenSource as TokenSource
@@ -371,6 +372,8 @@ class GoogleToken(_Joined):
 
     def __init__(self, credentials: Any) -> None:
         super().__init__()
+        # What refreshes them.
+        need("google.auth.transport.requests", "google-auth, or requests,", "google")
         self._credentials = credentials
 
     def _call(self, force_refresh: bool, refused: AccessToken | None) -> Token:

@@ -5,7 +5,7 @@ import mailbearer.aio
 
 async def main() -> None:
     for connection in mailbearer.aio.sessions("imap", "joe@gmail.com", "token"):  # wrong
-        print(connection)
+        pass
 
 
 asyncio.run(main())

@@ -2,4 +2,5 @@ import mailbearer
 
 found = mailbearer.discover("joe@example.org")
 if found.outcome == "not_found":  # wrong
-    print(found.service("imap").host)  # wrong
+    print(found)
+print(found.service("imap").host)  # wrong

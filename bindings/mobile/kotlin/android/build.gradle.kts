@@ -23,11 +23,8 @@ android {
         targetCompatibility = JavaVersion.VERSION_17
     }
 
-    sourceSets["main"].kotlin.srcDirs("../library/src/main/kotlin", "build/generated/uniffi")
+    sourceSets["main"].kotlin.srcDirs("src/main/kotlin", "../library/src/main/kotlin", "build/generated/uniffi")
     sourceSets["main"].jniLibs.srcDir("build/jniLibs")
-
-    // Angus Mail needs Java classes that Android lacks: there, its adapter is left out.
-    sourceSets["main"].kotlin.exclude("org/mailbearer/angus/**")
 
     publishing { singleVariant("release") { withSourcesJar() } }
 }
@@ -37,6 +34,7 @@ kotlin { compilerOptions { allWarningsAsErrors = true } }
 dependencies {
     api("org.jetbrains.kotlinx:kotlinx-coroutines-android:1.10.2")
     implementation("net.java.dev.jna:jna:5.18.1@aar")
+    implementation("androidx.annotation:annotation:1.8.0")
     androidTestImplementation("androidx.test:runner:1.7.0")
     androidTestImplementation("junit:junit:4.13.2")
 }

@@ -2,9 +2,10 @@
 
 use super::{always, denied};
 use crate::classify::concepts::Concept::{
-    Account, AppPassword, Auth, Blocked, Busy, Change, Connection, Credential, Expired, Internal,
-    Invalid, Later, Locked, Login, Mailbox, Mechanism, Must, NotAllowed, Off, Person, Plan, Rate,
-    Service, Tls, Token, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
+    Account, AppPassword, Auth, Blocked, Busy, Change, Connection, Credential, Expired, InUse,
+    Internal, Invalid, Later, Login, Mailbox, Mechanism, Must, NotAllowed, Off, Person, Plan,
+    Policy, Rate, Service, Tls, Token, TooMany, Unavailable, Unknown, Unsupported, UserName,
+    Verification,
 };
 use crate::classify::concepts::Stems;
 
@@ -58,13 +59,13 @@ pub(super) const STEMS: &[Stems] = &[
     always(Blocked, "gesperrt|geloscht|geloescht|gekundigt|gekuendigt|stillgelegt|sperrung|gesperrte~"),
     always(Busy, "uberlastet|ausgelastet|ueberlastet|uberlastung|bereits an~|bereits ein~"),
     always(Expired, "abgelaufen"),
-    always(Internal, "interner|systemfehler|technische~|serverfehler|datenbank"),
+    always(Internal, "interner|systemfehler|technische~|serverfehler|datenbank~"),
     always(Invalid, "falsch~|ungultig~|ungueltig~|fehlgeschlagen|fehlerhaft~|inkorrekt"),
     denied(Invalid, "korrekt|richtig|gultig"),
     always(Later, "\
         spater|spaeter|wartung~|vorubergehend|voruebergehend|zurzeit|derzeit|momentan|erneut|gewartet|minuten|\
-        augenblick|warten sie|zur zeit|kurzzeitig|in kurze"),
-    always(Locked, "in benutzung|wird verwendet"),
+        augenblick|warten sie|zur zeit|kurzzeitig|in kurze|umgezogen"),
+    always(InUse, "in benutzung|wird verwendet|anderen programm|anderen sitzung"),
     always(Must, "erforderlich|benotigt|benoetigt|notwendig"),
     always(NotAllowed, "verboten|verweigert|untersagt"),
     denied(NotAllowed, "erlaubt|gestattet|berechtigt|zulassig|zugelassen"),
@@ -88,6 +89,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Plan, "abonnement~|abbonamento|factur~|fatura~|fattur~|pago|pagament~|impay~|plano|assinatura"),
     always(Rate, "tentativ~|intentos|essais|requetes|solicitudes"),
     always(Service, "acces|acceso|acesso|accesso|servicio|servizio|servico"),
+    always(Token, "jeton~"),
     always(Tls, "chiffre~|cifrad~|crittograf~|criptograf~"),
     always(Verification, "\
         verifi~ su|verifi~ sua|verifi~ il|navigateur|navegador|confirm~ su|confirm~ votre|conferm~|condizioni|\
@@ -104,7 +106,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Later, "\
         plus tard|tarde|tardi|mantenimiento|manuten~|temporane~|temporair~|ulterieurement|momentane~|minuti|minutos|\
         patient~|quelques minutes|espere|esperar|aguarde|attendere|riprov~|reessay~|temporal~"),
-    always(Locked, "in uso|en uso|em uso|cours utilisation"),
+    always(InUse, "in uso|en uso|em uso|cours utilisation|otra sesion|autre session|altra sessione|outra sessao|autre programme|otro programa"),
     always(Must, "requis~|requerid~|richiest~|obligatoire|necesari~|necessari~|obligatori~"),
     always(NotAllowed, "\
         interdit~|rifiutat~|prohibid~|vietat~|denegad~|recusad~|proibid~|acces refuse|service refuse|est refuse|\
@@ -112,8 +114,8 @@ pub(super) const STEMS: &[Stems] = &[
     denied(NotAllowed, "autoris~|autorizad~|autorizzat~|permitid~|permis|droit|permiso"),
     always(Off, "\
         desactiv~|desativ~|disabilitat~|deshabilitad~|desabilitad~|disattivat~|activer|activez|active el|active la|\
-        attivare|ativar|habilit~ el|habilit~ la|activar|pas active~"),
-    denied(Off, "abilitat~|habilitad~|ativad~|activad~|ativo|inclu~"),
+        attivare|ativar|habilit~ el|habilit~ la|activar"),
+    denied(Off, "abilitat~|habilitad~|ativad~|ativo|inclu~"),
     always(TooMany, "\
         trop de|demasiad~|muitas|tropp~|depass~|excedid~|superat~|numero maximo|maximo de|massimo di|muitos|\
         excessiv~|atteint"),
@@ -132,8 +134,12 @@ pub(super) const STEMS: &[Stems] = &[
     always(Person, "~管理员~|~客服~|~管理員~"),
     always(Plan, "~欠费~|~续费~|~到期~"),
     always(Rate, "~频繁~|~次数~|~过快~|~頻繁~|~频率~"),
+    always(Change, "~修改~|~更改~|~变更~"),
+    always(Expired, "~过期~|~失效~"),
+    always(Policy, "~境外~|~国外~|~地区~"),
+    always(Token, "~令牌~"),
     always(Verification, "~验证码~|~浏览器~|~网页~|~短信~|~手机~|~进行验证~|~安全验证~|~身份核验~|~实名~"),
-    always(Blocked, "~冻结~|~锁定~|~停用~|~禁用~|~封禁~|~注销~|~异常~|~过期~|~封停~|~凍結~|~鎖定~|~停權~|~被封~|~被盗~|~限制登录~"),
+    always(Blocked, "~冻结~|~锁定~|~停用~|~禁用~|~封禁~|~注销~|~异常~|~封停~|~凍結~|~鎖定~|~停權~|~被封~|~被盗~|~限制登录~"),
     always(Busy, "~忙~|~拥堵~|~超载~|~过载~"),
     always(Internal, "~内部错误~|~系统错误~|~服务器错误~"),
     always(Invalid, "~错误~|~失败~|~不正确~|~不匹配~|~有误~|~錯誤~|~失敗~|~不對~|~无效~"),
@@ -165,7 +171,7 @@ pub(super) const STEMS: &[Stems] = &[
     always(Account, "ucet|uzivatel~|uctu|pouzivatel~"),
     always(AppPassword, "aplikac~"),
     always(Credential, "hesl~"),
-    always(Invalid, "chybn~|nespravn~|neplatn~|selhal~|chyba|zlyhal~"),
+    always(Invalid, "chybn~|nespravn~|neplatn~|nezdari~|nepodari~|selhal~|chyba|zlyhal~"),
     always(Login, "prihlas~"),
     always(Mailbox, "schrank~"),
     always(Person, "podporu|spravce|kontaktujte"),
@@ -198,6 +204,7 @@ pub(super) const STEMS: &[Stems] = &[
     denied(Unavailable, "beschikbaar|bereikbaar"),
     always(Unknown, "onbekend~|bestaat niet"),
     // Turkish.
+    always(Auth, "kimlik dogrulama"),
     always(Account, "hesab~|kullanici|hesap"),
     always(Credential, "sifre~"),
     always(Invalid, "hatali|yanlis|gecersiz|basarisiz"),
@@ -215,6 +222,10 @@ pub(super) const STEMS: &[Stems] = &[
     always(Invalid, "~正しくありません~|~間違~|~誤り~|~違います~"),
     always(Login, "~ログイン~"),
     always(Person, "~管理者~|~お問い合わせ~"),
+    always(Change, "~変更~"),
+    always(Expired, "~期限~"),
+    always(Policy, "~海外~"),
+    always(Token, "~トークン~"),
     always(Verification, "~ブラウザ~|~本人確認~"),
     always(Blocked, "~ロック~|~停止~|~解約~"),
     always(Busy, "~混雑~|~混み合~"),
@@ -230,6 +241,9 @@ pub(super) const STEMS: &[Stems] = &[
     always(Invalid, "~올바르지~|~잘못~|~실패~|~일치하지~|~틀렸~|~틀립~"),
     always(Login, "~로그인~"),
     always(Person, "~관리자~|~고객센터~"),
+    always(Change, "~변경~"),
+    always(Policy, "~해외~"),
+    always(Token, "~토큰~"),
     always(Verification, "~본인~"),
     always(Expired, "~만료~"),
     always(Blocked, "~정지~|~잠겼~|~차단~|~휴면~|~잠금~|~삭제된~"),
@@ -269,7 +283,6 @@ pub(super) const STEMS: &[Stems] = &[
     always(Invalid, "gresit~|esuat~|incorect~|nevalid~"),
     always(Blocked, "blocat|sters"),
     always(Off, "dezactivat|dezactivata"),
-    denied(Off, "activat"),
     always(Later, "mai tarziu|intretinere"),
     always(TooMany, "prea multe"),
     // Greek.
@@ -281,6 +294,8 @@ pub(super) const STEMS: &[Stems] = &[
     always(Off, "απενεργοποι~"),
     always(TooMany, "πάρα πολλές"),
     // Vietnamese.
+    always(Auth, "xac thuc"),
+    always(Login, "dang nhap"),
     always(Account, "tai khoan"),
     always(Credential, "mat khau"),
     always(Invalid, "khong dung|that bai|khong hop le|khong chinh xac|sai"),

@@ -12,10 +12,11 @@ use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Aged, AppPassword, Argument, Auth, Backend, Blocked, Busy, Cancelled, Certificate,
     Change, ClientHost, Command, Connection, Credential, Denied, Elsewhere, Expired, Folder, Full,
-    Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
+    Inactive, Internal, Invalid, Later, Layer, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
     Malformed, Mechanism, Mismatch, Must, NotAllowed, NotValid, Off, Or, Person, Plan, Policy,
-    Proof, Rate, Scope, Security, Server, Service, Suspended, ThisIs, Tls, Token, TokenService,
-    TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
+    Proof, Rate, Scope, Security, Server, Service, Suspended, SystemError, ThisIs, TimedOut, Tls,
+    Token, TokenService, TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName,
+    Verification,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -28,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("cancelled", Cause::Cancelled, Proceed, Stated)
         .in_phases(&[AuthFail])
         .says(&[&[Cancelled]])
-        .without(&[Blocked, Connection, Invalid, Malformed, Off]),
+        .without(&[Blocked, Connection, Invalid, Mailbox, Malformed, Off, Plan, TimedOut]),
     // Gmail, Mail.ru, Stalwart, QQ.
     Rule::new("app-password", Cause::AppPasswordRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -56,6 +57,12 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("token-or-protocol", Cause::TokenRejected, RefreshToken, Guessed)
         .in_phases(&[AuthFail])
         .together(&[&[Credential, Login], &[Or], &[Off]]),
+
+    // Whoever revoked it: before the account is looked at, and before a time that is too long.
+    Rule::new("token-revoked", Cause::TokenExpired, RefreshToken, Stated)
+        .in_phases(&[AuthFail])
+        .together(&[&[Token], &[Aged, Expired]])
+        .without(&[Blocked, Inactive, Internal, Locked, Concept::Protocol, Suspended]),
 
     // Dovecot: behind the sentence stands the mailbox's name.
     Rule::new("no-such-mailbox", Cause::Unrecognized, Proceed, Stated)
@@ -114,7 +121,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Locked, Blocked, Suspended], &[Later]]),
+        .says(&[&[Locked, Blocked, Suspended], &[Later]])
+        .without(&[Plan]),
 
     // ---- Policies, protocols, mechanisms and accounts ----
 
@@ -135,11 +143,21 @@ pub(super) const RULES: &[Rule] = &[
     // Gmail, Exchange, Yahoo, Stalwart. In POP3 it comes as the answer to the first command, too.
     Rule::new("protocol-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Concept::Protocol, Lookup], &[Off, NotAllowed, Denied, Plan, Lookup]]),
+        .says(&[&[Concept::Protocol], &[Off, NotAllowed, Denied, Inactive, Plan]]),
+    // Gmail, of a domain without mail.
+    Rule::new("lookup", Cause::ProtocolDisabled, AskUser, Stated)
+        .in_phases(OF_THE_LOGIN)
+        .says(&[&[Lookup]])
+        .without(&[Internal]),
     Rule::new("service-disabled", Cause::ProtocolDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Service], &[Off, NotAllowed, Plan, Blocked]])
         .without(&[Later]),
+    // Of all that a user may do, and of no token.
+    Rule::new("access-revoked", Cause::AccountDisabled, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Service], &[Expired]])
+        .without(&[Credential, Token]),
     // Weasel: of the client's address, for no token was shown yet.
     Rule::new("denied-at-once", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
@@ -149,7 +167,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("plan", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Plan]])
-        .without(&[Later]),
+        .without(&[Later, Unavailable]),
     Rule::new("protocol-disabled-pop3", Cause::ProtocolDisabled, AskUser, Stated)
         .on(&[Pop3])
         .together(&[&[Concept::Protocol], &[Off, NotAllowed]]),
@@ -169,11 +187,20 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Greeting, Capability])
         .says(&[&[Tls], &[Invalid, Unavailable]])
         .without(&[Later]),
+    // Cyrus SASL names itself before it speaks of an account.
+    Rule::new("layer-account", Cause::AccountDisabled, AskUser, Stated)
+        .in_phases(&[AuthFail])
+        .says(&[&[Layer]])
+        .together(&[&[Account], &[Blocked, Inactive, NotAllowed, Off]]),
     // Exchange, James, Google.
     Rule::new("mechanism", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
         .together(&[&[Mechanism], &[Unsupported, Off, Blocked, Unknown, NotAllowed, Must]])
         .without(&[Token]),
+    Rule::new("mechanism-not-there", Cause::MechanismUnavailable, FixConfiguration, Inferred)
+        .in_phases(&[AuthFail])
+        .together(&[&[Command, Mechanism], &[Unavailable]])
+        .without(&[Backend, Busy, Internal, Later, TimedOut, Token]),
     Rule::new("login-unsupported", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
         .together(&[&[Auth, Login], &[Unsupported]])
@@ -224,7 +251,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("scope", Cause::InsufficientScope, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Scope]])
-        .without(&[Denied]),
+        .without(&[Busy, Denied, Internal]),
     Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
         .codes(&["AUTHENTICATIONFAILED"])
         .says(&[&[LockedOut]]),
@@ -236,7 +263,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("user-name", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
         .together(&[&[UserName, Account, Mailbox], &[Unknown, NotValid]])
-        .without(&[Credential, Token]),
+        .without(&[Credential, SystemError, Token]),
     Rule::new("user-name-whole", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
         .together(&[&[UserName], &[Must]])

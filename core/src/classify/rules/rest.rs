@@ -11,10 +11,12 @@ use crate::failure::{Advice, Cause, Certainty};
 use Advice::{AskUser, BackOff, FixConfiguration, Proceed, Reconnect, RefreshToken};
 use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
-    Aged, Argument, Auth, Backend, Blocked, Busy, ClientName, Connection, Credential, Expired,
-    Idle, Inactive, Internal, Invalid, Later, Locked, Login, Malformed, Mechanism, Message,
-    NotAllowed, NotOpened, NotValid, Off, Person, Proof, Reason, Session, Shutdown, SystemError,
-    TimedOut, Tls, Token, TooMany, Unavailable, Unexplained, Unsupported, WrongState,
+    Account, Again, Aged, Argument, Auth, Backend, Blocked, Busy, ClientHost, ClientName,
+    Connection, Credential, Denied, Expired, Idle, InUse, Inactive, Internal, Invalid, Later,
+    Layer, Locked, Login, Mailbox, Malformed, Mechanism, Message, Must, NotAllowed, NotOpened,
+    NotValid, Off, Other, Person, Proof, Reason, ReasonOfNobody, ReasonUnderway, Recipient, Server,
+    Service, Session, Shutdown, SystemError, TimedOut, Tls, Token, TooMany, Unavailable, Underway,
+    Unexplained, Unknown, Unsupported, UserName, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Pop3, Smtp};
@@ -25,10 +27,18 @@ pub(super) const RULES: &[Rule] = &[
     // ---- What passes ----
 
     Rule::new("busy", Cause::Unavailable, BackOff, Stated).says(&[&[Busy]]),
-    Rule::new("locked", Cause::MailboxLocked, BackOff, Stated).says(&[&[Locked]]),
+    Rule::new("locked", Cause::MailboxLocked, BackOff, Stated).says(&[&[InUse, Locked]]),
     // Exchange, Stalwart.
     Rule::new("token-expired", Cause::TokenExpired, RefreshToken, Stated)
         .together(&[&[Proof, Token], &[Aged, Expired]]),
+    // A session that lasts no longer than its login.
+    Rule::new("login-expired", Cause::TokenExpired, RefreshToken, Inferred)
+        .in_phases(&[Disconnect])
+        .together(&[&[Auth], &[Expired]]),
+    Rule::new("token-over", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(&[AuthFail, Disconnect])
+        .together(&[&[Token], &[TimedOut]])
+        .without(&[Backend, Connection, Internal, Server, Service]),
     // RFC 7662 section 2.2: what introspection says of a token that is over.
     Rule::new("token-inactive", Cause::TokenRejected, RefreshToken, Inferred)
         .together(&[&[Token], &[Inactive]]),
@@ -46,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
     // Google and Postfix: a second AUTH in one session.
     Rule::new("wrong-state", Cause::ProtocolViolation, Proceed, Stated)
         .says(&[&[WrongState]])
-        .without(&[Connection]),
+        .without(&[Connection, InUse, Other, Token]),
     // Yandex, Google, Stalwart: our message was malformed for this server.
     Rule::new("malformed", Cause::ProtocolViolation, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
@@ -69,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated)
         .in_phases(&[AuthFail, MidSession, Disconnect])
         .says(&[&[Shutdown]])
-        .without(&[Invalid, Later]),
+        .without(&[Backend, Invalid, Later]),
     // Gmail: the next connection most often works (mailcore2's tests).
     Rule::new("system-error", Cause::Unavailable, Reconnect, Stated)
         .with_status(&[Bye])
@@ -81,7 +91,8 @@ pub(super) const RULES: &[Rule] = &[
     // The login itself was fine. After it a folder may be meant.
     Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[NotOpened]]),
+        .says(&[&[NotOpened]])
+        .without(&[Tls, Token]),
     // A refused login that speaks of TLS, and of nothing else that is known.
     Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
@@ -93,9 +104,25 @@ pub(super) const RULES: &[Rule] = &[
         .codes(&["554"])
         .says(&[&[Unavailable]])
         .without(&[Later]),
+    // PAM, LDAP and Cyrus SASL, named before what they say: of the credentials, and not of themselves.
+    Rule::new("layer-refused", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Layer], &[Auth, Credential, Token], &[Invalid]])
+        .without(&[Backend, Busy, Later, SystemError, TimedOut, Unavailable]),
+    Rule::new("layer-denied", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Layer], &[Denied]])
+        .without(&[Backend, Busy, Later, SystemError, TimedOut, Unavailable]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
-        .says(&[&[Later, Unavailable, Inactive, Internal, SystemError, TimedOut]])
+        .says(&[&[Later, Unavailable, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),
+    Rule::new("inactive", Cause::Unavailable, BackOff, Stated)
+        .says(&[&[Inactive]])
+        .without(&[Off]),
+    Rule::new("underway", Cause::Unavailable, BackOff, Inferred)
+        .in_phases(&[Greeting, Capability, AuthFail])
+        .says(&[&[Underway]])
+        .without(&[Again, Person, Shutdown]),
     Rule::new("ask-a-person", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
         .says(&[&[Person]]),
@@ -120,10 +147,20 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
     // Exchange: a policy of the tenant, whose name is not known. A login that failed without a reason is none.
     Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
+    // What stands behind the server has ended the connection.
+    Rule::new("backend-off", Cause::Unavailable, BackOff, Guessed)
+        .in_phases(&[Greeting, AuthFail])
+        .says(&[&[Backend], &[Blocked, NotOpened, Off, Shutdown]])
+        .without(&[Account, Credential, Person, Token]),
     Rule::new("off", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[AuthFail])
         .says(&[&[Blocked, NotAllowed, Off]])
         .without(&[Credential, Invalid, Token]),
+    // Somebody else is at the mailbox, in words of the server's own.
+    Rule::new("other-party", Cause::MailboxLocked, BackOff, Guessed)
+        .in_phases(&[AuthFail])
+        .says(&[&[Other]])
+        .without(&[Account, Credential, Invalid, Must, Person, Server, Token, UserName]),
     // A refusal that speaks of a protocol, and of no login that failed.
     Rule::new("protocol-spoken-of", Cause::ProtocolDisabled, AskUser, Guessed)
         .in_phases(&[AuthFail])
@@ -139,10 +176,23 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Greeting, AuthFail])
         .says(&[&[Backend], &[Invalid, Reason]])
         .without(&[Credential, Token]),
+    // A reason that is the server's own, and not of the account.
+    Rule::new("reason-server", Cause::Unavailable, BackOff, Guessed)
+        .in_phases(&[Greeting, AuthFail])
+        .says(&[&[Server], &[Reason]])
+        .without(&[Account, Credential, Mailbox, Mechanism, Must, NotAllowed, Person, Tls, Token, UserName]),
     Rule::new("reason-mechanism", Cause::MechanismUnavailable, FixConfiguration, Guessed)
         .in_phases(&[AuthFail])
         .says(&[&[Mechanism], &[Reason]])
         .without(&[Invalid, Token]),
+    // A reason that says what goes on, or speaks of nobody: it is not of the account, and passes.
+    Rule::new("reason-underway", Cause::Unavailable, BackOff, Guessed)
+        .in_phases(&[AuthFail])
+        .says(&[&[ReasonOfNobody, ReasonUnderway]])
+        .without(&[
+            Account, ClientHost, Credential, Denied, Invalid, Malformed, Mechanism, Must, NotAllowed, Off, Person, Recipient, Service, Tls, Token,
+            Unknown, UserName,
+        ]),
     // A reason in words that are not known: a refused token has none.
     Rule::new("reason", Cause::Unrecognized, AskUser, Guessed)
         .in_phases(&[AuthFail])

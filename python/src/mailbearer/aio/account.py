@@ -95,9 +95,14 @@ class Account:
         """Add a session: iterate with ``async for``, as :func:`mailbearer.aio.sessions` says.
 
         Call it as often as connections are wanted at the same time, and keep what it returns: a session ends with it.
-        The settings are those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in
-        place of the account's. Where the servers must be looked up (:func:`mailbearer.aio.discover`), the first
-        iteration does it, and raises :class:`~mailbearer.ConfigError` where nothing is found.
+        Where the servers must be looked up (:func:`mailbearer.aio.discover`), the first iteration does it, and raises
+        :class:`~mailbearer.ConfigError` where nothing is found.
+
+        Args:
+            protocol: ``imap``, ``pop3`` or ``smtp``.
+            client: as in :func:`mailbearer.aio.sessions`.
+            options: those of :func:`mailbearer.connect`, and ``policy``, a :class:`~mailbearer.SessionPolicy` in place
+                of the account's; ``help(mailbearer.SessionOptions)`` and ``help(mailbearer.LoginOptions)`` tell each.
 
         Raises:
             ConfigError: a setting cannot work, or is of the whole account.
@@ -219,12 +224,20 @@ def sessions(
 ) -> Sessions[Any]:
     r"""Stay logged in: iterate with ``async for``, and get a connection each time that one is due.
 
-    All is as in :func:`mailbearer.sessions`, and the options are the same: :class:`mailbearer.LoneOptions`.
+    All is as in :func:`mailbearer.sessions`.
 
     A connection has a ``client``, logged in: aioimaplib (``pip install 'mailbearer[aioimaplib]'``) or aiosmtplib
     (``pip install 'mailbearer[aiosmtplib]'``). Or use its ``reader`` and ``writer``, which are all that POP3 has. The
     client is made when it is first asked for. ``client="aioimaplib"`` or ``client="aiosmtplib"`` says that it will be,
     and a package that is missing is told before any login; ``client=None`` says that none is wanted.
+
+    Args:
+        protocol: ``imap``, ``pop3`` or ``smtp``.
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes, or an ``async`` function.
+        client: ``aioimaplib`` or ``aiosmtplib``, or ``None``: no mail client.
+        options: those of :func:`mailbearer.sessions`; ``help(mailbearer.LoneOptions)`` and
+            ``help(mailbearer.LoginOptions)`` tell each.
 
     >>> import asyncio, mailbearer.aio, mailbearer.testing
     >>> async def main(server):

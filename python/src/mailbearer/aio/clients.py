@@ -8,7 +8,8 @@ import functools
 import inspect
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from .._core import Verdict
 from ..errors import InternalError, SessionEnded, SessionTimedOut, timed
@@ -23,25 +24,57 @@ if TYPE_CHECKING:
     import aioimaplib
     import aiosmtplib
 
+    class ImapClient(aioimaplib.IMAP4):
+        """What :func:`imap` returns."""
+
+        async def __aenter__(self) -> Self: ...
+        async def __aexit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> None: ...
+
 
 Make: TypeAlias = Callable[[Connection], Coroutine[Any, Any, Any]]
 
 
-async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> aioimaplib.IMAP4:
-    """Return an ``aioimaplib.IMAP4`` that is logged in. It needs the extra ``mailbearer[aioimaplib]``."""
+async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> ImapClient:
+    """Return an ``aioimaplib.IMAP4`` that is logged in: ``pip install 'mailbearer[aioimaplib]'``.
+
+    ``async with await mailbearer.aio.imap(...) as imap:`` says goodbye at the end.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: aioimaplib is missing, or a setting cannot work; no login was made.
+
+    """
     token = hidden(token)
     need_client("aioimaplib")
     return await imap_over(await connect("imap", user, token, **options))
 
 
 async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> aiosmtplib.SMTP:
-    """Return an ``aiosmtplib.SMTP`` that is logged in. It needs the extra ``mailbearer[aiosmtplib]``."""
+    """Return an ``aiosmtplib.SMTP`` that is logged in: ``pip install 'mailbearer[aiosmtplib]'``.
+
+    ``async with await mailbearer.aio.smtp(...) as smtp:`` says goodbye at the end.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: aiosmtplib is missing, or a setting cannot work; no login was made.
+
+    """
     token = hidden(token)
     need_client("aiosmtplib")
     return await smtp_over(await connect("smtp", user, token, **options))
 
 
-async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
+async def imap_over(connection: Connection) -> ImapClient:
     """Make an ``aioimaplib.IMAP4`` over a connection that is logged in."""
     import aioimaplib
 
@@ -53,6 +86,18 @@ async def imap_over(connection: Connection) -> aioimaplib.IMAP4:
             self.protocol = Imap(loop, conn_lost_cb)
             self._client_task = loop.create_future()
             self._client_task.set_result((connection.transport, self.protocol))
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> None:
+            try:
+                if error is None and self.protocol.ended is None:
+                    await self.logout()
+            finally:
+                await connection.close()
 
         async def idle_start(self, *arguments: Any, **options: Any) -> Any:
             ended = await super().idle_start(*arguments, **options)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
-from .. import log, tokens
+from .. import log, observing, tokens
 from .._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
 from ..connection import certificate_refused
 from ..dialogue import Dialogue
@@ -94,6 +94,8 @@ class Connection:
         self.seconds = seconds
         self._leftover = authenticated.leftover
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        # Who had the transport when it was closed: after that asyncio does not say it.
+        self._ended_by: asyncio.BaseProtocol | None = None
 
     @property
     def reader(self) -> asyncio.StreamReader:
@@ -139,6 +141,8 @@ class Connection:
 
     def close(self) -> Awaitable[None]:
         """Close the connection; await it to wait until it is closed."""
+        if self._ended_by is None:
+            self._ended_by = self.transport.get_protocol()
         self.transport.close()
         return Closing(self._wait_closed)
 
@@ -157,11 +161,10 @@ class Connection:
             return
 
     async def _closed(self) -> None:
-        protocol = self.transport.get_protocol()
         if self._streams is not None:
             await self._streams[1].wait_closed()
-        elif isinstance(protocol, Inbox):
-            await protocol.wait_closed()
+        elif isinstance(self._ended_by, Inbox):
+            await self._ended_by.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,6 +205,9 @@ async def connect(
 ) -> Connection:
     r"""Connect and log in, as :func:`mailbearer.connect` does, without blocking the event loop.
 
+    The arguments are the same: ``help(mailbearer.connect)`` and ``help(mailbearer.LoginOptions)`` tell each. ``token``
+    may be an ``async`` function, too. Use it so: ``async with await mailbearer.aio.connect(...) as connection:``.
+
     The token source, too, has at most ``timeout`` seconds to answer.
 
     >>> import asyncio, mailbearer.aio, mailbearer.testing
@@ -216,6 +222,7 @@ async def connect(
     ...             return await connection.reader.readline()
     >>> asyncio.run(main())
     b'250 2.0.0 OK\r\n'
+
     """
     proxy = hidden_proxy(proxy)
     token, provider = of_store(user, hidden(token), provider, host, proxy)
@@ -273,7 +280,8 @@ async def _token(source: tokens.Source, settings: Settings, *, force_refresh: bo
 
 async def _login(settings: Settings, token: AccessToken, trace: Trace | None) -> Connection:
     try:
-        connection = await _log_in(settings, token, trace)
+        with observing.logging_in(settings.endpoint):
+            connection = await _log_in(settings, token, trace)
     except LoginFailed as error:
         log.login_failed(settings.user, settings.endpoint, error)
         raise
@@ -433,6 +441,8 @@ class Link:
         self._open_transport: asyncio.Transport | None = None
         self._is_greeting_due = settings.endpoint.tls == "starttls"
         self.round_trips = 0
+        # Of a session: its account, and the number of the attempt.
+        self.key: observing.Key | None = None
 
     @property
     def seconds(self) -> float:
@@ -447,6 +457,10 @@ class Link:
 
     async def open(self) -> None:
         """Connect, with TLS where it is implicit. asyncio sets TCP_NODELAY by itself."""
+        with observing.dialling(self._settings.endpoint, self.key):
+            await self._open()
+
+    async def _open(self) -> None:
         endpoint = self._settings.endpoint
         sock = await self._open_way(Place(endpoint.host, endpoint.port))
         implicit = endpoint.tls == "implicit"
@@ -475,7 +489,8 @@ class Link:
         try:
             sock = await self._open_tcp(route.proxy.place)
         except LoginFailed as problem:
-            raise route.proxy.unreachable(problem.failure.detail) from problem.__cause__
+            told = route.proxy.unreachable(problem.failure.detail, problem.__cause__)
+            raise told from told.__cause__
         return await route.through(sock, to)
 
     async def _open_tcp(self, endpoint: Place) -> socket.socket:

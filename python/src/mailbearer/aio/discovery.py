@@ -28,7 +28,13 @@ async def discover(
 ) -> Discovered:
     """Find the servers of a mail address, as :func:`mailbearer.discover` does.
 
-    ``resolver`` and ``opener`` run in threads.
+    Args:
+        user: the mail address.
+        timeout: seconds for all of it.
+        ssl_context: whom to trust over https, in place of the system's authorities.
+        resolver: what looks up DNS; it runs in threads.
+        opener: what does a GET; it runs in threads.
+        proxy: the proxy for what is asked over https; name servers are then asked nothing, unless by a ``resolver``.
 
     >>> import asyncio, mailbearer.aio
     >>> asyncio.run(mailbearer.aio.discover("joe@hotmail.com")).provider

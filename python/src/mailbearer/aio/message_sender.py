@@ -13,9 +13,12 @@ from typing import Any, Self, Unpack
 from .. import tokens
 from ..connection import READ_OCTETS
 from ..errors import Error, Misuse, SessionEnded
+from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..outgoing import outgoing
+from ..proxy import hide_proxy
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
+from ..stored import of_store
 from .account import Account
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
@@ -69,7 +72,7 @@ class Sender:
 
     """
 
-    def __init__(self, account: Account, sessions: Sequence[Sessions[Any]], settings: SenderSettings) -> None:
+    def __init__(self, account: Account, sessions: Sequence[Sessions[None]], settings: SenderSettings) -> None:
         self.stop: BaseException | None = None
         self._account = account
         self._sessions = list(sessions)
@@ -80,6 +83,7 @@ class Sender:
         self._idle = 0
         self._is_closing = self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending: asyncio.Task[list[SendOutcome]] | None = None
         # Set, and made anew, when something has changed.
         self._changed = asyncio.Event()
 
@@ -158,6 +162,11 @@ class Sender:
             self._change()
         return not_done(late)
 
+    def close(self) -> None:
+        """End it at once: what is closed by this is gone in the next rounds of the event loop."""
+        if self._loop is not None and not self._loop.is_closed() and not self._is_closed:
+            self._ending = self._loop.create_task(self.aclose(0.0))
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -191,7 +200,7 @@ class Sender:
             await self._changed.wait()
         return receipt._outcome
 
-    async def _work(self, sessions: Sessions[Any]) -> None:
+    async def _work(self, sessions: Sessions[None]) -> None:
         while await self._wait_for_work():
             try:
                 connection = await anext(sessions, None)
@@ -224,7 +233,7 @@ class Sender:
             await self._pause(None if self.stop is not None else self._queue.seconds_left() or None)
         return False
 
-    async def _send_over(self, connection: SessionConnection[Any]) -> None:
+    async def _send_over(self, connection: SessionConnection[None]) -> None:
         """Send what is queued, until the connection is due, or nothing comes for a while."""
         while (transaction := await self._next(connection)) is not None:
             await self._send(connection, transaction)
@@ -234,7 +243,7 @@ class Sender:
                     connection.writer.write(b"QUIT\r\n")
                     await connection.reader.read(READ_OCTETS)
 
-    async def _next(self, connection: SessionConnection[Any]) -> Transaction | None:
+    async def _next(self, connection: SessionConnection[None]) -> Transaction | None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.idle
         # So that an end is noticed while nothing is sent.
@@ -256,7 +265,7 @@ class Sender:
             self._idle -= 1
             due.cancel()
 
-    async def _send(self, connection: SessionConnection[Any], transaction: Transaction) -> None:
+    async def _send(self, connection: SessionConnection[None], transaction: Transaction) -> None:
         submit, reader, writer = transaction.submit, connection.reader, connection.writer
         try:
             plan = submit.start()
@@ -281,6 +290,11 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
 
     It needs no mail library. ``on_outcome`` is called in the event loop.
 
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes, or an ``async`` function.
+        options: those of :func:`mailbearer.sender`: ``help(mailbearer.SenderOptions)``.
+
     Raises:
         ConfigError: a setting cannot work.
 
@@ -300,7 +314,10 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     """
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
+    hide_proxy(given)
     of_account, of_session = split(given)
-    account = Account(user, token, **of_account)
+    place = given.get("host"), given.get("proxy")
+    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
+    account = Account(user, source, **of_account)
     sessions = [account.sessions("smtp", client=None, **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)

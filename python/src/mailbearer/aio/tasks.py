@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from .. import observing
 from .._core import AccountPlan, Delivery
 from ..account_settings import AccountSettings
 from ..clock import Sleep
@@ -62,6 +63,7 @@ class TaskDriver(Driver):
         connection.tap.lost.add_done_callback(lambda _: self._leaving.discard(connection.tap))
         was_over = connection.verdict is not None
         connection.closed()
+        observing.let_go(self, connection.ticket)
         self.given.pop(connection.ticket, None)
         if not was_over:
             self.tell(self.machine.let_go, connection.ticket)
@@ -183,6 +185,7 @@ class _Login:
     def __init__(self, driver: TaskDriver, ticket: int, session: int) -> None:
         self.session = session
         self.link = Link(driver.sessions[session])
+        self.link.key = id(driver), ticket
         self.dialogue = driver.new_dialogue(session)
         self.task: asyncio.Task[None] | None = None
         self._driver = driver

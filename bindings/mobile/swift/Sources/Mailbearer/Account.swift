@@ -63,7 +63,10 @@ public final class Account: Sendable {
 
     /// One more session of this account. One that a snapshot knows goes on where it was.
     ///
-    /// - Parameter policy: takes the place of the account's, for this session. What is of the whole account cannot be set here.
+    /// - Parameters:
+    ///   - mailProtocol: what is spoken.
+    ///   - options: where and how to log in, where the mail address does not tell it.
+    ///   - policy: takes the place of the account's, for this session. What is of the whole account cannot be set here.
     /// - Throws: ``CoreError`` for settings that cannot work, before any I/O.
     public func sessions(
         _ mailProtocol: MailProtocol, options: LoginOptions = LoginOptions(), policy: SessionPolicy? = nil

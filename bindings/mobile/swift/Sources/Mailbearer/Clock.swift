@@ -1,13 +1,13 @@
 /// A clock that goes on while the device sleeps, in the milliseconds that the machines count.
-enum Clock {
+package enum Clock {
     private static let origin = ContinuousClock.now
 
-    static var nowMs: UInt64 {
+    package static var nowMs: UInt64 {
         (ContinuousClock.now - origin).milliseconds
     }
 
     /// The instant of a time of the machines.
-    static func instant(_ ms: UInt64) -> ContinuousClock.Instant {
+    package static func instant(_ ms: UInt64) -> ContinuousClock.Instant {
         origin + .milliseconds(ms)
     }
 }
@@ -36,7 +36,7 @@ struct SleepDetector {
 
 extension Duration {
     /// Whole milliseconds, at least none; a time that is longer than can be counted is for ever.
-    var milliseconds: UInt64 {
+    package var milliseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds < Int64.max / 1000 else { return UInt64(Int64.max) }
         return seconds < 0 ? 0 : UInt64(max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000))

@@ -2,7 +2,9 @@ import Foundation
 
 /// How a login went.
 public struct LoginFacts: Sendable {
+    /// Where.
     public let endpoint: Endpoint
+    /// How.
     public let mechanism: Mechanism
     /// What the server said with the login that it can do; empty where it said nothing.
     public let capabilities: [String]

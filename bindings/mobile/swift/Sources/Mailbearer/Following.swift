@@ -21,13 +21,15 @@ public struct NewMessages: Sendable, Equatable {
 }
 
 /// The mailbox cannot be selected, or the server does not search it.
-public struct MailboxRefused: LocalizedError, CustomStringConvertible, Sendable {
+public struct MailboxRefused: MailbearerError, CustomStringConvertible {
     /// RFC 5530 code, such as `NONEXISTENT`.
     public let code: String?
     /// What the server said: untrusted, without control characters.
     public let serverText: String
 
+    /// A sentence with the server's words.
     public var description: String { "The server refused the mailbox: \(serverText)" }
+    /// The same.
     public var errorDescription: String? { description }
 }
 
@@ -56,7 +58,7 @@ extension SessionConnection {
     public func idle(
         reissue: Duration = .seconds(90), answer: Duration = .seconds(20)
     ) -> Followed<MailboxChange> {
-        Followed(connection: self, config: config(nil, nil, false, false, reissue, answer)) { event in
+        Followed(connection: self, config: config(nil, nil, false, false, reissue, answer), waits: true) { event in
             guard case .changed(let exists, let expunged, let flagged) = event else { return nil }
             return MailboxChange(exists: exists, expunged: expunged, flagged: flagged)
         }
@@ -82,13 +84,14 @@ extension SessionConnection {
     ///   - readOnly: the mailbox is opened so that nothing is marked as read.
     ///   - reissue: as for ``idle(reissue:answer:)``.
     ///   - answer: how long an answer may take; a search has ten times as long.
+    ///   - waits: `false`: it ends when all was told that there is, for one pass in the background.
     /// - Throws: ``MailboxRefused``, and ``SessionEnded`` at the end of the connection, which ``use(isolation:_:)`` catches;
     ///   ``CoreError`` where `since` is no cursor.
     public func newMessages(
         in mailbox: String = "INBOX", since: String? = nil, readOnly: Bool = false, reissue: Duration = .seconds(90),
-        answer: Duration = .seconds(20)
+        answer: Duration = .seconds(20), waits: Bool = true
     ) -> Followed<NewMessages> {
-        Followed(connection: self, config: config(mailbox, since, readOnly, true, reissue, answer)) { event in
+        Followed(connection: self, config: config(mailbox, since, readOnly, true, reissue, answer), waits: waits) { event in
             switch event {
             case .messages(let uids, let cursor): NewMessages(uids: uids, cursor: cursor, isReset: false)
             case .reset(let cursor): NewMessages(uids: [], cursor: cursor, isReset: true)
@@ -111,16 +114,23 @@ extension SessionConnection {
     }
 }
 
-/// What is told of one mailbox, one after the other.
+/// What is told of one mailbox, one after the other: what ``SessionConnection/idle(reissue:answer:)`` and
+/// ``SessionConnection/newMessages(in:since:readOnly:reissue:answer:waits:)`` give.
+///
+/// One task at a time waits: a second one throws ``CoreError`` and does not disturb the first.
 public struct Followed<Element: Sendable>: AsyncSequence, Sendable {
     let connection: SessionConnection
     let config: FollowConfig
+    /// Whether it waits for more when all was told.
+    let waits: Bool
     let read: @Sendable (FollowEvent) -> Element?
 
+    /// An iteration of its own: it goes on where the mailbox is.
     public func makeAsyncIterator() -> Iterator {
         Iterator(followed: self, number: connection.follower.newNumber())
     }
 
+    /// Of one iteration.
     public struct Iterator: AsyncIteratorProtocol {
         let followed: Followed
         let number: Int
@@ -128,7 +138,7 @@ public struct Followed<Element: Sendable>: AsyncSequence, Sendable {
         /// Waits for what is told next; `nil` when the connection is due to be let go, or was closed.
         public func next() async throws -> Element? {
             let connection = followed.connection
-            while let event = try await connection.follower.next(connection, followed.config, number) {
+            while let event = try await connection.follower.next(connection, followed, number) {
                 if let element = followed.read(event) {
                     return element
                 }
@@ -146,6 +156,8 @@ actor Follower {
     private var number = 0
     private var events: [FollowEvent] = []
     private var wakeAtMs: UInt64?
+    /// Somebody waits.
+    private var isTaken = false
     /// No command is under way.
     private var isFree = true
     /// The connection is due, and that was told.
@@ -161,19 +173,31 @@ actor Follower {
     }
 
     /// Waits for what is told next; `nil` where the connection is due to be let go, or was closed. No command is under way then.
-    func next(_ connection: SessionConnection, _ config: FollowConfig, _ number: Int) async throws -> FollowEvent? {
+    func next<Element>(
+        _ connection: SessionConnection, _ followed: Followed<Element>, _ number: Int
+    ) async throws -> FollowEvent? {
+        guard !isTaken else {
+            throw CoreError.Misuse(message: "somebody follows a mailbox on this connection already: wait in one task at a time")
+        }
+        isTaken = true
+        defer { isTaken = false }
+        var hasAsked = false
         if number != self.number {
-            try await begin(connection, config, number)
+            try await begin(connection, followed.config, number)
+            hasAsked = true
+            try await hurry(connection, followed.waits)
         }
         while true {
             if isFree, !events.isEmpty {
                 return events.removeFirst()
             }
             if isFree {
-                if connection.isDue {
+                if connection.isDue || hasAsked && !followed.waits {
                     return nil
                 }
                 try await carryOut(connection) { try $0.resume(nowMs: $1) }
+                hasAsked = true
+                try await hurry(connection, followed.waits)
             }
             // It may have become due while something was written, when nobody waited for that.
             if !isFree, !isLeaving, connection.isDue, connection.verdict == nil {
@@ -183,6 +207,13 @@ actor Follower {
             if !isFree, try await !step(connection) {
                 return nil
             }
+        }
+    }
+
+    /// Where nobody wants to wait, the wait is ended before it begins.
+    private func hurry(_ connection: SessionConnection, _ waits: Bool) async throws {
+        if !waits, !isFree {
+            try await carryOut(connection) { try $0.interrupt(nowMs: $1) }
         }
     }
 

@@ -6,6 +6,7 @@
 public struct LoginOptions: Sendable {
     /// Host name or IP address: the name that TLS verifies.
     public var host: String?
+    /// Left out: the provider's, or the one that is registered for the protocol and `tls`.
     public var port: UInt16?
     /// How TLS begins. Left out: as the port is registered, and with the first octet at any other.
     public var tls: Tls?
@@ -37,6 +38,7 @@ public struct LoginOptions: Sendable {
     ///     options.trace = { line in print(line.side == .client ? "C:" : "S:", line.text) }
     public var trace: (@Sendable (TraceLine) -> Void)?
 
+    /// All of it may be left out.
     public init(
         host: String? = nil,
         port: UInt16? = nil,

@@ -106,7 +106,7 @@ public final class SessionConnection: Connection, @unchecked Sendable {
         inbox.finish(nil)
     }
 
-    /// Where the program waits in ``idle(reissue:answer:)`` or ``newMessages(in:since:readOnly:reissue:answer:)``, that says
+    /// Where the program waits in ``idle(reissue:answer:)`` or ``newMessages(in:since:readOnly:reissue:answer:waits:)``, that says
     /// something. Else the program speaks on this connection, and nobody else may.
     func keepAlive() {
         follower.probe()

@@ -4,6 +4,8 @@ public struct SessionEvent: Sendable {
     public let kind: EventKind
     /// Of which session; `nil`: it is of the whole account.
     public let mailProtocol: MailProtocol?
+    /// The number of the session in its account, from one, as in ``SessionStatus/session``; `nil`: it is of the whole account.
+    public let session: UInt32?
     /// Whose account.
     public let user: String
     /// The number of the connection attempt.
@@ -20,7 +22,7 @@ public struct SessionEvent: Sendable {
     public let underlying: (any Error)?
 
     init(_ event: AccountEvent, _ mailProtocol: MailProtocol?, _ user: String, _ underlying: (any Error)?) {
-        (kind, self.mailProtocol, self.user) = (event.kind, mailProtocol, user)
+        (kind, self.mailProtocol, session, self.user) = (event.kind, mailProtocol, event.session, user)
         (ticket, generation, cause, text) = (event.ticket, event.generation, event.cause, event.text)
         duration = event.waitMs.map { .milliseconds($0) }
         self.underlying = event.cause == nil ? nil : underlying
@@ -31,8 +33,8 @@ extension SessionEvent: CustomReflectable {
     /// It goes to logs: what the program's own error holds does not.
     public var customMirror: Mirror {
         let children: KeyValuePairs<String, Any> = [
-            "kind": kind, "mailProtocol": mailProtocol as Any, "user": user, "ticket": ticket as Any,
-            "generation": generation as Any, "cause": cause as Any, "text": text, "duration": duration as Any,
+            "kind": kind, "mailProtocol": mailProtocol as Any, "session": session as Any, "user": user,
+            "ticket": ticket as Any, "generation": generation as Any, "cause": cause as Any, "text": text, "duration": duration as Any,
             "underlying": underlying.map { "\(type(of: $0))" } as Any,
         ]
         return Mirror(self, children: children, displayStyle: .struct)

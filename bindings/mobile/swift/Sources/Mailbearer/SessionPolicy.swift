@@ -45,6 +45,7 @@ public struct SessionPolicy: Sendable {
     /// asked. 30 minutes.
     public var unprobedNap = Duration.seconds(1800)
 
+    /// What is right for most.
     public init(renewal: Renewal = .ahead) {
         self.renewal = renewal
     }

@@ -15,6 +15,11 @@ import Foundation
 /// ends when the sessions are closed, which also happens when nobody refers to them any more.
 ///
 /// - Parameters:
+///   - mailProtocol: what is spoken.
+///   - user: the login's user name, as a rule the mail address.
+///   - source: asked for a token when one is needed.
+///   - options: where and how to log in, where the mail address does not tell it.
+///   - policy: limits and times.
 ///   - snapshot: of the sessions before, as ``Sessions/snapshot()`` gave it. A stop of it holds until ``Sessions/retry()``.
 ///   - onEvent: told what happens, for logs and metrics.
 /// - Throws: ``CoreError`` for settings that cannot work, before any I/O.
@@ -37,6 +42,7 @@ public func sessions(
 /// One iterator at a time: a second one throws ``CoreError`` while the first is there. When an iteration is over, by an error or
 /// by leaving its loop, another may begin.
 public final class Sessions: AsyncSequence, Sendable {
+    /// What is given: a connection that is logged in.
     public typealias Element = SessionConnection
 
     /// Whose they are.
@@ -54,10 +60,12 @@ public final class Sessions: AsyncSequence, Sendable {
         Task { [account, key] in await account.driver.remove(key) }
     }
 
+    /// An iteration, one at a time.
     public func makeAsyncIterator() -> Iterator {
         Iterator(self)
     }
 
+    /// Of one iteration.
     public struct Iterator: AsyncIteratorProtocol {
         private let sessions: Sessions
         private let mark = Mark()

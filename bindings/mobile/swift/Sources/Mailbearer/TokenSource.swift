@@ -12,6 +12,31 @@ public struct Token: Sendable {
     }
 }
 
+/// Somebody who is signed in: what a login library such as AppAuth, MSAL or Google Sign-In is wrapped in, and what a test puts in its
+/// place.
+///
+///     struct Fake: SignedIn {
+///         func accessToken(forceRefresh: Bool) async throws -> Token { try Token(forceRefresh ? "fresh" : "cached") }
+///     }
+///     let source = TokenSource(Fake())
+///
+/// The refresh token stays in the library's hands: this package never sees it, and stores nothing.
+public protocol SignedIn: Sendable {
+    /// A token, from the library's cache or refreshed; past the cache where `forceRefresh` says so.
+    ///
+    /// - Throws: ``TokenSourceFailed``, permanent where the user must sign in again. Anything else is an outage.
+    func accessToken(forceRefresh: Bool) async throws -> Token
+
+    /// A server has refused this token: it is of no use to anybody. A library whose cache cannot be bypassed drops it here. Nothing is
+    /// done where this is left out.
+    func clearToken(_ refused: String) async
+}
+
+extension SignedIn {
+    /// Nothing: `forceRefresh` of the call that follows is enough.
+    public func clearToken(_ refused: String) async {}
+}
+
 /// Asked for a token at every login.
 ///
 /// One source may serve any number of sessions. Its calls do not overlap: requests that come while one runs are joined to it,
@@ -51,6 +76,15 @@ public actor TokenSource {
     ///     }
     public init(_ fetch: @escaping @Sendable (_ forceRefresh: Bool, _ refused: String?) async throws -> Token) {
         self.fetch = fetch
+        canRefresh = true
+    }
+
+    /// Somebody who is signed in with a login library. A token that a server has refused is cleared before another one is asked for.
+    public init(_ signedIn: some SignedIn) {
+        fetch = { forceRefresh, refused in
+            if let refused { await signedIn.clearToken(refused) }
+            return try await signedIn.accessToken(forceRefresh: forceRefresh)
+        }
         canRefresh = true
     }
 

@@ -1,5 +1,5 @@
-// A stand-in for Apple's Network.framework, for type checks alone: the declarations that NetworkTransport.swift uses, after
-// Apple's documentation.
+// A stand-in for Apple's Network.framework, for type checks alone: the declarations that NetworkTransport.swift,
+// NetworkListener.swift and NetworkState.swift use, after Apple's documentation.
 import Dispatch
 import Foundation
 import Security
@@ -12,16 +12,61 @@ public enum NWError: Error {
     case tls(OSStatus)
 }
 
-public enum NWEndpoint {
-    public struct Host: Sendable {
+public enum NWEndpoint: Hashable, Sendable {
+    public struct Host: Hashable, Sendable, ExpressibleByStringLiteral {
         public init(_ string: String) {}
+        public init(stringLiteral: String) {}
     }
 
-    public struct Port: Sendable {
+    public struct Port: Hashable, Sendable {
         public static var any: Port { Port() }
+        public var rawValue: UInt16 { 0 }
         public init?(rawValue: UInt16) {}
         init() {}
     }
+
+    case hostPort(host: Host, port: Port)
+    case unix(path: String)
+}
+
+public struct NWInterface: Hashable, Sendable {
+    public let name: String
+}
+
+public struct NWPath: Equatable, Sendable {
+    public enum Status: Sendable {
+        case satisfied
+        case unsatisfied
+        case requiresConnection
+    }
+
+    public let status: Status
+    public let availableInterfaces: [NWInterface]
+    public let gateways: [NWEndpoint]
+}
+
+public final class NWPathMonitor: @unchecked Sendable {
+    public init() {}
+    public var pathUpdateHandler: (@Sendable (_ newPath: NWPath) -> Void)?
+    public func start(queue: DispatchQueue) {}
+    public func cancel() {}
+}
+
+public final class NWListener: @unchecked Sendable {
+    public enum State: Sendable {
+        case setup
+        case waiting(NWError)
+        case ready
+        case failed(NWError)
+        case cancelled
+    }
+
+    public init(using: NWParameters, on port: NWEndpoint.Port = .any) throws {}
+    public var port: NWEndpoint.Port? { nil }
+    public var stateUpdateHandler: (@Sendable (_ newState: State) -> Void)?
+    public var newConnectionHandler: (@Sendable (_ connection: NWConnection) -> Void)?
+    public func start(queue: DispatchQueue) {}
+    public func cancel() {}
 }
 
 open class NWProtocolOptions {
@@ -54,6 +99,7 @@ public final class NWParameters {
     }
 
     public let defaultProtocolStack = ProtocolStack()
+    public var requiredLocalEndpoint: NWEndpoint?
     public init(tls: NWProtocolTLS.Options?, tcp: NWProtocolTCP.Options = NWProtocolTCP.Options()) {}
 }
 
@@ -79,6 +125,7 @@ public final class NWConnection: @unchecked Sendable {
 
     public var stateUpdateHandler: (@Sendable (_ state: State) -> Void)?
 
+    public let endpoint: NWEndpoint = .unix(path: "")
     public init(host: NWEndpoint.Host, port: NWEndpoint.Port, using: NWParameters) {}
     public func start(queue: DispatchQueue) {}
     public func send(
@@ -118,6 +165,7 @@ public final class NWProtocolFramer {
     public final class Instance: @unchecked Sendable {
         init() {}
         public var options: Options { fatalError() }
+        public var remote: NWEndpoint { fatalError() }
         public func writeOutput(data: Data) {}
         public func async(execute: @escaping () -> Void) {}
         public func prependApplicationProtocol(options: NWProtocolOptions) throws {}

@@ -7,6 +7,7 @@ public typealias CFTypeRef = AnyObject
 public typealias CFString = String
 public typealias CFData = Data
 public typealias CFArray = [Any]
+public typealias CFDictionary = NSDictionary
 public typealias OSStatus = Int32
 
 public final class CFError: Sendable {}
@@ -38,6 +39,11 @@ public func sec_protocol_options_set_tls_resumption_enabled(_ options: sec_proto
 public func sec_protocol_options_set_verify_block(
     _ options: sec_protocol_options_t, _ verify_block: @escaping sec_protocol_verify_t, _ verify_block_queue: DispatchQueue
 ) {}
+public final class SecIdentity {}
+public final class OS_sec_identity {}
+public typealias sec_identity_t = OS_sec_identity
+public func sec_identity_create(_ identity: SecIdentity) -> sec_identity_t? { nil }
+public func sec_protocol_options_set_local_identity(_ options: sec_protocol_options_t, _ identity: sec_identity_t) {}
 public func sec_trust_copy_ref(_ trust: sec_trust_t) -> Unmanaged<SecTrust> { fatalError() }
 
 public final class SecTrust {}
@@ -56,6 +62,27 @@ public func SecTrustCopyCertificateChain(_ trust: SecTrust) -> CFArray? { nil }
 public func SecCertificateCreateWithData(_ allocator: CFTypeRef?, _ data: CFData) -> SecCertificate? { nil }
 public func SecCertificateCopyData(_ certificate: SecCertificate) -> CFData { Data() }
 public func SecCopyErrorMessageString(_ status: OSStatus, _ reserved: UnsafeMutableRawPointer?) -> CFString? { nil }
+
+public let kSecImportExportPassphrase: CFString = ""
+public let kSecImportItemIdentity: CFString = ""
+public let errSecSuccess: OSStatus = 0
+public func SecPKCS12Import(
+    _ pkcs12_data: CFData, _ options: CFDictionary, _ items: UnsafeMutablePointer<CFArray?>
+) -> OSStatus { 0 }
+
+public let kSecClass: CFString = ""
+public let kSecClassGenericPassword: CFString = ""
+public let kSecAttrService: CFString = ""
+public let kSecAttrAccount: CFString = ""
+public let kSecAttrAccessible: CFString = ""
+public let kSecAttrAccessibleAfterFirstUnlockThisDeviceOnly: CFString = ""
+public let kSecReturnData: CFString = ""
+public let kSecValueData: CFString = ""
+public func SecItemCopyMatching(_ query: CFDictionary, _ result: UnsafeMutablePointer<CFTypeRef?>?) -> OSStatus { 0 }
+@discardableResult
+public func SecItemAdd(_ attributes: CFDictionary, _ result: UnsafeMutablePointer<CFTypeRef?>?) -> OSStatus { 0 }
+@discardableResult
+public func SecItemDelete(_ query: CFDictionary) -> OSStatus { 0 }
 
 public let errSSLClosedGraceful: OSStatus = -9805
 public let errSSLClosedAbort: OSStatus = -9806

@@ -9,10 +9,12 @@ import Security
 public struct NetworkConnector: Connector {
     private let trust: Trust
 
+    /// - Parameter trust: whom TLS trusts.
     public init(trust: Trust = .system) {
         self.trust = trust
     }
 
+    /// Connects, with TLS where it is implicit.
     public func open(_ endpoint: Endpoint) async throws -> any Transport {
         let transport = NetworkTransport(endpoint, try TlsSettings(host: endpoint.host, trust: trust))
         do {
@@ -26,18 +28,24 @@ public struct NetworkConnector: Connector {
 }
 
 /// An `NWConnection`. Before STARTTLS its octets pass through an ``UpgradeFramer``.
-final class NetworkTransport: Transport {
+package final class NetworkTransport: Transport {
     private static let queue = DispatchQueue(label: "mailbearer.network")
     private static let readOctets = 16_384
 
     private let connection: NWConnection
     private let tls: TlsSettings
-    private let inbox = Inbox()
+    private let inbox: Inbox
     private let upgrade: Upgrade?
     /// Comes when TCP is there, and TLS where it is implicit.
-    private let connected = Pending<Void>()
+    private let connected: Pending<Void>
     /// Comes when TLS is there.
     private let secured = Pending<Void>()
+
+    /// Of somebody who has connected: for the testing server. `upgrade`: it begins in the clear.
+    package init(accepted connection: NWConnection, _ tls: TlsSettings, _ upgrade: Upgrade?) {
+        (self.connection, self.tls, self.upgrade) = (connection, tls, upgrade)
+        (inbox, connected) = (upgrade?.inbox ?? Inbox(), upgrade?.connected ?? Pending())
+    }
 
     init(_ endpoint: Endpoint, _ tls: TlsSettings) {
         self.tls = tls
@@ -53,14 +61,14 @@ final class NetworkTransport: Transport {
         switch endpoint.tls {
         case .implicit:
             parameters = NWParameters(tls: tls.options(), tcp: tcp)
-            upgrade = nil
+            (upgrade, inbox, connected) = (nil, Inbox(), Pending())
         case .startTls:
-            let upgrade = Upgrade(inbox, connected)
+            let upgrade = Upgrade()
             let options = NWProtocolFramer.Options(definition: UpgradeFramer.definition)
             options[UpgradeFramer.key] = upgrade
             parameters = NWParameters(tls: nil, tcp: tcp)
             parameters.defaultProtocolStack.applicationProtocols.insert(options, at: 0)
-            self.upgrade = upgrade
+            (self.upgrade, inbox, connected) = (upgrade, upgrade.inbox, upgrade.connected)
         }
         let port = NWEndpoint.Port(rawValue: endpoint.port) ?? .any
         connection = NWConnection(host: NWEndpoint.Host(endpoint.host), port: port, using: parameters)
@@ -71,7 +79,7 @@ final class NetworkTransport: Transport {
     }
 
     /// Returns when TCP is there, and TLS where it is implicit.
-    func start() async throws {
+    package func start() async throws {
         connection.stateUpdateHandler = { [connected, secured, tls] state in
             let outcome: Result<Void, any Error>
             switch state {
@@ -94,7 +102,7 @@ final class NetworkTransport: Transport {
         }
     }
 
-    func startTls() async throws {
+    package func startTls() async throws {
         guard let upgrade else { throw TransportError.tls("TLS is there already") }
         guard inbox.isEmpty else { throw TransportError.plaintextInjected }
         upgrade.startTls(tls.options())
@@ -102,11 +110,11 @@ final class NetworkTransport: Transport {
         fill()
     }
 
-    func read() async throws -> Data {
+    package func read() async throws -> Data {
         try await inbox.read()
     }
 
-    func write(_ data: Data) async throws {
+    package func write(_ data: Data) async throws {
         if let upgrade, upgrade.isInTheClear {
             upgrade.write(data)
             return
@@ -120,12 +128,12 @@ final class NetworkTransport: Transport {
         try await written.value()
     }
 
-    func close() async {
+    package func close() async {
         connection.cancel()
         inbox.finish(nil)
     }
 
-    func abort() {
+    package func abort() {
         connection.forceCancel()
         inbox.finish(nil)
     }
@@ -149,17 +157,15 @@ final class NetworkTransport: Transport {
 }
 
 /// What the transport and its framer say to each other before STARTTLS.
-private final class Upgrade: @unchecked Sendable {
-    private let inbox: Inbox
-    private let connected: Pending<Void>
+package final class Upgrade: @unchecked Sendable {
+    let inbox = Inbox()
+    /// Comes when TCP is there.
+    let connected = Pending<Void>()
     private let lock = NSLock()
     private var framer: NWProtocolFramer.Instance?
     private var hasBegun = false
 
-    init(_ inbox: Inbox, _ connected: Pending<Void>) {
-        self.inbox = inbox
-        self.connected = connected
-    }
+    package init() {}
 
     var isInTheClear: Bool { lock.withLock { !hasBegun } }
 
@@ -200,24 +206,51 @@ private final class Upgrade: @unchecked Sendable {
     }
 }
 
+/// Where a server finds the framers of who has connected: by the address of their other end.
+package final class Upgrades: @unchecked Sendable {
+    private let lock = NSLock()
+    private var waiting: [NWEndpoint: Upgrade] = [:]
+
+    package init() {}
+
+    /// That of a connection, which its framer finds when it starts.
+    package func make(for peer: NWEndpoint) -> Upgrade {
+        let upgrade = Upgrade()
+        lock.withLock { waiting[peer] = upgrade }
+        return upgrade
+    }
+
+    func take(_ peer: NWEndpoint) -> Upgrade? {
+        lock.withLock { waiting.removeValue(forKey: peer) }
+    }
+}
+
 /// Speaks in the clear until STARTTLS: an `NWConnection` can begin TLS later only above a framer that is not ready yet.
-private final class UpgradeFramer: NWProtocolFramerImplementation {
-    static let label = "mailbearer STARTTLS"
+package final class UpgradeFramer: NWProtocolFramerImplementation {
+    package static let label = "mailbearer STARTTLS"
     static let key = "upgrade"
-    static let definition = NWProtocolFramer.Definition(implementation: UpgradeFramer.self)
+    package static let definition = NWProtocolFramer.Definition(implementation: UpgradeFramer.self)
 
-    private let upgrade: Upgrade?
+    private var upgrade: Upgrade?
 
-    init(framer: NWProtocolFramer.Instance) {
+    /// Options of a server: the framers of all who connect share them.
+    package static func options(_ upgrades: Upgrades) -> NWProtocolFramer.Options {
+        let options = NWProtocolFramer.Options(definition: definition)
+        options[key] = upgrades
+        return options
+    }
+
+    package init(framer: NWProtocolFramer.Instance) {
         upgrade = framer.options[Self.key] as? Upgrade
     }
 
-    func start(framer: NWProtocolFramer.Instance) -> NWProtocolFramer.StartResult {
+    package func start(framer: NWProtocolFramer.Instance) -> NWProtocolFramer.StartResult {
+        upgrade = upgrade ?? (framer.options[Self.key] as? Upgrades)?.take(framer.remote)
         upgrade?.isConnected(framer)
         return .willMarkReady
     }
 
-    func handleInput(framer: NWProtocolFramer.Instance) -> Int {
+    package func handleInput(framer: NWProtocolFramer.Instance) -> Int {
         _ = framer.parseInput(minimumIncompleteLength: 1, maximumLength: 16_384) { buffer, isAtEnd in
             upgrade?.received(buffer.map { Data($0) } ?? Data(), isAtEnd: isAtEnd)
             return buffer?.count ?? 0
@@ -225,43 +258,56 @@ private final class UpgradeFramer: NWProtocolFramerImplementation {
         return 0
     }
 
-    func handleOutput(
+    package func handleOutput(
         framer: NWProtocolFramer.Instance, message: NWProtocolFramer.Message, messageLength: Int, isComplete: Bool
     ) {}
 
-    func wakeup(framer: NWProtocolFramer.Instance) {}
+    package func wakeup(framer: NWProtocolFramer.Instance) {}
 
-    func stop(framer: NWProtocolFramer.Instance) -> Bool {
+    package func stop(framer: NWProtocolFramer.Instance) -> Bool {
         upgrade?.received(Data(), isAtEnd: true)
         return true
     }
 
-    func cleanup(framer: NWProtocolFramer.Instance) {}
+    package func cleanup(framer: NWProtocolFramer.Instance) {}
 }
 
-/// TLS that verifies chain and host name: by the system, or by the certificate authorities of a file.
-struct TlsSettings: Sendable {
+/// TLS that verifies chain and host name: by the system, or by the certificate authorities of a file. Or that of a server, with a
+/// certificate.
+package struct TlsSettings: @unchecked Sendable {
     private static let queue = DispatchQueue(label: "mailbearer.trust")
 
     private let host: String
     private let anchors: [Data]?
+    /// Of a server, which asks for no certificate.
+    private let identity: SecIdentity?
     private let judged = Judged()
 
-    /// Whether a certificate of this host was judged, and found good.
-    var isVerified: Bool { judged.wasVerified }
+    /// Whether a certificate of this host was judged, and found good; or there is none to judge.
+    var isVerified: Bool { identity != nil || judged.wasVerified }
+
+    /// For the testing server.
+    package init(presenting identity: SecIdentity) {
+        (host, anchors, self.identity) = ("", nil, identity)
+    }
 
     init(host: String, trust: Trust) throws {
-        self.host = host
+        (self.host, identity) = (host, nil)
         switch trust {
         case .system: anchors = nil
-        case .file(let path): anchors = try certificates(path)
+        case .file(let path): anchors = try certificates(try? String(contentsOfFile: path, encoding: .utf8))
+        case .pem(let text): anchors = try certificates(text)
         }
     }
 
-    func options() -> NWProtocolTLS.Options {
+    package func options() -> NWProtocolTLS.Options {
         let options = NWProtocolTLS.Options()
         let security = options.securityProtocolOptions
         sec_protocol_options_set_min_tls_protocol_version(security, .TLSv12)
+        if let identity = identity.flatMap({ sec_identity_create($0) }) {
+            sec_protocol_options_set_local_identity(security, identity)
+            return options
+        }
         sec_protocol_options_set_tls_server_name(security, host)
         // A session that is resumed is not judged anew.
         sec_protocol_options_set_tls_resumption_enabled(security, false)
@@ -316,8 +362,7 @@ private final class Judged: @unchecked Sendable {
 }
 
 /// The certificates of a PEM file, as DER.
-private func certificates(_ path: String) throws -> [Data] {
-    let text = try? String(contentsOfFile: path, encoding: .utf8)
+private func certificates(_ text: String?) throws -> [Data] {
     let blocks = text?.components(separatedBy: "-----BEGIN CERTIFICATE-----").dropFirst() ?? []
     let found = blocks.compactMap { block in
         let lines = block.components(separatedBy: "-----END CERTIFICATE-----").first

@@ -6,10 +6,12 @@ import Foundation
 public struct OpenSSLConnector: Connector {
     private let trust: Trust
 
+    /// - Parameter trust: whom TLS trusts.
     public init(trust: Trust = .system) {
         self.trust = trust
     }
 
+    /// Connects, with TLS where it is implicit.
     public func open(_ endpoint: Endpoint) async throws -> any Transport {
         // First, so that authorities that cannot be read are no fault of the server.
         let tls = try TlsEngine(host: endpoint.host, trust: trust)
@@ -22,7 +24,7 @@ public struct OpenSSLConnector: Connector {
 }
 
 /// A socket, and TLS over it once that has begun.
-actor OpenSSLTransport: Transport {
+package actor OpenSSLTransport: Transport {
     private let socket: Socket
     private let engine: TlsEngine
     /// The engine, once it has begun.
@@ -30,7 +32,7 @@ actor OpenSSLTransport: Transport {
     /// What is to be written and has found no room yet.
     private var outgoing = Data()
 
-    init(_ socket: Socket, _ engine: sending TlsEngine) {
+    package init(_ socket: Socket, _ engine: sending TlsEngine) {
         self.socket = socket
         self.engine = engine
     }
@@ -39,7 +41,7 @@ actor OpenSSLTransport: Transport {
         socket.hangUp()
     }
 
-    func startTls() async throws {
+    package func startTls() async throws {
         tls = engine
         while try !engine.shakeHands() {
             try await flush()
@@ -51,7 +53,7 @@ actor OpenSSLTransport: Transport {
         try await flush()
     }
 
-    func read() async throws -> Data {
+    package func read() async throws -> Data {
         guard let tls else { return try await receive() }
         while true {
             let data = try tls.read()
@@ -76,7 +78,7 @@ actor OpenSSLTransport: Transport {
         try Task.checkCancellation()
     }
 
-    func write(_ data: Data) async throws {
+    package func write(_ data: Data) async throws {
         if let tls {
             try tls.write(data)
         } else {
@@ -85,7 +87,7 @@ actor OpenSSLTransport: Transport {
         try await flush()
     }
 
-    func close() {
+    package func close() {
         if let tls {
             tls.sayGoodbye()
             // If there is no room for it now, the peer does without.
@@ -94,7 +96,7 @@ actor OpenSSLTransport: Transport {
         socket.hangUp()
     }
 
-    nonisolated func abort() {
+    package nonisolated func abort() {
         socket.hangUp()
     }
 
@@ -124,8 +126,9 @@ actor OpenSSLTransport: Transport {
 /// OpenSSL without a socket: octets of the network in and out on one side, those of the program on the other.
 ///
 /// Only the transport, which is an actor, uses it.
-final class TlsEngine {
-    private let host: String
+package final class TlsEngine {
+    /// Who must be verified; `nil`: this is the server, which asks for no certificate.
+    private let host: String?
     private let ssl: OpaquePointer
     private let fromPeer: OpaquePointer
     private let toPeer: OpaquePointer
@@ -137,14 +140,25 @@ final class TlsEngine {
         try self.init(host: host, context: context)
     }
 
-    init(host: String, context: OpaquePointer) throws {
+    /// A client's.
+    convenience init(host: String, context: OpaquePointer) throws {
+        try self.init(of: host, context)
+        SSL_set_connect_state(ssl)
+        guard mailbearer_set_host(ssl, host) == 1 else { throw TransportError.tls("the host name cannot be verified") }
+    }
+
+    /// A server's, with the certificate of the context: for the testing server.
+    package convenience init(serving context: OpaquePointer) throws {
+        try self.init(of: nil, context)
+        SSL_set_accept_state(ssl)
+    }
+
+    private init(of host: String?, _ context: OpaquePointer) throws {
         guard let ssl = SSL_new(context), let fromPeer = BIO_new(BIO_s_mem()), let toPeer = BIO_new(BIO_s_mem()) else {
             throw TransportError.tls("OpenSSL has no memory")
         }
         (self.host, self.ssl, self.fromPeer, self.toPeer) = (host, ssl, fromPeer, toPeer)
         SSL_set_bio(ssl, fromPeer, toPeer)
-        SSL_set_connect_state(ssl)
-        guard mailbearer_set_host(ssl, host) == 1 else { throw TransportError.tls("the host name cannot be verified") }
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(refused).toOpaque())
     }
 
@@ -160,6 +174,7 @@ final class TlsEngine {
             switch trust {
             case .system: SSL_CTX_set_default_verify_paths(context)
             case .file(let path): SSL_CTX_load_verify_locations(context, path, nil)
+            case .pem(let text): trustAuthorities(context, text)
             }
         guard isTrusting == 1, mailbearer_require_tls_1_2(context) == 1 else {
             SSL_CTX_free(context)
@@ -169,13 +184,30 @@ final class TlsEngine {
         return context
     }
 
+    /// 1 where all of the text was read, and there was something.
+    private static func trustAuthorities(_ context: OpaquePointer, _ text: String) -> Int32 {
+        let store = SSL_CTX_get_cert_store(context)
+        guard let source = BIO_new(BIO_s_mem()) else { return 0 }
+        defer { BIO_free(source) }
+        BIO_write(source, text, Int32(text.utf8.count))
+        var count: Int32 = 0
+        while let certificate = PEM_read_bio_X509(source, nil, nil, nil) {
+            defer { X509_free(certificate) }
+            guard X509_STORE_add_cert(store, certificate) == 1 else { return 0 }
+            count += 1
+        }
+        // What ends the text is told as an error.
+        ERR_clear_error()
+        return count > 0 ? 1 : 0
+    }
+
     /// Goes on with the handshake; false: it needs what the peer says next.
     func shakeHands() throws -> Bool {
         ERR_clear_error()
         let result = SSL_do_handshake(ssl)
         if result == 1 {
             // Whatever became of the context and of OpenSSL's configuration: nothing is sent to who was not verified.
-            guard mailbearer_is_verified(ssl, host) == 1 else {
+            guard host.map({ mailbearer_is_verified(ssl, $0) == 1 }) ?? true else {
                 throw TransportError.tls("no certificate of this host was verified")
             }
             return true

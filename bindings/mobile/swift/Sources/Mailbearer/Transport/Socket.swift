@@ -4,18 +4,24 @@ import Foundation
 import Glibc
 
 /// A TCP socket that does not block. It is closed when nobody refers to it any more.
-final class Socket: Sendable {
+package final class Socket: Sendable {
     /// Octets that are read at a time: what a TLS record holds.
     static let readOctets = 16_384
 
     private static let queue = DispatchQueue(label: "mailbearer.sockets")
 
-    let descriptor: Int32
+    /// What a descriptor is made to be.
+    private static let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
 
-    private init(_ address: Address) throws {
-        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        descriptor = socket(address.family, kind, Int32(IPPROTO_TCP))
+    package let descriptor: Int32
+
+    private convenience init(_ address: Address) throws {
+        self.init(socket(address.family, Int32(SOCK_STREAM.rawValue) | Self.flags, Int32(IPPROTO_TCP)))
         guard descriptor >= 0 else { throw notConnected(errno) }
+    }
+
+    private init(_ descriptor: Int32) {
+        self.descriptor = descriptor
     }
 
     deinit {
@@ -146,7 +152,46 @@ final class Socket: Sendable {
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
-    enum Direction { case read, write }
+    /// A socket that listens at a free port of 127.0.0.1: for the testing server.
+    package static func listening() throws -> Socket {
+        let listener = Socket(socket(AF_INET, Int32(SOCK_STREAM.rawValue) | flags, Int32(IPPROTO_TCP)))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0, listen(listener.descriptor, SOMAXCONN) == 0 else { throw notConnected(errno) }
+        return listener
+    }
+
+    /// The port at this end.
+    package var port: UInt16 {
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+        }
+        return UInt16(bigEndian: address.sin_port)
+    }
+
+    /// Returns the next who connects.
+    package func accept() async throws -> Socket {
+        while true {
+            let peer = Glibc.accept(descriptor, nil, nil)
+            if peer >= 0 {
+                // A program that starts another one at this moment passes it on: a test lives with that.
+                _ = fcntl(peer, F_SETFD, FD_CLOEXEC)
+                _ = fcntl(peer, F_SETFL, O_NONBLOCK)
+                return Socket(peer)
+            }
+            try await wait(.read)
+        }
+    }
+
+    package enum Direction: Sendable { case read, write }
 
     /// Returns when there is something to read, or room to write.
     func wait(_ direction: Direction) async throws {

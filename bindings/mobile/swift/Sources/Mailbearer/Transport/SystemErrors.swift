@@ -5,10 +5,11 @@ import Network
 #endif
 
 /// What the system's resolver says where a host name has no address: Foundation has no error for that.
-public struct ResolverError: LocalizedError, Sendable, Equatable {
+public struct ResolverError: MailbearerError, Equatable {
     /// As `getaddrinfo` returns it.
     public let code: Int32
 
+    /// - Parameter code: as `getaddrinfo` returns it.
     public init(code: Int32) {
         self.code = code
     }
@@ -24,6 +25,7 @@ public struct ResolverError: LocalizedError, Sendable, Equatable {
         }
     }
 
+    /// The resolver's words.
     public var errorDescription: String? { String(cString: gai_strerror(code)) }
 
     #if canImport(Darwin)

@@ -64,6 +64,8 @@ public enum Trust: Sendable, Equatable {
     case system
     /// The certificate authorities in a PEM file, and no others.
     case file(String)
+    /// The certificate authorities in this text of a PEM file, and no others.
+    case pem(String)
 }
 
 /// How TCP finds out that a peer is gone: within two minutes.

@@ -1,10 +1,5 @@
 package org.mailbearer
 
-import com.sun.jna.Function
-import com.sun.jna.Memory
-import com.sun.jna.NativeLibrary
-import com.sun.jna.Platform
-
 /**
  * A clock that counts the time in which the machine sleeps, in milliseconds from any origin, and never runs backwards. On
  * Android that is `ElapsedClock(SystemClock::elapsedRealtime)`. The default asks the system for such a clock by itself.
@@ -12,29 +7,6 @@ import com.sun.jna.Platform
 public fun interface ElapsedClock {
     /** The time now. */
     public fun nowMs(): Long
-}
-
-/** The clock of the machine. `System.nanoTime` stands still on Linux, Android and macOS while the machine sleeps. */
-internal object MachineClock : ElapsedClock {
-    private const val CLOCK_BOOTTIME_ON_LINUX = 7
-    private const val CLOCK_MONOTONIC_ON_MAC = 6
-    private val id: Int? =
-        when {
-            Platform.isLinux() || Platform.isAndroid() -> CLOCK_BOOTTIME_ON_LINUX
-            Platform.isMac() -> CLOCK_MONOTONIC_ON_MAC
-            else -> null
-        }
-    private val getTime: Function? = id?.let { NativeLibrary.getInstance("c").getFunction("clock_gettime") }
-
-    override fun nowMs(): Long {
-        val function = getTime ?: return System.nanoTime() / 1_000_000
-        // struct timespec: two longs of the machine.
-        val long = com.sun.jna.Native.LONG_SIZE.toLong()
-        Memory(2 * long).use { time ->
-            function.invokeInt(arrayOf(id, time))
-            return time.getNativeLong(0).toLong() * 1000 + time.getNativeLong(long).toLong() / 1_000_000
-        }
-    }
 }
 
 /** Notices that the machine slept, or was stopped, between two looks. */

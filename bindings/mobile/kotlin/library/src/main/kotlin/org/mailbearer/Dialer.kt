@@ -5,7 +5,6 @@ import java.net.InetAddress
 import java.net.InetSocketAddress
 import java.net.Socket
 import java.net.SocketException
-import java.net.SocketOption
 import java.net.UnknownHostException
 import java.util.concurrent.ConcurrentLinkedQueue
 import javax.net.SocketFactory
@@ -103,15 +102,11 @@ internal fun tuned(socket: Socket) {
     // imaplib and IMAPClient lose 44 ms in every login because they leave that off.
     runCatching { socket.tcpNoDelay = true }
     runCatching { socket.keepAlive = true }
-    // By name: Android has neither the class of these options nor, before API 33, the list of them.
-    val options = runCatching { socket.supportedOptions() }.getOrNull().orEmpty().associateBy { it.name() }
-    for ((name, value) in PROBES) runCatching { options[name]?.let { set(socket, it, value) } }
+    setProbes(socket, PROBES)
 }
 
-@Suppress("UNCHECKED_CAST")
-private fun set(socket: Socket, option: SocketOption<*>, value: Int) {
-    socket.setOption(option as SocketOption<Int>, value)
-}
+/** When TCP asks a path that is silent whether it is still there. */
+internal class Probes(val idleSeconds: Int, val intervalSeconds: Int, val count: Int)
 
 /** After a minute without a word, every 10 seconds, five times: 110 seconds. */
-private val PROBES = mapOf("TCP_KEEPIDLE" to 60, "TCP_KEEPINTERVAL" to 10, "TCP_KEEPCOUNT" to 5)
+private val PROBES = Probes(idleSeconds = 60, intervalSeconds = 10, count = 5)

@@ -3,6 +3,7 @@ package org.mailbearer
 import java.io.IOException
 import java.net.Socket
 import java.net.SocketTimeoutException
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import javax.net.ssl.SSLSocket
 import javax.net.ssl.SSLSocketFactory
@@ -201,7 +202,15 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
 internal class DirectOctets {
     private val buffer = ByteBuffer.allocateDirect(READ_OCTETS)
 
-    fun of(bytes: ByteArray, offset: Int, count: Int): ByteBuffer = buffer.clear().put(bytes, offset, count).flip()
+    /** The same: a ByteBuffer of Android 12 or older has no `clear` and no `flip` of its own. */
+    private val bounds: Buffer = buffer
+
+    fun of(bytes: ByteArray, offset: Int, count: Int): ByteBuffer {
+        bounds.clear()
+        buffer.put(bytes, offset, count)
+        bounds.flip()
+        return buffer
+    }
 }
 
 /** Why a handshake failed, with what the certificate says of itself where that is the reason. */

@@ -1,9 +1,13 @@
 package org.mailbearer
 
+import java.nio.Buffer
 import java.nio.ByteBuffer
+import java.security.KeyFactory
 import java.security.KeyStore
 import java.security.cert.CertificateException
+import java.security.cert.CertificateFactory
 import java.security.cert.X509Certificate
+import java.security.spec.PKCS8EncodedKeySpec
 import javax.net.ssl.KeyManagerFactory
 import javax.net.ssl.SSLContext
 import javax.net.ssl.SSLEngine
@@ -11,6 +15,7 @@ import javax.net.ssl.SSLEngineResult.HandshakeStatus
 import javax.net.ssl.SSLException
 import javax.net.ssl.SSLHandshakeException
 import javax.net.ssl.SSLSession
+import kotlin.io.encoding.Base64
 
 // A trust manager of the program's may do as it likes. So it is checked at every handshake that the peer was in fact verified.
 
@@ -61,9 +66,12 @@ internal fun checkVerifies(context: SSLContext) {
 /** A server within this process that nobody may trust. Its key is no secret: it is in every copy of this library. */
 internal object Stranger {
     private val server: SSLContext by lazy {
-        val store = KeyStore.getInstance("PKCS12")
-        val password = "stranger".toCharArray()
-        checkNotNull(Stranger::class.java.getResourceAsStream("stranger.p12")).use { store.load(it, password) }
+        val key = KeyFactory.getInstance("EC").generatePrivate(PKCS8EncodedKeySpec(Base64.decode(KEY)))
+        val certificate = CertificateFactory.getInstance("X.509").generateCertificate(Base64.decode(CERTIFICATE).inputStream())
+        val password = CharArray(0)
+        // In memory: an old Android reads no file that Java 17 writes, and not each build keeps resources of a library.
+        val store = KeyStore.getInstance(KeyStore.getDefaultType()).apply { load(null) }
+        store.setKeyEntry("stranger", key, password, arrayOf(certificate))
         val keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm()).apply { init(store, password) }
         SSLContext.getInstance("TLS").apply { init(keys.keyManagers, null, null) }
     }
@@ -84,6 +92,9 @@ internal object Stranger {
     private class Side(val engine: SSLEngine) {
         /** What it has said, to be read. */
         val said: ByteBuffer = ByteBuffer.allocate(8 * engine.session.packetBufferSize)
+
+        /** The same: see [DirectOctets]. */
+        val bounds: Buffer = said
         val plain: ByteBuffer = ByteBuffer.allocate(2 * engine.session.applicationBufferSize)
     }
 
@@ -103,19 +114,32 @@ internal object Stranger {
                     generateSequence { one.engine.delegatedTask }.forEach { it.run() }
                     return false
                 }
-                HandshakeStatus.NEED_UNWRAP, HandshakeStatus.NEED_UNWRAP_AGAIN -> {
-                    other.said.flip()
-                    val result = one.engine.unwrap(other.said, one.plain)
-                    other.said.compact()
-                    result.handshakeStatus
-                }
                 HandshakeStatus.NOT_HANDSHAKING, HandshakeStatus.NEED_WRAP ->
                     one.engine.wrap(ByteBuffer.allocate(0), one.said).handshakeStatus
                 HandshakeStatus.FINISHED -> HandshakeStatus.FINISHED
                 null -> null
+                // NEED_UNWRAP; and of DTLS NEED_UNWRAP_AGAIN, which an old Android does not have.
+                else -> {
+                    other.bounds.flip()
+                    val result = one.engine.unwrap(other.said, one.plain)
+                    other.said.compact()
+                    result.handshakeStatus
+                }
             }
         return status == HandshakeStatus.FINISHED
     }
 
     private const val STEPS_MAX = 100
+
+    /** PKCS #8. */
+    private const val KEY = "MEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCAUUDO+00ZWBAYpRQ5890UApMm/5nvr4Cv1S7ffs07OMg=="
+
+    /** X.509: of mail.example.test, signed by itself. */
+    private const val CERTIFICATE =
+        "MIIBdzCCAR6gAwIBAgIJAKcYP4/Gu00mMAoGCCqGSM49BAMCMCAxHjAcBgNVBAMTFW5vYm9keSBtYXkgdHJ1c3QgdGhpczAg" +
+        "Fw0yMDAxMDExOTU4MThaGA8yMTE5MTIwODE5NTgxOFowIDEeMBwGA1UEAxMVbm9ib2R5IG1heSB0cnVzdCB0aGlzMFkwEwYH" +
+        "KoZIzj0CAQYIKoZIzj0DAQcDQgAESo4+lv3UOxl/UgosRzkOfunKL+iWfvr+6Ht55ntWDqRfYMEauXnIZgq6i7k8TUIW0JxP" +
+        "op8LZ5PgOL9hO+k8v6M/MD0wHQYDVR0OBBYEFB30cCA8vzToT/ERqvbLuYH29ZuLMBwGA1UdEQQVMBOCEW1haWwuZXhhbXBs" +
+        "ZS50ZXN0MAoGCCqGSM49BAMCA0cAMEQCIEm3Q7nbRMaN7oKL1cWdNEG8ClyyIeH9lceRzasr2ZNVAiAIZYnho+9bnjTrJoW7" +
+        "ZarpQiafVdZumgPZ2RZ3Qr8oVw=="
 }

@@ -322,6 +322,6 @@ public class Server(
 
         fun nowMs(): ULong = (System.nanoTime() / 1_000_000).toULong()
 
-        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).put(bytes).flip()
+        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).apply { duplicate().put(bytes) }
     }
 }

@@ -1,0 +1,4 @@
+package androidx.core.app
+
+/** For a planted fault only. */
+internal class NotificationCompat

@@ -1,0 +1,165 @@
+import Foundation
+import Mailbearer
+import MailbearerTesting
+import Testing
+
+/// The testing server in Swift Testing, as a program's own tests use it: nothing here is internal to the package.
+@Suite(.timeLimit(.minutes(2)))
+struct AsUsersTests {
+    private static let user = "joe@gmail.com"
+
+    private func source(_ server: Server, lifetime: Duration? = nil) -> TokenSource {
+        TokenSource { _ in try Token(server.issueToken(for: Self.user, lifetime: lifetime)) }
+    }
+
+    /// Asks for one line, and returns the answer's first.
+    private func ask(_ connection: Connection, _ line: String) async throws -> String {
+        try await connection.write(Data("\(line)\r\n".utf8))
+        return String(decoding: try await connection.readLine(), as: UTF8.self)
+    }
+
+    @Test(arguments: [MailProtocol.imap, .pop3, .smtp], [Tls.implicit, .startTls])
+    func everyProtocolLogsInByEitherWayOfTls(_ mailProtocol: MailProtocol, _ tls: Tls) async throws {
+        let server = try await Server()
+        let connection = try await connect(
+            mailProtocol, user: Self.user, token: source(server), options: server.at(mailProtocol, tls: tls))
+        let answer = try await ask(connection, mailProtocol == .imap ? "a1 NOOP" : "NOOP")
+        #expect(["a1 OK", "+OK", "250"].contains { answer.hasPrefix($0) }, "\(answer)")
+        #expect(try server.sessionCount() == 1)
+        #expect(try server.events().contains { $0.what == "logged_in" && $0.protocol == "\(mailProtocol)" })
+        await connection.close()
+        await server.close()
+    }
+
+    @Test func itsCertificateIsTrustedByNobodyElse() async throws {
+        let server = try await Server()
+        let options = LoginOptions(host: "localhost", port: server.port(.imap), provider: try .named("gmail"))
+        do {
+            _ = try await connect(.imap, user: Self.user, token: source(server), options: options)
+            Issue.record("it was trusted")
+        } catch let error as LoginFailed {
+            #expect(error.failure.cause == .tlsFailed)
+        }
+        await server.close()
+    }
+
+    @Test func aTokenOfElsewhereIsRefused() async throws {
+        let server = try await Server(flavour: .outlook)
+        let revoked = try server.issueToken(for: Self.user)
+        try server.revokeToken(revoked)
+        for token in ["not.of.this.server", revoked] {
+            do {
+                _ = try await connect(.imap, user: Self.user, token: try .fixed(token), options: server.at(.imap))
+                Issue.record("it was let in")
+            } catch let error as LoginFailed {
+                #expect(error.failure.advice == .refreshToken)
+            }
+        }
+        await server.close()
+    }
+
+    @Test(arguments: [Cause.protocolDisabled, .accountDisabled, .rateLimited, .tooManyConnections])
+    func refusalsAreOfTheCauseThatATestWants(_ cause: Cause) async throws {
+        let server = try await Server(refuse: cause)
+        do {
+            _ = try await connect(.imap, user: Self.user, token: source(server), options: server.at(.imap))
+            Issue.record("it was let in")
+        } catch let error as LoginFailed {
+            #expect(error.failure.cause == cause)
+        }
+        try server.refuse(nil)
+        await (try await connect(.imap, user: Self.user, token: source(server), options: server.at(.imap))).close()
+        await server.close()
+    }
+
+    @Test func sessionsLiveThroughExpiriesRestartsAndFaults() async throws {
+        let server = try await Server(tokenLifetime: .seconds(60))
+        var policy = SessionPolicy(renewal: .atEnd)
+        (policy.backoffBase, policy.loginInterval) = (.milliseconds(20), .milliseconds(1))
+        try server.setFault(.login, .drop)
+        for try await connection in try sessions(
+            .imap, user: Self.user, token: source(server), options: server.at(.imap), policy: policy)
+        {
+            try await connection.use { connection in
+                #expect(try await ask(connection, "a1 NOOP").hasPrefix("a1 OK"))
+                if connection.generation == 1 {
+                    try server.restart()
+                    _ = try await connection.wait()
+                }
+            }
+            if connection.generation == 2 { break }
+            #expect(connection.verdict?.cause == .shutdown, "\(String(describing: connection.verdict))")
+        }
+        await server.close()
+    }
+
+    @Test func newMailIsToldInIdle() async throws {
+        let server = try await Server(messages: 0)
+        let inbox = try sessions(.imap, user: Self.user, token: source(server), options: server.at(.imap))
+        var found: [UInt32] = []
+        for try await connection in inbox {
+            try await connection.use { connection in
+                for try await new in connection.newMessages(in: "INBOX") {
+                    found += new.uids
+                    if found.count == 3 { return }
+                    try server.deliver("Subject: \(found.count)\r\n\r\nnews\r\n", to: Self.user)
+                }
+            }
+            break
+        }
+        #expect(found.count == 3)
+        #expect(try server.messages(of: Self.user).count == 3)
+        await inbox.close()
+        await server.close()
+    }
+
+    @Test func whatWasSentIsThere() async throws {
+        let server = try await Server()
+        let connection = try await connect(.smtp, user: Self.user, token: source(server), options: server.at(.smtp))
+        for line in ["MAIL FROM:<joe@gmail.com>", "RCPT TO:<ann@example.org>", "DATA", "Subject: hello\r\n\r\nhello\r\n."] {
+            #expect(["2", "3"].contains(try await ask(connection, line).prefix(1)))
+        }
+        let sent = try server.submitted()
+        #expect(sent.map(\.recipients) == [["ann@example.org"]])
+        #expect(String(decoding: sent[0].content, as: UTF8.self).hasPrefix("Subject: hello"))
+        await connection.close()
+        await server.close()
+    }
+
+    /// Whatever its clients are in the middle of: it ends, and so do they.
+    @Test func aServerThatIsClosedLeavesNobodyWaiting() async throws {
+        let server = try await Server()
+        try server.setFault(.verdict, .vanish)
+        let waiting = Task {
+            try await connect(.imap, user: Self.user, token: self.source(server), options: server.at(.imap))
+        }
+        while try !server.events().contains(where: { $0.what == "connected" }) {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let online = try await connect(.smtp, user: Self.user, token: source(server), options: server.at(.smtp, tls: .startTls))
+        await server.close()
+        await #expect(throws: LoginFailed.self) { try await waiting.value }
+        #expect(((try? await online.read()) ?? Data()).isEmpty)
+        // And again, which does nothing.
+        await server.close()
+    }
+
+    @Test func aServerThatNobodyRefersToEnds() async throws {
+        var server: Server? = try await Server()
+        let connection = try await connect(.pop3, user: Self.user, token: source(server!), options: server!.at(.pop3))
+        let port = server!.port(.pop3)
+        server = nil
+        #expect(((try? await connection.read()) ?? Data()).isEmpty)
+        // Soon nothing listens there any more.
+        let options = LoginOptions(host: "localhost", port: port, provider: try .named("gmail"), timeout: .seconds(1))
+        var cause: Cause?
+        for _ in 0..<100 where cause != .connectionRefused {
+            do {
+                _ = try await connect(.pop3, user: Self.user, token: try .fixed("token"), options: options)
+            } catch let error as LoginFailed {
+                cause = error.failure.cause
+            }
+        }
+        #expect(cause == .connectionRefused)
+    }
+}

@@ -1,0 +1,139 @@
+/** One message over one connection of Nodemailer's, which is logged in. */
+import type SMTPConnection from "nodemailer/lib/smtp-connection";
+import { Misuse } from "./errors";
+import type { Adapter, SessionConnection } from "./kept";
+import { installed } from "./peers";
+
+/** Nodemailer's connections, where Nodemailer is there. */
+export function library(): typeof SMTPConnection {
+    type Module = typeof SMTPConnection & { default?: typeof SMTPConnection };
+    const module = installed("nodemailer", () => require("nodemailer/lib/smtp-connection") as Module);
+    return module.default ?? module;
+}
+
+/** A mail as Nodemailer gives it to a transport. */
+export interface MailMessage {
+    readonly data: object;
+    readonly message: {
+        getEnvelope(): object;
+        messageId(): string;
+        build(callback: (error: Error | null, message: Buffer) => void): void;
+    };
+}
+
+/** What became of a message. */
+export interface SentInfo {
+    envelope: object;
+    messageId: string;
+    accepted: string[];
+    rejected: string[];
+    response: string;
+}
+
+/** What Nodemailer gives or throws, without the token that a server may have repeated in it. */
+export function withoutToken<T>(given: T, connection: SessionConnection<SMTPConnection>): T {
+    const fields = given as { message?: unknown; response?: unknown; stack?: unknown };
+    for (const name of ["message", "response", "stack"] as const) {
+        const text = typeof given === "object" && given !== null ? fields[name] : undefined;
+        const masked = typeof text === "string" ? connection.redact(text) : text;
+        if (masked !== text) {
+            fields[name] = masked;
+        }
+    }
+    return given;
+}
+
+export function built(mail: MailMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+        mail.message.build((error, message) => (error ? reject(error) : resolve(message)));
+    });
+}
+
+/** As it stands in the message: of a `raw` one Nodemailer would make another up. */
+export function messageIdOf(mail: MailMessage, content: Buffer | undefined): string {
+    const text = content?.toString("latin1") ?? "";
+    const head = /\r?\n\r?\n/.exec(text)?.index ?? text.length;
+    return /^message-id:\s*(<[^>]*>)/im.exec(text.slice(0, head))?.[1] ?? mail.message.messageId();
+}
+
+export function submit(client: SMTPConnection, mail: MailMessage, content: Buffer): Promise<SentInfo> {
+    const envelope = mail.message.getEnvelope();
+    const { dsn, requireTLSExtensionEnabled } = mail.data as { dsn?: object; requireTLSExtensionEnabled?: boolean };
+    return new Promise((resolve, reject) => {
+        const failed = (error: Error) => reject(error);
+        client.once("error", failed);
+        client.send(
+            { ...envelope, ...(dsn && { dsn }), ...(requireTLSExtensionEnabled && { requireTLSExtensionEnabled }) },
+            content,
+            (error, info) => {
+                client.off("error", failed);
+                if (error) {
+                    reject(error);
+                } else {
+                    const { accepted, rejected, response } = info;
+                    resolve({ ...info, envelope, messageId: messageIdOf(mail, content), accepted, rejected, response });
+                }
+            },
+        );
+    });
+}
+
+/** Takes back a message that was refused, so that the next one can follow. */
+export function reset(client: SMTPConnection): Promise<void> {
+    return new Promise((resolve) => {
+        client.once("end", () => resolve());
+        client.reset(() => resolve());
+    });
+}
+
+/** Nodemailer's client, over a connection of a session. @internal */
+export class SmtpAdapter implements Adapter<SMTPConnection> {
+    readonly #next: (work: () => Promise<void>) => Promise<void>;
+
+    /** `next` does some work after what is under way. */
+    constructor(next: (work: () => Promise<void>) => Promise<void>) {
+        this.#next = next;
+    }
+
+    make(connection: SessionConnection<SMTPConnection>): Promise<SMTPConnection> {
+        const { host, port } = connection.endpoint;
+        // To Nodemailer, the server greets now; what EHLO says it asks again.
+        connection.putBack(Buffer.from("220 logged in\r\n"));
+        const client = new (library())({
+            host,
+            port,
+            secure: true,
+            secured: true,
+            connection: connection.socket,
+            name: connection.settings.login.ehloName,
+        });
+        return new Promise((resolve, reject) => {
+            client.on("error", reject);
+            client.connect((error?: Error | null) => (error ? reject(error) : resolve(client)));
+        });
+    }
+
+    goodbye(client: SMTPConnection): Promise<void> {
+        return new Promise((resolve) => {
+            client.once("end", () => resolve());
+            client.quit();
+        });
+    }
+
+    quiet(): Promise<() => void> {
+        return Promise.reject(new Misuse("SMTP has no mailboxes to follow"));
+    }
+
+    ask(client: SMTPConnection): void {
+        // Nodemailer has no NOOP; between messages RSET is none the less.
+        void this.#next(() => reset(client));
+    }
+
+    isLost(): boolean {
+        return false;
+    }
+
+    askAgain(): Promise<void> {
+        return Promise.resolve();
+    }
+}
