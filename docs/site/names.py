@@ -4,7 +4,7 @@
     python docs/site/names.py --check    # fails where it is not of today, or a language lacks a name without a reason
 
 Python is asked by importing it, Node by what TypeDoc has read of its types (`target/node-api.json`), Rust by what its
-crate re-exports, Kotlin and Swift by the public declarations of their sources and of what UniFFI makes of
+crate re-exports, Kotlin by the dumps of its jars, Swift by the public declarations of its sources and of what UniFFI makes of
 `bindings/mobile/src`. Members are compared for the types that a program holds in its hands. `names.toml` has what is
 called otherwise, and the reasons for what is lacking.
 """
@@ -106,7 +106,7 @@ def rust() -> Iterator[str]:
 
 
 def uniffi(folder: str = "bindings/mobile/src") -> Iterator[str]:
-    """What both get from the core."""
+    """What a language gets from the core."""
     for file in sorted((ROOT / folder).rglob("*.rs")):
         text = file.read_text()
         for attributes, name in re.findall(r"((?:#\[[^\n]*\]\n)+)pub (?:struct|enum) (\w+)", text):
@@ -118,22 +118,41 @@ def uniffi(folder: str = "bindings/mobile/src") -> Iterator[str]:
                 yield re.sub(r"_(\w)", lambda match: match[1].upper(), name)
 
 
-_KOTLIN = re.compile(
-    r"^(?P<indent> *)(?P<modifiers>(?:(?:public|open|abstract|sealed|data|suspend|override|operator|inline|fun|value"
-    r"|private|internal|protected|const|enum|annotation|final)\s+)*)(?P<kind>class|interface|object|fun|val|var|typealias)\s+(?:<[^>]*>\s*)?"
-    r"(?:[A-Z]\w*(?:<[^>]*>)?\.)?(?P<name>\w+)",
-)
+_KOTLIN_CLASS = re.compile(r"public (?:\w+ )*(?:class|interface) org/mailbearer/(?:\w+/)?([\w$]+)")
+_KOTLIN_FUNCTION = re.compile(r"\tpublic (?:\w+ )*fun ([a-z]\w*)(?:-\S+)? \(([^)]*)\)")
+_NO_NAMES = re.compile(r"component\d+|copy|equals|hashCode|toString|getEntries|values|valueOf")
 
 
 def kotlin() -> Iterator[str]:
-    """Public is what is not said to be otherwise."""
-    yield from uniffi()
-    yield from uniffi("bindings/mobile/testing/src")
+    """What the jars' dumps say is public, which a test holds to the jars."""
     folder = ROOT / "bindings/mobile/kotlin"
+<<<<<<< HEAD
     for file in sorted(
         [*folder.glob("library/src/*/kotlin/**/*.kt"), *folder.glob("testing/src/main/kotlin/**/*.kt")]
     ):
         yield from declared(file.read_text(), _KOTLIN, hidden=("private", "internal", "protected"), needs="")
+=======
+    for file in ("library/mailbearer.api", "testing/mailbearer-testing.api"):
+        within = ""
+        for line in (folder / file).read_text().splitlines():
+            if match := _KOTLIN_CLASS.match(line):
+                # What a file has besides classes is in a class of its name; what is within a type is no name of its own.
+                within = "" if match[1].endswith("Kt") or "$" in match[1] else match[1]
+                is_file = match[1].endswith("Kt")
+                if within:
+                    yield within
+                continue
+            match = _KOTLIN_FUNCTION.match(line)
+            if not match or " synthetic " in line or _NO_NAMES.fullmatch(match[1]):
+                continue
+            if is_file and " static " in line:
+                extended = re.match(r"Lorg/mailbearer/(\w+);", match[2])
+                yield f"{extended[1]}.{match[1]}" if extended and key(extended[1]) in HELD else match[1]
+            # A connection of a session is a connection.
+            holder = "SessionConnection" if within == "Connection" else within
+            if holder and key(holder) in HELD:
+                yield f"{holder}.{re.sub('^get([A-Z])', lambda match: match[1].lower(), match[1])}"
+>>>>>>> kotlin17
 
 
 _SWIFT = re.compile(

@@ -78,6 +78,12 @@ const SURFACES: [Surface; 2] = [
         ],
         hidden: &["provokePanic"],
         given: &[
+            "Action",
+            "Aftermath",
+            "Delivery",
+            "FollowEvent",
+            "Next",
+            "Order",
             "AccountEvent",
             "AccountPlan",
             "AccountStatus",
@@ -99,9 +105,18 @@ const SURFACES: [Surface; 2] = [
     Surface {
         package: "org.mailbearer.testing.machine",
         other: "org.mailbearer.testing",
-        moved: &["Cut", "FaultKind", "Flavour", "ServerEvent", "Stage", "Submitted"],
+        moved: &[
+            "Cut",
+            "FaultKind",
+            "Flavour",
+            "RecipientRefusal",
+            "ServerEvent",
+            "Stage",
+            "StoredMessage",
+            "Submitted",
+        ],
         hidden: &["Behaviour", "Reply", "ServerMachine", "TestingException", "Then"],
-        given: &["ServerEvent", "Submitted"],
+        given: &["ServerEvent", "StoredMessage", "Submitted"],
         error: "TestingException",
     },
 ];
@@ -226,7 +241,7 @@ impl Surface {
         }
         let text = line.trim_start();
         let indent = &line[..line.len() - text.len()];
-        let Some(text) = self.member(text) else { return Ok(String::new()) };
+        let Some(text) = self.member(item, text) else { return Ok(String::new()) };
         Ok(format!("{indent}{}", typed(&text)))
     }
 
@@ -263,7 +278,7 @@ impl Surface {
     }
 
     /// A line within a declaration; none where it is of no use.
-    fn member(&self, text: &str) -> Option<String> {
+    fn member(&self, item: &Item<'_>, text: &str) -> Option<String> {
         let shown = |text: &str| Some(format!("public {text}"));
         if text == "companion object" {
             return None;
@@ -279,6 +294,10 @@ impl Surface {
         ];
         if scaffold.iter().any(|start| text.starts_with(start)) {
             return Some(format!("internal {text}"));
+        }
+        if text.starts_with("data class ") && self.given.contains(&item.name) {
+            let line = text.replacen('(', " internal constructor(", 1);
+            return Some(format!("@ConsistentCopyVisibility public {line}"));
         }
         if let Some(rest) = text.strip_prefix("protected val ") {
             return Some(format!("private val {rest}"));

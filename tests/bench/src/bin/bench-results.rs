@@ -124,6 +124,7 @@ impl Results {
         page += &self.behaviours();
         page += &self.watch();
         page += &self.calls();
+        page += &self.hosts();
         page += &self.heap();
         page += &self.fleet();
         page
@@ -332,7 +333,7 @@ impl Results {
 
     fn calls(&self) -> String {
         let mut page = String::from(
-            "\n## One call through a binding\n\nKotlin and Swift: not measured.\n\n| | call | ns | spread |\n|---|---|---|---|\n",
+            "\n## One call through a binding\n\nA language that is not here was not measured.\n\n| | call | ns | spread |\n|---|---|---|---|\n",
         );
         for line in self.lines.iter().filter(|line| line.text("part") == "call") {
             let runs = line.runs();
@@ -343,6 +344,24 @@ impl Results {
                 line.text("language"),
                 line.text("client"),
                 runs.median
+            );
+        }
+        page
+    }
+
+    fn hosts(&self) -> String {
+        let mut page = String::from(
+            "\n## A session with its host\n\nWhat a program on a phone pays besides the machine: start, memory, threads, wakes. `kib` and \
+             `count` are of one session.\n\n| | what | | unit |\n|---|---|---|---|\n",
+        );
+        for line in self.lines.iter().filter(|line| line.text("part") == "host") {
+            let _ = writeln!(
+                page,
+                "| {} | {} | {:.1} | {} |",
+                line.text("language"),
+                line.text("client"),
+                line.runs().median,
+                line.text("measure")
             );
         }
         page

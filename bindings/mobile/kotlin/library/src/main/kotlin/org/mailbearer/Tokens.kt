@@ -50,8 +50,37 @@ public fun interface TokenSource {
     public suspend fun token(forceRefresh: Boolean, refused: Token?): Token = token(forceRefresh)
 }
 
-/** The same token for ever: its logins end with its hour. */
+/** A source of the same token for ever: its logins end with its hour. */
 public fun fixedToken(value: String): TokenSource = FixedToken(Token(value))
+
+/**
+ * What keeps access tokens by itself, and gives the same one until it is told that it is of no use: Google's `AuthorizationClient`,
+ * Android's `AccountManager`. [tokenSource] makes a source of it.
+ */
+public interface TokenCache {
+    /** Gets a token, from the cache or a new one. What it throws is judged as of a [TokenSource]. */
+    public suspend fun token(): Token
+
+    /** Takes a token out of the cache, as with `clearToken` or `invalidateAuthToken`: the next one is another. */
+    public suspend fun clear(token: Token)
+}
+
+/**
+ * A source over a cache. The token that a server refused is cleared, and with it no other; where none was refused, and a new one is
+ * wanted, the one that was given last.
+ */
+public fun tokenSource(cache: TokenCache): TokenSource = CachedTokens(cache)
+
+private class CachedTokens(private val cache: TokenCache) : TokenSource {
+    @Volatile private var last: Token? = null
+
+    override suspend fun token(forceRefresh: Boolean): Token = token(forceRefresh, refused = null)
+
+    override suspend fun token(forceRefresh: Boolean, refused: Token?): Token {
+        if (forceRefresh) (refused ?: last)?.let { cache.clear(it) }
+        return cache.token().also { last = it }
+    }
+}
 
 internal class FixedToken(private val fixed: Token) : TokenSource {
     override suspend fun token(forceRefresh: Boolean): Token = fixed

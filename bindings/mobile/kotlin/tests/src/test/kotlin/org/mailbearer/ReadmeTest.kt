@@ -1,5 +1,19 @@
 package org.mailbearer
 
+import android.app.PendingIntent
+import android.content.Context
+import android.net.Network
+import androidx.credentials.Credential
+import androidx.credentials.CredentialManager
+import androidx.credentials.GetCredentialRequest
+import androidx.credentials.GetCredentialResponse
+import com.google.android.gms.auth.api.identity.AuthorizationClient
+import com.google.android.gms.auth.api.identity.AuthorizationRequest
+import com.google.android.gms.auth.api.identity.ClearTokenRequest
+import com.google.android.gms.auth.api.identity.FakeAuthorization
+import com.google.android.gms.common.api.Scope
+import com.google.android.libraries.identity.googleid.GetGoogleIdOption
+import com.google.android.libraries.identity.googleid.GoogleIdTokenCredential
 import com.microsoft.identity.client.AcquireTokenSilentParameters
 import com.microsoft.identity.client.IAccount
 import com.microsoft.identity.client.IAuthenticationResult
@@ -7,8 +21,10 @@ import com.microsoft.identity.client.IPublicClientApplication
 import com.microsoft.identity.client.exception.MsalUiRequiredException
 import jakarta.mail.MessagingException
 import jakarta.mail.Store
+import java.net.InetAddress
 import java.nio.file.Files
 import java.nio.file.Path
+import javax.net.SocketFactory
 import kotlin.coroutines.resume
 import kotlin.coroutines.resumeWithException
 import kotlin.test.Test
@@ -22,9 +38,12 @@ import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.suspendCancellableCoroutine
+import kotlinx.coroutines.tasks.await
 import net.openid.appauth.AuthState
 import net.openid.appauth.AuthorizationException
 import net.openid.appauth.AuthorizationService
+import org.slf4j.LoggerFactory
+import org.slf4j.event.Level
 
 /** The examples of the pages, as they stand: they are compiled here, and compared with the pages. */
 class ReadmeTest {
@@ -35,7 +54,7 @@ class ReadmeTest {
         for (page in listOf("README.md", "bindings/mobile/kotlin/README.md")) {
             val examples = Regex("```kotlin\n(.*?)```", RegexOption.DOT_MATCHES_ALL).findAll(Files.readString(root.resolve(page)))
             // An ellipsis stands for what is the reader's own.
-            val whole = examples.map { it.groupValues[1] }.filterNot { "…" in it }.toList()
+            val whole = examples.map { it.groupValues[1].replace("mailbox: Account)", "mailbox: android.accounts.Account)") }.filterNot { "…" in it }.toList()
             assertTrue(whole.isNotEmpty(), page)
             for (example in whole) assertContains(here, lines(example), message = page)
         }
@@ -168,6 +187,93 @@ class ReadmeTest {
         } catch (error: MsalUiRequiredException) {
             throw TokenSourceException("${error.errorCode}: ${error.message}", permanent = true, cause = error)
         }
+    }
+
+    class GoogleTokens(private val client: AuthorizationClient, private val mailbox: android.accounts.Account) : TokenCache {
+        override suspend fun token(): Token {
+            val request = AuthorizationRequest.builder()
+                .setRequestedScopes(listOf(Scope("https://mail.google.com/")))
+                .setAccount(mailbox)
+                .build()
+            val result = client.authorize(request).await()
+            if (result.hasResolution()) throw TokenSourceException("Google asks for consent", permanent = true, ConsentNeeded(result.pendingIntent))
+            return Token(result.accessToken ?: throw TokenSourceException("Google gave no token"))
+        }
+
+        override suspend fun clear(token: Token) {
+            client.clearToken(ClearTokenRequest.builder().setToken(token.value).build()).await()
+        }
+    }
+
+    // NeedsUserException.cause has it: start it, and say account.retry() when it is done.
+    class ConsentNeeded(val screen: PendingIntent?) : Exception("a person must consent")
+
+    suspend fun chosenMailbox(manager: CredentialManager, activity: Context, serverClientId: String): String {
+        val option = GetGoogleIdOption.Builder()
+            .setServerClientId(serverClientId)
+            .setFilterByAuthorizedAccounts(false)
+            .build()
+        val request = GetCredentialRequest.Builder().addCredentialOption(option).build()
+        return GoogleIdTokenCredential.createFrom(manager.getCredential(activity, request).credential.data).id
+    }
+
+    class BoundTo(private val network: Network) : MailNetwork {
+        override fun addressesOf(host: String): List<InetAddress> = network.getAllByName(host).toList()
+
+        override val socketFactory: SocketFactory get() = network.socketFactory
+    }
+
+    @Suppress("unused")
+    private fun logged(): MailLog {
+        val slf4j = LoggerFactory.getLogger("mailbearer")
+        val log = MailLog { level, line -> slf4j.atLevel(Level.valueOf(level.name)).log(line) }
+        return log
+    }
+
+    private fun load(user: String): ByteArray? = if (user.isEmpty()) ByteArray(0) else null
+
+    private fun show(user: String, event: SessionEvent) = println("$user: ${event.kind}")
+
+    suspend fun follow(mailboxes: Map<String, TokenSource>) = coroutineScope {
+        for ((user, source) in mailboxes) launch {
+            val options = AccountOptions {
+                snapshot = load(user)
+                onEvent = { event -> show(user, event) }
+            }
+            Account(user, source, options).use { account ->
+                account.sessions(MailProtocol.IMAP).collect { it.use { connection -> watch(connection) } }
+            }
+        }
+    }
+
+    @Test
+    fun `Google's cache is told which token was refused, and a screen of consent comes to the program`() = runBlocking<Unit> {
+        val client = FakeAuthorization()
+        val cache = GoogleTokens(client, android.accounts.Account("joe@gmail.com", "com.google"))
+        val source = tokenSource(cache)
+        val first = source.token(forceRefresh = false)
+        assertEquals("ya29.1", first.value)
+        assertEquals("ya29.1", source.token(forceRefresh = false).value)
+        assertEquals("ya29.2", source.token(forceRefresh = true, refused = first).value)
+        assertEquals(listOf("ya29.1"), client.cleared)
+        assertEquals(listOf("https://mail.google.com/"), client.scopes)
+        // One that is about to expire was refused by nobody: it is the one that was given last.
+        assertEquals("ya29.3", source.token(forceRefresh = true).value)
+        client.screen = PendingIntent()
+        val error = assertFailsWith<TokenSourceException> { source.token(forceRefresh = false) }
+        assertTrue(error.permanent)
+        assertEquals(client.screen, (error.cause as ConsentNeeded).screen)
+    }
+
+    @Test
+    fun `the mail address comes from Credential Manager`() = runBlocking<Unit> {
+        val manager = object : CredentialManager {
+            override suspend fun getCredential(context: Context, request: GetCredentialRequest): GetCredentialResponse {
+                assertEquals("client.apps.example", (request.credentialOptions.single() as GetGoogleIdOption).serverClientId)
+                return GetCredentialResponse(Credential("joe@gmail.com"))
+            }
+        }
+        assertEquals("joe@gmail.com", chosenMailbox(manager, Context(), "client.apps.example"))
     }
 
     @Test

@@ -3,10 +3,12 @@ package org.mailbearer
 import java.net.Socket
 import kotlin.test.Test
 import kotlin.test.assertEquals
+import kotlin.test.assertTrue
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.parallel.Isolated
+import org.mailbearer.testing.RecipientRefusal
 import org.mailbearer.testing.Server
 
 /** The testing server itself. */
@@ -35,5 +37,53 @@ class ServerTest {
         }
         repeat(500) { if (threads() > before) delay(10) }
         assertEquals(before, threads())
+    }
+
+    @Test
+    fun `it has accounts, mailboxes and recipients that it refuses`() {
+        Server().use { server ->
+            val user = "joe@gmail.com"
+            server.addUser(user)
+            server.createMailbox(user, "Bills")
+            server.deliver(user, "Subject: rent\r\n\r\n", mailbox = "Bills", flags = listOf("\\Seen"))
+            assertEquals(listOf(user), server.users())
+            assertEquals(listOf("\\Seen"), server.messagesIn(user, "Bills").single().flags)
+            server.deleteMailbox(user, "Bills")
+            assertEquals(false, "Bills" in server.mailboxes(user))
+            server.refuseRecipient("ann@example.org", RecipientRefusal.UNKNOWN)
+            val (refused, taken) = runBlocking {
+                val source = TokenSource { Token(server.issueToken(user)) }
+                connect(MailProtocol.SMTP, user, source, server.at(MailProtocol.SMTP)).use { connection ->
+                    suspend fun answer(command: String): String {
+                        connection.writeLine(command)
+                        // The last line of a reply has a space behind its code.
+                        return generateSequence { runBlocking { connection.readLine() } }.first { it[3] == ' ' }
+                    }
+                    answer("MAIL FROM:<$user>")
+                    listOf("ann@example.org", "bob@example.org").map { answer("RCPT TO:<$it>") }
+                }
+            }
+            assertEquals('5' to '2', refused.first() to taken.first(), "$refused, $taken")
+        }
+    }
+
+    @Test
+    fun `a server that writes to a client that does not read is closed`() {
+        val before = threads()
+        val server = Server(messages = 1)
+        val user = "joe@gmail.com"
+        server.deliver(user, "Subject: large\r\n\r\n" + "x".repeat(80).plus("\r\n").repeat(200_000))
+        runBlocking {
+            val connection = connect(MailProtocol.IMAP, user, { Token(server.issueToken(user)) }, server.at(MailProtocol.IMAP))
+            connection.writeLine("A1 SELECT INBOX")
+            // Nobody reads: the streams of both sides fill up.
+            connection.writeLine("A2 FETCH 1:* BODY[]")
+            delay(300)
+            server.close()
+            connection.close()
+        }
+        repeat(500) { if (threads() > before) Thread.sleep(10) }
+        // Of a server before, threads may have ended meanwhile.
+        assertTrue(threads() <= before)
     }
 }

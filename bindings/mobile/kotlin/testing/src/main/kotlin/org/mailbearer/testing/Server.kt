@@ -109,23 +109,47 @@ public class Server(
     /** Refuses a token from now on. */
     public fun revokeToken(token: String): Unit = machine.revokeToken(token)
 
-    /** Refuses every login for a cause; `null` ends that. */
-    public fun refuse(cause: Cause?): Unit = synchronized(this) {
-        behaviour = behaviour.copy(refuse = cause?.name?.lowercase())
-        machine.behave(behaviour)
+    /** Refuses every login for a cause, over [protocol] or, by default, all; `null` ends that. */
+    public fun refuse(cause: Cause?, protocol: MailProtocol? = null): Unit = synchronized(this) {
+        val name = cause?.name?.lowercase()
+        machine.refuse(name, protocol?.name?.lowercase())
+        // What it is told next is not to undo it.
+        if (protocol == null) behaviour = behaviour.copy(refuse = name)
     }
+
+    /** Refuses a recipient over SMTP; `null` ends that. */
+    public fun refuseRecipient(address: String, why: RecipientRefusal?): Unit = machine.refuseRecipient(address, why)
+
+    /** Makes an account, where there is none: an INBOX with messages, and the mailboxes of the flavour. Its first token does so, too. */
+    public fun addUser(user: String): Unit = machine.addUser(user)
+
+    /** The users that have an account. */
+    public fun users(): List<String> = machine.users()
+
+    /** The names of a user's mailboxes. */
+    public fun mailboxes(user: String): List<String> = machine.mailboxes(user)
+
+    /** Makes a mailbox; where it is there, nothing happens. */
+    public fun createMailbox(user: String, name: String): Unit = machine.createMailbox(user, name)
+
+    /** Removes a mailbox with its messages. */
+    public fun deleteMailbox(user: String, name: String): Unit = machine.deleteMailbox(user, name)
 
     /** Sets a fault that strikes once. */
     public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
-    /** Puts a message into a user's INBOX; clients in IDLE are told. */
-    public fun deliver(user: String, message: String): Unit = synchronized(this) {
-        machine.deliver(user, direct(message.encodeToByteArray()))
-        tick()
-    }
+    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. */
+    public fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = emptyList()): Unit =
+        synchronized(this) {
+            machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, null)
+            tick()
+        }
 
     /** The messages in a user's INBOX. */
     public fun messages(user: String): List<String> = machine.messages(user).map { it.decodeToString() }
+
+    /** The messages in a mailbox, by their UIDs; none where it is not there. */
+    public fun messagesIn(user: String, mailbox: String): List<StoredMessage> = machine.messagesIn(user, mailbox)
 
     /** What was accepted over SMTP. */
     public fun submitted(): List<Submitted> = machine.submitted()
@@ -144,7 +168,7 @@ public class Server(
     override fun close() {
         isOpen = false
         listeners.values.forEach { it.close() }
-        accepted.forEach { it.close() }
+        accepted.forEach { it.abort() }
         synchronized(this) { wake() }
     }
 
@@ -164,7 +188,7 @@ public class Server(
             val peer = Peer(socket, protocol, tls).also(accepted::add)
             start("peer") { peer.serve() }
             // It was closed meanwhile, and has not seen this one.
-            if (!isOpen) peer.close()
+            if (!isOpen) peer.abort()
         }
     }
 
@@ -172,6 +196,8 @@ public class Server(
     private fun keepTime() {
         while (isOpen) {
             synchronized(this) {
+                // Else it would sleep through the call that ends it.
+                if (!isOpen) return
                 val wake = machine.nextWakeMs()
                 val left = if (wake == null) LOOK_MS else wake.toLong() - nowMs().toLong()
                 if (left > 0) waitFor(minOf(left, LOOK_MS)) else tick()
@@ -193,7 +219,8 @@ public class Server(
     @Suppress("PLATFORM_CLASS_MAPPED_TO_KOTLIN") private fun wake() = (this as java.lang.Object).notifyAll()
 
     /** One connection: a thread that reads, and one that writes in the order in which the machine spoke. */
-    private inner class Peer(@Volatile private var socket: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+    private inner class Peer(private val tcp: Socket, private val protocol: MailProtocol, private val tls: Tls) {
+        @Volatile private var socket: Socket = tcp
         private val replies = LinkedBlockingQueue<Reply>()
         private val upgrade = CountDownLatch(1)
         private var id = 0UL
@@ -210,7 +237,8 @@ public class Server(
             } catch (_: IOException) {
                 // A client that refuses our certificate, or goes away, is an ordinary thing in a test.
             } finally {
-                close()
+                // Its client has gone. Who still writes to it would wait for ever, and so would a goodbye of TLS.
+                abort()
                 accepted -= this
                 synchronized(this@Server) {
                     if (peers.remove(id) != null) machine.closed(nowMs(), id)
@@ -258,7 +286,7 @@ public class Server(
                     }
                 }
             } catch (_: IOException) {
-                close()
+                abort()
             }
         }
 
@@ -269,15 +297,18 @@ public class Server(
             socket = secured
         }
 
-        fun close() {
+        /** With the goodbye of TLS. */
+        private fun close() {
+            runCatching { socket.close() }
+            abort()
+        }
+
+        /** At once, whoever reads or writes. */
+        fun abort() {
             // The writer would wait for a reply for ever.
             replies.put(THE_END)
             upgrade.countDown()
-            try {
-                socket.close()
-            } catch (_: IOException) {
-                return
-            }
+            runCatching { tcp.close() }
         }
     }
 

@@ -2,20 +2,20 @@ package org.mailbearer
 
 /**
  * Takes what happens to an account, in lines for a log. A line never holds a token, and no mail address that a server does not
- * repeat: where that matters, give each account a logger of its own. It must not block, and what it throws is dropped.
+ * repeat: where that matters, give each account one of its own. It must not block, and what it throws is dropped.
  *
  * With SLF4J:
  *
  * ```
- * val log = LoggerFactory.getLogger("mailbearer")
+ * val slf4j = LoggerFactory.getLogger("mailbearer")
  * val options = AccountOptions {
- *     logger = MailLogger { level, line -> log.atLevel(Level.valueOf(level.name)).log(line) }
+ *     log = MailLog { level, line -> slf4j.atLevel(Level.valueOf(level.name)).log(line) }
  * }
  * ```
  *
- * On Android: `MailLogger { level, line -> Log.println(if (level >= MailLogger.Level.WARN) Log.WARN else Log.INFO, "mail", line) }`.
+ * On Android: `MailLog { level, line -> Log.println(if (level >= MailLog.Level.WARN) Log.WARN else Log.INFO, "mail", line) }`.
  */
-public fun interface MailLogger {
+public fun interface MailLog {
     /** Takes one line, without its end. */
     public fun log(level: Level, line: String)
 
@@ -35,8 +35,8 @@ public fun interface MailLogger {
     }
 }
 
-/** Writes events to a logger, and what a program's own functions throw that must not throw. */
-internal class EventLog(private val logger: MailLogger?, private val mask: (String) -> String) {
+/** Writes events to the log, and what a program's own functions throw that must not throw. */
+internal class EventLog(private val log: MailLog?, private val mask: (String) -> String) {
     fun tell(event: SessionEvent) {
         val facts = listOfNotNull(
             event.session?.let { "session $it" },
@@ -50,19 +50,19 @@ internal class EventLog(private val logger: MailLogger?, private val mask: (Stri
     }
 
     /** Of what a program's function threw only the class is told: its text may hold anything. */
-    fun threw(what: String, error: Throwable) = write(MailLogger.Level.WARN, "$what threw ${error.javaClass.name}")
+    fun threw(what: String, error: Throwable) = write(MailLog.Level.WARN, "$what threw ${error.javaClass.name}")
 
-    private fun write(level: MailLogger.Level, line: String) {
-        val log = logger ?: return
+    private fun write(level: MailLog.Level, line: String) {
+        val log = log ?: return
         // What only looks on must not end the session.
         runCatching { log.log(level, mask(line)) }
     }
 }
 
-private fun levelOf(kind: EventKind): MailLogger.Level =
+private fun levelOf(kind: EventKind): MailLog.Level =
     when (kind) {
-        EventKind.FETCHING_TOKEN, EventKind.CONNECTING, EventKind.WAITING -> MailLogger.Level.DEBUG
-        EventKind.ONLINE, EventKind.RENEWING, EventKind.ENDED, EventKind.LIMITED -> MailLogger.Level.INFO
-        EventKind.TOKEN_FAILED, EventKind.LOGIN_FAILED -> MailLogger.Level.WARN
-        EventKind.NEEDS_USER, EventKind.GAVE_UP, EventKind.MISTAKE -> MailLogger.Level.ERROR
+        EventKind.FETCHING_TOKEN, EventKind.CONNECTING, EventKind.WAITING -> MailLog.Level.DEBUG
+        EventKind.ONLINE, EventKind.RENEWING, EventKind.ENDED, EventKind.LIMITED -> MailLog.Level.INFO
+        EventKind.TOKEN_FAILED, EventKind.LOGIN_FAILED -> MailLog.Level.WARN
+        EventKind.NEEDS_USER, EventKind.GAVE_UP, EventKind.MISTAKE -> MailLog.Level.ERROR
     }
