@@ -126,12 +126,6 @@ _NO_NAMES = re.compile(r"component\d+|copy|equals|hashCode|toString|getEntries|v
 def kotlin() -> Iterator[str]:
     """What the jars' dumps say is public, which a test holds to the jars."""
     folder = ROOT / "bindings/mobile/kotlin"
-<<<<<<< HEAD
-    for file in sorted(
-        [*folder.glob("library/src/*/kotlin/**/*.kt"), *folder.glob("testing/src/main/kotlin/**/*.kt")]
-    ):
-        yield from declared(file.read_text(), _KOTLIN, hidden=("private", "internal", "protected"), needs="")
-=======
     for file in ("library/mailbearer.api", "testing/mailbearer-testing.api"):
         within = ""
         for line in (folder / file).read_text().splitlines():
@@ -152,7 +146,6 @@ def kotlin() -> Iterator[str]:
             holder = "SessionConnection" if within == "Connection" else within
             if holder and key(holder) in HELD:
                 yield f"{holder}.{re.sub('^get([A-Z])', lambda match: match[1].lower(), match[1])}"
->>>>>>> kotlin17
 
 
 _SWIFT = re.compile(
@@ -164,7 +157,8 @@ _SWIFT = re.compile(
 def swift() -> Iterator[str]:
     """Public is what says so."""
     yield from uniffi()
-    for file in sorted((ROOT / "bindings/mobile/swift/Sources/Mailbearer").rglob("*.swift")):
+    yield from uniffi("bindings/mobile/testing/src")
+    for file in sorted((ROOT / "bindings/mobile/swift/Sources").glob("Mailbearer*/**/*.swift")):
         if "Generated" not in file.parts:
             yield from declared(file.read_text(), _SWIFT, hidden=("private",), needs="public")
 
