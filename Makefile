@@ -18,7 +18,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-server lint test-rust test-python test-node test-kotlin test-swift sample-android clean
+.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-swift bench-server lint test-rust test-python test-node test-kotlin test-swift sample-android clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -257,7 +257,7 @@ $(BENCH_NODE)/installed: $(NODE_APP)/installed $(wildcard tests/bench/node/*)
 # Figures that can be compared need a machine that does nothing else: what others use of it is in the results.
 bench: export BENCH_COMMAND := make bench FLEET=$(FLEET)
 bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/jars
-	$(SAY) "Benchmarks: about seventeen minutes, written to tests/bench/RESULTS.md"
+	$(SAY) "Benchmarks: about twenty-five minutes, written to tests/bench/RESULTS.md"
 	cargo build --locked -q --release -p mailbearer-bench
 	rm -rf target/bench; mkdir -p target/bench
 	target/release/mailbearer-bench > target/bench/machines.jsonl
@@ -265,6 +265,7 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/
 	$(PEERS) python --server target/release/bench-server -- $(BENCH_PYTHON)/bin/python tests/bench/python/worker.py > target/bench/python.jsonl
 	$(PEERS) node --server target/release/bench-server -- node $(BENCH_NODE)/worker.mjs > target/bench/node.jsonl
 	$(MAKE) --no-print-directory bench-kotlin
+	$(MAKE) --no-print-directory bench-swift
 	target/release/bench-fleet $(FLEET) jitter > target/bench/fleet.jsonl
 	target/release/bench-fleet $(FLEET) same-seed >> target/bench/fleet.jsonl
 	target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
@@ -274,6 +275,13 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/
 bench-kotlin: $(KOTLIN)/jars
 	@mkdir -p target/bench
 	java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" org.mailbearer.BenchKt | tee target/bench/kotlin.jsonl
+
+# Eight minutes, of which five wait, as for Kotlin.
+bench-swift: $(MOBILE)/built
+	@mkdir -p target/bench
+	bindings/mobile/swift/native.sh $(MOBILE)
+	cd bindings/mobile/swift && $(SWIFT) build -c release --product mailbearer-cost $(SWIFT_FLAGS)
+	cd bindings/mobile/swift && $(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) .build/release/mailbearer-cost | tee $(abspath target/bench/swift.jsonl)
 
 # The site: what it is made of has stamps of its own, so that a page that was changed takes seconds.
 DOCS := .cache/docs
