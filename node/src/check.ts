@@ -1,6 +1,5 @@
 /** `mailbearer check USER`: logs in over all three protocols and says what happened, and what to do. */
 import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { type Command, oneUser, proxyOf, textOf, type Values, WrongUse } from "./commands/arguments";
 import { connectTo } from "./connection";
 import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
@@ -12,6 +11,7 @@ import { askMailbox } from "./mailbox";
 import { tokenPrinted, wordsOfCommand } from "./program";
 import { isPlaced, placed, stored } from "./sources";
 import { type Endpoint, isToDiscover, type LoginOptions, resolve } from "./settings";
+import { hasColours, secretLine, wrapped } from "./terminal";
 import type { TokenFunction } from "./tokens";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
@@ -108,6 +108,10 @@ export function argumentsOf(user: string, values: Values): Arguments {
     if (mechanism !== undefined && mechanism !== "XOAUTH2" && mechanism !== "OAUTHBEARER") {
         throw new WrongUse("--mechanism is XOAUTH2 or OAUTHBEARER");
     }
+    const timeout = text("timeout") ?? "30";
+    if (!(Number(timeout) > 0)) {
+        throw new WrongUse("--timeout takes a number of seconds");
+    }
     return {
         user,
         places: { imap: text("imap"), pop3: text("pop3"), smtp: text("smtp") } as Arguments["places"],
@@ -120,7 +124,7 @@ export function argumentsOf(user: string, values: Values): Arguments {
         mechanism,
         ehloName: text("ehlo-name"),
         proxy: proxyOf(values),
-        timeout: text("timeout") ?? "30",
+        timeout,
         tokenCommand: text("token-command"),
         trace: values["trace"] === true,
         json: values["json"] === true,
@@ -178,7 +182,7 @@ interface Logins {
 
 /** Logs in over each protocol that is asked for, and shows what happens. */
 export async function logins(given: Arguments, token: string): Promise<Logins> {
-    const paint = painter(process.stdout.isTTY && process.env["NO_COLOR"] === undefined && !given.json);
+    const paint = painter(hasColours(process.stdout) && !given.json);
     if (!given.json) {
         console.log(`Checking ${given.user}\n`);
     }
@@ -190,6 +194,10 @@ export async function logins(given: Arguments, token: string): Promise<Logins> {
     for (const protocol of given.asked) {
         const result = await check(protocol, given, token, discovered);
         results.push(result);
+        if (given.json && given.trace) {
+            // The JSON stands alone on standard output.
+            console.error(result.trace.map((line) => `${TITLES[protocol]} ${line}`).join("\n"));
+        }
         if (!given.json) {
             show(result, paint, given.trace);
         }
@@ -324,15 +332,8 @@ async function tokenOf({ user, tokenCommand, proxy }: Arguments): Promise<Found>
     return { token: grant.token, source: stored(user, { proxy }) };
 }
 
-async function lineOfInput(): Promise<string> {
-    if (process.stdin.isTTY) {
-        process.stderr.write("Paste the access token, then press Enter: ");
-    }
-    const lines = createInterface({ input: process.stdin });
-    for await (const line of lines) {
-        return line;
-    }
-    return "";
+function lineOfInput(): Promise<string> {
+    return secretLine("Paste the access token, which is not shown, then press Enter: ");
 }
 
 type Paint = (code: string, text: string) => string;
@@ -347,7 +348,9 @@ function show(result: Result, paint: Paint, trace: boolean): void {
     const where = result.endpoint === undefined ? "" : `  ${result.endpoint}`;
     console.log(`${mark} ${paint("1", TITLES[result.protocol])}${where}`);
     for (const line of linesOf(result)) {
-        console.log(`       ${line}`);
+        const isLabelled =
+            /^(\w+ +| {9})/.test(line.slice(0, 9)) && line.slice(7, 9) === "  ".slice(0, line.slice(7, 9).length);
+        console.log(wrapped(line, "       ", " ".repeat(isLabelled ? 16 : 7)));
     }
     if (trace) {
         for (const line of result.trace) {
