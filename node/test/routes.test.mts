@@ -257,6 +257,17 @@ describe("a proxy", () => {
         eager.close();
     });
 
+    it("is gone around by nothing: a port that says nothing is not looked at with TLS", async () => {
+        let connections = 0;
+        const mute = net.createServer(() => (connections += 1)).listen(0, "127.0.0.1");
+        await once(mute, "listening");
+        const { port } = mute.address() as net.AddressInfo;
+        const way = { host: "localhost", port, tls: "starttls", timeout: 600, proxy: socks.url } as const;
+        await rejection(LoginFailed, connect({ protocol: "imap", user: USER, token: "abc", ...way }));
+        assert.equal(connections, 1);
+        mute.close();
+    });
+
     it("that does not answer keeps no process alive once the session is closed", async () => {
         const mute = net.createServer().listen(0, "127.0.0.1");
         await once(mute, "listening");
