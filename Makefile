@@ -18,7 +18,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-server lint test-rust test-python test-node test-kotlin test-swift sample-android clean
+.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-swift bench-server lint test-rust test-python test-node test-kotlin test-swift sample-android clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -57,7 +57,7 @@ SAY := @printf '\n\033[1m== %s\033[0m\n'
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
 NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml Cargo.lock THIRD-PARTY.md -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
-    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
+    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*' -not -path 'node/typing/*')
 
 KOTLIN := target/kotlin
 KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
@@ -116,6 +116,7 @@ test-node: $(NODE_APP)/installed
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
 	cargo build --locked -q -p mailbearer-node --features probe
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
 test-kotlin: $(KOTLIN)/native
@@ -145,6 +146,9 @@ test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: what keeps the machine busy, by itself: hostile servers, and calls in every wrong order"
 	cd bindings/mobile/swift && $(SERVED)hostile.py $(SWIFT) test $(SWIFT_FLAGS) \
 	    --no-parallel --filter 'HostileTests|WrongOrderTests'
+	$(SAY) "Swift: the public names are as checked in, have a comment each, and DocC finds all that they lead to"
+	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/Api/read.sh $(abspath target/api/swift)
+	$(PYTHON) bindings/mobile/swift/Tests/Api/api.py target/api/swift
 	$(SAY) "Swift: the code for Apple systems is type-checked against stand-ins for their frameworks"
 	$(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) bindings/mobile/swift/Tests/StandIns/typecheck.sh
 
@@ -188,13 +192,14 @@ check-python: $(VENV)/packages
 	PYTHONPATH=target/check/python $(VENV)/bin/python python/tests/cases_runner.py
 
 check-node: node/node_modules
-	cd node && npx prettier --log-level warn --check src "test/*.mts" "*.mjs"
+	cd node && npx prettier --log-level warn --check src typing "test/*.mts" "*.mjs"
 	cd node && node_modules/.bin/napi build --platform --manifest-path ../bindings/node/Cargo.toml --package mailbearer-node \
 	    --output-dir native --js binding.js --dts binding.d.ts -- --locked -q
 	cd node && npm run --silent build:dist
 	[ -e $(NODE_APP)/node_modules ] || $(MAKE) --no-print-directory $(NODE_APP)/installed
 	cp -r node/dist node/native $(NODE_APP)/node_modules/mailbearer/
 	node/node_modules/.bin/tsc -p node/test
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	node $(NODE_APP)/test/cases.mjs
 
 # The jars that the tests install are made anew afterwards: these have the library without optimisation in them.
@@ -252,7 +257,7 @@ $(BENCH_NODE)/installed: $(NODE_APP)/installed $(wildcard tests/bench/node/*)
 # Figures that can be compared need a machine that does nothing else: what others use of it is in the results.
 bench: export BENCH_COMMAND := make bench FLEET=$(FLEET)
 bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/jars
-	$(SAY) "Benchmarks: about seventeen minutes, written to tests/bench/RESULTS.md"
+	$(SAY) "Benchmarks: about twenty-five minutes, written to tests/bench/RESULTS.md"
 	cargo build --locked -q --release -p mailbearer-bench
 	rm -rf target/bench; mkdir -p target/bench
 	target/release/mailbearer-bench > target/bench/machines.jsonl
@@ -260,6 +265,7 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/
 	$(PEERS) python --server target/release/bench-server -- $(BENCH_PYTHON)/bin/python tests/bench/python/worker.py > target/bench/python.jsonl
 	$(PEERS) node --server target/release/bench-server -- node $(BENCH_NODE)/worker.mjs > target/bench/node.jsonl
 	$(MAKE) --no-print-directory bench-kotlin
+	$(MAKE) --no-print-directory bench-swift
 	target/release/bench-fleet $(FLEET) jitter > target/bench/fleet.jsonl
 	target/release/bench-fleet $(FLEET) same-seed >> target/bench/fleet.jsonl
 	target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
@@ -269,6 +275,13 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/
 bench-kotlin: $(KOTLIN)/jars
 	@mkdir -p target/bench
 	java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" org.mailbearer.BenchKt | tee target/bench/kotlin.jsonl
+
+# Eight minutes, of which five wait, as for Kotlin.
+bench-swift: $(MOBILE)/built
+	@mkdir -p target/bench
+	bindings/mobile/swift/native.sh $(MOBILE)
+	cd bindings/mobile/swift && $(SWIFT) build -c release --product mailbearer-cost $(SWIFT_FLAGS)
+	cd bindings/mobile/swift && $(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) .build/release/mailbearer-cost | tee $(abspath target/bench/swift.jsonl)
 
 # The site: what it is made of has stamps of its own, so that a page that was changed takes seconds.
 DOCS := .cache/docs
@@ -349,7 +362,7 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src typing "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"

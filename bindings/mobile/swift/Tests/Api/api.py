@@ -2,10 +2,12 @@
 
     python api.py FOLDER [--write]
 
-FOLDER has what read.sh asked Swift's tools. For each module, `api/MODULE.txt` beside the package has one line for each public
-declaration, from the dump of swift-api-digester: what changes there is a change for users. `--write` writes it anew.
+FOLDER has what read.sh asked Swift's tools. For each module, `api/MODULE.txt` beside the package has one line for each
+public declaration, from the dump of swift-api-digester: what changes there is a change for users. `--write` writes it
+anew.
 
-In the symbol graph each public name must have a comment, but for the initialisers that UniFFI writes for records: their fields have.
+In the symbol graph each public name must have a comment, but for the initialisers that UniFFI writes for records:
+their fields have.
 """
 
 from __future__ import annotations
@@ -30,7 +32,12 @@ def declarations(node: Node, public: set[str], within: str = "") -> Iterator[str
     """Return a line for each public declaration under a node of the dump, which has those of the package as well."""
     for child in node.get("children", ()):
         name = child["printedName"]
-        if child["kind"] == "Import" or child.get("usr") not in public or name.startswith(PLUMBING):
+        if (
+            child["kind"] == "Import"
+            or "declKind" not in child
+            or child.get("usr") not in public
+            or name.startswith(PLUMBING)
+        ):
             continue
         place = f"{within}.{name}" if within else name
         if child["kind"] in ("TypeDecl", "TypeAlias"):

@@ -9,7 +9,8 @@ struct ReadmeTests {
         let file = URL(fileURLWithPath: #filePath)
         let package = file.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         let root = package.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let here = lines(try String(contentsOf: file, encoding: .utf8))
+        let files = [file, package.appendingPathComponent("Tests/MailbearerTestingTests/PageTests.swift")]
+        let here = lines(try files.map { try String(contentsOf: $0, encoding: .utf8) }.joined(separator: "\n"))
         for page in [root, package].map({ $0.appendingPathComponent("README.md") }) {
             let text = try String(contentsOf: page, encoding: .utf8)
             let examples = text.components(separatedBy: "```swift\n").dropFirst()
@@ -72,7 +73,7 @@ struct ReadmeTests {
         await outbox.close()
     }
 
-    private struct Store {
+    struct Store {
         var cursor: String?
     }
 
@@ -105,42 +106,126 @@ struct ReadmeTests {
         show(failure.sentence)
     }
 
-    // ---- Where tokens come from --------------------------------------------------------------------------------------
+    // ---- Snapshot and restore ----------------------------------------------------------------------------------------
 
-    func appAuth(_ state: OIDAuthState) -> TokenSource {
-        // AppAuth works on the main thread, and nobody else uses the state.
-        nonisolated(unsafe) let state = state
-        return TokenSource { @MainActor forceRefresh in
-            if forceRefresh { state.setNeedsTokenRefresh() }
-            return try await withCheckedThrowingContinuation { answer in
-                // Store the state afterwards: a refresh token may be a new one each time.
-                state.performAction { token, _, error in
-                    let expires = state.lastTokenResponse?.accessTokenExpirationDate
-                    answer.resume(with: Result { try fresh(token, expires, error) })
+    private func restoring(source: TokenSource, file: URL) async throws {
+        // At each event, for the app may be killed after any.
+        let keeper = Keeper(file)
+        let account = try Account(
+            user: "joe@gmail.com", token: source, snapshot: try? Data(contentsOf: file), onEvent: keeper.note)
+        keeper.account = account
+    }
+
+    private func logging(source: TokenSource, logger: some EventLogger) throws {
+        let account = try Account(user: "joe@gmail.com", token: source, onEvent: logger.log)
+        _ = account
+    }
+
+    // ---- One pass in the background ----------------------------------------------------------------------------------
+
+    func checkOnce(_ account: Account, _ store: inout Store) async throws -> Int {
+        var count = 0
+        for try await connection in try account.sessions(.imap) {
+            try await connection.use { connection in
+                for try await new in connection.newMessages(since: store.cursor, waits: false) {
+                    count += new.uids.count
+                    store.cursor = new.cursor
                 }
             }
+            break
         }
+        return count
     }
 
-    func fresh(_ token: String?, _ expires: Date?, _ error: (any Error)?) throws -> Token {
-        if let token { return try Token(token, expiresIn: expires.map { .seconds(max(0, $0.timeIntervalSinceNow)) }) }
-        // What the token endpoint refuses, a person must mend; without a network it is an outage.
-        let isRefusal = (error as NSError?)?.domain == OIDOAuthTokenErrorDomain
-        throw TokenSourceFailed(error?.localizedDescription ?? "no token", isPermanent: isRefusal)
+    // ---- A test of one's own -----------------------------------------------------------------------------------------
+    // That of the page is in MailbearerTestingTests/PageTests.swift.
+}
+
+final class Keeper: @unchecked Sendable {
+    private let file: URL
+    private let lock = NSLock()
+    private weak var kept: Account?
+    var account: Account? {
+        get { lock.withLock { kept } }
+        set { lock.withLock { kept = newValue } }
     }
 
-    func msal(_ app: MSALPublicClientApplication, _ account: MSALAccount) -> TokenSource {
-        TokenSource { forceRefresh in
-            let scopes = ["https://outlook.office.com/IMAP.AccessAsUser.All", "https://outlook.office.com/SMTP.Send"]
-            let parameters = MSALSilentTokenParameters(scopes: scopes, account: account)
-            parameters.forceRefresh = forceRefresh
-            do {
-                let result = try await app.acquireTokenSilent(with: parameters)
-                let lives = result.expiresOn.map { Duration.seconds(max(0, $0.timeIntervalSinceNow)) }
-                return try Token(result.accessToken, expiresIn: lives)
-            } catch let error as NSError where error.code == MSALError.interactionRequired.rawValue {
-                throw TokenSourceFailed(error.localizedDescription, isPermanent: true)
+    init(_ file: URL) { self.file = file }
+
+    @Sendable func note(_ event: SessionEvent) {
+        try? account?.snapshot().write(to: file, options: .atomic)
+    }
+}
+
+// ---- Where tokens come from ------------------------------------------------------------------------------------------
+
+@MainActor
+final class AppAuthSignIn: SignedIn {
+    private let state: OIDAuthState
+
+    init(_ state: OIDAuthState) {
+        self.state = state
+    }
+
+    func accessToken(forceRefresh: Bool) async throws -> Token {
+        if forceRefresh { state.setNeedsTokenRefresh() }
+        return try await withCheckedThrowingContinuation { answer in
+            // Store the state afterwards: a refresh token may be a new one each time.
+            state.performAction { [state] token, _, error in
+                let expires = state.lastTokenResponse?.accessTokenExpirationDate
+                answer.resume(with: Result { try fresh(token, expires, error) })
             }
         }
+    }
+}
+
+func fresh(_ token: String?, _ expires: Date?, _ error: (any Error)?) throws -> Token {
+    if let token { return try Token(token, expiresIn: expires.map { .seconds(max(0, $0.timeIntervalSinceNow)) }) }
+    // What the token endpoint refuses, a person must mend; without a network it is an outage.
+    let isRefusal = (error as NSError?)?.domain == OIDOAuthTokenErrorDomain
+    throw TokenSourceFailed(error?.localizedDescription ?? "no token", isPermanent: isRefusal, underlying: error)
+}
+
+struct MsalSignIn: SignedIn {
+    let app: MSALPublicClientApplication
+    let account: MSALAccount
+
+    func accessToken(forceRefresh: Bool) async throws -> Token {
+        let scopes = ["https://outlook.office.com/IMAP.AccessAsUser.All", "https://outlook.office.com/SMTP.Send"]
+        let parameters = MSALSilentTokenParameters(scopes: scopes, account: account)
+        parameters.forceRefresh = forceRefresh
+        do {
+            let result = try await app.acquireTokenSilent(with: parameters)
+            return try fresh(result.accessToken, result.expiresOn, nil)
+        } catch let error as NSError where error.code == MSALError.interactionRequired.rawValue {
+            throw TokenSourceFailed(error.localizedDescription, isPermanent: true, underlying: error)
+        }
+    }
+}
+
+@MainActor
+final class GoogleSignedIn: SignedIn {
+    private let user: GIDGoogleUser
+    private var refused: String?
+
+    init(_ user: GIDGoogleUser) {
+        self.user = user
+    }
+
+    func accessToken(forceRefresh: Bool) async throws -> Token {
+        do {
+            let token = try await user.refreshTokensIfNeeded().accessToken
+            // Google Sign-In cannot be told to refresh a token that should still be good: the user has taken the grant back.
+            guard token.tokenString != refused else {
+                throw TokenSourceFailed("Google's server refuses the token: sign in again", isPermanent: true)
+            }
+            return try fresh(token.tokenString, token.expirationDate, nil)
+        } catch let error as NSError where error.domain == OIDOAuthTokenErrorDomain {
+            throw TokenSourceFailed(error.localizedDescription, isPermanent: true, underlying: error)
+        }
+    }
+
+    func clearToken(_ refused: String) {
+        self.refused = refused
     }
 }

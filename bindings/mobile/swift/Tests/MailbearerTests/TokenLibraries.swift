@@ -1,6 +1,6 @@
 import Foundation
 
-// AppAuth and MSAL for Apple's systems as they declare themselves in Swift, as far as the page about tokens uses them.
+// AppAuth, MSAL and Google Sign-In for Apple's systems as they declare themselves in Swift, as far as the page about tokens uses them.
 
 let OIDOAuthTokenErrorDomain = "org.openid.appauth.oauth_token"
 
@@ -51,5 +51,24 @@ final class MSALPublicClientApplication: Sendable {
     func acquireTokenSilent(with parameters: MSALSilentTokenParameters) async throws -> MSALResult {
         if let error { throw error }
         return MSALResult(accessToken: parameters.forceRefresh ? "EwB.new" : "EwB.cached", expiresOn: Date() + 3_600)
+    }
+}
+
+final class GIDToken {
+    let tokenString: String
+    let expirationDate: Date?
+
+    init(_ tokenString: String) {
+        (self.tokenString, expirationDate) = (tokenString, Date() + 3_600)
+    }
+}
+
+@MainActor final class GIDGoogleUser {
+    var accessToken = GIDToken("ya29.google")
+    var error: NSError?
+
+    func refreshTokensIfNeeded() async throws -> GIDGoogleUser {
+        if let error { throw error }
+        return self
     }
 }

@@ -70,6 +70,20 @@ public func SecPKCS12Import(
     _ pkcs12_data: CFData, _ options: CFDictionary, _ items: UnsafeMutablePointer<CFArray?>
 ) -> OSStatus { 0 }
 
+public let kSecClass: CFString = ""
+public let kSecClassGenericPassword: CFString = ""
+public let kSecAttrService: CFString = ""
+public let kSecAttrAccount: CFString = ""
+public let kSecAttrAccessible: CFString = ""
+public let kSecAttrAccessibleAfterFirstUnlockThisDeviceOnly: CFString = ""
+public let kSecReturnData: CFString = ""
+public let kSecValueData: CFString = ""
+public func SecItemCopyMatching(_ query: CFDictionary, _ result: UnsafeMutablePointer<CFTypeRef?>?) -> OSStatus { 0 }
+@discardableResult
+public func SecItemAdd(_ attributes: CFDictionary, _ result: UnsafeMutablePointer<CFTypeRef?>?) -> OSStatus { 0 }
+@discardableResult
+public func SecItemDelete(_ query: CFDictionary) -> OSStatus { 0 }
+
 public let errSSLClosedGraceful: OSStatus = -9805
 public let errSSLClosedAbort: OSStatus = -9806
 public let errSSLClosedNoNotify: OSStatus = -9816

@@ -16,6 +16,8 @@ public final class Diagnosis: @unchecked Sendable {
         public var needsUser = false
         /// The last things that happened, the newest last.
         public var log: [String] = []
+
+        public init() {}
     }
 
     private static let linesMax = 200
