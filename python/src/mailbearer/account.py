@@ -25,8 +25,7 @@ from .threads import ThreadDriver
 from .words import MailProtocol, ProviderName
 
 if TYPE_CHECKING:
-    from imap_tools import MailBox
-    from imapclient import IMAPClient
+    from .foreign import IMAPClient, MailBox
 
 
 class Account:
@@ -179,7 +178,9 @@ class Account:
             driver.end_all()
 
     def __repr__(self) -> str:
-        return repr(self._driver.machine)
+        # A traceback with locals shows it also where its settings were refused.
+        driver = getattr(self, "_driver", None)
+        return "<Account>" if driver is None else repr(driver.machine)
 
 
 def _source(token: TokenSource, settings: AccountSettings) -> tokens.Source:

@@ -13,7 +13,7 @@ from email.message import Message
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from . import tokens
+from . import log, tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
 from .hiding import hidden
@@ -229,7 +229,7 @@ class Sender:
         with self._turn:
             if not self._is_closed:
                 if not isinstance(stop, Error):
-                    _log.error("a sender cannot go on", exc_info=stop)
+                    _log.error("a sender cannot go on", exc_info=log.shown(stop, str))
                 self.stop = stop
             self._turn.notify_all()
 
@@ -323,6 +323,7 @@ def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[Send
     ('sent', ('ann@example.org',))
 
     """
+    token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
     hide_proxy(given)

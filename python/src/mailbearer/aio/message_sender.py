@@ -10,7 +10,7 @@ from email.message import Message
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from .. import tokens
+from .. import log, tokens
 from ..connection import READ_OCTETS
 from ..errors import Error, Misuse, SessionEnded
 from ..hiding import hidden
@@ -215,7 +215,7 @@ class Sender:
     def _stopped(self, stop: BaseException) -> None:
         if not self._is_closed:
             if not isinstance(stop, Error):
-                _log.error("a sender cannot go on", exc_info=stop)
+                _log.error("a sender cannot go on", exc_info=log.shown(stop, str))
             self.stop = stop
         self._change()
 
@@ -312,6 +312,7 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     ('sent', ('ann@example.org',))
 
     """
+    token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
     hide_proxy(given)
