@@ -6,6 +6,7 @@
 # make fuzz    gives every machine hostile octets for FUZZ_SECONDS each; FUZZ_TARGETS="watch" picks targets
 # make bench   measures mailbearer beside its peers in one run: FLEET=1000000 makes the fleet that large (five minutes more)
 # make coverage  measures how much of the core its tests run, and fails below 97 % (part of make test)
+# make sample-android  compiles the sample app's screens for a desktop, shows them in a window, and draws the documentation's pictures of them
 # make mutants   breaks the core in a thousand places, one at a time, and says which break no test noticed (half an hour)
 # make lint    formats, lints, types, licences (part of make test)
 # make docs    the site of docs/, in target/site: pages, recipes that are run, the references of the languages' own tools (part of make test)
@@ -17,7 +18,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-swift bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-swift bench-server lint test-rust test-python test-node test-kotlin test-swift sample-android clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -56,7 +57,7 @@ SAY := @printf '\n\033[1m== %s\033[0m\n'
 PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
 NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml Cargo.lock THIRD-PARTY.md -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
-    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*')
+    -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*' -not -path 'node/typing/*')
 
 KOTLIN := target/kotlin
 KOTLIN_TESTS := bindings/mobile/kotlin/tests/target
@@ -115,6 +116,7 @@ test-node: $(NODE_APP)/installed
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
 	cargo build --locked -q -p mailbearer-node --features probe
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
 test-kotlin: $(KOTLIN)/native
@@ -122,6 +124,16 @@ test-kotlin: $(KOTLIN)/native
 	tests/servers/install.sh
 	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
 	cd bindings/mobile/kotlin && mvn -B -ntp package
+
+# Not part of make test: the model, which decides, is. Android's own part of the sample is compiled by the hosted workflow only.
+SAMPLE := bindings/mobile/kotlin/sample/screens/target
+sample-android: $(KOTLIN)/native
+	command -v xvfb-run > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends xvfb xauth libgl1; }
+	$(SAY) "The sample for Android: its screens, with Compose for the desktop"
+	cd bindings/mobile/kotlin && mvn -B -ntp -q -Psample -pl library,sample/model,sample/screens package
+	$(SAY) "The screens in a window, and the pictures of the documentation"
+	xvfb-run -a java -Dmailbearer.sample.seconds=5 -cp "$(SAMPLE)/classes:$$(cat $(SAMPLE)/class-path)" org.mailbearer.sample.MainKt
+	java -Djava.awt.headless=true -cp "$(SAMPLE)/classes:$$(cat $(SAMPLE)/class-path)" org.mailbearer.sample.PicturesKt docs/pictures
 
 test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: the library, and the code that calls it"
@@ -180,13 +192,14 @@ check-python: $(VENV)/packages
 	PYTHONPATH=target/check/python $(VENV)/bin/python python/tests/cases_runner.py
 
 check-node: node/node_modules
-	cd node && npx prettier --log-level warn --check src "test/*.mts" "*.mjs"
+	cd node && npx prettier --log-level warn --check src typing "test/*.mts" "*.mjs"
 	cd node && node_modules/.bin/napi build --platform --manifest-path ../bindings/node/Cargo.toml --package mailbearer-node \
 	    --output-dir native --js binding.js --dts binding.d.ts -- --locked -q
 	cd node && npm run --silent build:dist
 	[ -e $(NODE_APP)/node_modules ] || $(MAKE) --no-print-directory $(NODE_APP)/installed
 	cp -r node/dist node/native $(NODE_APP)/node_modules/mailbearer/
 	node/node_modules/.bin/tsc -p node/test
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
 	node $(NODE_APP)/test/cases.mjs
 
 # The jars that the tests install are made anew afterwards: these have the library without optimisation in them.
@@ -350,7 +363,7 @@ lint: $(VENV)/installed $(NODE_APP)/installed $(TOOLS)/bin/cargo-deny
 	$(VENV)/bin/ruff check --config python/pyproject.toml python core/tests tests bindings docs examples
 	cd python && ../$(VENV)/bin/mypy
 	$(SAY) "Node: format, types, package"
-	cd node && npx prettier --check src "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
+	cd node && npx prettier --check src typing "test/*.mts" "*.mjs" && npx prettier --config package.json --check "../tests/bench/node/*.mjs" "../tests/servers/oidc/*.mjs" "../examples/node/*.mjs" "../docs/tests/*.mjs" && npx tsc -p . && npx tsc -p test --noEmit && npx publint --strict npm/mailbearer
 
 $(VENV)/packages: python/pyproject.toml bindings/release/requirements.txt
 	$(SAY) "Python: a virtual environment in $(VENV)"

@@ -1,8 +1,13 @@
 """How Sphinx makes the site of these pages: `make docs`."""
 
 import importlib.metadata
+import inspect
 import pathlib
 import sys
+
+from sphinx.util.inspect import TypeAliasForwardRef
+
+import mailbearer
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -21,10 +26,11 @@ nitpick_ignore_regex = [
     (
         "py:.*",
         r"(ssl|imaplib|poplib|smtplib|imapclient|aioimaplib|aiosmtplib|asyncio|collections|types|typing|datetime|socket"
-        r"|time|builtins|google|concurrent|http)\b.*",
+        r"|time|builtins|google|concurrent|http|email)\b.*",
     ),
     # Type variables, and aliases that a signature names.
     ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T"),
+    ("py:.*", r"(mailbearer\.proxy\.)?Proxy|WatchedSocket|MailBox|TracerProvider|MeterProvider|os\.PathLike"),
     ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*"),
     # Attributes stand in the text of their class, several of them in one line.
     ("py:class", r"[a-z_]+"),
@@ -41,7 +47,13 @@ myst_fence_as_directive = ["mermaid"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-autodoc_type_aliases = {"TokenSource": "mailbearer.tokens.TokenSource"}
+# By their names, and not by all that they stand for; in a union, Sphinx would write what it is made of.
+TypeAliasForwardRef.__repr__ = lambda alias: alias.name  # type: ignore[method-assign]
+autodoc_type_aliases = {
+    name: f"mailbearer.{name}"
+    for name in mailbearer.__all__
+    if name[:1].isupper() and not inspect.isclass(getattr(mailbearer, name))
+} | {"AsyncTokenSource": "mailbearer.aio.AsyncTokenSource"}
 autoclass_content = "class"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

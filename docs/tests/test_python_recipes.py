@@ -338,7 +338,7 @@ def test_logs_and_metrics(
     caplog.set_level("INFO")
     expiring.load("logging_and_metrics").main(2)
     assert 'mail_events_total{kind="online",protocol="imap",cause=""} 2' in capsys.readouterr().out
-    assert f"{USER} imap online" in caplog.text
+    assert f"{USER} imap 1 is online, connection 2" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -401,11 +401,22 @@ def test_an_example_of_a_page_tells_why(
     assert capsys.readouterr().out.endswith("\ntoken_rejected refresh_token\n")
 
 
+@pytest.mark.parametrize("example", [example for example in PYTHON + START if "mailbearer.sender" in example])
+def test_an_example_of_a_page_sends(
+    example: str, about: tuple[Surroundings, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    around, names = about
+    exec(example, names)
+    assert capsys.readouterr().out == "sent {}\n"
+    assert len(around.server.submitted()) == 1
+
+
 def test_the_other_examples_of_the_pages(about: tuple[Surroundings, dict[str, Any]]) -> None:
     _, names = about
     others = [one for one in PYTHON + START if "for connection in" not in one and "LoginFailed" not in one]
     # The one of explain runs in python/tests/test_readme.py.
-    testing, login = sorted((one for one in others if "explain" not in one), key=lambda one: "def test_" not in one)
+    others = [one for one in others if "explain" not in one and "mailbearer.sender" not in one]
+    testing, login = sorted(others, key=lambda one: "def test_" not in one)
     exec(testing, names)
     names["test_it_finds_the_messages"]()
     exec(login, names)

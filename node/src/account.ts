@@ -276,7 +276,7 @@ export function sessions(options: SessionOptions & { protocol: MailProtocol }): 
     return sessionsOf(protocol, others, NO_CLIENT);
 }
 
-/** Options of a session: with those of its account, or with an account. @internal */
+/** Options of a session: with those of its account, or with an account. */
 export type OwnedSessionOptions = SessionOptions | (AccountSessionOptions & { account: Account });
 
 /** The sessions of an account that is given, or of one that is made for them. @internal */

@@ -85,22 +85,25 @@ export function logSafely(logger: Logger, level: Level, fields: object, line: st
  * What others threw, as a logger may have it: pino's own serializer writes every member of an error, and those of HTTP libraries hold
  * requests with what is secret in them.
  */
-export function cleaned(
-    error: unknown,
-    redact: Redact,
-): { type: string; message: string; code?: string; stack?: string } {
-    const {
-        name = typeof error,
-        message = saidBy(error),
-        code,
-        stack,
-    } = (error ?? {}) as Partial<Error> & { code?: unknown };
+export function cleaned(error: unknown, redact: Redact): CleanedError {
+    const told = (error ?? {}) as Partial<Error> & { code?: unknown };
+    const { name = typeof error, message = saidBy(error), code, stack } = told;
     const said = redact(shown(String(message)));
     const frames = stack?.match(/^ +at .*$/gm);
-    return {
-        type: String(name),
+    const cleaned: CleanedError = {
+        name: String(name),
         message: said,
         ...(typeof code === "string" ? { code: shown(code) } : {}),
         ...(frames == null ? {} : { stack: [`${name}: ${said}`, ...frames].join("\n") }),
     };
+    // With no class pino calls it by its name.
+    return Object.assign(Object.create(null) as object, cleaned);
+}
+
+/** What is left of an error. */
+interface CleanedError {
+    readonly name: string;
+    readonly message: string;
+    readonly code?: string;
+    readonly stack?: string;
 }

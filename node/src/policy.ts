@@ -14,51 +14,51 @@ export interface SessionPolicy {
      * `ahead` (the default): let a connection go before its end; `at_end`: never, only what the server ends is replaced;
      * `overlap`: as `ahead`, and the successor is logged in first (IMAP, where two connections are allowed).
      */
-    renewal?: "ahead" | "at_end" | "overlap";
+    renewal?: "ahead" | "at_end" | "overlap" | undefined;
     /** How long the server lets a connection live. */
-    sessionLimit?: number;
+    sessionLimit?: number | undefined;
     /** Whether the server ends a connection when the token that opened it expires. */
-    endsWithToken?: boolean;
+    endsWithToken?: boolean | undefined;
     /** How many connections the server allows for one user. */
-    connections?: number;
+    connections?: number | undefined;
     /** How long a token lives whose source does not say (`account`). */
-    tokenLifetime?: number;
+    tokenLifetime?: number | undefined;
     /**
      * How long before the end a fresh token is asked for, and the connection renewed; at most a quarter of what it lives, and
      * by half less or more at random. Default: 300,000.
      */
-    lead?: number;
+    lead?: number | undefined;
     /** How long a token from a cache must still live to be used (`account`). Default: 60,000. */
-    tokenLifeLeast?: number;
+    tokenLifeLeast?: number | undefined;
     /** How long a token may take to come (`account`). Default: 60,000. */
-    tokenTimeout?: number;
+    tokenTimeout?: number | undefined;
     /** Greatest wait after a first failure; it doubles with each. Default: 1,000. */
-    backoffBase?: number;
+    backoffBase?: number | undefined;
     /** Greatest wait of all; eight times that where the server limits rate or connections. Default: 300,000. */
-    backoffMax?: number;
+    backoffMax?: number | undefined;
     /** When a connection has lasted, and the failures before it are forgotten. Default: 60,000. */
-    stableAfter?: number;
+    stableAfter?: number | undefined;
     /**
      * Least time between logins of which none lasts, after the first four. Only tests of short-lived tokens should lower it:
      * the budget of logins is in this unit. Default: 60,000.
      */
-    loginInterval?: number;
+    loginInterval?: number | undefined;
     /**
      * How long failures are waited out before a session's first connection; then they are told as `GaveUp` (`account`).
      * What cannot get better, as an unknown host, is told at once. `Infinity`: for ever. Default: 60,000.
      */
-    first?: number;
+    first?: number | undefined;
     /** The same, once a session has been connected (`account`). Default: `Infinity`. */
-    later?: number;
+    later?: number | undefined;
     /**
      * Whether mail clients are let say something harmless while nothing else is said (`account`): every 4 to 9 minutes, and
      * before the provider's idle limit. Default: true.
      */
-    keepAlive?: boolean;
+    keepAlive?: boolean | undefined;
     /** How long the answer to that may take, and to a question whether the connection lives (`account`). Default: 20,000. */
-    answer?: number;
+    answer?: number | undefined;
     /** A sleep of the machine from which its connections are not even asked whether they live (`account`). Default: 1,800,000. */
-    unprobedNap?: number;
+    unprobedNap?: number | undefined;
 }
 
 /** What is of the whole account. */

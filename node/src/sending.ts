@@ -2,7 +2,13 @@
 import { EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type SMTPConnection from "nodemailer/lib/smtp-connection";
-import { type Account, accountOf, type AccountSessionOptions, type OwnedSessionOptions } from "./account";
+import {
+    type Account,
+    accountOf,
+    type AccountSessionOptions,
+    type OwnedSessionOptions,
+    type SessionOptions,
+} from "./account";
 import { failureOfHost, type SessionStatus } from "./core";
 import { ConfigError, Misuse, SendFailed } from "./errors";
 import type { SessionEvent } from "./events";
@@ -47,7 +53,7 @@ const SENDING_OPTIONS = [
 ] as const satisfies ReadonlyArray<keyof SendingOptions>;
 
 /** The options of a transport: those of its sessions, of their account or with an `account`, and how messages are sent. */
-export type TransportOptions = OwnedSessionOptions & SendingOptions;
+export type TransportOptions = (SessionOptions | (AccountSessionOptions & { account: Account })) & SendingOptions;
 
 type Callback<T> = (error: Error | null, result?: T) => void;
 type Client = SMTPConnection;

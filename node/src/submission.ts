@@ -86,7 +86,7 @@ export function reset(client: SMTPConnection): Promise<void> {
     });
 }
 
-/** Nodemailer's client, over a connection of a session. */
+/** Nodemailer's client, over a connection of a session. @internal */
 export class SmtpAdapter implements Adapter<SMTPConnection> {
     readonly #next: (work: () => Promise<void>) => Promise<void>;
 

@@ -114,6 +114,7 @@ describe("a logger", () => {
         const { stream, text } = sink();
         const own = Object.assign(new Error("refresh_token=1//0abcdefGHIJKL was refused: invalid_grant"), {
             code: "EWHATEVER",
+            error: "invalid_grant",
             config: { data: "refresh_token=1//0abcdefGHIJKL", headers: { authorization: `Bearer ${token}` } },
         });
         const source = () => Promise.reject(own);

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 import mailbearer
 import mailbearer.aio
@@ -86,7 +87,8 @@ def test_the_front_doors_of_asyncio_have_the_same_names_and_arguments() -> None:
         assert [one.kind for one in ours.values()] == [one.kind for one in theirs.values()], name
 
 
-def test_a_session_of_asyncio_has_its_usual_client() -> None:
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_session_of_asyncio_has_its_usual_client(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def main(server: Server) -> None:
         token = server.issue_token(USER)
         async with mailbearer.aio.sessions("smtp", USER, token, **server.at("smtp")) as outboxes:
@@ -109,8 +111,8 @@ def test_a_session_of_asyncio_has_its_usual_client() -> None:
                 assert [change async for change in inbox.idle(reissue=0.2)] == []
             assert inbox.is_due
 
-    with Server(token_lifetime=1.0) as server:
-        asyncio.run(asyncio.wait_for(main(server), 30))
+    with Server(token_lifetime=1.0) as server, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.wait_for(main(server), 30))
 
 
 def test_what_reads_from_a_connection_of_asyncio_is_either_of_two() -> None:
@@ -137,7 +139,8 @@ def test_what_reads_from_a_connection_of_asyncio_is_either_of_two() -> None:
 
 
 def test_what_is_closed_takes_with() -> None:
-    closed = [value for value in public() if inspect.isclass(value) and hasattr(value, "close")]
+    classes = [value for value in public() if inspect.isclass(value)]
+    closed = [value for value in classes if hasattr(value, "close") or hasattr(value, "aclose")]
     assert len(closed) == 2 * len(PAIRS)
     for kind in closed:
         is_async = "aio" in kind.__module__

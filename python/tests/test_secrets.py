@@ -125,6 +125,14 @@ def test_a_token_that_is_none(door: str, wrong: Any) -> None:
     assert_hidden(caught.value)
 
 
+@pytest.mark.parametrize("door", [mailbearer.sender, mailbearer.aio.sender, mailbearer.mailbox])
+@pytest.mark.parametrize("wrong", [f"{TOKEN} {TOKEN}", TOKEN.encode(), (TOKEN, 1)])
+def test_a_token_that_is_none_at_other_doors(door: Any, wrong: Any) -> None:
+    with Server() as server, pytest.raises(mailbearer.ConfigError) as caught:
+        door(USER, wrong, **server.at("imap" if door is mailbearer.mailbox else "smtp"))
+    assert_hidden(caught.value)
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_a_setting_that_cannot_work(door: str) -> None:
     with pytest.raises(mailbearer.ConfigError) as caught:

@@ -11,10 +11,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import venv
 from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
+
+import mailbearer
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "typing"
 FILES = {kind: sorted((FOLDER / kind).glob("*.py")) for kind in ("right", "wrong")}
@@ -38,8 +41,14 @@ def mypy(tmp_path: pathlib.Path) -> Complaints:
 
 
 def pyright(tmp_path: pathlib.Path) -> Complaints:
-    said = json.loads(run(sys.executable, "-m", "basedpyright", f"--pythonpath={sys.executable}", "--outputjson"))
-    assert said["summary"]["filesAnalyzed"] >= sum(map(len, FILES.values()))
+    return complaints_of_pyright(sys.executable, sum(map(len, FILES.values())))
+
+
+def complaints_of_pyright(python: str | pathlib.Path, files: int, *paths: pathlib.Path) -> Complaints:
+    said = json.loads(
+        run(sys.executable, "-m", "basedpyright", f"--pythonpath={python}", "--outputjson", *map(str, paths))
+    )
+    assert said["summary"]["filesAnalyzed"] >= files
     found: Complaints = defaultdict(list)
     for one in said["generalDiagnostics"]:
         file = pathlib.Path(one["file"]).relative_to(FOLDER).as_posix()
@@ -69,3 +78,16 @@ def test_a_checker_finds_what_is_wrong_and_nothing_else(
     found = check(tmp_path)
     assert sorted(marked() - found.keys()) == []
     assert {place: found[place] for place in sorted(found.keys() - marked())} == {}
+
+
+# Who imports one of the other packages, or uses its client.
+NEEDS_EXTRAS = {"aio_imap", "aio_sessions_clients", "aio_smtp", "imapclient", "sessions_imapclient", "token_libraries"}
+
+
+def test_pyright_does_not_ask_for_extras_that_a_program_does_not_use(tmp_path: pathlib.Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    python = tmp_path / "venv/bin/python"
+    (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (packages / "mailbearer").symlink_to(pathlib.Path(mailbearer.__file__).parent, target_is_directory=True)
+    files = [file for file in FILES["right"] if file.stem not in NEEDS_EXTRAS]
+    assert complaints_of_pyright(python, len(files), *files) == {}

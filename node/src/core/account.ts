@@ -169,12 +169,12 @@ function checkedSettings(policy: AccountSettings): native.JsAccountPolicy {
 export interface AccountMachineOptions {
     /** Decides all that is left to chance: another one for each account. */
     readonly seed: bigint;
-    readonly policy?: AccountSettings;
+    readonly policy?: AccountSettings | undefined;
     /** What {@link AccountMachine.snapshot} gave. */
     readonly snapshot?: Uint8Array | undefined;
-    readonly nowMs?: number;
+    readonly nowMs?: number | undefined;
     /** Milliseconds since 1970, so that the time since a snapshot counts. */
-    readonly wallMs?: number;
+    readonly wallMs?: number | undefined;
 }
 
 /**

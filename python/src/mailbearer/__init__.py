@@ -68,7 +68,7 @@ from .following import MailboxChange, NewMessages
 from .kinds_of_source import TokenAnswer, TokenSource
 from .lookups import LookupFailed, Opener, Resolver
 from .message_sender import Receipt, Sender, sender
-from .options import LoginOptions, LoneOptions, SessionOptions, Trace
+from .options import LoginOptions, LoneOptions, MachinePolicy, SessionOptions, Trace
 from .policy import SessionPolicy
 from .proxy import ProxyFailed
 from .route import Sock
@@ -134,6 +134,7 @@ __all__ = [
     "LoneOptions",
     "Look",
     "LookupFailed",
+    "MachinePolicy",
     "MachineStatus",
     "MailProtocol",
     "Mailbox",

@@ -7,7 +7,8 @@ import re
 import sys
 from typing import Any
 
-from . import __version__, accounts, check, demo, discover_command, login, logout, token_command
+from . import __version__, accounts, check, completion, demo, discover_command, login, logout, token_command
+from .terminal import Parser, guarded
 
 _COMMANDS: dict[str, tuple[Any, str]] = {
     "login": (login, "get the first token with a browser, and keep the login"),
@@ -17,31 +18,40 @@ _COMMANDS: dict[str, tuple[Any, str]] = {
     "check": (check, "log in over IMAP, POP3 and SMTP, and say what happened"),
     "discover": (discover_command, "find the servers of a mail address, and where their tokens come from"),
     "demo": (demo, "show logins and failures against a server on this machine"),
+    "completion": (completion, "print what makes a shell complete this command"),
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="mailbearer", description="Log in to mail with OAuth 2.0, and know why it fails.", allow_abbrev=False
-    )
+def command_parser() -> argparse.ArgumentParser:
+    """Describe all commands and their options."""
+    # An abbreviation of an option is not taken for it: --token is none of --token-command.
+    parser = Parser(prog="mailbearer", description="Log in to mail with OAuth 2.0, and know why it fails.")
     parser.add_argument("--version", action="version", version=f"mailbearer {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, about) in _COMMANDS.items():
         description = f"{about[0].upper()}{about[1:]}."
-        # An abbreviation of an option is not taken for it: --token is none of --token-command.
-        command = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
+        command = commands.add_parser(name, help=about, description=description)
         module.add_arguments(command)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    parser = command_parser()
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         # By name only: a secret may be among them.
         names = [found[0] for one in unknown if (found := re.match(r"--[a-z-]{1,20}(?==|$)", one))]
         parser.error(f"arguments that are not known: {', '.join(names) or len(unknown)}")
-    try:
-        status: int = _COMMANDS[parsed.command][0].run(parsed)
-        return status
-    except KeyboardInterrupt:
-        return 130
+    if parsed.command == "completion":
+        print(completion.script(parser, parsed.shell), end="")
+        return 0
+    status: int = _COMMANDS[parsed.command][0].run(parsed)
+    return status
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ from .facts import (
     OAuthFacts,
     RejectionFacts,
     ServiceFacts,
+    Submitted,
     VerdictFacts,
 )
+from .options import MachinePolicy
 from .words import (
     Advice,
     Cause,
@@ -486,7 +488,7 @@ class Session:
         initial_response: InitialResponse | None = None,
         ehlo_name: str | None = None,
         assumed_capabilities: Sequence[str] | None = None,
-        policy: dict[str, Any] | None = None,
+        policy: MachinePolicy | None = None,
         snapshot: _Data | None = None,
         now_ms: int = 0,
     ) -> Session: ...
@@ -675,7 +677,7 @@ class Server:
         date_ms: int | None = None,
     ) -> None: ...
     def messages_in(self, user: str, mailbox: str) -> list[tuple[int, list[str], int, bytes]]: ...
-    def submitted(self) -> list[dict[str, Any]]: ...
+    def submitted(self) -> list[Submitted]: ...
     def take_events(self) -> list[tuple[int, int, str, str]]: ...
     @property
     def sessions(self) -> int: ...

@@ -15,6 +15,7 @@ from .errors import ConfigError
 from .events import OnEvent
 from .facts import AccountStatus
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
 from .proxy import hide_proxy
@@ -24,8 +25,7 @@ from .threads import ThreadDriver
 from .words import MailProtocol, ProviderName
 
 if TYPE_CHECKING:
-    from imap_tools import MailBox
-    from imapclient import IMAPClient
+    from .foreign import IMAPClient, MailBox
 
 
 class Account:
@@ -61,7 +61,7 @@ class Account:
     def __init__(
         self,
         user: str,
-        token: tokens.TokenSource = tokens.STORED,
+        token: TokenSource = tokens.STORED,
         *,
         provider: ProviderName | Provider | None = None,
         policy: SessionPolicy | None = None,
@@ -178,10 +178,12 @@ class Account:
             driver.end_all()
 
     def __repr__(self) -> str:
-        return repr(self._driver.machine)
+        # A traceback with locals shows it also where its settings were refused.
+        driver = getattr(self, "_driver", None)
+        return "<Account>" if driver is None else repr(driver.machine)
 
 
-def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Source:
+def _source(token: TokenSource, settings: AccountSettings) -> tokens.Source:
     source = tokens.source(token, user=settings.user, scopes=settings.scopes)
     if isinstance(source, tokens.AwaitedToken):
         raise ConfigError("token is an async function: use mailbearer.aio, or give a plain function")
@@ -192,7 +194,7 @@ def _source(token: tokens.TokenSource, settings: AccountSettings) -> tokens.Sour
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imaplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -201,7 +203,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imapclient"],
     **options: Unpack[LoneOptions],
@@ -210,7 +212,7 @@ def sessions(
 def sessions(
     protocol: Literal["imap"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["imap_tools"],
     **options: Unpack[LoneOptions],
@@ -219,7 +221,7 @@ def sessions(
 def sessions(
     protocol: Literal["pop3"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["poplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -228,7 +230,7 @@ def sessions(
 def sessions(
     protocol: Literal["smtp"],
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
@@ -236,7 +238,7 @@ def sessions(
 def sessions(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     client: str | None = None,
     **options: Unpack[LoneOptions],
@@ -257,7 +259,7 @@ def sessions(
         protocol: ``imap``, ``pop3`` or ``smtp``.
         user: the login's user name, as a rule the mail address.
         token: what :func:`mailbearer.connect` takes.
-        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; or ``imapclient``.
+        client: ``imaplib``, ``poplib`` or ``smtplib``, which need not be said; ``imapclient`` or ``imap_tools``.
         options: those of :func:`mailbearer.connect`, and ``policy``, ``snapshot`` and ``on_event`` as in
             :class:`mailbearer.Account`; ``help(mailbearer.LoneOptions)`` and ``help(mailbearer.LoginOptions)`` tell
             each.

@@ -20,6 +20,7 @@ from .explaining import explain
 from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 from .sources import command
 from .stored import stored
+from .terminal import has_colours, secret_line, wrapped
 from .words import Phase
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
@@ -155,13 +156,17 @@ def check_all(
     silent: bool = False,
 ) -> list[Result]:
     """Log in over each protocol that was not left out, and say what came of it."""
-    paint = _Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    paint = _Paint(has_colours(sys.stdout))
     results = []
     for protocol in _asked(arguments):
         result = check(protocol, arguments, token, discovered)
         results.append(result)
         if not silent:
             _show(result, paint, trace)
+        elif trace:
+            # The JSON stands alone on standard output.
+            for line in result.trace:
+                print(f"{_TITLES[protocol]} {line}", file=sys.stderr)
     return results
 
 
@@ -353,9 +358,7 @@ def _token(arguments: argparse.Namespace) -> AccessToken:
 
 
 def _pasted() -> str:
-    if sys.stdin.isatty():
-        print("Paste the access token, then press Enter: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline()
+    return secret_line("Paste the access token, which is not shown, then press Enter: ")
 
 
 def _of_store(arguments: argparse.Namespace, account: store.StoredAccount) -> AccessToken:
@@ -379,11 +382,15 @@ def _show(result: Result, paint: _Paint, trace: bool) -> None:
     where = f"  {result.endpoint}" if result.endpoint else ""
     print(f"{mark} {paint('1', _TITLES[result.protocol])}{where}")
     for line in _lines(result):
-        print(f"       {line}")
+        is_labelled = line[:9].strip() in _LABELS
+        print(wrapped(line, "       ", " " * (16 if is_labelled else 7)))
     if trace:
         for line in result.trace:
             print(f"       {paint('2', line)}")
     print()
+
+
+_LABELS = ("", "problem", "cause", "server", "advice", "address")
 
 
 def _lines(result: Result) -> list[str]:

@@ -9,7 +9,7 @@ import smtplib
 import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from .connection import Connection, GreetedSocket, connect
 from .errors import SessionEnded, timed
@@ -19,8 +19,7 @@ from .options import LoginOptions
 from .tokens import STORED, TokenSource
 
 if TYPE_CHECKING:
-    from imap_tools import MailBox
-    from imapclient import IMAPClient
+    from .foreign import IMAPClient, MailBox
 
 _Client = TypeVar("_Client")
 
@@ -104,9 +103,17 @@ def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOp
 
 
 def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> MailBox:
-    """Return an ``imap_tools.MailBox`` that is logged in, with INBOX selected, as its own ``login`` leaves it.
+    """Return an ``imap_tools.MailBox`` that is logged in: ``pip install 'mailbearer[imap-tools]'``.
 
-    It needs the extra ``mailbearer[imap-tools]``.
+    INBOX is selected, as its own ``login`` leaves it.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
+
+    Raises:
+        ConfigError: imap_tools is missing, or a setting cannot work; no login was made.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:
@@ -114,9 +121,10 @@ def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptio
     ...     with mailbearer.mailbox("joe@gmail.com", token, **server.at("imap")) as mailbox:
     ...         mailbox.uids()
     ['1', '2', '3']
+
     """
-    need_client("imap_tools")
     token = hidden(token)
+    need_client("imap_tools")
     return _logged_in(mailbox_over, connect("imap", user, token, **options))
 
 
@@ -145,7 +153,7 @@ def mailbox_over(connection: Connection) -> MailBox:
     host, port = connection.endpoint.host, connection.endpoint.port
     logged_in = LoggedIn(host, port, connection.client_timeout)
     logged_in.folder.set("INBOX")
-    return logged_in
+    return cast("MailBox", logged_in)
 
 
 def imapclient_over(connection: Connection) -> IMAPClient:

@@ -28,6 +28,7 @@ from .failures import (
     waits_for_tls,
 )
 from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .options import Trace
 from .proxy import Place, Proxy, hidden_proxy
 from .route import DIRECT, Sock
@@ -138,7 +139,7 @@ class Connection:
 def connect(
     protocol: MailProtocol,
     user: str,
-    token: tokens.TokenSource = tokens.STORED,
+    token: TokenSource = tokens.STORED,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -183,10 +184,12 @@ def connect(
         unusual_port: this server uses a registered port in another way than others; ``False``.
         discover: whether servers that are not known may be looked up; ``True``.
         trace: called with each line of the dialogue of a login.
-        proxy: the proxy to go through: ``socks5://user:password@host:1080``, ``socks4a://``, ``http://``, or
-            ``environment`` for what ``ALL_PROXY`` says. It looks the server's name up; TLS is verified as ever.
-        local_address: the IP address of this machine that the connection comes from.
-        sock: a socket that is connected, or a function that opens one, called as :func:`socket.create_connection`.
+        proxy: the proxy to go through, as ``socks5://user:password@host:1080``, ``socks4a://`` or ``http://`` (by
+            CONNECT); ``environment``: what ``ALL_PROXY`` says, but for the hosts of ``NO_PROXY``; ``None``: none,
+            whatever the environment says. The proxy looks the server's name up. It needs ``mailbearer[proxy]``.
+        local_address: the IP address of this machine that connections come from; with a proxy, those to the proxy.
+        sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
+            socket that is connected. TLS is done over it.
 
     Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
@@ -411,9 +414,20 @@ class Link:
         """Connect, with TLS where it is implicit."""
         endpoint = self._settings.endpoint
         with observing.dialling(endpoint, self.key):
-            self._sock = self._settings.route.open(Place(endpoint.host, endpoint.port), self._deadline, self._show)
+            self._sock = self._connected(Place(endpoint.host, endpoint.port))
             if endpoint.tls == "implicit":
                 self.start_tls()
+
+    def _connected(self, to: Place) -> socket.socket:
+        route = self._settings.route
+        try:
+            return route.open(to, self._deadline, self._show)
+        except LoginFailed as problem:
+            if route.proxy is None or not self._is_expired:
+                raise
+            # It was ended under the handshake, which took that for an answer.
+            told = route.proxy.unreachable("it did not answer in time", problem.__cause__)
+            raise told from told.__cause__
 
     def _show(self, opening: Opening | socket.socket) -> None:
         """Note what is under way, so that it can be interrupted."""

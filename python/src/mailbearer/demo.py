@@ -65,7 +65,7 @@ def _work(server: Server, say: Callable[[str], None]) -> None:
     with clients.imap(_USER, token, **server.at("imap")) as imap:
         _, count = imap.select("INBOX")
         _, data = imap.fetch("1", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        subject = next(part[1] for part in data if isinstance(part, tuple)).decode().splitlines()[2]
+        subject = next(part[1] for part in data if isinstance(part, tuple)).decode().splitlines()[0]
         say(f"   IMAP  {_login(imap)}; {int(count[0] or b'0')} messages, the first: {subject}")
     pop3 = clients.pop3(_USER, server.issue_token(_USER), **server.at("pop3"))
     messages, octets = pop3.stat()

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
+from django import conf
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.module_loading import import_string
 
@@ -136,7 +136,7 @@ class EmailBackend(BaseEmailBackend):
     @staticmethod
     def _is_sent(receipt: Receipt, problems: list[Exception]) -> bool:
         try:
-            outcome = receipt.result(getattr(settings, "EMAIL_TIMEOUT", None) or _WAIT_SECONDS)
+            outcome = receipt.result(getattr(conf.settings, "EMAIL_TIMEOUT", None) or _WAIT_SECONDS)
         except (Error, TimeoutError) as problem:
             # Who is told that it was not sent may send it again.
             if receipt.cancel() or not receipt.done():
@@ -151,8 +151,8 @@ class EmailBackend(BaseEmailBackend):
         return True
 
     def _sender(self) -> Sender:
-        given = {**getattr(settings, "MAILBEARER", {}), **self._options}
-        user = given.pop("user", None) or getattr(settings, "EMAIL_HOST_USER", None)
+        given = {**getattr(conf.settings, "MAILBEARER", {}), **self._options}
+        user = given.pop("user", None) or getattr(conf.settings, "EMAIL_HOST_USER", None)
         if not user:
             raise ConfigError("MAILBEARER has no user: give it one in Django's settings")
         token = given.pop("token", None)

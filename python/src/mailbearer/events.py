@@ -49,7 +49,7 @@ class SessionEvent:
 
     @property
     def message(self) -> str:
-        """The event in words: who, which session, and what happened.
+        """The event in words, with whose it is and of which session.
 
         >>> import mailbearer
         >>> event = mailbearer.SessionEvent(

@@ -120,6 +120,15 @@ class AccountStatus(TypedDict):
     stops: list[Failure]
 
 
+class Submitted(TypedDict):
+    """A message that a testing server has taken over SMTP: who was logged in, its envelope, and its octets."""
+
+    user: str
+    sender: str
+    recipients: list[str]
+    content: bytes
+
+
 class ServicePlace(TypedDict):
     """Where a service of a profile is: what a service needs."""
 

@@ -13,13 +13,17 @@ from email.message import Message
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from . import tokens
+from . import log, tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
+from .hiding import hidden
+from .kinds_of_source import TokenSource
 from .outgoing import outgoing
+from .proxy import hide_proxy
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
+from .stored import of_store
 
 _log = logging.getLogger("mailbearer")
 
@@ -225,7 +229,7 @@ class Sender:
         with self._turn:
             if not self._is_closed:
                 if not isinstance(stop, Error):
-                    _log.error("a sender cannot go on", exc_info=stop)
+                    _log.error("a sender cannot go on", exc_info=log.shown(stop, str))
                 self.stop = stop
             self._turn.notify_all()
 
@@ -285,7 +289,7 @@ class Sender:
                 self._turn.notify_all()
 
 
-def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
+def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in.
 
     Give a message to :meth:`Sender.send`, and go on: it is sent in its turn. What was not accepted is sent again: after
@@ -296,9 +300,13 @@ def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpa
 
     The queue is in memory: what it holds ends with the process. ``docs/recipes/outbox.md`` has one in a folder.
 
-    ``token`` and the options are those of :func:`mailbearer.sessions`, and those of :class:`~mailbearer.SenderOptions`:
-    ``connections``, ``limits``, ``retry``, ``give_up_after``, ``idle``, ``close_timeout``, ``on_outcome``. Without a
-    ``policy``, outages are waited out. Nothing is connected before the first message.
+    Nothing is connected before the first message. Without a ``policy``, outages are waited out.
+
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes.
+        options: those of :func:`mailbearer.sessions`, and ``connections``, ``limits``, ``retry``, ``give_up_after``,
+            ``idle``, ``close_timeout`` and ``on_outcome``, which ``help(mailbearer.SenderOptions)`` tells.
 
     Raises:
         ConfigError: a setting cannot work.
@@ -315,9 +323,13 @@ def sender(user: str, token: tokens.TokenSource = tokens.STORED, **options: Unpa
     ('sent', ('ann@example.org',))
 
     """
+    token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
+    hide_proxy(given)
     of_account, of_session = split(given)
-    account = Account(user, token, **of_account)
+    place = given.get("host"), given.get("proxy")
+    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
+    account = Account(user, source, **of_account)
     sessions = [account.sessions("smtp", **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from ._core import Provider
 from .events import OnEvent
 from .policy import SessionPolicy
 from .proxy import Proxy
 from .route import Sock
-from .words import InitialResponse, Mechanism, ProviderName, Side, Tls
+from .words import InitialResponse, Mechanism, ProviderName, Renewal, Side, Tls
 
 Trace: TypeAlias = Callable[[Side, str], object]
 """Called with ``"C"`` or ``"S"`` and a line of the dialogue, when it is whole. The token is masked."""
@@ -69,6 +69,37 @@ class LoginOptions(TypedDict, total=False):
     proxy: str | Proxy | None
     local_address: str | None
     sock: Sock | None
+
+
+class MachinePolicy(TypedDict, total=False):
+    """What a :class:`mailbearer.Session` is told, in milliseconds, as :class:`mailbearer.SessionPolicy` has it.
+
+    Attributes:
+        login: who speaks in the login: ``session``, the machine; or ``host``, the program.
+        session_ms: how long the server lets a session live.
+        idle_ms: how long the server lets it be quiet.
+        login_timeout_ms: how long a login may take.
+        renewal, ends_with_token, connections: as in :class:`mailbearer.SessionPolicy`.
+        token_lifetime_ms, token_life_least_ms, token_timeout_ms: as there, in milliseconds.
+        lead_ms, backoff_base_ms, backoff_max_ms, stable_after_ms, login_interval_ms: the same.
+
+    """
+
+    login: Literal["session", "host"]
+    renewal: Renewal
+    session_ms: int | None
+    ends_with_token: bool
+    idle_ms: int | None
+    connections: int | None
+    token_lifetime_ms: int | None
+    lead_ms: int
+    token_life_least_ms: int
+    token_timeout_ms: int
+    login_timeout_ms: int
+    backoff_base_ms: int
+    backoff_max_ms: int
+    stable_after_ms: int
+    login_interval_ms: int
 
 
 class SessionOptions(LoginOptions, total=False):

@@ -87,7 +87,15 @@ class Route:
                 return _checked(await given((to.host, to.port), seconds))
             except OSError as error:
                 raise _not_opened(error) from error
-        return await asyncio.to_thread(_own, cast("Sock", given), to, time.monotonic() + seconds)
+        loop, deadline = asyncio.get_running_loop(), time.monotonic() + seconds
+        opening = loop.run_in_executor(None, _own, cast("Sock", given), to, deadline)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on: what it opens is nobody's any more.
+            if callable(given):
+                opening.add_done_callback(_close)
+            raise
 
 
 DIRECT = Route()
@@ -126,6 +134,11 @@ def refuse_ready_socket(sock: Sock | None) -> None:
     """Where more than one connection is made, a socket that is open will not do."""
     if isinstance(sock, socket.socket):
         raise ConfigError("sock must be a function here: a session opens a connection more than once")
+
+
+def _close(opened: asyncio.Future[socket.socket]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def _own(given: Sock, to: Place, deadline: float) -> socket.socket:

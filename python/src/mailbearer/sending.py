@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from . import log
 from ._core import Answer, Failure, Outbox, Outcome, Submit
 from .clock import now_ms
 from .errors import ConfigError
@@ -273,9 +274,9 @@ class Queue:
         try:
             if self._on_outcome is not None:
                 self._on_outcome(outcome)
-        except Exception:
+        except Exception as error:
             # What only looks on must not end the sender.
-            _log.exception("on_outcome raised, at %s", outcome.message_id)
+            log.raised_by_the_program(f"on_outcome raised, at {outcome.message_id}", error)
 
 
 def not_done(left: list[Told]) -> list[SendOutcome]:

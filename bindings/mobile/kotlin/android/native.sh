@@ -10,14 +10,7 @@ rustup component add rust-src
 # UniFFI reads from the symbols of the library for this machine; the interface is the same.
 cargo build --locked --profile mobile -p mailbearer-mobile
 cargo build --locked -p mailbearer-bindgen
-<<<<<<< HEAD
 bindings/mobile/kotlin/android/generate.sh target/mobile/libmailbearer_mobile.so "$OUT/generated/uniffi"
-=======
-target/debug/uniffi-bindgen generate target/mobile/libmailbearer_mobile.so --language kotlin --no-format \
-    --config bindings/mobile/kotlin/android/uniffi.toml --out-dir "$OUT/generated/uniffi"
-# As in ../native.sh: what only the generated code needs is hidden from users.
-target/debug/uniffi-bindgen surface org.mailbearer "$(find "$OUT/generated/uniffi" -name '*.kt')"
->>>>>>> kotlin17
 
 # Each kind of phone: Android's name of it, and Rust's.
 while read -r abi target; do

@@ -5,9 +5,9 @@ use crate::classify::concepts::Concept::{
     Account, Again, Aged, AppPassword, Argument, Auth, Authenticated, Backend, Blocked, Busy,
     Cancelled, Certificate, Change, ClientHost, ClientName, Command, Connection, Credential,
     Denied, Elsewhere, Expired, Folder, Full, Idle, InUse, Inactive, Internal, Invalid, Later,
-    Locked, LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message, Mismatch,
-    Must, NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Other, Person, Plan, Policy,
-    Proof, Protocol, Rate, Recipient, Scope, Security, Server, Service, Session, Shutdown,
+    Layer, Locked, LockedOut, Login, Logon, Lookup, Mailbox, Malformed, Mechanism, Message,
+    Mismatch, Must, NotAllowed, NotConnected, NotOpened, NotValid, Off, Or, Other, Person, Plan,
+    Policy, Proof, Protocol, Rate, Recipient, Scope, Security, Server, Service, Session, Shutdown,
     Suspended, SystemError, ThisIs, TimedOut, Tls, Token, TokenService, TooLong, TooMany,
     Unavailable, Underway, Unexplained, Unknown, Unsupported, UserName, Verification, WrongState,
 };
@@ -41,7 +41,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Mailbox, "mailbox~|maildrop|mail box|inbox"),
     always(Mechanism, "\
         mechanism~|method~|type|basic|oauth~|xoauth2|sasl|mech|scheme|apop|digest~|ntlm|gssapi|kerberos|\
-        modern auth~|plain|cram~|channel binding"),
+        modern auth~|plain|cram~|scram~|channel binding"),
     always(Message, "message"),
     always(Person, "\
         postmaster|administrator|admin|helpdesk|help desk|service desk|your provider|your isp|hotline|call us|\
@@ -54,8 +54,8 @@ pub(super) const SUBJECTS: &[Stems] = &[
         tier|edition|add on|addon|fee|arrears|debt|funds|bill|prepaid|pricing|top up|free users|free version|\
         business account"),
     always(Policy, "\
-        policy|policies|conditional access|criteria|filter~|whitelist|third party|your organi~|reputation|ptr|\
-        security reasons|geo~|compliance|embargo~|region|spam~|abus~|fraud~|phish~|hacked|compromised|stolen|vpn|\
+        policy|policies|conditional access|criteria|filter~|whitelist|third party|your organi~|reputation|ptr\
+        |geo~|compliance|embargo~|region|spam~|abus~|fraud~|phish~|hacked|compromised|stolen|vpn|\
         blocklist~|block list~|rbl|reverse dns|dynamic|dialup|residential|unsolicited|trusted|approved|less secure|\
         unregistered|risk~|threat|office hours|working hours|time of day|managed device~|device|unknown location|\
         new location|unusual location|administratively prohibited|by your admin~|by the admin~|by admin~|is listed|\
@@ -85,10 +85,10 @@ pub(super) const SUBJECTS: &[Stems] = &[
     always(Token, "token~|jwt|bearer|assertion|api key|grant|ticket expired|signature|claim|issuer|audience"),
     always(TokenService, "aadsts50053|aadsts50196|aadsts9003~|aadsts9005~"),
     always(UserName, "\
-        username|userid|login name|email address|different user|full email|full address|complete email|complete address"),
+        username|userid|login name|email address|different user|the name must|full email|full address|complete email|complete address"),
     always(Verification, "\
         browser|robot|captcha|consent~|unusual activity|unlock|terms|agree~|web ui|web interface|multi factor|\
-        change your password|reset your password|password change|control panel|verif~ your|verif~ that|prove~|human|\
+        change your password|reset your password|password change|control panel|verif~ your account|verif~ your identity|verif~ your mail~|verif~ your email|verif~ your phone|verif~ your device|verif~ yourself|verif~ that|prove~|human|\
         bot|bots|verification required|verification needed|additional verification|identity verification|\
         phone number|mobile number|phone verif~|sms|sign in attempt|privacy notice|privacy policy|acceptance|\
         accept the|activat~ your|unusual sign|unusual login|finish the|registration|re enable|reactivat~|\
@@ -105,7 +105,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
 #[rustfmt::skip]
 pub(super) const STATES: &[Stems] = &[
     always(Aged, "open for too long|connection time|lifetime|duration|session length|ttl|long ago"),
-    always(Again, "reconnect|relogin|reset by peer|kicked|killed"),
+    always(Again, "reconnect|connection reset|session terminated|relogin|reset by peer|kicked|killed"),
     plain(Authenticated, "authenticated"),
     always(Blocked, "\
         block~|suspend~|bann~|barred|pending|awaiting|account has been cancel~|account cancel~|black~|froz~|closed|delet~|abnormal|\
@@ -116,8 +116,8 @@ pub(super) const STATES: &[Stems] = &[
     plain(Blocked, "ended"),
     denied(Blocked, "verified|confirmed"),
     always(Busy, "\
-        out of memory|congest~|heavy|high traffic|capacity|saturat~|swamp~|overwhelm~|queue|are full|system full|\
-        memory exhausted|enough memory|backlog|high demand|too many users|resources|slots|threads|no free|struggling|shed|backpressure|little memory|processes"),
+        congest~|heavy|high traffic|capacity|saturat~|swamp~|overwhelm~|queue|are full|system full\
+        |backlog|high demand|too many users|resources|slots|threads|no free|struggling|shed|backpressure|processes|out of memory|memory exhausted|enough memory|no memory|memory left|insufficient memory"),
     plain(Busy, "\
         busy|load~|overload~|another session|another client|another program|currently used|logined|user already|\
         occupied|another location|another computer|opened elsewhere|open elsewhere|on elsewhere|in elsewhere"),
@@ -143,14 +143,16 @@ pub(super) const STATES: &[Stems] = &[
         db|dbase|operating system|general failure|general error|unspecified|io failure|internet connection|\
         took too long|introspect~|jwks|userinfo|identity provider|malfunction~|broken|oops|not connect|\
         connection failed|radius|pam|authdaemon|auth~ service|undefined~|overflow|server connection|network error|\
-        network fail~|network problem|chdir|rpc|no route|insufficient memory|upstream error|gateway|quorum|circuit breaker"),
+        network fail~|network problem|chdir|rpc|no route|upstream error|gateway|quorum|circuit breaker|connection reset"),
     always(Invalid, "\
         fail~|invalid~|incorre~|bad|errors|auth~ error|login error|token~ reject~|credential~ reject~|\
         wrong password|wrong username|wrong user|wrong login|not recogni~|unsuccessful~|mistyped|unable to log|\
         unable to auth~|unable to verify|auth~ reject~|login reject~"),
     denied(Invalid, "accepted|authenticated"),
+    // What a server asks for it, and names before it hands on what that said.
+    always(Layer, "pam|ldap|sasl|rpc|backend"),
     always(Later, "\
-        later|temporar~|maintenance|come back|being migrated|being moved|being rebuilt|being upgraded|tempfail|\
+        closed for the|later|temporar~|maintenance|come back|being migrated|being moved|being rebuilt|being upgraded|tempfail|\
         transient|momentar~|some minutes|few moments|some time|shortly|postponed|greylist~|graylist~|wait a|\
         please wait|at this time|right now|for now|at the moment|at present|tomorrow|starting up|being created|\
         being restored|being repaired|syncing|synchroni~|standby|stand by|migrating|one moment|\
@@ -159,7 +161,7 @@ pub(super) const STATES: &[Stems] = &[
         after minutes|next few|interim|interruption|under construction|being performed|being updated|\
         being processed|being set|provisioning|sleeping|waking up|warming up|booting|rebalanc~|failover|electing|\
         trylater|a few|again in minutes|again in hours|again in seconds|again in a|back soon|again soon|\
-        be soon|migration|seconds ago|up to hours|for upgrade|must wait|back at|back in|after some|in a minute|us a minute|backup|right back|failing over|minute ago|moment ago|minutes ago"),
+        be soon|migration|seconds ago|up to hours|for upgrade|must wait|back at|back in|after some|in a minute|us a minute|backup|right back|failing over|minute ago|moment ago|minutes ago|temp fail"),
     always(InUse, "\
         in use|already open|other session|opened by|being used|another process|\
         previous session|old session|exclusive~|session active|another login|duplicate login|two sessions|\
@@ -170,10 +172,10 @@ pub(super) const STATES: &[Stems] = &[
     always(Malformed, "\
         syntax|decode|format|malformed|challenge|base64|bad protocol|authentication string|auth string|parse|\
         parsing|decoding|encod~|utf~|illegal char~|invalid char~|nul char~|bad sequence|out of sequence|\
-        invalid sasl|payload|garbled|mangled|truncated|unparsable|unparseable|not base|invalid xoauth2|\
+        invalid sasl response|payload|garbled|mangled|truncated|unparsable|unparseable|not base|invalid xoauth2|\
         invalid oauth~|invalid plain"),
     denied(Malformed, "provided|specified|supplied"),
-    always(Mismatch, "mismatch~|differ~|normali~|act for|act as|on behalf"),
+    always(Mismatch, "mismatch~|differ~|normali~|act for"),
     denied(Mismatch, "match|same"),
     always(Must, "\
         unencrypted|mandatory|enforced|obligatory|necessary|secure connection|encrypted connection|no required|\
@@ -200,7 +202,7 @@ pub(super) const STATES: &[Stems] = &[
         enable~|off|discontinued|withdrawn|deactivated|deprecated|retire~|remov~|turned on|switched on|turn on|\
         switch on|be activated|inactivated|opt in|toggle|unavailable for your|unavailable for this|~disabl~|unavailable to"),
     // What goes on now: a login may come too early for it.
-    always(Underway, "being|relocated|moving your|window|underway|in progress"),
+    always(Underway, "under repair|being|relocated|moving your|window|underway|in progress"),
     always(Other, "another|someone|somebody|somewhere"),
     denied(Off, "have|configured|granted|provisioned|set up|opted|switched|turned|on for|activated"),
     plain(Or, "or"),
@@ -208,15 +210,15 @@ pub(super) const STATES: &[Stems] = &[
         shut~ down|shutdown|reboot|going down|restart~|stopping|reload~|redeploy~|upgrad~ in|coming down|halting"),
     always(Suspended, "suspend~|froz~|deactivated|terminated"),
     always(SystemError, "system error"),
-    always(TimedOut, "timed out|timeout|time out|timer|timing out|time limit"),
+    always(TimedOut, "timed out|timeout|time out|timer|timing out|time limit|~timedout~"),
     always(TooLong, "too long|too large|longer than|response limit"),
     always(TooMany, "\
         slow down|used up|exceed~|limit~|maximum|too much|surpass~|exhausted|overuse|reached|repeated|max|quota~|\
         threshold|more than|already hold|more sessions|more connections|at most|surplus|overflowed|too many|\
-        only one|no more logins|at the same time|is enough|logins at|simultaneous|concurrent|parallel|at a time|too high|spent|connections open|sessions open|close a|close some|close other"),
+        only one|no more logins|at the same time|is enough|logins at|simultaneous|concurrent|parallel|at a time|too high|spent|connections open|close a|close some|close other"),
     always(Unavailable, "\
         unavailable|is down|system down|offline|out of service|unreach~|no response|outage~|degraded|downtime|\
-        went away|unresponsive|gone away|dead|down for|can't be reached|cannot be reached|out of order|service paused|stalled|incident|our side|our end|engineers"),
+        went away|unresponsive|gone away|dead|down for|can't be reached|cannot be reached|out of order|service paused|stalled|incident|our side|engineers"),
     denied(Unavailable, "\
         available|ready|answer~|respond~|running|operational|reachable|online|determine|reach|working|ask|query|contact~"),
     // Postfix, where its authentication server gives no reason.

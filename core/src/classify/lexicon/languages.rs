@@ -114,8 +114,8 @@ pub(super) const STEMS: &[Stems] = &[
     denied(NotAllowed, "autoris~|autorizad~|autorizzat~|permitid~|permis|droit|permiso"),
     always(Off, "\
         desactiv~|desativ~|disabilitat~|deshabilitad~|desabilitad~|disattivat~|activer|activez|active el|active la|\
-        attivare|ativar|habilit~ el|habilit~ la|activar|pas active~"),
-    denied(Off, "abilitat~|habilitad~|ativad~|activad~|ativo|inclu~"),
+        attivare|ativar|habilit~ el|habilit~ la|activar"),
+    denied(Off, "abilitat~|habilitad~|ativad~|ativo|inclu~"),
     always(TooMany, "\
         trop de|demasiad~|muitas|tropp~|depass~|excedid~|superat~|numero maximo|maximo de|massimo di|muitos|\
         excessiv~|atteint"),
@@ -283,7 +283,6 @@ pub(super) const STEMS: &[Stems] = &[
     always(Invalid, "gresit~|esuat~|incorect~|nevalid~"),
     always(Blocked, "blocat|sters"),
     always(Off, "dezactivat|dezactivata"),
-    denied(Off, "activat"),
     always(Later, "mai tarziu|intretinere"),
     always(TooMany, "prea multe"),
     // Greek.

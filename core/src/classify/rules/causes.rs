@@ -12,10 +12,11 @@ use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Aged, AppPassword, Argument, Auth, Backend, Blocked, Busy, Cancelled, Certificate,
     Change, ClientHost, Command, Connection, Credential, Denied, Elsewhere, Expired, Folder, Full,
-    Inactive, Internal, Invalid, Later, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
+    Inactive, Internal, Invalid, Later, Layer, Locked, LockedOut, Login, Logon, Lookup, Mailbox,
     Malformed, Mechanism, Mismatch, Must, NotAllowed, NotValid, Off, Or, Person, Plan, Policy,
-    Proof, Rate, Scope, Security, Server, Service, Suspended, ThisIs, TimedOut, Tls, Token,
-    TokenService, TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName, Verification,
+    Proof, Rate, Scope, Security, Server, Service, Suspended, SystemError, ThisIs, TimedOut, Tls,
+    Token, TokenService, TooLong, TooMany, Unavailable, Unknown, Unsupported, UserName,
+    Verification,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 use Protocol::{Imap, Pop3, Smtp};
@@ -120,7 +121,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("rate", Cause::RateLimited, BackOff, Stated).says(&[&[Rate]]),
     Rule::new("locked-for-now", Cause::RateLimited, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[Locked, Blocked, Suspended], &[Later]]),
+        .says(&[&[Locked, Blocked, Suspended], &[Later]])
+        .without(&[Plan]),
 
     // ---- Policies, protocols, mechanisms and accounts ----
 
@@ -185,6 +187,11 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[Greeting, Capability])
         .says(&[&[Tls], &[Invalid, Unavailable]])
         .without(&[Later]),
+    // Cyrus SASL names itself before it speaks of an account.
+    Rule::new("layer-account", Cause::AccountDisabled, AskUser, Stated)
+        .in_phases(&[AuthFail])
+        .says(&[&[Layer]])
+        .together(&[&[Account], &[Blocked, Inactive, NotAllowed, Off]]),
     // Exchange, James, Google.
     Rule::new("mechanism", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -256,7 +263,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("user-name", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
         .together(&[&[UserName, Account, Mailbox], &[Unknown, NotValid]])
-        .without(&[Credential, Token]),
+        .without(&[Credential, SystemError, Token]),
     Rule::new("user-name-whole", Cause::UserNameRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
         .together(&[&[UserName], &[Must]])

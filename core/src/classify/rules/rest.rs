@@ -13,9 +13,9 @@ use Certainty::{Guessed, Inferred, Stated};
 use Concept::{
     Account, Again, Aged, Argument, Auth, Backend, Blocked, Busy, ClientHost, ClientName,
     Connection, Credential, Denied, Expired, Idle, InUse, Inactive, Internal, Invalid, Later,
-    Locked, Login, Mailbox, Malformed, Mechanism, Message, Must, NotAllowed, NotOpened, NotValid,
-    Off, Other, Person, Proof, Reason, ReasonOfNobody, ReasonUnderway, Recipient, Server, Service,
-    Session, Shutdown, SystemError, TimedOut, Tls, Token, TooMany, Unavailable, Underway,
+    Layer, Locked, Login, Mailbox, Malformed, Mechanism, Message, Must, NotAllowed, NotOpened,
+    NotValid, Off, Other, Person, Proof, Reason, ReasonOfNobody, ReasonUnderway, Recipient, Server,
+    Service, Session, Shutdown, SystemError, TimedOut, Tls, Token, TooMany, Unavailable, Underway,
     Unexplained, Unknown, Unsupported, UserName, WrongState,
 };
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
@@ -31,6 +31,10 @@ pub(super) const RULES: &[Rule] = &[
     // Exchange, Stalwart.
     Rule::new("token-expired", Cause::TokenExpired, RefreshToken, Stated)
         .together(&[&[Proof, Token], &[Aged, Expired]]),
+    // A session that lasts no longer than its login.
+    Rule::new("login-expired", Cause::TokenExpired, RefreshToken, Inferred)
+        .in_phases(&[Disconnect])
+        .together(&[&[Auth], &[Expired]]),
     Rule::new("token-over", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(&[AuthFail, Disconnect])
         .together(&[&[Token], &[TimedOut]])
@@ -87,7 +91,8 @@ pub(super) const RULES: &[Rule] = &[
     // The login itself was fine. After it a folder may be meant.
     Rule::new("mailbox-not-opened", Cause::Unavailable, BackOff, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .says(&[&[NotOpened]]),
+        .says(&[&[NotOpened]])
+        .without(&[Tls, Token]),
     // A refused login that speaks of TLS, and of nothing else that is known.
     Rule::new("tls-spoken-of", Cause::TlsRefused, FixConfiguration, Inferred)
         .in_phases(&[AuthFail])
@@ -99,6 +104,15 @@ pub(super) const RULES: &[Rule] = &[
         .codes(&["554"])
         .says(&[&[Unavailable]])
         .without(&[Later]),
+    // PAM, LDAP and Cyrus SASL, named before what they say: of the credentials, and not of themselves.
+    Rule::new("layer-refused", Cause::TokenRejected, RefreshToken, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Layer], &[Auth, Credential, Token], &[Invalid]])
+        .without(&[Backend, Busy, Later, SystemError, TimedOut, Unavailable]),
+    Rule::new("layer-denied", Cause::PolicyBlocked, AskUser, Inferred)
+        .in_phases(&[AuthFail])
+        .says(&[&[Layer], &[Denied]])
+        .without(&[Backend, Busy, Later, SystemError, TimedOut, Unavailable]),
     Rule::new("passing", Cause::Unavailable, BackOff, Stated)
         .says(&[&[Later, Unavailable, Internal, SystemError, TimedOut]])
         .without(&[Unexplained]),

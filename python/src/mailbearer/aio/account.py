@@ -23,8 +23,7 @@ from .session_iterator import DEFAULT_CLIENT, Sessions, client_of
 from .tasks import TaskDriver
 
 if TYPE_CHECKING:
-    import aioimaplib
-    import aiosmtplib
+    from ..foreign import AioImap, AioSmtp
 
 
 class Account:
@@ -76,11 +75,11 @@ class Account:
     @overload
     def sessions(
         self, protocol: Literal["imap"], *, client: Literal["aioimaplib"] = ..., **options: Unpack[SessionOptions]
-    ) -> Sessions[aioimaplib.IMAP4]: ...
+    ) -> Sessions[AioImap]: ...
     @overload
     def sessions(
         self, protocol: Literal["smtp"], *, client: Literal["aiosmtplib"] = ..., **options: Unpack[SessionOptions]
-    ) -> Sessions[aiosmtplib.SMTP]: ...
+    ) -> Sessions[AioSmtp]: ...
     @overload
     def sessions(
         self, protocol: Literal["pop3"], *, client: None = None, **options: Unpack[SessionOptions]
@@ -171,7 +170,9 @@ class Account:
             driver.end_all()
 
     def __repr__(self) -> str:
-        return repr(self._driver.machine)
+        # A traceback with locals shows it also where its settings were refused.
+        driver = getattr(self, "_driver", None)
+        return "<Account>" if driver is None else repr(driver.machine)
 
 
 def _source(token: AsyncTokenSource, settings: AccountSettings) -> tokens.Source:
@@ -186,7 +187,7 @@ def sessions(
     *,
     client: Literal["aioimaplib"] = ...,
     **options: Unpack[LoneOptions],
-) -> Sessions[aioimaplib.IMAP4]: ...
+) -> Sessions[AioImap]: ...
 @overload
 def sessions(
     protocol: Literal["smtp"],
@@ -195,7 +196,7 @@ def sessions(
     *,
     client: Literal["aiosmtplib"] = ...,
     **options: Unpack[LoneOptions],
-) -> Sessions[aiosmtplib.SMTP]: ...
+) -> Sessions[AioSmtp]: ...
 @overload
 def sessions(
     protocol: Literal["pop3"],

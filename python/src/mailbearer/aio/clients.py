@@ -9,7 +9,7 @@ import inspect
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, cast
 
 from .._core import Verdict
 from ..errors import InternalError, SessionEnded, SessionTimedOut, timed
@@ -21,22 +21,14 @@ from ..tokens import STORED
 from .connection import Connection, connect
 
 if TYPE_CHECKING:
-    import aioimaplib
     import aiosmtplib
 
-    class ImapClient(aioimaplib.IMAP4):
-        """What :func:`imap` returns."""
-
-        async def __aenter__(self) -> Self: ...
-        async def __aexit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> None: ...
-
+    from ..foreign import AioImap, AioSmtp
 
 Make: TypeAlias = Callable[[Connection], Coroutine[Any, Any, Any]]
 
 
-async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> ImapClient:
+async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> AioImap:
     """Return an ``aioimaplib.IMAP4`` that is logged in: ``pip install 'mailbearer[aioimaplib]'``.
 
     ``async with await mailbearer.aio.imap(...) as imap:`` says goodbye at the end.
@@ -55,7 +47,7 @@ async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[Lo
     return await imap_over(await connect("imap", user, token, **options))
 
 
-async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> aiosmtplib.SMTP:
+async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> AioSmtp:
     """Return an ``aiosmtplib.SMTP`` that is logged in: ``pip install 'mailbearer[aiosmtplib]'``.
 
     ``async with await mailbearer.aio.smtp(...) as smtp:`` says goodbye at the end.
@@ -74,7 +66,7 @@ async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[Lo
     return await smtp_over(await connect("smtp", user, token, **options))
 
 
-async def imap_over(connection: Connection) -> ImapClient:
+async def imap_over(connection: Connection) -> AioImap:
     """Make an ``aioimaplib.IMAP4`` over a connection that is logged in."""
     import aioimaplib
 
@@ -174,7 +166,7 @@ def made_now(make: Make, connection: Connection) -> Any:
     raise InternalError("a mail client waits before it is used")
 
 
-async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
+async def smtp_over(connection: Connection) -> AioSmtp:
     """Make an ``aiosmtplib.SMTP`` over a connection that is logged in."""
     import aiosmtplib
     from aiosmtplib.protocol import SMTPProtocol
@@ -231,7 +223,7 @@ async def smtp_over(connection: Connection) -> aiosmtplib.SMTP:
     # RFC 4954 section 4: what EHLO said before the login stays true, and need not be asked again.
     extensions = "\n".join([connection.endpoint.host, *connection.capabilities])
     client.last_ehlo_response = aiosmtplib.SMTPResponse(250, extensions)
-    return client
+    return cast("AioSmtp", client)
 
 
 _NOT_ASKED_YET = "localhost"

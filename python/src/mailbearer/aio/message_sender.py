@@ -10,12 +10,15 @@ from email.message import Message
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from .. import tokens
+from .. import log, tokens
 from ..connection import READ_OCTETS
 from ..errors import Error, Misuse, SessionEnded
+from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..outgoing import outgoing
+from ..proxy import hide_proxy
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
+from ..stored import of_store
 from .account import Account
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
@@ -212,7 +215,7 @@ class Sender:
     def _stopped(self, stop: BaseException) -> None:
         if not self._is_closed:
             if not isinstance(stop, Error):
-                _log.error("a sender cannot go on", exc_info=stop)
+                _log.error("a sender cannot go on", exc_info=log.shown(stop, str))
             self.stop = stop
         self._change()
 
@@ -287,6 +290,11 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
 
     It needs no mail library. ``on_outcome`` is called in the event loop.
 
+    Args:
+        user: the login's user name, as a rule the mail address.
+        token: what :func:`mailbearer.connect` takes, or an ``async`` function.
+        options: those of :func:`mailbearer.sender`: ``help(mailbearer.SenderOptions)``.
+
     Raises:
         ConfigError: a setting cannot work.
 
@@ -304,9 +312,13 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     ('sent', ('ann@example.org',))
 
     """
+    token = hidden(token)
     given: dict[str, Any] = dict(options)
     settings = SenderSettings.taken_from(given)
+    hide_proxy(given)
     of_account, of_session = split(given)
-    account = Account(user, token, **of_account)
+    place = given.get("host"), given.get("proxy")
+    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
+    account = Account(user, source, **of_account)
     sessions = [account.sessions("smtp", client=None, **of_session) for _ in range(settings.connections)]
     return Sender(account, sessions, settings)

@@ -86,7 +86,7 @@ class SessionConnection(Connection, Generic[ClientT]):
 
     @property
     def client(self) -> ClientT:
-        """The mail client, logged in: made when it is first asked for. From then on it reads from the connection.
+        """The mail client, logged in. It is made when it is first asked for, and then reads from the connection.
 
         Raises:
             ConfigError: its package is missing; the text says what to install.

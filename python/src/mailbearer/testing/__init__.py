@@ -34,9 +34,11 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from .. import _core
 from .._core import Provider
-from ..settings import MailProtocol, Tls
+from ..facts import Submitted
+from ..options import LoginOptions
+from ..words import Cause, MailProtocol, Tls
 
-__all__ = ["Server", "ServerEvent", "StoredMessage", "ca_file", "client_context"]
+__all__ = ["Server", "ServerEvent", "StoredMessage", "Submitted", "ca_file", "client_context"]
 
 _T = TypeVar("_T")
 _FOLDER = pathlib.Path(__file__).parent
@@ -112,7 +114,7 @@ class Server:
         token_lifetime: float = 3600.0,
         session_limit: float | None = None,
         cut: Cut = "words",
-        refuse: str | None = None,
+        refuse: Cause | None = None,
         connections_max: int | None = None,
         messages: int = 3,
         message_octets_max: int = 35_882_577,
@@ -175,7 +177,7 @@ class Server:
         self._loop.close()
         self._loop = self._thread = None
 
-    def at(self, protocol: MailProtocol, tls: Tls = "implicit") -> dict[str, Any]:
+    def at(self, protocol: MailProtocol, tls: Tls = "implicit") -> LoginOptions:
         """Return the settings that lead :func:`mailbearer.connect` here: host, port, TLS, profile and trust."""
         profiles = {"gmail": "gmail", "outlook": "microsoft"}
         name = profiles.get(self._flavour)
@@ -202,7 +204,7 @@ class Server:
         """Refuse a token from now on."""
         self._machine.revoke_token(token)
 
-    def refuse(self, cause: str | None, protocol: MailProtocol | None = None) -> None:
+    def refuse(self, cause: Cause | None, protocol: MailProtocol | None = None) -> None:
         """Refuse every login for a cause of :data:`mailbearer.CAUSES`; ``None`` ends that.
 
         Args:
@@ -291,8 +293,8 @@ class Server:
             for uid, flags, date_ms, content in self._machine.messages_in(user, mailbox)
         ]
 
-    def submitted(self) -> list[dict[str, Any]]:
-        """Return what was accepted over SMTP: ``user``, ``sender``, ``recipients``, ``content``."""
+    def submitted(self) -> list[Submitted]:
+        """Return what was accepted over SMTP."""
         return self._machine.submitted()
 
     def events(self) -> list[ServerEvent]:

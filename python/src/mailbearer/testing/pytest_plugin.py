@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 
+from ..options import LoginOptions
 from ..words import MailProtocol, Tls
 from . import Server
 
@@ -51,7 +52,7 @@ class ServerAccount:
         """Issue a token: it is a token source, for ``mailbearer.sessions`` and the others."""
         return self.server.issue_token(self.user), self.token_lifetime
 
-    def at(self, protocol: MailProtocol, tls: Tls = "implicit") -> dict[str, Any]:
+    def at(self, protocol: MailProtocol, tls: Tls = "implicit") -> LoginOptions:
         """Return the settings that lead there, as :meth:`mailbearer.testing.Server.at` does."""
         return self.server.at(protocol, tls)
 

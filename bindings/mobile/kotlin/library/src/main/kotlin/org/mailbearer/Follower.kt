@@ -29,21 +29,32 @@ internal class Follower(private val connection: SessionConnection) {
 
     /**
      * Tells what happens, one after the other, until the connection is due to be let go. No command is under way while it tells,
-     * and when it returns.
+     * and when it returns. One that does not [waits] returns once all that there is was told.
      */
-    suspend fun follow(config: FollowConfig, tell: suspend (FollowEvent) -> Unit) {
+    suspend fun follow(config: FollowConfig, waits: Boolean, tell: suspend (FollowEvent) -> Unit) {
         if (!isCollected.compareAndSet(false, true)) {
             throw MisuseException("another idle() or newMessages() of this connection is collected: one at a time")
         }
         try {
             begin(config)
+            if (!waits) interrupt()
+            var hasTold = false
             while (true) {
                 when {
                     !isFree -> if (!step()) return
-                    events.isNotEmpty() -> tell(events.removeFirst())
+                    events.isNotEmpty() -> {
+                        tell(events.removeFirst())
+                        hasTold = true
+                    }
                     // Where it has ended, the next write says so.
                     connection.isDue && connection.verdict == null -> return
-                    else -> carryOut { it.resume(connection.nowMs()) }
+                    // It is free and there was nothing: no more than that is there.
+                    !waits && !hasTold -> return
+                    else -> {
+                        carryOut { it.resume(connection.nowMs()) }
+                        hasTold = false
+                        if (!waits) interrupt()
+                    }
                 }
             }
         } finally {

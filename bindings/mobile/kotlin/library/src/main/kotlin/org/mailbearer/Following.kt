@@ -56,7 +56,7 @@ internal constructor(val uids: List<UInt>, val cursor: String, val isReset: Bool
  * @throws SessionEndedException when collected: the session has ended; [SessionConnection.use] takes it for what it is.
  */
 public fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Duration = 20.seconds): Flow<MailboxChange> =
-    followed(config(null, null, false, false, reissue, answer)) { event ->
+    followed(config(null, null, false, false, reissue, answer), waits = true) { event ->
         when (event) {
             is FollowEvent.Changed -> MailboxChange(event.exists, event.expunged, event.flagged)
             is FollowEvent.Messages, is FollowEvent.Reset, is FollowEvent.Refused, FollowEvent.Free, FollowEvent.Late -> null
@@ -85,6 +85,7 @@ public fun SessionConnection.idle(reissue: Duration = 90.seconds, answer: Durati
  * @param since where the program stands; `null`: only what comes from now on is told, and the first is where that begins.
  * @param readOnly the mailbox is opened so that nothing is marked as read.
  * @param reissue as for [idle].
+ * @param waits false: the flow completes once all that is there was told, as for a worker that a push or a period has woken.
  * @param answer how long an answer may take; a search has ten times as long, and both have no longer than `answerTimeout`.
  * @throws ConfigException the connection does not speak IMAP; when collected: `since` is no cursor.
  * @throws MisuseException Angus Mail has the connection; when collected: another flow of it is collected.
@@ -97,8 +98,9 @@ public fun SessionConnection.newMessages(
     readOnly: Boolean = false,
     reissue: Duration = 90.seconds,
     answer: Duration = 20.seconds,
+    waits: Boolean = true,
 ): Flow<NewMessages> =
-    followed(config(mailbox, since, readOnly, true, reissue, answer)) { event ->
+    followed(config(mailbox, since, readOnly, true, reissue, answer), waits) { event ->
         when (event) {
             is FollowEvent.Messages -> NewMessages(event.uids, event.cursor, isReset = false)
             is FollowEvent.Reset -> NewMessages(emptyList(), event.cursor, isReset = true)
@@ -124,7 +126,7 @@ private fun SessionConnection.config(
         answerMs = answer.inWholeMilliseconds.toULong(),
     )
 
-private fun <T : Any> SessionConnection.followed(config: FollowConfig, read: (FollowEvent) -> T?): Flow<T> {
+private fun <T : Any> SessionConnection.followed(config: FollowConfig, waits: Boolean, read: (FollowEvent) -> T?): Flow<T> {
     if (endpoint.protocol != MailProtocol.IMAP) throw ConfigException("only IMAP has mailboxes that can be followed")
     if (isOfAngus) {
         throw MisuseException(
@@ -132,5 +134,5 @@ private fun <T : Any> SessionConnection.followed(config: FollowConfig, read: (Fo
                 "a connection of its own, of another account.sessions(MailProtocol.IMAP)"
         )
     }
-    return flow { follower.follow(config) { event -> read(event)?.let { emit(it) } } }
+    return flow { follower.follow(config, waits) { event -> read(event)?.let { emit(it) } } }
 }

@@ -20,9 +20,13 @@ import org.mailbearer.sessions
 /** `PORT AUTHORITY TOKEN`: a session, what is new, and a login that is refused. */
 fun main(arguments: Array<String>): Unit = runBlocking {
     val (port, authority, token) = arguments
-    val options = LoginOptions(host = "localhost", port = port.toInt(), sslContext = trusting(File(authority)))
+    val options = LoginOptions {
+        host = "localhost"
+        this.port = port.toInt()
+        sslContext = trusting(File(authority))
+    }
     sessions(MailProtocol.IMAP, "joe@gmail.com", TokenSource { Token(token) }, options).first().use { connection ->
-        println("online: ${connection.newMessages().first().uids.size} new")
+        println("online: ${connection.newMessages(waits = false).first().uids.size} new")
     }
     try {
         connect(MailProtocol.IMAP, "joe@gmail.com", { Token("ya29.nobody-issued-it") }, options)

@@ -41,7 +41,7 @@ class ApiLevelTest {
     private fun missingIn(classes: File): List<String> {
         val found = Found()
         val checker = SignatureChecker(
-            Places.files.resolve("android-api-level-24.signature").inputStream(),
+            Places.file("android-api-level-24").inputStream(),
             setOf("kotlin.*", "kotlinx.*", "com.sun.jna.*", "org.mailbearer.*", "androidx.annotation.*"),
             found,
         )

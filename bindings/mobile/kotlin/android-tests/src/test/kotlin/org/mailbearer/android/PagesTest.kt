@@ -19,7 +19,7 @@ class PagesTest {
 
     @Test
     fun `JNA's libraries for phones of 64 bits have them, too`() {
-        ZipFile(Places.files.resolve("jna.aar")).use { aar ->
+        ZipFile(Places.file("jna")).use { aar ->
             for (abi in listOf("arm64-v8a", "x86_64")) {
                 val entry = checkNotNull(aar.getEntry("jni/$abi/libjnidispatch.so")) { abi }
                 checkPages(abi, aar.getInputStream(entry).readBytes())

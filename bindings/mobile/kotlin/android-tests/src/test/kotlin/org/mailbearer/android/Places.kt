@@ -21,9 +21,11 @@ internal object Places {
     /** The same sources, compiled against Java 17. */
     val jar: File = kotlin.resolve("library/target/classes")
 
-    /** A jar of the class path. */
-    fun onClassPath(name: String): File =
-        System.getProperty("java.class.path").split(File.pathSeparator).map(::File).single {
-            Regex("""$name-\d.*\.jar""").matches(it.name)
-        }
+    /** One of [files]. */
+    fun file(name: String): File = only(name, checkNotNull(files.listFiles()).asList())
+
+    /** A jar of the class path, by the end of its path without the version. */
+    fun onClassPath(name: String): File = only(name, System.getProperty("java.class.path").split(File.pathSeparator).map(::File))
+
+    private fun only(name: String, files: List<File>): File = files.single { Regex(""".*/$name-\d[^/]*""").matches(it.path) }
 }

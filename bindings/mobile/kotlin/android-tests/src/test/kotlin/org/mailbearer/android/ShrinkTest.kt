@@ -1,22 +1,16 @@
 package org.mailbearer.android
 
-import com.android.tools.r8.CompilationMode
-import com.android.tools.r8.Diagnostic
-import com.android.tools.r8.DiagnosticsHandler
-import com.android.tools.r8.JdkClassFileProvider
-import com.android.tools.r8.OutputMode
-import com.android.tools.r8.R8
-import com.android.tools.r8.R8Command
-import com.android.tools.r8.origin.Origin
 import java.io.File
-import java.nio.file.Path
 import java.util.concurrent.TimeUnit
+import java.util.zip.ZipEntry
 import java.util.zip.ZipFile
+import java.util.zip.ZipOutputStream
 import javax.tools.ToolProvider
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
+import org.mailbearer.MailProtocol
 import org.mailbearer.testing.Server
 
 /**
@@ -34,34 +28,42 @@ class ShrinkTest {
         val all = Places.aar.walk().count { it.extension == "class" }
         assertTrue(ours < all, "$ours of $all")
         Server().use { server ->
-            val said = run(shrunk, "${server.port(org.mailbearer.MailProtocol.IMAP)}", authority().path, server.issueToken("joe@gmail.com"))
-            assertEquals("online: 0 new\nrefused: TOKEN_REFUSED\n", said)
+            val path = listOf(shrunk, standIns(), Places.native.resolve("library/resources"))
+            val (port, token) = server.port(MailProtocol.IMAP) to server.issueToken("joe@gmail.com")
+            val said = java(path, "com.example.shrunk.AppKt", "$port", authority().path, token)
+            assertEquals("online: 0 new\nrefused: TOKEN_REJECTED\n", said)
         }
     }
 
     private fun shrink(): File {
         val shrunk = folder.resolve("shrunk.jar")
-        val command = R8Command.builder(Quiet)
-            .setMode(CompilationMode.RELEASE)
-            .setOutput(shrunk.toPath(), OutputMode.ClassFile)
-            .addLibraryResourceProvider(JdkClassFileProvider.fromSystemModulesJdk(Path.of(System.getProperty("java.home"))))
-            .addLibraryFiles(Places.onClassPath("android-all").toPath())
-            .addProgramFiles(classFiles(app.resolve("com/example/shrunk")) + classFiles(Places.aar))
-            .addProgramFiles(LIBRARIES.map { Places.onClassPath(it).toPath() })
-            .addProguardConfigurationFiles(Places.kotlin.resolve("android/consumer-rules.pro").toPath())
-            // What Android's Gradle plugin takes from the library itself.
-            .addProguardConfiguration(rulesIn("kotlinx-coroutines-core-jvm"), Origin.unknown())
-            .addProguardConfiguration(listOf("-keep class com.example.shrunk.AppKt { void main(java.lang.String[]); }"), Origin.unknown())
-            .build()
-        R8.run(command)
+        val rules = folder.resolve("app.pro").apply {
+            writeText("-keep class com.example.shrunk.AppKt { void main(java.lang.String[]); }\n" + rulesIn("kotlinx-coroutines-core-jvm"))
+        }
+        val program = listOf(jarOf("app", "com/example/shrunk", app), jarOf("aar", "", Places.aar)) + LIBRARIES.map(Places::onClassPath)
+        val said = java(
+            listOf(Places.file("r8")), "com.android.tools.r8.R8", "--classfile", "--release", "--output", shrunk.path,
+            "--lib", System.getProperty("java.home"), "--lib", Places.onClassPath("android-all").path,
+            "--pg-conf", Places.kotlin.resolve("android/consumer-rules.pro").path, "--pg-conf", rules.path,
+            *program.map { it.path }.toTypedArray(),
+        )
+        assertTrue(shrunk.length() > 0, said)
         return shrunk
     }
 
-    private fun classFiles(folder: File): List<Path> = folder.walk().filter { it.extension == "class" }.map { it.toPath() }.toList()
+    private fun jarOf(name: String, path: String, classes: File): File = folder.resolve("$name.jar").also { jar ->
+        ZipOutputStream(jar.outputStream()).use { zip ->
+            for (file in classes.resolve(path).walk().filter { it.extension == "class" }) {
+                zip.putNextEntry(ZipEntry(file.relativeTo(classes).invariantSeparatorsPath))
+                file.inputStream().use { it.copyTo(zip) }
+            }
+        }
+    }
 
-    private fun rulesIn(library: String): List<String> =
+    /** What Android's Gradle plugin takes from the library itself. */
+    private fun rulesIn(library: String): String =
         ZipFile(Places.onClassPath(library)).use { jar ->
-            jar.getInputStream(jar.getEntry("META-INF/com.android.tools/r8/coroutines.pro")).reader().readLines()
+            jar.getInputStream(jar.getEntry("META-INF/com.android.tools/r8/coroutines.pro")).reader().readText()
         }
 
     private fun classesIn(jar: File, which: (String) -> Boolean): Int =
@@ -80,24 +82,16 @@ class ShrinkTest {
         writeBytes(checkNotNull(Server::class.java.getResourceAsStream("ca.pem")).use { it.readBytes() })
     }
 
-    private fun run(shrunk: File, vararg arguments: String): String {
-        val path = listOf(shrunk, standIns(), Places.native.resolve("library/resources")).joinToString(File.pathSeparator)
+    private fun java(path: List<File>, main: String, vararg arguments: String): String {
         val java = File(System.getProperty("java.home")).resolve("bin/java").path
         val output = folder.resolve("output")
-        val process = ProcessBuilder(java, "-cp", path, "com.example.shrunk.AppKt", *arguments)
+        val process = ProcessBuilder(java, "-cp", path.joinToString(File.pathSeparator), main, *arguments)
             .redirectErrorStream(true).redirectOutput(output).start()
-        if (!process.waitFor(2, TimeUnit.MINUTES)) process.destroyForcibly()
+        if (!process.waitFor(5, TimeUnit.MINUTES)) process.destroyForcibly()
         return output.readText()
     }
 
-    /** Where something is wrong, it throws: what it has to say besides is of no use here. */
-    private object Quiet : DiagnosticsHandler {
-        override fun warning(warning: Diagnostic) = Unit
-
-        override fun info(info: Diagnostic) = Unit
-    }
-
     private companion object {
-        val LIBRARIES = listOf("kotlin-stdlib", "kotlinx-coroutines-core-jvm", "jna", "annotation-jvm", "annotations")
+        val LIBRARIES = listOf("kotlin-stdlib", "kotlinx-coroutines-core-jvm", "jna", "annotation-jvm", "org/jetbrains/annotations/[^/]+/annotations")
     }
 }

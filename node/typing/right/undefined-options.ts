@@ -1,0 +1,10 @@
+import { connect, type LoginOptions, type SessionPolicy, sessions } from "mailbearer";
+import { transport } from "mailbearer/nodemailer";
+declare const host: string | undefined;
+declare const port: number | undefined;
+declare const signal: AbortSignal | undefined;
+const login: LoginOptions = { user: "joe@gmail.com", host, port, tls: undefined, proxy: undefined };
+const policy: SessionPolicy = { first: undefined, renewal: undefined };
+await connect({ ...login, protocol: "pop3", token: undefined, signal, trace: undefined, logger: undefined });
+sessions({ ...login, protocol: "imap", policy, snapshot: undefined, onEvent: undefined });
+transport({ ...login, maxConnections: undefined, rateLimit: undefined, sendTimeout: undefined });

@@ -1,0 +1,2 @@
+import { sessions } from "mailbearer/imapflow";
+sessions({ account: { user: "joe@gmail.com" } }); // wrong

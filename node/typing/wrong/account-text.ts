@@ -1,0 +1,2 @@
+import { Account } from "mailbearer";
+new Account("joe@gmail.com"); // wrong

@@ -1,0 +1,2 @@
+import { connect } from "mailbearer";
+await connect({ protocol: "imap", user: "joe@gmail.com", mechanisms: ["PLAIN"] }); // wrong

@@ -1,0 +1,2 @@
+import { connect } from "mailbearer";
+await connect({ user: "joe@gmail.com" }); // wrong

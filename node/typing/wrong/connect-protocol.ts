@@ -1,0 +1,2 @@
+import { connect } from "mailbearer";
+await connect({ protocol: "imap4", user: "joe@gmail.com" }); // wrong

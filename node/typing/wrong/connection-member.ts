@@ -1,0 +1,3 @@
+import { connect } from "mailbearer";
+const connection = await connect({ protocol: "imap", user: "joe@gmail.com" });
+connection.sock.write("A1 NOOP"); // wrong

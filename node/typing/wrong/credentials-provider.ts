@@ -1,0 +1,2 @@
+import { clientCredentials } from "mailbearer";
+clientCredentials({ provider: "google", keyFile: "k", subject: "s" }); // wrong

@@ -1,0 +1,2 @@
+import { sessions } from "mailbearer";
+export const all = [...sessions({ protocol: "imap", user: "joe@gmail.com" })]; // wrong

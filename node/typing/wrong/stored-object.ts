@@ -1,0 +1,2 @@
+import { stored } from "mailbearer";
+stored({ user: "joe@gmail.com" }); // wrong

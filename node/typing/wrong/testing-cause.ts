@@ -1,0 +1,2 @@
+import { Server } from "mailbearer/testing";
+(await Server.start()).refuse("token_expird"); // wrong
