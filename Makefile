@@ -6,6 +6,7 @@
 # make fuzz    gives every machine hostile octets for FUZZ_SECONDS each; FUZZ_TARGETS="watch" picks targets
 # make bench   measures mailbearer beside its peers in one run: FLEET=1000000 makes the fleet that large (five minutes more)
 # make coverage  measures how much of the core its tests run, and fails below 97 % (part of make test)
+# make sample-android  compiles the sample app's screens for a desktop, shows them in a window, and draws the documentation's pictures of them
 # make mutants   breaks the core in a thousand places, one at a time, and says which break no test noticed (half an hour)
 # make lint    formats, lints, types, licences (part of make test)
 # make docs    the site of docs/, in target/site: pages, recipes that are run, the references of the languages' own tools (part of make test)
@@ -17,7 +18,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-server lint test-rust test-python test-node test-kotlin test-swift clean
+.PHONY: docs pages system demo demo-login test check check-rust check-python check-node check-kotlin check-swift dist dist-cross interpreters release coverage mutants cases fuzz fuzz-replay bench bench-kotlin bench-swift bench-server lint test-rust test-python test-node test-kotlin test-swift sample-android clean
 
 PYTHON ?= python3
 RUNTIMES ?= rust python node kotlin swift
@@ -123,6 +124,16 @@ test-kotlin: $(KOTLIN)/native
 	tests/servers/install.sh
 	$(SAY) "Kotlin: the jars, and the tests with them, against the testing server and real servers"
 	cd bindings/mobile/kotlin && mvn -B -ntp package
+
+# Not part of make test: the model, which decides, is. Android's own part of the sample is compiled by the hosted workflow only.
+SAMPLE := bindings/mobile/kotlin/sample/screens/target
+sample-android: $(KOTLIN)/native
+	command -v xvfb-run > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends xvfb xauth libgl1; }
+	$(SAY) "The sample for Android: its screens, with Compose for the desktop"
+	cd bindings/mobile/kotlin && mvn -B -ntp -q -Psample -pl library,sample/model,sample/screens package
+	$(SAY) "The screens in a window, and the pictures of the documentation"
+	xvfb-run -a java -Dmailbearer.sample.seconds=5 -cp "$(SAMPLE)/classes:$$(cat $(SAMPLE)/class-path)" org.mailbearer.sample.MainKt
+	java -Djava.awt.headless=true -cp "$(SAMPLE)/classes:$$(cat $(SAMPLE)/class-path)" org.mailbearer.sample.PicturesKt docs/pictures
 
 test-swift: $(VENV)/installed $(MOBILE)/built
 	$(SAY) "Swift: the library, and the code that calls it"
@@ -246,7 +257,7 @@ $(BENCH_NODE)/installed: $(NODE_APP)/installed $(wildcard tests/bench/node/*)
 # Figures that can be compared need a machine that does nothing else: what others use of it is in the results.
 bench: export BENCH_COMMAND := make bench FLEET=$(FLEET)
 bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/jars
-	$(SAY) "Benchmarks: about seventeen minutes, written to tests/bench/RESULTS.md"
+	$(SAY) "Benchmarks: about twenty-five minutes, written to tests/bench/RESULTS.md"
 	cargo build --locked -q --release -p mailbearer-bench
 	rm -rf target/bench; mkdir -p target/bench
 	target/release/mailbearer-bench > target/bench/machines.jsonl
@@ -254,6 +265,7 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/
 	$(PEERS) python --server target/release/bench-server -- $(BENCH_PYTHON)/bin/python tests/bench/python/worker.py > target/bench/python.jsonl
 	$(PEERS) node --server target/release/bench-server -- node $(BENCH_NODE)/worker.mjs > target/bench/node.jsonl
 	$(MAKE) --no-print-directory bench-kotlin
+	$(MAKE) --no-print-directory bench-swift
 	target/release/bench-fleet $(FLEET) jitter > target/bench/fleet.jsonl
 	target/release/bench-fleet $(FLEET) same-seed >> target/bench/fleet.jsonl
 	target/release/bench-results target/bench/*.jsonl > target/bench/RESULTS.md
@@ -263,6 +275,13 @@ bench: bench-server $(BENCH_PYTHON)/installed $(BENCH_NODE)/installed $(KOTLIN)/
 bench-kotlin: $(KOTLIN)/jars
 	@mkdir -p target/bench
 	java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" org.mailbearer.BenchKt | tee target/bench/kotlin.jsonl
+
+# Eight minutes, of which five wait, as for Kotlin.
+bench-swift: $(MOBILE)/built
+	@mkdir -p target/bench
+	bindings/mobile/swift/native.sh $(MOBILE)
+	cd bindings/mobile/swift && $(SWIFT) build -c release --product mailbearer-cost $(SWIFT_FLAGS)
+	cd bindings/mobile/swift && $(firstword $(SWIFT)) $(abspath $(SWIFT_ROOT)) .build/release/mailbearer-cost | tee $(abspath target/bench/swift.jsonl)
 
 # The site: what it is made of has stamps of its own, so that a page that was changed takes seconds.
 DOCS := .cache/docs

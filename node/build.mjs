@@ -19,3 +19,4 @@ for (const entry of ["index", "imapflow", "nodemailer", "testing"]) {
     writeFileSync(here(`dist/esm/${entry}.d.mts`), `export * from "../${entry}.js";\n`);
 }
 chmodSync(here("dist/command.js"), 0o755);
+chmodSync(here("dist/testing_command.js"), 0o755);

@@ -46,7 +46,9 @@ function complete(folder, addon) {
 function staged() {
     const folder = join(here, "npm", manifest.name);
     mkdirSync(folder);
-    cpSync(join(here, "dist"), join(folder, "dist"), { recursive: true });
+    for (const part of ["dist", "man"]) {
+        cpSync(join(here, part), join(folder, part), { recursive: true });
+    }
     mkdirSync(join(folder, "native"));
     for (const file of ["binding.js", "binding.d.ts"]) {
         copyFileSync(join(here, "native", file), join(folder, "native", file));

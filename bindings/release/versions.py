@@ -25,6 +25,7 @@ PLACES = [
         for part in ("library", "testing", "notifier", "tests")
     ),
     ("bindings/mobile/kotlin/android/build.gradle.kts", rf'(?m)^version = "{VERSION}"'),
+    ("bindings/mobile/swift/README.md", rf'mailbearer-swift", from: "{VERSION}"'),
     ("bindings/mobile/kotlin/android/README.md", rf"org\.mailbearer:mailbearer-android:{VERSION}"),
 ]
 # Python's, Swift's and each npm platform package's version is taken from these when they are built.

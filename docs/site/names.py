@@ -157,7 +157,8 @@ _SWIFT = re.compile(
 def swift() -> Iterator[str]:
     """Public is what says so."""
     yield from uniffi()
-    for file in sorted((ROOT / "bindings/mobile/swift/Sources/Mailbearer").rglob("*.swift")):
+    yield from uniffi("bindings/mobile/testing/src")
+    for file in sorted((ROOT / "bindings/mobile/swift/Sources").glob("Mailbearer*/**/*.swift")):
         if "Generated" not in file.parts:
             yield from declared(file.read_text(), _SWIFT, hidden=("private",), needs="public")
 

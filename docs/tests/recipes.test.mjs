@@ -156,13 +156,19 @@ describe("the recipes", { timeout: 120_000 }, () => {
         await steady.stop();
     });
 
-    it("a service sends, and tells a stop", async () => {
+    const services = { "of node:http": "web-app", "in Express": "express-app" };
+    for (const [where, name] of Object.entries(services)) {
+        it(`a service ${where} sends, and tells a stop`, () => serviceSends(name));
+    }
+
+    async function serviceSends(name) {
         const steady = await serve();
-        const run = started("web-app", steady);
+        const run = started(name, steady);
         // The port is the system's choice: the process is asked where it listens.
         const port = await listening(run.child.pid);
+        const headers = { "content-type": "application/json" };
         const post = (path, body) =>
-            fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", body: JSON.stringify(body) });
+            fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", body: JSON.stringify(body), headers });
         const mail = { to: "ann@example.org", subject: "hello", text: "..." };
         assert.equal((await post("/mails", mail)).status, 202);
         assert.equal(steady.submitted().length, 1);
@@ -172,10 +178,10 @@ describe("the recipes", { timeout: 120_000 }, () => {
         });
         await run.stop();
         steady.refuse("account_disabled");
-        const stopped = started("web-app", steady);
+        const stopped = started(name, steady);
         const other = await listening(stopped.child.pid);
         const again = (path) =>
-            fetch(`http://127.0.0.1:${other}${path}`, { method: "POST", body: JSON.stringify(mail) });
+            fetch(`http://127.0.0.1:${other}${path}`, { method: "POST", body: JSON.stringify(mail), headers });
         const answer = await again("/mails");
         assert.equal(answer.status, 503);
         assert.match((await answer.json()).error, /disabled/);
@@ -184,13 +190,13 @@ describe("the recipes", { timeout: 120_000 }, () => {
         assert.equal((await again("/mails")).status, 202);
         await stopped.stop();
         await steady.stop();
-    });
+    }
 
     it("logs and metrics", async () => {
         const run = started("logging-and-metrics", server);
         await run.over;
         assert.match(run.out, /mail_events_total\{kind="online",protocol="imap",cause=""\} 2/);
-        assert.match(run.out, /^info joe@gmail.com imap online/m);
+        assert.match(run.out, /^info joe@gmail.com imap 1 is online, connection 1/m);
     });
 
     it("a worker keeps its accounts apart", async () => {

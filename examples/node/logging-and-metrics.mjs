@@ -1,32 +1,21 @@
-// Logs and metrics: `onEvent` is called with each thing that happens, and its texts never carry a token.
+// Logs and metrics: a logger of pino's shape, and node's own diagnostics_channel. Neither is ever told a token.
+import { subscribe } from "node:diagnostics_channel";
+import { CHANNELS } from "mailbearer";
 import { sessions } from "mailbearer/imapflow";
 import { token, user } from "./my-account.mjs";
 
-const LEVELS = {
-    online: "info",
-    renewing: "info",
-    ended: "info",
-    token_failed: "warn",
-    login_failed: "warn",
-    limited: "warn",
-    needs_user: "error",
-    gave_up: "error",
-    mistake: "error",
-};
+// In place of `pino()`: fields first, then a line. At `debug` it would have the dialogue of each login, too.
+const write = (level) => (fields, line) => console.log(level, line, fields.err?.message ?? "");
+const logger = { info: write("info"), warn: write("warn"), debug() {} };
+
 // With prom-client: new Counter({ name: "mail_events_total", labelNames: ["kind", "protocol", "cause"], … }).
 const counts = new Map();
-
-function onEvent({ kind, protocol = "account", cause = "", text = "" }) {
+subscribe(CHANNELS.event, ({ kind, protocol = "account", cause = "" }) => {
     const labels = `kind="${kind}",protocol="${protocol}",cause="${cause}"`;
     counts.set(labels, (counts.get(labels) ?? 0) + 1);
-    // A logger of pino's shape takes it as it is: log[level]({ kind, protocol, cause }, text).
-    const level = LEVELS[kind] ?? "debug";
-    if (level !== "debug") {
-        console.log(level, [user, protocol, kind, cause, text].filter(Boolean).join(" "));
-    }
-}
+});
 
-for await (const connection of sessions({ user, token, onEvent })) {
+for await (const connection of sessions({ user, token, logger })) {
     await connection.use(async ({ client }) => {
         await client.mailboxOpen("INBOX");
         await connection.wait();

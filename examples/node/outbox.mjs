@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { LoginFailed } from "mailbearer";
-import { transport } from "mailbearer/nodemailer";
+import { SendFailed, transport } from "mailbearer/nodemailer";
 import nodemailer from "nodemailer";
 import { token, user } from "./my-account.mjs";
 
@@ -20,8 +20,8 @@ for (const name of await readdir(join(folder, "sending"))) {
     await move(name, "sending", "unknown");
 }
 
-// One connection that a session keeps. What the server has not taken is sent again by itself.
-const outgoing = nodemailer.createTransport(transport({ user, token }));
+// A connection that a session keeps. What the server has not taken is sent again by itself; at most 20 messages a minute.
+const outgoing = nodemailer.createTransport(transport({ user, token, rateLimit: 20, rateDelta: 60_000 }));
 for (;;) {
     for (const name of (await readdir(join(folder, "queued"))).sort()) {
         await move(name, "queued", "sending");
@@ -42,7 +42,11 @@ async function send(file) {
             await pause(Number(poll)); // a person must act; until then nothing is sent, and nothing is lost
             return "queued";
         }
-        // A reply of the server is a refusal; without one, nobody knows.
-        return error.responseCode >= 500 ? "refused" : "unknown";
+        if (error instanceof SendFailed) {
+            // `unknown`: the server may have taken it, and a person looks for the Message-ID.
+            return error.outcome === "unknown" ? "unknown" : "queued";
+        }
+        // A reply of the server: for good, or for now.
+        return error.responseCode >= 500 ? "refused" : "queued";
     }
 }

@@ -1,4 +1,4 @@
-"""OpenTelemetry: spans of dials, logins and sessions, and metrics. Printed here: give exporters of your own."""
+"""OpenTelemetry: spans of dials, logins and sessions, and metrics. Here they are printed; use exporters of your own."""
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader

@@ -1,7 +1,6 @@
 /** `mailbearer check USER`: logs in over all three protocols and says what happened, and what to do. */
 import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { type Command, oneUser, textOf, type Values, WrongUse } from "./commands/arguments";
+import { type Command, oneUser, proxyOf, textOf, type Values, WrongUse } from "./commands/arguments";
 import { connectTo } from "./connection";
 import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
 import { discoveredFor } from "./discover";
@@ -12,6 +11,7 @@ import { askMailbox } from "./mailbox";
 import { tokenPrinted, wordsOfCommand } from "./program";
 import { isPlaced, placed, stored } from "./sources";
 import { type Endpoint, isToDiscover, type LoginOptions, resolve } from "./settings";
+import { hasColours, secretLine, wrapped } from "./terminal";
 import type { TokenFunction } from "./tokens";
 
 const PROTOCOLS: readonly MailProtocol[] = ["imap", "pop3", "smtp"];
@@ -32,6 +32,7 @@ export const CHECK_OPTIONS = {
     "ca-file": { type: "string" },
     mechanism: { type: "string" },
     "ehlo-name": { type: "string" },
+    proxy: { type: "string" },
     timeout: { type: "string", default: "30" },
     "token-command": { type: "string" },
     trace: { type: "boolean", default: false },
@@ -56,6 +57,7 @@ options:
   --ca-file FILE           certificate authorities to trust, in place of the system's
   --mechanism MECHANISM    use this mechanism only: XOAUTH2 or OAUTHBEARER
   --ehlo-name NAME         the name that SMTP's EHLO gives: this machine's full domain name
+  --proxy URL              go through a proxy: socks5://host:1080, http://host:3128, or environment for what ALL_PROXY says
   --timeout SECONDS        for each protocol (default: 30)
   --token-command COMMAND  a command that prints an access token
   --trace                  show the dialogue, with the token masked
@@ -88,6 +90,7 @@ export interface Arguments {
     caFile: string | undefined;
     mechanism: string | undefined;
     ehloName: string | undefined;
+    proxy: string | undefined;
     timeout: string;
     tokenCommand: string | undefined;
     trace: boolean;
@@ -105,6 +108,10 @@ export function argumentsOf(user: string, values: Values): Arguments {
     if (mechanism !== undefined && mechanism !== "XOAUTH2" && mechanism !== "OAUTHBEARER") {
         throw new WrongUse("--mechanism is XOAUTH2 or OAUTHBEARER");
     }
+    const timeout = text("timeout") ?? "30";
+    if (!(Number(timeout) > 0)) {
+        throw new WrongUse("--timeout takes a number of seconds");
+    }
     return {
         user,
         places: { imap: text("imap"), pop3: text("pop3"), smtp: text("smtp") } as Arguments["places"],
@@ -116,7 +123,8 @@ export function argumentsOf(user: string, values: Values): Arguments {
         caFile: text("ca-file"),
         mechanism,
         ehloName: text("ehlo-name"),
-        timeout: text("timeout") ?? "30",
+        proxy: proxyOf(values),
+        timeout,
         tokenCommand: text("token-command"),
         trace: values["trace"] === true,
         json: values["json"] === true,
@@ -174,7 +182,7 @@ interface Logins {
 
 /** Logs in over each protocol that is asked for, and shows what happens. */
 export async function logins(given: Arguments, token: string): Promise<Logins> {
-    const paint = painter(process.stdout.isTTY && process.env["NO_COLOR"] === undefined && !given.json);
+    const paint = painter(hasColours(process.stdout) && !given.json);
     if (!given.json) {
         console.log(`Checking ${given.user}\n`);
     }
@@ -186,6 +194,10 @@ export async function logins(given: Arguments, token: string): Promise<Logins> {
     for (const protocol of given.asked) {
         const result = await check(protocol, given, token, discovered);
         results.push(result);
+        if (given.json && given.trace) {
+            // The JSON stands alone on standard output.
+            console.error(result.trace.map((line) => `${TITLES[protocol]} ${line}`).join("\n"));
+        }
         if (!given.json) {
             show(result, paint, given.trace);
         }
@@ -278,6 +290,7 @@ function optionsOf(protocol: MailProtocol, given: Arguments): LoginOptions & { t
         discover: given.discover,
         ...(given.starttls ? { tls: "starttls" } : {}),
         ...(given.ehloName === undefined ? {} : { ehloName: given.ehloName }),
+        ...(given.proxy === undefined ? {} : { proxy: given.proxy }),
         ...(given.mechanism === undefined ? {} : { mechanisms: [given.mechanism as Mechanism] }),
         ...(given.caFile === undefined ? {} : { tlsOptions: { ca: readFileSync(given.caFile) } }),
     };
@@ -301,7 +314,7 @@ interface Found {
     readonly source?: TokenFunction;
 }
 
-async function tokenOf({ user, tokenCommand }: Arguments): Promise<Found> {
+async function tokenOf({ user, tokenCommand, proxy }: Arguments): Promise<Found> {
     if (tokenCommand !== undefined) {
         return { token: await tokenPrinted(wordsOfCommand(tokenCommand), "--token-command", 60_000) };
     }
@@ -315,18 +328,12 @@ async function tokenOf({ user, tokenCommand }: Arguments): Promise<Found> {
     if (file === undefined || !isStored) {
         throw new TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input");
     }
-    return { token: (await new StoredGrant(file).token()).token, source: stored(user) };
+    const grant = await new StoredGrant(file, {}, { proxy }).token();
+    return { token: grant.token, source: stored(user, { proxy }) };
 }
 
-async function lineOfInput(): Promise<string> {
-    if (process.stdin.isTTY) {
-        process.stderr.write("Paste the access token, then press Enter: ");
-    }
-    const lines = createInterface({ input: process.stdin });
-    for await (const line of lines) {
-        return line;
-    }
-    return "";
+function lineOfInput(): Promise<string> {
+    return secretLine("Paste the access token, which is not shown, then press Enter: ");
 }
 
 type Paint = (code: string, text: string) => string;
@@ -341,7 +348,9 @@ function show(result: Result, paint: Paint, trace: boolean): void {
     const where = result.endpoint === undefined ? "" : `  ${result.endpoint}`;
     console.log(`${mark} ${paint("1", TITLES[result.protocol])}${where}`);
     for (const line of linesOf(result)) {
-        console.log(`       ${line}`);
+        const isLabelled =
+            /^(\w+ +| {9})/.test(line.slice(0, 9)) && line.slice(7, 9) === "  ".slice(0, line.slice(7, 9).length);
+        console.log(wrapped(line, "       ", " ".repeat(isLabelled ? 16 : 7)));
     }
     if (trace) {
         for (const line of result.trace) {

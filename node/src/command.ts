@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { CHECK } from "./check";
 import { ACCOUNTS } from "./commands/accounts";
 import { type Command, WrongUse } from "./commands/arguments";
+import { completionOf } from "./commands/completion";
 import { LOGIN } from "./commands/login";
 import { LOGOUT } from "./commands/logout";
 import { TOKEN } from "./commands/token";
@@ -12,6 +13,7 @@ import { DISCOVER } from "./discover_command";
 import { ConfigError, TokenSourceFailed } from "./errors";
 import { LoginRefused } from "./login/consent";
 import { Missing } from "./login/plan";
+import { fitted, guardOutput, Interrupted } from "./terminal";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
     login: LOGIN,
@@ -20,6 +22,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     accounts: ACCOUNTS,
     token: TOKEN,
     logout: LOGOUT,
+    completion: completionOf(() => COMMANDS),
 };
 
 const HELP = `usage: mailbearer [--help] [--version] COMMAND ...
@@ -41,12 +44,13 @@ async function main(words: string[]): Promise<number> {
         return 0;
     }
     if (name === "--help" || name === "-h") {
-        console.log(HELP);
+        console.log(fitted(HELP));
         return 0;
     }
     const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (name === undefined || command === undefined) {
-        console.error(name === undefined ? HELP : `mailbearer: there is no command ${echoed(name)}\n\n${HELP}`);
+        const help = fitted(HELP);
+        console.error(name === undefined ? help : `mailbearer: there is no command ${echoed(name)}\n\n${help}`);
         return 2;
     }
     try {
@@ -65,7 +69,7 @@ async function run(command: Command, words: string[]): Promise<number> {
         throw new WrongUse(misread(error));
     }
     if (parsed.values.help === true) {
-        console.log(command.help);
+        console.log(fitted(command.help));
         return 0;
     }
     return command.run(parsed.positionals, parsed.values);
@@ -74,8 +78,11 @@ async function run(command: Command, words: string[]): Promise<number> {
 /** Says what went wrong, and gives the exit status. */
 function told(error: unknown, name: string, { help }: Command): number {
     if (error instanceof WrongUse) {
-        console.error(`${help}\nmailbearer ${name}: ${error.message}`);
+        console.error(`${fitted(help)}\nmailbearer ${name}: ${error.message}`);
         return 2;
+    }
+    if (error instanceof Interrupted) {
+        return error.status;
     }
     if (error instanceof Missing) {
         console.error(error.message);
@@ -114,6 +121,7 @@ function echoed(word: string): string {
     return /^[a-z<> -]{1,30}$/.test(word) ? word : "of this name";
 }
 
+guardOutput("mailbearer");
 main(process.argv.slice(2)).then(
     (status) => {
         process.exitCode = status;

@@ -11,6 +11,19 @@ export function saidBy(error: unknown): string {
     return typeof error === "string" ? shown(error) : kindOf(error);
 }
 
+/**
+ * Stands for an error whose members may hold what is secret, as those of HTTP libraries hold requests: it has the name, the code and the
+ * place of the error, and its words as they may be shown.
+ */
+export function standIn(error: unknown, words?: string): Error {
+    const { name, message, code, stack } = (error ?? {}) as Partial<Error> & { code?: unknown };
+    const made = new Error(words ?? shown(typeof message === "string" ? message : saidBy(error)));
+    made.name = String(name ?? "Error");
+    const frames = stack?.match(/^ +at .*$/gm) ?? [];
+    made.stack = [`${made.name}: ${made.message}`, ...frames].join("\n");
+    return typeof code === "string" || typeof code === "number" ? Object.assign(made, { code }) : made;
+}
+
 /** What a token source or another program says, in one line, bounded, and without what may be a secret. */
 export function shown(text: string): string {
     // A lone half of a surrogate pair is no text to the core.

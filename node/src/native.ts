@@ -2,7 +2,7 @@
 import "./addon";
 import native = require("../native/binding.js");
 import { ConfigError, InternalError, Misuse } from "./errors";
-import { kindOf } from "./foreign";
+import { kindOf, standIn } from "./foreign";
 
 export { native };
 
@@ -27,7 +27,10 @@ function translated(error: unknown): Error {
     if (text.startsWith("Misuse: ")) {
         return new Misuse(text.slice("Misuse: ".length));
     }
-    return new InternalError("mailbearer broke in its core: please report it; no secret is in this text");
+    return new InternalError("mailbearer broke in its core: please report it; no secret is in this text", {
+        // Its words may show a value.
+        cause: standIn(error, "in the addon"),
+    });
 }
 
 /** The core names options as Rust does, as in `ehlo_name`. */

@@ -19,8 +19,7 @@ export async function opened(route: Route, to: Place, tlsOptions: TlsOptions, li
             : await throughProxy(route.proxy, route, to, tlsOptions, limits);
     } catch (error) {
         if (error instanceof ProxyFailed) {
-            const cause = error.reason === "refused" ? "connection_refused" : "unreachable";
-            throw new LoginFailed(failureOfHost(cause, error.message), { cause: error });
+            throw new LoginFailed(failureOfHost("proxy_failed", error.message), { cause: error });
         }
         if (error instanceof MailbearerError) {
             throw error;

@@ -3,7 +3,7 @@ import { execFile, type ExecFileException } from "node:child_process";
 import { promisify } from "node:util";
 import { Transcript } from "./core";
 import { ConfigError, TokenSourceFailed } from "./errors";
-import { shown } from "./foreign";
+import { shown, standIn } from "./foreign";
 
 /** Runs a program, and gives the one word that it prints. `name` is what errors call it. */
 export async function tokenPrinted(
@@ -32,10 +32,11 @@ function notPrinted(error: unknown, name: string): TokenSourceFailed {
     const { code, killed, stdout, stderr } = error as Partial<ExecFileException & Record<"stdout" | "stderr", string>>;
     if (typeof code === "number") {
         const said = shown(withoutTokensOf(stdout ?? "", stderr ?? ""));
-        return new TokenSourceFailed(`${name} failed with status ${code}: ${said}`);
+        return new TokenSourceFailed(`${name} failed with status ${code}: ${said}`, { cause: standIn(error, said) });
     }
     const why = typeof code === "string" ? code : killed === true ? "it did not end in time" : "it was ended";
-    return new TokenSourceFailed(`${name} could not be run: ${why}`);
+    // What it printed is not handed on.
+    return new TokenSourceFailed(`${name} could not be run: ${why}`, { cause: standIn(error, why) });
 }
 
 function wordsOf(output: string): string[] {

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { inspect } from "node:util";
 import { ConfigError, ProxyFailed } from "./errors";
-import { kindOf, shown } from "./foreign";
+import { kindOf, shown, standIn } from "./foreign";
 import { installed } from "./peers";
 
 /** A host and its port. */
@@ -125,7 +125,7 @@ export class Proxy {
             });
         } catch (error) {
             // The library's own error holds the password.
-            throw this.#failed(...this.#meant((error as Error).message, to));
+            throw this.#failed(...this.#meant((error as Error).message, to), standIn(error));
         }
         return withExcess(connection);
     }
@@ -205,8 +205,9 @@ export class Proxy {
 function decoded(part: string): string {
     try {
         return decodeURIComponent(part);
-    } catch {
-        throw new ConfigError("proxy has a user name or password with a % that stands for nothing: write %25");
+    } catch (cause) {
+        const words = "proxy has a user name or password with a % that stands for nothing: write %25";
+        throw new ConfigError(words, { cause });
     }
 }
 

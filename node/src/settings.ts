@@ -286,7 +286,7 @@ export function verifying(options: TlsOptions | undefined): TlsOptions {
         // What it cannot use it says now, and not in the middle of a login.
         tls.createSecureContext(options);
     } catch (error) {
-        throw new ConfigError(`tlsOptions cannot be used (${shown((error as Error).message)})`);
+        throw new ConfigError(`tlsOptions cannot be used (${shown((error as Error).message)})`, { cause: error });
     }
     // A copy: what is added to them later would not have been checked.
     return Object.freeze({ ...options });

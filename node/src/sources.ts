@@ -159,7 +159,9 @@ function refusing<T>(work: () => T): T {
     try {
         return work();
     } catch (error) {
-        throw error instanceof ConfigError ? new TokenSourceFailed(error.message, { permanent: true }) : error;
+        throw error instanceof ConfigError
+            ? new TokenSourceFailed(error.message, { permanent: true, cause: error })
+            : error;
     }
 }
 

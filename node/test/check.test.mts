@@ -24,7 +24,9 @@ interface Done {
 
 function run(words: string[], given: { token?: string; input?: string } = {}): Promise<Done> {
     const { MAILBEARER_TOKEN: _, ...others } = process.env;
-    const env = given.token === undefined ? others : { ...others, MAILBEARER_TOKEN: given.token };
+    // Sentences stay whole.
+    const wide = { ...others, COLUMNS: "1000" };
+    const env = given.token === undefined ? wide : { ...wide, MAILBEARER_TOKEN: given.token };
     return new Promise((resolve) => {
         const command = join(APP, "node_modules/.bin/mailbearer");
         const child = execFile(command, words, { env, timeout: 60_000 }, (error, out, err) => {

@@ -8,6 +8,7 @@ const inside = (name: string): unknown => require(join(APP, "node_modules", "mai
 
 export const { Driver } = inside("driver.js") as typeof import("../dist/driver.js");
 export const { nowMs, Sleep } = inside("clock.js") as typeof import("../dist/clock.js");
+export const { enter } = inside("native.js") as typeof import("../dist/native.js");
 export const { NoToken } = inside("answers.js") as typeof import("../dist/answers.js");
 export const { failureOfConnect, failureOfHost, failureOfTls } = inside(
     "core/index.js",

@@ -179,7 +179,13 @@ describe("the documentation", () => {
         setTimeout(() => process.exit(), 3_000).unref();
     `;
 
-    for (const file of ["README.md", "node/README.md", "docs/start/node.md"]) {
+    for (const file of [
+        "README.md",
+        "node/README.md",
+        "docs/start/node.md",
+        "docs/recipes/proxies.md",
+        "docs/recipes/logs.md",
+    ]) {
         const text = readFileSync(join(ROOT, file), "utf8");
         const examples = [...text.matchAll(/```(?:js|ts|javascript)\n([^]*?)```/g)].map(([, code]) => code ?? "");
         it(`of ${file} has examples`, () => assert.ok(examples.length >= 1));

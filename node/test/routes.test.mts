@@ -1,11 +1,14 @@
 /** The ways to a server: proxies, a socket of the program's own, an address, a lookup; at every front door. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import dns from "node:dns";
 import { once } from "node:events";
+import * as https from "node:https";
 import * as net from "node:net";
+import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { after, before, describe, it } from "node:test";
-import { inspect } from "node:util";
+import { inspect, promisify } from "node:util";
 import nodemailer from "nodemailer";
 import {
     Account,
@@ -22,8 +25,10 @@ import {
 } from "mailbearer";
 import * as imapflow from "mailbearer/imapflow";
 import { login, transport } from "mailbearer/nodemailer";
-import { Server } from "mailbearer/testing";
+import { caFile, Server } from "mailbearer/testing";
 import { certificate } from "./certificates.mjs";
+import { fetchWith } from "./inside.mjs";
+import { APP } from "./places.mjs";
 import { behindTls, PROXY_PASSWORD, PROXY_USER, RealProxy } from "./proxies.mjs";
 import { rejection, until } from "./waiting.mjs";
 
@@ -189,7 +194,7 @@ describe("a proxy", () => {
         for (const [proxy, reason] of cases) {
             const error = await rejection(LoginFailed, DOORS["connect (imap)"]?.({ proxy }) as Promise<unknown>);
             assert.equal(proxyFailure(error).reason, reason, `${proxy}: ${error.message}`);
-            assert.equal(error.failure.cause, "unreachable");
+            assert.equal(error.failure.cause, "proxy_failed");
             for (const secret of [wrong, PROXY_PASSWORD, Buffer.from(`${PROXY_USER}:${wrong}`).toString("base64")]) {
                 assert.ok(!`${inspect(error, { depth: 9, showHidden: true })}${error.stack}`.includes(secret), proxy);
             }
@@ -207,9 +212,24 @@ describe("a proxy", () => {
             tls: "implicit",
         } as const;
         const refused = await rejection(LoginFailed, connect({ ...nobody, proxy: socks.url }));
-        assert.deepEqual([refused.code, proxyFailure(refused).reason], ["connection_refused", "refused"]);
+        assert.deepEqual([refused.code, proxyFailure(refused).reason], ["proxy_failed", "refused"]);
         const forbidden = await rejection(LoginFailed, connect({ ...nobody, proxy: http.url }));
         assert.equal(proxyFailure(forbidden).reason, "forbidden", forbidden.message);
+    });
+
+    it("that does not answer keeps no process alive once the session is closed", async () => {
+        const mute = net.createServer().listen(0, "127.0.0.1");
+        await once(mute, "listening");
+        const connected = once(mute, "connection") as Promise<[net.Socket]>;
+        const gone = connected.then(([socket]) => once(socket.resume(), "close"));
+        const proxy = `socks5://127.0.0.1:${(mute.address() as net.AddressInfo).port}`;
+        const made = sessions({ protocol: "imap", user: USER, token: token(), ...at("imap"), proxy });
+        const waiting = made.next();
+        await connected;
+        await made.close();
+        assert.deepEqual(await waiting, { done: true, value: undefined });
+        await gone;
+        mute.close();
     });
 
     it("that does not answer is waited for no longer than the login", async () => {
@@ -283,6 +303,50 @@ function proxyFailure(error: unknown): ProxyFailed {
     assert.equal(cause.code, "proxy_failed");
     return cause;
 }
+
+describe("a proxy that is given with a login", () => {
+    it("is gone through by the requests for its tokens", async () => {
+        const identity = certificate("/CN=an authority", "DNS:localhost");
+        const asked: string[] = [];
+        const tokens = https.createServer(identity, (request, response) => {
+            asked.push(`${request.method} ${request.url}`);
+            response.end("{}");
+        });
+        tokens.listen(0, "127.0.0.1");
+        await once(tokens, "listening");
+        const url = `https://localhost:${(tokens.address() as net.AddressInfo).port}/token`;
+        const send = fetchWith({ ca: identity.ca }, { proxy: socks.url });
+        const names = await lookedUp(() => send(url, { method: "POST", headers: {}, body: "a=b" }));
+        assert.deepEqual([asked, names.includes("localhost")], [["POST /token"], false]);
+        const nowhere = fetchWith({ ca: identity.ca }, { proxy: "socks5://u:hidden@127.0.0.1:9" });
+        await assert.rejects(nowhere(url, { method: "POST", headers: {} }), (error: Error) => {
+            return /cannot be reached/.test(error.message) && !inspect(error).includes("hidden");
+        });
+        tokens.close();
+    });
+
+    it("is gone through by the command, which takes no password", async () => {
+        const command = join(APP, "node_modules/.bin/mailbearer");
+        const run = promisify(execFile);
+        const imap = server.port("imap");
+        const words = ["check", USER, "--no-pop3", "--no-smtp", `--imap=localhost:${imap}`, "--ca-file", caFile];
+        const env = { ...process.env, MAILBEARER_TOKEN: token(), ALL_PROXY: socks.url };
+        const { stdout } = await run(command, [...words, "--proxy", "environment"], { env });
+        assert.match(stdout, /1 of 1 worked/);
+        type Failed = { code: number; stdout: string; stderr: string };
+        const failed = async (...more: string[]): Promise<Failed> =>
+            run(command, [...words, ...more], { env }).then(
+                () => assert.fail("it worked"),
+                (error: unknown) => error as Failed,
+            );
+        const nowhere = await failed("--proxy", "socks5://127.0.0.1:9");
+        assert.deepEqual([nowhere.code, /cause {4}proxy_failed/.test(nowhere.stdout)], [1, true], nowhere.stdout);
+        const secret = await failed("--proxy", "socks5://u:hidden@127.0.0.1:9");
+        assert.equal(secret.code, 2);
+        assert.match(secret.stderr, /takes no password/);
+        assert.ok(!secret.stderr.includes("hidden"));
+    });
+});
 
 describe("a socket of the program's own", () => {
     const asked: SocketRequest[] = [];

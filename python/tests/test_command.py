@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pathlib
 import pty
 import select
 import shutil
@@ -19,8 +20,11 @@ from typing import Any
 import pytest
 
 import mailbearer
+from mailbearer.__main__ import command_parser
+from mailbearer.completion import described
 from mailbearer.settings import resolve
 from mailbearer.testing import Server, ca_file
+from mailbearer.testing import __main__ as testing_command
 
 USER = "joe@gmail.com"
 SECRET = "ya29.a-secret-that-nobody-may-see"
@@ -289,3 +293,33 @@ def test_a_port_that_is_taken_is_said_and_others_are_kept() -> None:
     with Server() as server, shell(f"--port=imap={server.port('imap')}") as process:
         _, stderr = process.communicate(timeout=30)
         assert (process.returncode, "in use" in stderr) == (1, True)
+
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_the_manual_is_of_todays_text() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs/site/manual.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_manual_names_every_command_and_option() -> None:
+    manual = (ROOT / "docs/man/mailbearer.md").read_text()
+    for command in described(command_parser()):
+        assert f"**{command.name}**" in manual
+        for name in (name for option in command.options for name in option.names):
+            assert name in ("--help", "-h") or f"**{name}**" in manual, name
+    manual = (ROOT / "docs/man/mailbearer-testing.md").read_text()
+    names = [name for action in testing_command.parser()._actions for name in action.option_strings]
+    missing = [name for name in names if f"**{name}**" not in manual]
+    assert missing == ["-h", "--help", "--version"]
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="no man here")
+def test_the_manual_can_be_read() -> None:
+    page = ROOT / "node/man/mailbearer.1"
+    done = subprocess.run(
+        ["man", "--warnings", "-l", page], capture_output=True, text=True, env=PLAIN | {"MANPAGER": "cat"}
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--token-command COMMAND" in done.stdout

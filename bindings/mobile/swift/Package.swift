@@ -37,6 +37,8 @@ let package = Package(
         .target(name: "MailNotifierModel", dependencies: ["Mailbearer"], path: "Examples/MailNotifier/Model"),
         // It as a process that the tests kill.
         .executableTarget(name: "mailbearer-killed", dependencies: ["MailNotifierModel"], path: "Tests/Killed"),
+        // What the package costs: `make bench-swift`.
+        .executableTarget(name: "mailbearer-cost", dependencies: ["Mailbearer", "MailbearerTesting"], path: "Tests/Cost"),
         .testTarget(name: "MailbearerTests", dependencies: ["Mailbearer"]),
         .testTarget(name: "MailbearerTestingTests", dependencies: ["Mailbearer", "MailbearerTesting"]),
         .testTarget(

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::reason;
 use super::words::Word;
 
 /// What a word can speak of, and what it can say of it.
@@ -147,80 +148,9 @@ const DENIALS: &[&str] = &[
 /// How many words further a denial reaches.
 const DENIAL_REACH: usize = 3;
 
-/// Words that a refusal without a reason is made of, and those of the help behind it.
-#[rustfmt::skip]
-const STOCK: &[&str] = &[
-    "login", "log", "logon", "logging", "logged", "signin", "sign", "auth", "authenticate", "authenticated", "authentication",
-    "authorization", "authorize", "authorized", "unauthorized", "authenticating", "sasl", "plain", "xoauth2", "oauthbearer", "oauth",
-    "oauth2", "user", "username", "userid", "name", "password", "passwords", "passwd", "pass", "passphrase", "credential", "credentials",
-    "token", "access", "bearer", "account", "mailbox", "email", "mail", "err", "address", "id", "data", "information", "details", "info",
-    "combination", "pair", "fail", "failed", "fails", "failure", "failing", "invalid", "incorrect", "wrong", "bad", "error", "errors",
-    "denied", "rejected", "refused", "unsuccessful", "unsuccessfully", "unable", "could", "couldn't", "can", "can't", "cannot", "did",
-    "didn't", "does", "doesn't", "do", "don't", "isn't", "not", "no", "nor", "and", "or", "either", "both", "accepted", "correct",
-    "correctly", "match", "valid", "verified", "verify", "validate", "validated", "recognized", "recognised", "please", "check", "try",
-    "again", "sorry", "more", "see", "go", "learn", "visit", "help", "may", "might", "but", "any", "if", "as", "it's", "its", "perform",
-    "complete", "completed", "process", "processing", "command", "request", "response", "reply", "server", "imap", "imap4", "pop",
-    "pop3", "smtp", "esmtp", "service", "system", "here", "code", "reason", "status", "ref", "session", "remote", "attempt", "gsmtp",
-    "nsmtp", "right", "enter", "entered", "re", "provided", "supplied", "given", "presented", "specified", "used", "using", "successful",
-    "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
-    "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
-    "were", "when", "while", "during", "aborted", "requested", "action", "taken", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
-    "shall", "record", "records", "nobody", "those",
-];
-
-/// Words that make a sentence of others, and say nothing.
-#[rustfmt::skip]
-const SENTENCE: &[&str] = &[
-    "the", "a", "an", "is", "are", "has", "have", "been", "be", "to", "for", "of", "your", "you", "this", "that", "by", "from", "in", "on",
-    "at", "with", "must", "we", "our", "until", "because", "it", "should", "will", "due", "before", "after", "than", "under", "these", "too",
-];
-
-/// The same of other languages.
-#[rustfmt::skip]
-const SENTENCE_ELSEWHERE: &[&str] = &[
-    // German, French, Spanish, Portuguese, Italian, Polish, Czech, Dutch, Swedish, Turkish.
-    "der", "die", "das", "ihr", "ihre", "sie", "bitte", "und", "fur", "ist", "wurde", "nicht", "de", "le", "la", "les", "votre", "vous", "est",
-    "pour", "el", "los", "su", "por", "para", "con", "se", "da", "do", "sua", "seu", "il", "lo", "suo", "di", "del", "na", "nie", "jest",
-    "je", "het", "uw", "van", "voor", "och", "ar", "ditt", "er", "din", "bu", "ve",
-    // Russian, Ukrainian.
-    "\u{43d}\u{435}", "\u{43d}\u{430}", "\u{432}", "\u{434}\u{43b}\u{44f}", "\u{432}\u{430}\u{448}", "\u{43f}\u{43e}", "\u{438}", "\u{437}\u{430}",
-];
-
 /// What a refusal without a reason speaks of, in whatever language.
 const OF_STOCK: [Concept; 5] =
     [Concept::Auth, Concept::Credential, Concept::Invalid, Concept::Login, Concept::UserName];
-
-/// Words that want something of somebody.
-#[rustfmt::skip]
-const WANTING: &[&str] = &[
-    "please", "only", "must", "should", "need", "needs", "needed", "use", "see", "visit", "open", "sign", "ask", "via", "web", "page",
-    "site", "website", "tick", "press", "click", "enter", "choose", "set", "allow", "follow", "read", "update", "confirm", "approve", "approval", "approved",
-];
-
-/// Words of people, and of what is theirs.
-#[rustfmt::skip]
-const PERSONAL: &[&str] = &[
-    "you", "your", "you're", "you've", "yours", "user", "users", "account", "accounts", "mailbox", "member", "members", "owner", "people",
-    "person", "persons", "we", "us", "our", "this", "that", "client", "clients", "app", "apps", "device", "sender", "domain", "address",
-    "tenant", "organization", "organisation", "company", "name",
-];
-
-/// What no refusal of a login without a reason speaks of alone.
-const OF_NO_LOGIN: [Concept; 4] =
-    [Concept::Account, Concept::Mailbox, Concept::Server, Concept::Service];
-
-/// How many words that no stock refusal has make a reason, where the reply says in stock words that it refuses.
-const REASON_WORDS: usize = 2;
-
-/// Fewer words are no sentence.
-const SENTENCE_WORDS: usize = 3;
-
-/// Beginnings of words that say only that it is refused: what has none of them ("the mailbox is sealed") says why.
-#[rustfmt::skip]
-const REFUSING: &[&str] = &[
-    "fail", "invalid", "incorrect", "wrong", "bad", "err", "denied", "reject", "refus", "unsuccess", "unable", "could", "can", "again",
-    "match",
-];
 
 /// What the words of a text speak of.
 #[derive(Debug, Clone, Default)]
@@ -250,26 +180,15 @@ impl Meaning {
                 }
             }
         }
-        let reason = words_of_a_reason(words, |at| stock.contains(&at));
-        let refused = refuses(words) || meaning.says_one_of(&[Concept::Invalid]);
-        let count: usize = reason.iter().map(|word| weight(word)).sum();
-        let may_be_stock = words.len() < SENTENCE_WORDS && !meaning.says_one_of(&OF_NO_LOGIN);
-        let least = if may_be_stock || refused { REASON_WORDS } else { 1 };
-        if count >= least {
-            meaning.add(Concept::Reason, 0);
-            let wants_nothing = !words.iter().any(|word| has(WANTING, word));
-            if wants_nothing && reason.iter().any(|word| is_participle(word)) {
-                meaning.add(Concept::ReasonUnderway, 0);
-            }
-            if wants_nothing && words.len() > SENTENCE_WORDS && speaks_of_nobody(words) {
-                meaning.add(Concept::ReasonOfNobody, 0);
-            }
+        let speaks_of = |concepts: &[Concept]| meaning.speaks_of(concepts);
+        for concept in reason::given(words, |at| stock.contains(&at), speaks_of) {
+            meaning.add(concept, 0);
         }
         meaning.whole = meaning.clauses.iter().copied().fold(Concepts::default(), Concepts::union);
         meaning
     }
 
-    fn says_one_of(&self, concepts: &[Concept]) -> bool {
+    fn speaks_of(&self, concepts: &[Concept]) -> bool {
         self.clauses.iter().any(|clause| concepts.iter().any(|one| clause.has(*one)))
     }
 
@@ -380,52 +299,6 @@ fn fits(pattern: &str, word: &str) -> bool {
         (None, None) => word == pattern,
     }
 }
-
-/// The words that no stock refusal has.
-fn words_of_a_reason<'a>(words: &'a [Word], of_stock: impl Fn(usize) -> bool) -> Vec<&'a Word> {
-    let own = words.iter().enumerate().filter(|(at, word)| {
-        let lists = [SENTENCE, SENTENCE_ELSEWHERE, STOCK];
-        let is_long = word.text.chars().count() > 1;
-        is_long && !of_stock(*at) && !word.is_the_user && !lists.iter().any(|list| has(list, word))
-    });
-    own.map(|(_, word)| word).collect()
-}
-
-fn has(list: &[&str], word: &Word) -> bool {
-    list.contains(&word.text.as_str())
-}
-
-/// How many words it counts for.
-fn weight(word: &Word) -> usize {
-    if is_a_sentence(word) { REASON_WORDS } else { 1 }
-}
-
-/// Whether stock words say that it is refused.
-fn refuses(words: &[Word]) -> bool {
-    words.iter().any(|word| REFUSING.iter().any(|start| word.text.starts_with(start)))
-}
-
-/// `Rebuilding`, `draining`: English says so what goes on.
-fn is_participle(word: &Word) -> bool {
-    word.text.is_ascii() && word.text.ends_with("ing")
-}
-
-/// Whether an English text speaks of no person, and of nothing that is theirs.
-fn speaks_of_nobody(words: &[Word]) -> bool {
-    words
-        .iter()
-        .all(|word| word.text.is_ascii() && !has(PERSONAL, word) && !has(SENTENCE_ELSEWHERE, word))
-}
-
-/// What Chinese, Japanese and Thai have between two marks: no space parts their words.
-fn is_a_sentence(word: &Word) -> bool {
-    let of_such_a_script =
-        |one: &char| matches!(*one, '\u{e00}'..='\u{e7f}' | '\u{2e80}'..='\u{abff}');
-    word.text.chars().filter(of_such_a_script).count() > SENTENCE_LEAST
-}
-
-/// Below are words: "login failed" has four.
-const SENTENCE_LEAST: usize = 5;
 
 /// Whether one of the words before, in the same clause, denies this one.
 fn is_denied(words: &[Word], at: usize) -> bool {

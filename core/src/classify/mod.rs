@@ -5,6 +5,7 @@
 //!    occasion (identifiers, numbers). What is left are the server's own words.
 //! 3. [`concepts`] and [`lexicon`]: each word stands for what is spoken of (an account, a protocol, connections) or for
 //!    what is said of it (off, too many, expired). Other words mean nothing.
+//!    [`reason`] tells whether the words that mean nothing give a reason.
 //! 4. [`rules`]: a table over codes, status, phase and concepts. A code with one meaning decides before any word.
 //!
 //! Callers give the lines of one reply, never message content.
@@ -13,6 +14,7 @@ mod answers;
 mod concepts;
 mod letters;
 mod lexicon;
+mod reason;
 mod reply;
 mod rule;
 mod rules;

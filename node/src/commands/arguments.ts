@@ -33,3 +33,15 @@ export function textOf(values: Values, name: string): string | undefined {
     const value = values[name];
     return typeof value === "string" ? value : undefined;
 }
+
+/** A proxy; its password would be in an argument, and is not repeated. */
+export function proxyOf(values: Values): string | undefined {
+    const proxy = textOf(values, "proxy");
+    if (proxy?.includes("@") === true) {
+        throw new WrongUse(
+            "--proxy takes no password: others on this machine can read arguments. " +
+                "Use --proxy environment, and put the URL into ALL_PROXY",
+        );
+    }
+    return proxy;
+}

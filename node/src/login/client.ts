@@ -41,7 +41,7 @@ function textOf(path: string): string {
     try {
         return readFileSync(path, "utf8");
     } catch (error) {
-        throw new ConfigError(`${path} cannot be read: ${systemWords(error)}`);
+        throw new ConfigError(`${path} cannot be read: ${systemWords(error)}`, { cause: error });
     }
 }
 

@@ -60,7 +60,9 @@ export function readPrivate(path: string): string | undefined {
         if ((error as NodeJS.ErrnoException).code === "ENOENT") {
             return undefined;
         }
-        throw error instanceof ConfigError ? error : new ConfigError(`${path} cannot be read: ${systemWords(error)}`);
+        throw error instanceof ConfigError
+            ? error
+            : new ConfigError(`${path} cannot be read: ${systemWords(error)}`, { cause: error });
     }
 }
 
@@ -95,7 +97,7 @@ export async function writePrivate(path: string, text: string): Promise<void> {
         await syncFolder(folder);
     } catch (error) {
         await unlink(temporary).catch(() => undefined);
-        throw new ConfigError(`${path} cannot be written: ${systemWords(error)}`);
+        throw new ConfigError(`${path} cannot be written: ${systemWords(error)}`, { cause: error });
     }
 }
 

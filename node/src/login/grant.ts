@@ -2,6 +2,7 @@
 import { NoToken, noTokenOf } from "../answers";
 import { AccessToken } from "../core";
 import { MailbearerError, TokenSourceFailed } from "../errors";
+import { standIn } from "../foreign";
 import type { RouteOptions } from "../route";
 import type { TlsOptions } from "../settings";
 import type { TokenRequest } from "../tokens";
@@ -84,7 +85,7 @@ export class StoredGrant {
             await this.#file.writeGrant(account, grant);
         } catch (error) {
             const said = error instanceof Error ? error.message : "";
-            throw new TokenSourceFailed(`the new tokens of ${account.user} cannot be kept: ${said}`);
+            throw new TokenSourceFailed(`the new tokens of ${account.user} cannot be kept: ${said}`, { cause: error });
         }
     }
 
@@ -128,19 +129,20 @@ async function refreshed(account: StoredAccount, grant: Grant, tls: TlsOptions, 
     }
 }
 
-/** What a refresh that failed means. openid-client's own error is not handed on: it holds the request and the answer. */
+/** What a refresh that failed means. A stand-in is the cause: openid-client's own error holds the request and the answer. */
 export function failure(error: unknown, user: string): MailbearerError {
     if (error instanceof MailbearerError) {
         return error;
     }
     const { status } = error as { status?: unknown };
+    const cause = standIn(error, wordsOf(error));
     const isOutage = typeof status === "number" && (status >= 500 || status === 429);
     const { why, text } = noTokenOf(error, `the provider does not renew the login of ${user}:`);
     if (why === "permanent" && !isOutage) {
-        return new TokenSourceFailed(`${text}; run \`${loginCommand(user)}\``, { permanent: true });
+        return new TokenSourceFailed(`${text}; run \`${loginCommand(user)}\``, { permanent: true, cause });
     }
     const said = isOAuthError(error) ? text : `there is no token of ${user} just now: ${wordsOf(error)}`;
-    return new TokenSourceFailed(said);
+    return new TokenSourceFailed(said, { cause });
 }
 
 function isOAuthError(error: unknown): boolean {

@@ -1,7 +1,8 @@
 /** The system's keyring, through `@napi-rs/keyring`: Keychain, Credential Manager, Secret Service. */
 import { randomBytes } from "node:crypto";
 import { ConfigError } from "../errors";
-import { shown } from "../foreign";
+import { shown, standIn } from "../foreign";
+import { isMissing } from "../peers";
 
 const SERVICE = "mailbearer";
 const FILE_INSTEAD = "--store file keeps the login in a file that only you can read";
@@ -69,7 +70,13 @@ async function asked<T>(ask: () => T | Promise<T>): Promise<T> {
     }
 }
 
+/** npm leaves it out with `--omit=optional`. */
+const LIBRARY = "@napi-rs/keyring";
+
 function noKeyring(error: unknown): ConfigError {
     const said = shown(error instanceof Error ? error.message : String(error));
-    return new ConfigError(`the system's keyring cannot be used (${said}): unlock it; or ${FILE_INSTEAD}`);
+    const cause = standIn(error);
+    return isMissing(error)
+        ? new ConfigError(`${LIBRARY} is not installed: npm install ${LIBRARY}; or ${FILE_INSTEAD}`, { cause })
+        : new ConfigError(`the system's keyring cannot be used (${said}): unlock it; or ${FILE_INSTEAD}`, { cause });
 }

@@ -59,6 +59,6 @@ async function attempt(path: string): Promise<native.NativeFileLock | null> {
     try {
         return (await native.NativeFileLock.tryLock(path)) as native.NativeFileLock | null;
     } catch (error) {
-        throw new TokenSourceFailed(`${path} cannot be locked: ${(error as Error).message}`);
+        throw new TokenSourceFailed(`${path} cannot be locked: ${(error as Error).message}`, { cause: error });
     }
 }

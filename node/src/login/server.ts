@@ -2,6 +2,7 @@
 import type { Configuration, ServerMetadata } from "openid-client";
 import type { OAuth } from "../core";
 import { ConfigError } from "../errors";
+import { standIn } from "../foreign";
 import type { RouteOptions } from "../route";
 import type { TlsOptions } from "../settings";
 import { fetchWith, Unreachable } from "./https";
@@ -88,7 +89,9 @@ export async function discovered(issuer: string, tls?: TlsOptions): Promise<Serv
     try {
         return { metadata: await ask("oauth2").catch(() => ask("oidc")), isIssuerKnown: true };
     } catch (error) {
-        throw new ConfigError(`the metadata of ${address.host} cannot be used: ${wordsOf(error)}`);
+        throw new ConfigError(`the metadata of ${address.host} cannot be used: ${wordsOf(error)}`, {
+            cause: standIn(error, wordsOf(error)),
+        });
     }
 }
 

@@ -7,6 +7,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Tls } from "../core";
 import { ConfigError } from "../errors";
+import { standIn } from "../foreign";
 import { dataFolder, fileName, normalAddress, readPrivate, removeFile, writePrivate } from "./folder";
 import { forget, keep, recall } from "./keyring";
 import { withLock } from "./lock";
@@ -195,26 +196,31 @@ async function recalled(user: string): Promise<Grant | undefined> {
     }
     try {
         return JSON.parse(text) as Grant;
-    } catch {
-        throw new ConfigError(`what the keyring has of ${user} cannot be read: run \`${loginCommand(user)}\``);
+    } catch (error) {
+        // Its words show what was read.
+        const cause = standIn(error, "it is no JSON");
+        throw new ConfigError(`what the keyring has of ${user} cannot be read: run \`${loginCommand(user)}\``, {
+            cause,
+        });
     }
 }
 
 /** Reads the file of an account. Its text is never shown: it may hold tokens. */
 function parsed(text: string, path: string, user: string): StoredAccount {
-    const damaged = new ConfigError(`${path} is damaged: run \`${loginCommand(user)}\``);
+    const damaged = (cause?: Error): ConfigError =>
+        new ConfigError(`${path} is damaged: run \`${loginCommand(user)}\``, { cause });
     let content: unknown;
     try {
         content = JSON.parse(text);
-    } catch {
-        throw damaged;
+    } catch (error) {
+        throw damaged(standIn(error, "it is no JSON"));
     }
     const account = content as Partial<StoredAccount> | null;
     if (typeof account === "object" && typeof account?.version === "number" && account.version > VERSION) {
         throw new ConfigError(`${path} was written by a newer mailbearer: update this one`);
     }
     if (!isAccount(account)) {
-        throw damaged;
+        throw damaged();
     }
     return account;
 }

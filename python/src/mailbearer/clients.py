@@ -103,14 +103,17 @@ def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOp
 
 
 def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> MailBox:
-    """Return an ``imap_tools.MailBox`` that is logged in, with INBOX selected, as its own ``login`` leaves it.
+    """Return an ``imap_tools.MailBox`` that is logged in: ``pip install 'mailbearer[imap-tools]'``.
+
+    INBOX is selected, as its own ``login`` leaves it.
 
     Args:
         user: the login's user name, as a rule the mail address.
         token: what :func:`mailbearer.connect` takes.
         options: those of :func:`mailbearer.connect`; ``help(mailbearer.LoginOptions)`` tells each.
 
-    It needs the extra ``mailbearer[imap-tools]``.
+    Raises:
+        ConfigError: imap_tools is missing, or a setting cannot work; no login was made.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:

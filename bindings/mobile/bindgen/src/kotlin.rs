@@ -128,6 +128,7 @@ pub(crate) fn hide(package: &str, file: &Path) -> Result<(), String> {
         .find(|surface| surface.package == package)
         .ok_or_else(|| format!("there is no surface for {package}"))?;
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let text = with_one_status(&text)?;
     let (here, there) = surface.rewrite(&text)?;
     let name = surface.other.rsplit('.').next().unwrap_or_default();
     let beside = file.with_file_name(format!("{name}_surface.kt"));
@@ -135,6 +136,39 @@ pub(crate) fn hide(package: &str, file: &Path) -> Result<(), String> {
         .and_then(|()| std::fs::write(beside, there))
         .map_err(|error| error.to_string())
 }
+
+/// UniFFI makes a structure in native memory for the status of each call, which costs more than the call. One of a thread does:
+/// a call that is made for the arguments of another is over before that one begins. Only a failure is read from it.
+fn with_one_status(text: &str) -> Result<String, String> {
+    let mut text = text.to_owned();
+    for (theirs, ours) in STATUS {
+        if !text.contains(theirs) {
+            return Err(format!("the generated code has changed: there is no {theirs}"));
+        }
+        text = text.replace(theirs, ours);
+    }
+    Ok(text)
+}
+
+const STATUS: [(&str, &str); 6] = [
+    ("uniffi_out_err: UniffiRustCallStatus,", "uniffi_out_err: Pointer,"),
+    ("callback: (UniffiRustCallStatus) -> U", "callback: (Pointer) -> U"),
+    (
+        "    var status = UniffiRustCallStatus()\n",
+        "    val status = UniffiRustCallStatus.ofThread()\n",
+    ),
+    ("= callback(status)\n", "= callback(status.pointer)\n"),
+    (
+        "    if (status.isSuccess()) {\n        return\n    } else if",
+        "    if (status.pointer.getByte(0) == UNIFFI_CALL_SUCCESS) return\n    status.read()\n    if",
+    ),
+    (
+        "        fun create(code: Byte, errorBuf: RustBuffer.ByValue): UniffiRustCallStatus.ByValue {",
+        "        private val ofThreads = ThreadLocal.withInitial { UniffiRustCallStatus().apply { setAutoSynch(false) } }\n\n        \
+         fun ofThread(): UniffiRustCallStatus = ofThreads.get().apply { pointer.setByte(0, UNIFFI_CALL_SUCCESS) }\n\n        \
+         fun create(code: Byte, errorBuf: RustBuffer.ByValue): UniffiRustCallStatus.ByValue {",
+    ),
+];
 
 /// A declaration of the file, with what is written above it.
 struct Item<'a> {

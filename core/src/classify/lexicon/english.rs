@@ -88,7 +88,7 @@ pub(super) const SUBJECTS: &[Stems] = &[
         username|userid|login name|email address|different user|the name must|full email|full address|complete email|complete address"),
     always(Verification, "\
         browser|robot|captcha|consent~|unusual activity|unlock|terms|agree~|web ui|web interface|multi factor|\
-        change your password|reset your password|password change|control panel|verif~ your account|verif~ your identity|verif~ your mail~|verif~ your email|verif~ your phone|verif~ your mobile|verif~ your address|verif~ your mailbox|verif~ your device|verif~ your login|verif~ your new|verif~ yourself|verif~ that|prove~|human|\
+        change your password|reset your password|password change|control panel|verif~ your account|verif~ your identity|verif~ your mail~|verif~ your email|verif~ your phone|verif~ your device|verif~ yourself|verif~ that|prove~|human|\
         bot|bots|verification required|verification needed|additional verification|identity verification|\
         phone number|mobile number|phone verif~|sms|sign in attempt|privacy notice|privacy policy|acceptance|\
         accept the|activat~ your|unusual sign|unusual login|finish the|registration|re enable|reactivat~|\
@@ -172,7 +172,7 @@ pub(super) const STATES: &[Stems] = &[
     always(Malformed, "\
         syntax|decode|format|malformed|challenge|base64|bad protocol|authentication string|auth string|parse|\
         parsing|decoding|encod~|utf~|illegal char~|invalid char~|nul char~|bad sequence|out of sequence|\
-        invalid sasl response|invalid sasl argument|invalid sasl message|payload|garbled|mangled|truncated|unparsable|unparseable|not base|invalid xoauth2|\
+        invalid sasl response|payload|garbled|mangled|truncated|unparsable|unparseable|not base|invalid xoauth2|\
         invalid oauth~|invalid plain"),
     denied(Malformed, "provided|specified|supplied"),
     always(Mismatch, "mismatch~|differ~|normali~|act for"),

@@ -13,7 +13,8 @@ import kotlinx.coroutines.withContext
  * applicationScope.launch { loadMailbearer() }
  * ```
  *
- * Measured on the JVM of a desktop (`docs/benchmarks.md`), it takes a good third of a second once, and nothing the second time.
+ * Measured in a cold JVM (`docs/benchmarks.md`), it takes 1.2 seconds of the processor once, with what the JVM's compiler does
+ * meanwhile, and a twentieth of a second when it is called again.
  *
  * @throws UnsatisfiedLinkError the package has no library for this machine.
  */

@@ -1,0 +1,52 @@
+// A service in Express with one account: it sends over two connections, says how its mailbox stands, and answers at once when
+// somebody must act first. In Nest the account is a provider, and what is handled here an exception filter.
+import express from "express";
+import { Account, LoginFailed } from "mailbearer";
+import { SendFailed, transport } from "mailbearer/nodemailer";
+import nodemailer from "nodemailer";
+import { token, user } from "./my-account.mjs";
+
+// The library logs by itself: `pino()` does as well as the console.
+const account = new Account({
+    user,
+    token,
+    logger: { debug() {}, info: (_, line) => console.log(line), warn: console.warn },
+});
+// At most 20 messages a minute, and nobody waits for longer than half a minute.
+const limits = { maxConnections: 2, rateLimit: 20, rateDelta: 60_000, sendTimeout: 30_000 };
+const outgoing = nodemailer.createTransport(transport({ account, ...limits }));
+
+const app = express();
+app.use(express.json());
+
+app.post("/mails", async ({ body: { to, subject, text } }, response) => {
+    const { messageId } = await outgoing.sendMail({ from: user, to, subject, text });
+    response.status(202).json({ messageId });
+});
+
+app.get("/health", (_, response) => {
+    const { sessions, stops } = account.status();
+    response.json({ sessions: sessions.map((one) => one.standing), needs: stops.map((stop) => stop.sentence) });
+});
+
+// Somebody has consented anew, or switched SMTP on.
+app.post("/retry", (_, response) => {
+    account.retry();
+    response.sendStatus(204);
+});
+
+app.use((error, _request, response, _next) => {
+    const { message, messageId, outcome } = error;
+    if (error instanceof LoginFailed) {
+        response.status(503).json({ error: message }); // a person must act: at once and without a login, until /retry
+    } else if (error instanceof SendFailed) {
+        // `not_sent`: send it again. `unknown`: look for the Message-ID first.
+        response.status(outcome === "unknown" ? 504 : 503).json({ error: message, outcome, messageId });
+    } else {
+        response.status(error.responseCode >= 500 ? 422 : 502).json({ error: message });
+    }
+});
+
+const server = app.listen(Number(process.env.PORT ?? 8080), "127.0.0.1");
+// The connections say goodbye.
+process.once("SIGTERM", () => server.close(() => account.close()));
