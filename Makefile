@@ -54,7 +54,7 @@ export MAILBEARER_CASES
 endif
 SAY := @printf '\n\033[1m== %s\033[0m\n'
 
-PYTHON_SOURCES := $(shell find python/src bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+PYTHON_SOURCES := $(shell find python/src python/mailbearer.data bindings/python core/src Cargo.toml Cargo.lock THIRD-PARTY.md python/pyproject.toml -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
 
 NODE_SOURCES := $(shell find node bindings/node core/src Cargo.toml Cargo.lock THIRD-PARTY.md -type f -not -path '*/node_modules/*' -not -path 'node/dist/*' \
     -not -path 'node/native/*' -not -path 'node/npm/*' -not -path 'node/test/*' -not -path 'node/typing/*')
