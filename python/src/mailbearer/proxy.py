@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import urllib.parse
-import urllib.request
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -277,7 +276,10 @@ def proxy_to(host: str, given: Any) -> Proxy | None:
     if given != "environment":
         found: Proxy | None = hidden_proxy(given)
         return found
-    # Not in typeshed, and documented by Python as what urllib does.
+    # Most programs ask for no proxy, and this would make every import slower.
+    import urllib.request
+
+    # Not in typeshed, and what urllib itself goes by.
     library: Any = urllib.request
     environment: dict[str, str] = library.getproxies_environment()
     if not environment.get("all") or library.proxy_bypass_environment(host, environment):
