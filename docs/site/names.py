@@ -5,8 +5,8 @@
 
 Python is asked by importing it, Node by what TypeDoc has read of its types (`target/node-api.json`), Rust by what its
 crate re-exports, Kotlin by the dumps of its jars, Swift by the public declarations of its sources and of
-what UniFFI makes of `bindings/mobile/src`. Members are compared for the types that a program holds in its hands. `names.toml` has what is
-called otherwise, and the reasons for what is lacking.
+what UniFFI makes of `bindings/mobile/src`. Members are compared for the types that a program holds in its hands.
+`names.toml` has what is called otherwise, and the reasons for what is lacking.
 """
 
 from __future__ import annotations
