@@ -456,12 +456,10 @@ fn name(line: &str) -> Option<&str> {
         if !first.is_ascii_lowercase() {
             return None;
         }
-        let keyword =
-            ["class ", "interface ", "object ", "const val ", "fun "].iter().find_map(|word| {
-                let at = line.find(word)?;
-                (at == 0 || line[..at].ends_with(' ')).then_some(at + word.len())
-            })?;
-        keyword
+        ["class ", "interface ", "object ", "const val ", "fun "].iter().find_map(|word| {
+            let at = line.find(word)?;
+            (at == 0 || line[..at].ends_with(' ')).then_some(at + word.len())
+        })?
     };
     let rest = &line[start..];
     let length = rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
