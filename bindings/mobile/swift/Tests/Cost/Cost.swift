@@ -87,10 +87,11 @@ struct Cost {
         value("VmRSS", of: "/proc/self/status")
     }
 
-    /// Voluntary context switches of all threads.
+    /// Voluntary context switches of all threads, also of those that have ended.
     private static func wakes() -> Int {
-        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-        return threads.map { value("voluntary_ctxt_switches", of: "/proc/self/task/\($0)/status") }.reduce(0, +)
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        return usage.ru_nvcsw
     }
 
     private static func value(_ name: String, of file: String) -> Int {
