@@ -1,6 +1,7 @@
 // What a program on a phone pays besides the machine: mailbearer-cost [SECONDS], run by `make bench-swift`. It prints a line of JSON for
 // each figure, as tests/bench/README.md says. The server is a process of its own: this program, once more.
 import Foundation
+import Glibc
 import Mailbearer
 import MailbearerTesting
 
@@ -90,7 +91,7 @@ struct Cost {
     /// Voluntary context switches of all threads, also of those that have ended.
     private static func wakes() -> Int {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(RUSAGE_SELF.rawValue, &usage)
         return usage.ru_nvcsw
     }
 
