@@ -58,13 +58,6 @@ struct Cost {
             await account.close()
         }
         let first = try await Online(source, options)
-        let before = residentKib()
-        var others: [Online] = []
-        for _ in 0..<sessions {
-            others.append(try await Online(source, options))
-        }
-        say("resident memory of a session that is online", "kib", Double(residentKib() - before) / Double(sessions))
-        for one in others { await one.close() }
         let seconds = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 300
         let following = Task { try await first.follow() }
         try await Task.sleep(for: .seconds(2))
@@ -72,6 +65,14 @@ struct Cost {
         try await Task.sleep(for: .seconds(seconds))
         say("wakes an hour of a session in IDLE", "count", Double(wakes() - woken) * 3_600 / Double(seconds))
         following.cancel()
+        // What a session has begun is cancelled by its end: so it is counted alone, and first.
+        let before = residentKib()
+        var others: [Online] = []
+        for _ in 0..<sessions {
+            others.append(try await Online(source, options))
+        }
+        say("resident memory of a session that is online", "kib", Double(residentKib() - before) / Double(sessions))
+        for one in others { await one.close() }
         await first.close()
     }
 
