@@ -142,7 +142,7 @@ class Server:
         self._wanted = dict(ports or {})
         self._ports: dict[tuple[str, str], int] = {}
         self._peers: dict[int, _Peer] = {}
-        # What listens, and the handshakes.
+        # The handshakes.
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -153,7 +153,8 @@ class Server:
 
     def start(self) -> Self:
         """Listen. The context manager does this."""
-        loop = asyncio.new_event_loop()
+        # It says when a client waits, on Windows too; a task that accepts loses a client when it is cancelled then.
+        loop = asyncio.SelectorEventLoop()
         # A client that refuses our certificate, or goes away, is an ordinary thing in a test.
         loop.set_exception_handler(lambda _loop, _context: None)
         self._loop = loop
@@ -353,13 +354,17 @@ class Server:
                 listener.setblocking(False)
                 self._listeners.append(listener)
                 self._ports[protocol, tls] = listener.getsockname()[1]
-                self._start(self._accept(listener, protocol, tls, context))
+                asyncio.get_running_loop().add_reader(listener, self._accept, listener, protocol, tls, context)
 
-    async def _accept(self, listener: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
-        while True:
-            client, _ = await asyncio.get_running_loop().sock_accept(listener)
-            greeting = self._start(self._greet(client, protocol, tls, context))
-            greeting.add_done_callback(functools.partial(_close_if_cancelled, client))
+    def _accept(self, listener: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            # It has gone again.
+            return
+        client.setblocking(False)
+        greeting = self._start(self._greet(client, protocol, tls, context))
+        greeting.add_done_callback(functools.partial(_close_if_cancelled, client))
 
     async def _greet(self, client: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
         with contextlib.suppress(OSError):
@@ -376,13 +381,14 @@ class Server:
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # Those that listen, and the handshakes that are under way.
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        # The handshakes that are under way.
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        for listener in self._listeners:
-            listener.close()
         for peer in list(self._peers.values()):
             peer.abort()
         # What was aborted closes its socket in the next rounds.
