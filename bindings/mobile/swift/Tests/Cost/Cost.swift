@@ -1,6 +1,7 @@
 // What a program on a phone pays besides the machine: mailbearer-cost [SECONDS], run by `make bench-swift`. It prints a line of JSON for
 // each figure, as tests/bench/README.md says. The server is a process of its own: this program, once more.
 import Foundation
+import Glibc
 import Mailbearer
 import MailbearerTesting
 
@@ -57,13 +58,6 @@ struct Cost {
             await account.close()
         }
         let first = try await Online(source, options)
-        let before = residentKib()
-        var others: [Online] = []
-        for _ in 0..<sessions {
-            others.append(try await Online(source, options))
-        }
-        say("resident memory of a session that is online", "kib", Double(residentKib() - before) / Double(sessions))
-        for one in others { await one.close() }
         let seconds = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 300
         let following = Task { try await first.follow() }
         try await Task.sleep(for: .seconds(2))
@@ -71,6 +65,14 @@ struct Cost {
         try await Task.sleep(for: .seconds(seconds))
         say("wakes an hour of a session in IDLE", "count", Double(wakes() - woken) * 3_600 / Double(seconds))
         following.cancel()
+        // What a session has begun is cancelled by its end: so it is counted alone, and first.
+        let before = residentKib()
+        var others: [Online] = []
+        for _ in 0..<sessions {
+            others.append(try await Online(source, options))
+        }
+        say("resident memory of a session that is online", "kib", Double(residentKib() - before) / Double(sessions))
+        for one in others { await one.close() }
         await first.close()
     }
 
@@ -87,10 +89,11 @@ struct Cost {
         value("VmRSS", of: "/proc/self/status")
     }
 
-    /// Voluntary context switches of all threads.
+    /// Voluntary context switches of all threads, also of those that have ended.
     private static func wakes() -> Int {
-        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-        return threads.map { value("voluntary_ctxt_switches", of: "/proc/self/task/\($0)/status") }.reduce(0, +)
+        var usage = rusage()
+        getrusage(RUSAGE_SELF.rawValue, &usage)
+        return usage.ru_nvcsw
     }
 
     private static func value(_ name: String, of file: String) -> Int {
