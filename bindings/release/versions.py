@@ -22,9 +22,20 @@ PLACES = [
     ("bindings/mobile/kotlin/pom.xml", rf"<artifactId>mailbearer-parent</artifactId>\s*<version>{VERSION}<"),
     *(
         (f"bindings/mobile/kotlin/{part}/pom.xml", rf"<artifactId>mailbearer-parent</artifactId>\s*<version>{VERSION}<")
-        for part in ("library", "testing", "notifier", "tests")
+        for part in (
+            "library",
+            "testing",
+            "notifier",
+            "tests",
+            "android",
+            "android-tests",
+            "sample/model",
+            "sample/screens",
+        )
     ),
     ("bindings/mobile/kotlin/android/build.gradle.kts", rf'(?m)^version = "{VERSION}"'),
+    ("bindings/mobile/kotlin/sample/android/build.gradle.kts", rf'versionName = "{VERSION}"'),
+    ("bindings/mobile/kotlin/sample/android/build.gradle.kts", rf"org\.mailbearer:mailbearer-android:{VERSION}"),
     ("bindings/mobile/swift/README.md", rf'mailbearer-swift", from: "{VERSION}"'),
     ("bindings/mobile/kotlin/android/README.md", rf"org\.mailbearer:mailbearer-android:{VERSION}"),
 ]

@@ -10,7 +10,7 @@ use crate::config::Mechanism;
 use crate::{Phase, classify};
 
 /// Causes that no words of a server give: the host, the clock, the token source or a cut tell them, or they are no refusals.
-const WITHOUT_WORDS: [Cause; 13] = [
+const WITHOUT_WORDS: &[Cause] = &[
     Cause::NoFault,
     Cause::TokenUnavailable,
     Cause::TlsFailed,
@@ -21,6 +21,8 @@ const WITHOUT_WORDS: [Cause; 13] = [
     Cause::HostNotFound,
     Cause::ConnectionRefused,
     Cause::Unreachable,
+    // A proxy says it, and no server.
+    Cause::ProxyFailed,
     Cause::TimedOut,
     // The fault `flood`.
     Cause::LimitExceeded,

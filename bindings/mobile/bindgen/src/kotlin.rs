@@ -150,6 +150,15 @@ fn with_one_status(text: &str) -> Result<String, String> {
     Ok(text)
 }
 
+/// Android 7 has no `ThreadLocal.withInitial`.
+const OF_THREAD: &str = "        private val ofThreads = object : ThreadLocal<UniffiRustCallStatus>() {
+            override fun initialValue() = UniffiRustCallStatus().apply { setAutoSynch(false) }
+        }
+
+        fun ofThread(): UniffiRustCallStatus = checkNotNull(ofThreads.get()).apply { pointer.setByte(0, UNIFFI_CALL_SUCCESS) }
+
+        fun create(code: Byte, errorBuf: RustBuffer.ByValue): UniffiRustCallStatus.ByValue {";
+
 const STATUS: [(&str, &str); 6] = [
     ("uniffi_out_err: UniffiRustCallStatus,", "uniffi_out_err: Pointer,"),
     ("callback: (UniffiRustCallStatus) -> U", "callback: (Pointer) -> U"),
@@ -164,9 +173,7 @@ const STATUS: [(&str, &str); 6] = [
     ),
     (
         "        fun create(code: Byte, errorBuf: RustBuffer.ByValue): UniffiRustCallStatus.ByValue {",
-        "        private val ofThreads = ThreadLocal.withInitial { UniffiRustCallStatus().apply { setAutoSynch(false) } }\n\n        \
-         fun ofThread(): UniffiRustCallStatus = ofThreads.get().apply { pointer.setByte(0, UNIFFI_CALL_SUCCESS) }\n\n        \
-         fun create(code: Byte, errorBuf: RustBuffer.ByValue): UniffiRustCallStatus.ByValue {",
+        OF_THREAD,
     ),
 ];
 

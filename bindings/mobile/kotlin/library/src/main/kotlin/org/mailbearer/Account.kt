@@ -43,7 +43,7 @@ internal constructor(
     private val policy = options.policy
     private val provider = options.provider
     private val onEvent = options.onEvent
-    private val log = EventLog(options.log, ::redact)
+    private val log = EventLog(options.logger, ::redact)
     private val protocols = HashMap<UInt, MailProtocol>()
     internal val driver: Driver
 
@@ -139,4 +139,8 @@ internal constructor(
     val duration: Duration? = null,
     val session: UInt? = null,
     val error: Throwable? = null,
-)
+) {
+    /** How much it matters. */
+    public val level: EventLevel
+        get() = levelOf(kind)
+}

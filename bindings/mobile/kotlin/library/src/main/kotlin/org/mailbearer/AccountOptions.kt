@@ -6,7 +6,7 @@ package org.mailbearer
  * ```
  * val options = AccountOptions {
  *     snapshot = store.snapshot
- *     log = MailLog { level, line -> println("$level $line") }
+ *     logger = EventLogger { level, line -> println("$level $line") }
  * }
  * ```
  */
@@ -23,8 +23,8 @@ public class AccountOptions private constructor(from: Builder) {
     /** See [Builder.onEvent]. */
     public val onEvent: ((SessionEvent) -> Unit)? = from.onEvent
 
-    /** See [Builder.log]. */
-    public val log: MailLog? = from.log
+    /** See [Builder.logger]. */
+    public val logger: EventLogger? = from.logger
 
     /** See [Builder.snapshot]. */
     public val snapshot: ByteArray? = from.snapshot?.copyOf()
@@ -52,7 +52,7 @@ public class AccountOptions private constructor(from: Builder) {
         public var onEvent: ((SessionEvent) -> Unit)? = from?.onEvent
 
         /** Takes what happens as lines for a log; by default nothing is logged. */
-        public var log: MailLog? = from?.log
+        public var logger: EventLogger? = from?.logger
     }
 
     internal companion object {

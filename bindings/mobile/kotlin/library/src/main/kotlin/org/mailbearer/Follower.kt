@@ -25,7 +25,6 @@ internal class Follower(private val connection: SessionConnection) {
     private var isLeaving = false
     private val isCollected = AtomicBoolean()
     private val chunk = ByteArray(READ_OCTETS)
-    private val octets = DirectOctets()
 
     /**
      * Tells what happens, one after the other, until the connection is due to be let go. No command is under way while it tells,
@@ -82,7 +81,7 @@ internal class Follower(private val connection: SessionConnection) {
             Woken.READ -> {
                 val count = connection.read(chunk)
                 if (count < 0) return false
-                carryOut { it.receive(connection.nowMs(), octets.of(chunk, 0, count)) }
+                carryOut { it.receive(connection.nowMs(), DirectOctets.ofThread().of(chunk, 0, count)) }
             }
             Woken.TIME -> carryOut { it.tick(connection.nowMs()) }
             Woken.PROBE -> interrupt()

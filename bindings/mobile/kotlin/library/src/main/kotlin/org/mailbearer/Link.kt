@@ -83,7 +83,7 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
     private lateinit var socket: Socket
     private val begun = System.nanoTime()
     private val chunk = ByteArray(READ_OCTETS)
-    private val octets = DirectOctets()
+    private var octets: DirectOctets? = null
     private val tracer = settings.trace?.let { show -> token?.let { Tracer(it, show) } }
     @Volatile private var isConnected = false
     @Volatile private var isSilent = true
@@ -155,7 +155,10 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
         return if (count < 0) null else heard(count)
     }
 
-    private fun heard(count: Int): ByteBuffer = octets.of(chunk, 0, count).also { tracer?.received(it) }
+    private fun heard(count: Int): ByteBuffer {
+        val octets = octets ?: DirectOctets().also { octets = it }
+        return octets.of(chunk, 0, count).also { tracer?.received(it) }
+    }
 
     private suspend fun readChunk(): Int =
         try {
@@ -178,7 +181,11 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
         tracer?.flush()
     }
 
-    override fun begin(connection: Connection) = SOCKETS.execute { connection.pump { socket.getInputStream().read(it) } }
+    override fun begin(connection: Connection) {
+        // Those of the login. A session lives long.
+        octets = null
+        SOCKETS.execute { connection.pump { socket.getInputStream().read(it) } }
+    }
 
     override fun send(bytes: ByteArray, offset: Int, count: Int) = socket.getOutputStream().write(bytes, offset, count)
 
@@ -198,8 +205,19 @@ internal class SocketLink(private val settings: Settings, token: AccessToken? = 
     }
 }
 
-/** A direct buffer for octets that the machine is to see without a copy on its side. For one thread at a time. */
+/**
+ * A direct buffer for octets that the machine is to see without a copy on its side. For one thread at a time: [ofThread] is one that
+ * is good until the next call there.
+ */
 internal class DirectOctets {
+    companion object {
+        private val ofThreads = object : ThreadLocal<DirectOctets>() {
+            override fun initialValue() = DirectOctets()
+        }
+
+        fun ofThread(): DirectOctets = checkNotNull(ofThreads.get())
+    }
+
     private val buffer = ByteBuffer.allocateDirect(READ_OCTETS)
 
     /** The same: a ByteBuffer of Android 12 or older has no `clear` and no `flip` of its own. */

@@ -58,8 +58,6 @@ internal constructor(private val driver: Driver, private val settings: Settings,
     private val gone = CompletableDeferred<Unit>()
     private val nudges = Channel<Unit>(Channel.CONFLATED)
     @Volatile private var pumping: Thread? = null
-    private val seen = DirectOctets()
-    private val sent = DirectOctets()
     private var skip = 0UL
     private var skipped = 0UL
     @Volatile private var heardAt = 0L
@@ -169,7 +167,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
         if (passed == count || verdict != null) return
         if (skipped > 0UL) driver.skipped(ticket, skipped)
         skipped = 0UL
-        skip = driver.receive(ticket, seen.of(bytes, passed, count - passed))
+        skip = driver.receive(ticket, DirectOctets.ofThread().of(bytes, passed, count - passed))
     }
 
     override fun delivered() {
@@ -180,7 +178,7 @@ internal constructor(private val driver: Driver, private val settings: Settings,
     override fun sends(bytes: ByteArray, offset: Int, count: Int) {
         verdict?.let { throw SessionEndedException(it, problem) }
         for (start in offset until offset + count step READ_OCTETS) {
-            driver.sent(ticket, sent.of(bytes, start, minOf(READ_OCTETS, offset + count - start)))
+            driver.sent(ticket, DirectOctets.ofThread().of(bytes, start, minOf(READ_OCTETS, offset + count - start)))
         }
         if (count > 0) expect()
     }

@@ -5,9 +5,11 @@ import java.lang.management.BufferPoolMXBean
 import java.lang.management.ManagementFactory
 import java.nio.ByteBuffer
 import kotlin.system.exitProcess
-import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.measureTime
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancel
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
@@ -29,12 +31,13 @@ fun main(arguments: Array<String>) {
     when (arguments.firstOrNull()) {
         "serve" -> serve()
         "start" -> start()
+        "memory" -> memory(arguments[1].toInt(), arguments[2])
         else -> {
             calls()
             starts()
             Other("serve").use { server ->
                 val port = server.line().toInt()
-                memory(port, server.line())
+                Other("memory", "$port", server.line()).use { other -> repeat(3) { println(other.line()) } }
                 wakes(port, server.line(), (arguments.firstOrNull() ?: "300").toInt())
             }
         }
@@ -128,9 +131,9 @@ private fun options(port: Int) = LoginOptions {
 }
 
 private fun used(): Pair<Long, Long> {
-    repeat(3) {
+    repeat(5) {
         System.gc()
-        Thread.sleep(100)
+        Thread.sleep(300)
     }
     val direct = ManagementFactory.getPlatformMXBeans(BufferPoolMXBean::class.java).first { it.name == "direct" }
     return ManagementFactory.getMemoryMXBean().heapMemoryUsage.used to direct.memoryUsed
@@ -155,32 +158,41 @@ private fun memory(port: Int, token: String) = runBlocking {
 private const val SESSIONS = 50
 
 /** Wakes of threads of coroutines and sockets, as the system counts them: of the JVM's own threads there are twenty a second. */
-private fun switches(): Long =
-    File("/proc/self/task").listFiles().orEmpty().sumOf { task ->
+private fun switches(): Map<String, Long> =
+    File("/proc/self/task").listFiles().orEmpty().mapNotNull { task ->
         val name = runCatching { task.resolve("comm").readText().trim() }.getOrDefault("")
-        if (!name.startsWith("DefaultDispatch") && !name.startsWith("kotlinx.corouti")) return@sumOf 0L
+        if (!name.startsWith("DefaultDispatch") && !name.startsWith("kotlinx.corouti")) return@mapNotNull null
         val status = runCatching { task.resolve("status").readLines() }.getOrDefault(emptyList())
-        status.firstOrNull { it.startsWith("voluntary_ctxt_switches") }?.substringAfter(':')?.trim()?.toLong() ?: 0L
-    }
+        val count = status.firstOrNull { it.startsWith("voluntary_ctxt_switches") }?.substringAfter(':')?.trim()?.toLong()
+        count?.let { task.name to it }
+    }.toMap()
 
-private fun wakes(port: Int, token: String, seconds: Int) = runBlocking {
-    // What the sessions before have left ends first: threads that nobody needs do so after a minute.
-    delay(70.seconds)
-    val connection = sessions(MailProtocol.IMAP, "ann@gmail.com", fixedToken(token), options(port)).first()
-    val following = launch { connection.newMessages("INBOX").collect {} }
-    delay(5.seconds)
-    val before = switches()
-    delay(seconds.seconds)
-    say("host", "wakes in an hour of a session that waits in IDLE", "count", listOf((switches() - before) * 3_600.0 / seconds))
-    following.cancel()
-    connection.close()
+private fun wakes(port: Int, token: String, seconds: Int) {
+    val scope = CoroutineScope(Dispatchers.Default)
+    scope.launch {
+        sessions(MailProtocol.IMAP, "ann@gmail.com", fixedToken(token), options(port)).collect { connection ->
+            connection.use { connection.newMessages("INBOX").collect {} }
+        }
+    }
+    Thread.sleep(10_000)
+    var wakes = 0L
+    var before = switches()
+    repeat(seconds) {
+        // In the main thread, which is not counted. A thread that ends takes its count with it.
+        Thread.sleep(1_000)
+        val now = switches()
+        wakes += now.entries.sumOf { (thread, count) -> count - (before[thread] ?: 0L) }
+        before = now
+    }
+    say("host", "wakes in an hour of a session that waits in IDLE", "count", listOf(wakes * 3_600.0 / seconds))
+    scope.cancel()
 }
 
 /** This program once more, in a process of its own. */
-private class Other(mode: String) : AutoCloseable {
+private class Other(vararg mode: String) : AutoCloseable {
     private val process = ProcessBuilder(
         File(System.getProperty("java.home")).resolve("bin/java").path, "-cp", System.getProperty("java.class.path"),
-        "-Dmailbearer.root=${System.getProperty("mailbearer.root")}", "org.mailbearer.BenchKt", mode,
+        "-Dmailbearer.root=${System.getProperty("mailbearer.root")}", "org.mailbearer.BenchKt", *mode,
     ).redirectError(ProcessBuilder.Redirect.INHERIT).start()
     private val lines = process.inputStream.bufferedReader()
 

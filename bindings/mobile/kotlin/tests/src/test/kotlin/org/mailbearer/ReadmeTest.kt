@@ -224,10 +224,10 @@ class ReadmeTest {
     }
 
     @Suppress("unused")
-    private fun logged(): MailLog {
+    private fun logged(): EventLogger {
         val slf4j = LoggerFactory.getLogger("mailbearer")
-        val log = MailLog { level, line -> slf4j.atLevel(Level.valueOf(level.name)).log(line) }
-        return log
+        val logger = EventLogger { level, line -> slf4j.atLevel(Level.valueOf(level.name)).log(line) }
+        return logger
     }
 
     private fun load(user: String): ByteArray? = if (user.isEmpty()) ByteArray(0) else null

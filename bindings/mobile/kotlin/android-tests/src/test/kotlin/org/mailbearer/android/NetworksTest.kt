@@ -16,9 +16,9 @@ import org.robolectric.annotation.Config
 import org.robolectric.shadows.ShadowNetwork
 import org.robolectric.shadows.ShadowSystemClock
 
-/** What the system tells, in Robolectric's Android 7. */
+/** What the system tells, in Robolectric's Android 15: that Android 7 has what is asked for is [ApiLevelTest]'s. */
 @RunWith(RobolectricTestRunner::class)
-@Config(manifest = Config.NONE, sdk = [24])
+@Config(manifest = Config.NONE, sdk = [35])
 class NetworksTest {
     private val context: Context = RuntimeEnvironment.getApplication()
     private val manager = context.getSystemService(Context.CONNECTIVITY_SERVICE) as ConnectivityManager

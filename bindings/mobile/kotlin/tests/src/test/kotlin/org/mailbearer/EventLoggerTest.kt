@@ -20,11 +20,11 @@ import org.slf4j.LoggerFactory
 import org.slf4j.event.Level
 
 /** What a log is told. */
-class MailLogTest {
+class EventLoggerTest {
     private val user = "joe@gmail.com"
-    private val lines = ConcurrentLinkedQueue<Pair<MailLog.Level, String>>()
+    private val lines = ConcurrentLinkedQueue<Pair<EventLevel, String>>()
     private val logged = AccountOptions {
-        log = MailLog { level, line -> lines += level to line }
+        logger = EventLogger { level, line -> lines += level to line }
         policy = SessionPolicy { first = 300.milliseconds; backoffBase = 10.milliseconds; loginInterval = 1.milliseconds }
     }
 
@@ -44,8 +44,8 @@ class MailLogTest {
             Account(user, source, logged).use { account ->
                 assertFailsWith<NeedsUserException> { account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP)).first() }
             }
-            assertEquals(2, lines.count { (level, line) -> level == MailLog.Level.INFO && line.startsWith("imap online") })
-            val stops = lines.filter { it.first == MailLog.Level.ERROR }.map { it.second }
+            assertEquals(2, lines.count { (level, line) -> level == EventLevel.INFO && line.startsWith("imap online") })
+            val stops = lines.filter { it.first == EventLevel.ERROR }.map { it.second }
             assertTrue(stops.any { "needs_user" in it && "invalid_grant: it was revoked" in it }, "$stops")
             assertTrue(lines.none { user in it.second }, "$lines")
         }
@@ -67,8 +67,8 @@ class MailLogTest {
             val throwing = TokenSource { throw java.io.IOException("POST with access_token=$token failed") }
             runCatching { sessions(MailProtocol.IMAP, user, throwing, options, logged).first() }
         }
-        assertTrue(lines.any { it.first == MailLog.Level.WARN && "login_failed" in it.second }, "$lines")
-        assertTrue(lines.any { it.first == MailLog.Level.WARN && "token_failed" in it.second }, "$lines")
+        assertTrue(lines.any { it.first == EventLevel.WARN && "login_failed" in it.second }, "$lines")
+        assertTrue(lines.any { it.first == EventLevel.WARN && "token_failed" in it.second }, "$lines")
         for ((_, line) in lines) for (secret in listOf(token, token.take(20), coded.take(60))) assertTrue(secret !in line, line)
     }
 
@@ -80,7 +80,7 @@ class MailLogTest {
             sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), options).first().close()
             assertContains(lines.map { it.second }, "onEvent threw java.lang.IllegalStateException")
             assertTrue(lines.none { "secret" in it.second })
-            val broken = logged.copy { log = MailLog { _, _ -> error("the disk is full") } }
+            val broken = logged.copy { logger = EventLogger { _, _ -> error("the disk is full") } }
             sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), broken).first().close()
         }
     }
@@ -89,7 +89,7 @@ class MailLogTest {
     fun `the levels are those of SLF4J`() {
         // As the page has it.
         val slf4j = LoggerFactory.getLogger("mailbearer")
-        val log = MailLog { level, line -> slf4j.atLevel(Level.valueOf(level.name)).log(line) }
-        for (level in MailLog.Level.entries) log.log(level, "a line")
+        val logger = EventLogger { level, line -> slf4j.atLevel(Level.valueOf(level.name)).log(line) }
+        for (level in EventLevel.entries) logger.log(level, "a line")
     }
 }
