@@ -334,7 +334,8 @@ target/site/built: target/docs-tested target/api/node/built target/api/rust/buil
 	$(DOCS)/bin/sphinx-build -q -W --keep-going -j auto -d target/site-cache -c docs/site -b html docs target/site
 	$(DOCS)/bin/python docs/site/links.py target/site
 	@echo "NOT CHECKED HERE: links to other sites, which this network does not reach"
-	@echo "NOT MADE: Swift's reference by DocC, whose pages are empty without JavaScript; its declarations are read from the sources"
+	@echo "NOT MADE: Swift's reference by DocC, whose pages are empty without JavaScript: make test-swift runs it for what it checks, and"
+	@echo "          here the declarations are read from the sources"
 	touch $@
 
 pages: $(DOCS)/installed target/api/node/built

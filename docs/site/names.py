@@ -4,9 +4,9 @@
     python docs/site/names.py --check    # fails where it is not of today, or a language lacks a name without a reason
 
 Python is asked by importing it, Node by what TypeDoc has read of its types (`target/node-api.json`), Rust by what its
-crate re-exports, Kotlin by the dumps of its jars, Swift by the public declarations of its sources and of what UniFFI makes of
-`bindings/mobile/src`. Members are compared for the types that a program holds in its hands. `names.toml` has what is
-called otherwise, and the reasons for what is lacking.
+crate re-exports, Kotlin by the dumps of its jars, Swift by the public declarations of its sources and of what UniFFI
+makes of `bindings/mobile`. Members are compared for the types that a program holds in its hands. `names.toml` has what
+is called otherwise, and the reasons for what is lacking.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def kotlin() -> Iterator[str]:
         within = ""
         for line in (folder / file).read_text().splitlines():
             if match := _KOTLIN_CLASS.match(line):
-                # What a file has besides classes is in a class of its name; what is within a type is no name of its own.
+                # What a file has besides classes is in a class of its name; what is within a type is no name by itself.
                 within = "" if match[1].endswith("Kt") or "$" in match[1] else match[1]
                 is_file = match[1].endswith("Kt")
                 if within:

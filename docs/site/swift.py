@@ -1,6 +1,7 @@
 """Reads the public declarations of the Swift package, with their comments: the page that DocC does not make.
 
 DocC is Swift's own tool. What it makes (Swift 6.0.3) is empty without JavaScript: the page is written from the sources.
+`make test-swift` runs DocC for what it checks.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import pathlib
 import re
 from dataclasses import dataclass, field
 
-SOURCES = pathlib.Path(__file__).resolve().parents[2] / "bindings/mobile/swift/Sources/Mailbearer"
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "bindings/mobile/swift/Sources"
 _PUBLIC = re.compile(
     r"^( *)(?:@\w+(?:\([^)]*\))?\s+)*public (?:[\w()]+ )*?"
     r"(?:(class|struct|enum|protocol|actor|typealias|func|var|let) (`?\w+`?)|(init)\b)"
@@ -35,7 +36,7 @@ def declarations() -> list[Declaration]:
     """Return types with their members, and functions, by name."""
     top: dict[str, Declaration] = {}
     extensions: dict[str, list[Declaration]] = {}
-    for file in sorted(SOURCES.rglob("*.swift")):
+    for file in sorted(SOURCES.glob("Mailbearer*/**/*.swift")):
         if "Generated" not in file.parts:
             _read(file.read_text().splitlines(), top, extensions)
     for name, members in extensions.items():

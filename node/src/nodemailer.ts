@@ -224,5 +224,6 @@ export function transport(options: TransportOptions): SessionTransport {
 
 export { SendFailed } from "./errors";
 export { SessionTransport } from "./sending";
-export type { SendingOptions, TransportOptions } from "./sending";
+export type { TransportOptions } from "./sending";
+export type { SendingOptions } from "./sending_limits";
 export type { MailMessage, SentInfo } from "./submission";

@@ -10,10 +10,11 @@ import {
     type SessionOptions,
 } from "./account";
 import { failureOfHost, type SessionStatus } from "./core";
-import { ConfigError, Misuse, SendFailed } from "./errors";
+import { Misuse, SendFailed } from "./errors";
 import type { SessionEvent } from "./events";
 import type { SessionConnection } from "./kept";
-import { optionalNumeric } from "./native";
+import { Lane } from "./lane";
+import { Limits, type SendingOptions } from "./sending_limits";
 import type { Sessions } from "./sessions";
 import {
     built,
@@ -22,35 +23,9 @@ import {
     messageIdOf,
     reset,
     type SentInfo,
-    SmtpAdapter,
     submit,
     withoutToken,
 } from "./submission";
-
-/** How messages are sent, in Nodemailer's words. */
-export interface SendingOptions {
-    /** Connections that are open at once, at most; the server's own limit holds too. Default: 1. */
-    maxConnections?: number | undefined;
-    /** Messages over one connection, after which it is let go. Default: no limit. */
-    maxMessages?: number | undefined;
-    /** Messages that begin to be sent within `rateDelta`, at most, over all connections. Default: no limit. */
-    rateLimit?: number | undefined;
-    /** Milliseconds for `rateLimit`. Default: 1,000. */
-    rateDelta?: number | undefined;
-    /**
-     * Milliseconds that `sendMail` may take, with all that it waits for; then it rejects with {@link SendFailed}. Only the answer to the
-     * end of a message is waited for on (`dataTimeout`): without it nobody would know. Default: no limit.
-     */
-    sendTimeout?: number | undefined;
-}
-
-const SENDING_OPTIONS = [
-    "maxConnections",
-    "maxMessages",
-    "rateLimit",
-    "rateDelta",
-    "sendTimeout",
-] as const satisfies ReadonlyArray<keyof SendingOptions>;
 
 /** The options of a transport: those of its sessions, of their account or with an `account`, and how messages are sent. */
 export type TransportOptions = (SessionOptions | (AccountSessionOptions & { account: Account })) & SendingOptions;
@@ -399,155 +374,4 @@ class Message implements Job {
             tell();
         }
     }
-}
-
-/** The connections of one session, one after the other. */
-class Lane {
-    readonly sessions: Sessions<Client>;
-    /** Something waits for it, or it is taken. */
-    isBusy = false;
-    /** Something is sent over it. */
-    isTaken = false;
-    #current: SessionConnection<Client> | undefined;
-    #sent = 0;
-    #work: Promise<unknown> = Promise.resolve();
-    #waiting: AbortController | undefined;
-
-    constructor(make: (adapter: SmtpAdapter) => Sessions<Client>) {
-        this.sessions = make(new SmtpAdapter((work) => this.alone(work)));
-    }
-
-    get isOnline(): boolean {
-        const current = this.#current;
-        return current !== undefined && current.verdict === undefined && !current.isDue && !current.socket.destroyed;
-    }
-
-    /** Whether the end of a message was written, and no answer to it has come. */
-    get isDelivering(): boolean {
-        return this.#current?.isDelivering ?? false;
-    }
-
-    /** The connection that is there, or the next one; nothing, where nobody waits for it any more. */
-    async connection(): Promise<SessionConnection<Client> | undefined> {
-        if (this.isOnline) {
-            return this.#current;
-        }
-        this.#current = undefined;
-        this.#sent = 0;
-        const waiting = (this.#waiting = new AbortController());
-        try {
-            const { value } = await this.sessions.next({ signal: waiting.signal });
-            if (value === undefined) {
-                throw new Misuse("the transport is closed: make another");
-            }
-            this.#current = value;
-            void this.#letGoInTime(value);
-            return value;
-        } catch (error) {
-            if (waiting.signal.aborted) {
-                return undefined;
-            }
-            throw error;
-        } finally {
-            this.#waiting = undefined;
-        }
-    }
-
-    waitNoMore(): void {
-        this.#waiting?.abort();
-    }
-
-    /** One after the other. */
-    alone<T>(work: () => Promise<T>): Promise<T> {
-        const done = this.#work.then(work);
-        this.#work = done.catch(() => undefined);
-        return done;
-    }
-
-    /** Messages that went over this connection, with one more. */
-    count(connection: SessionConnection<Client>): number {
-        return connection === this.#current ? (this.#sent += 1) : 0;
-    }
-
-    /** Says goodbye, after what is under way. */
-    letGo(): Promise<void> {
-        const current = this.#current;
-        return this.alone(async () => {
-            if (current !== undefined && this.#current === current) {
-                this.#current = undefined;
-                await current.letGo();
-            }
-        });
-    }
-
-    /** Closes it, whatever is under way. */
-    async drop(): Promise<void> {
-        const current = this.#current;
-        this.#current = undefined;
-        await current?.close();
-    }
-
-    /** Says goodbye to a connection that is due while nothing is sent. */
-    async #letGoInTime(connection: SessionConnection<Client>): Promise<void> {
-        await connection.wait();
-        if (this.#current === connection) {
-            await this.letGo();
-        }
-    }
-}
-
-/** How many at once, in all, and in a time. */
-class Limits {
-    readonly maxConnections: number;
-    readonly sendTimeout: number | undefined;
-    readonly #maxMessages: number;
-    readonly #rateLimit: number | undefined;
-    readonly #rateDelta: number;
-    /** When the last ones began. */
-    readonly #begun: number[] = [];
-
-    constructor(options: SendingOptions) {
-        const given = Object.fromEntries(SENDING_OPTIONS.map((name) => [name, above(options[name], name)]));
-        this.maxConnections = Math.floor(given["maxConnections"] ?? 1);
-        this.#maxMessages = given["maxMessages"] ?? Infinity;
-        this.#rateLimit = given["rateLimit"] === undefined ? undefined : Math.floor(given["rateLimit"]);
-        this.#rateDelta = given["rateDelta"] ?? 1_000;
-        this.sendTimeout = given["sendTimeout"];
-        for (const [name, most] of [
-            ["maxConnections", this.maxConnections],
-            ["rateDelta", this.#rateDelta],
-            ["sendTimeout", this.sendTimeout],
-        ] as const) {
-            // What Node's timers take: a longer one would ring at once.
-            if (most !== undefined && most > 2_147_483_647) {
-                throw new ConfigError(`${name} must be at most 2147483647`);
-            }
-        }
-    }
-
-    /** Milliseconds until the next message may begin. */
-    waitMs(): number {
-        const [oldest] = this.#begun;
-        const isFree = this.#rateLimit === undefined || oldest === undefined || this.#begun.length < this.#rateLimit;
-        return isFree ? 0 : Math.max(0, Math.ceil(oldest + this.#rateDelta - performance.now()));
-    }
-
-    take(): void {
-        if (this.#rateLimit !== undefined) {
-            this.#begun.push(performance.now());
-            this.#begun.splice(0, this.#begun.length - this.#rateLimit);
-        }
-    }
-
-    isFull(sent: number): boolean {
-        return sent >= this.#maxMessages;
-    }
-}
-
-function above(value: unknown, name: string): number | undefined {
-    const given = optionalNumeric(value, name);
-    if (given !== undefined && !(given >= 1)) {
-        throw new ConfigError(`${name} must be a number from 1 on`);
-    }
-    return given;
 }

@@ -217,6 +217,57 @@ describe("a proxy", () => {
         assert.equal(proxyFailure(forbidden).reason, "forbidden", forbidden.message);
     });
 
+    it("hands on what the server says at once, in one packet with its own answer", async () => {
+        const asked: string[] = [];
+        // Each reads one request, waits for the server's greeting, and sends both together.
+        const eager = net.createServer((client) => {
+            client.on("error", () => undefined);
+            client.once("data", (data) => {
+                const isHttp = data[0] !== 4;
+                // SOCKS4a: version, command, port, 0.0.0.1, a user, a name.
+                const [, host = ""] = isHttp ? [] : data.subarray(8).toString().split("\0");
+                asked.push(isHttp ? (String(data).split("\r\n")[0] as string) : `${host}:${data.readUInt16BE(2)}`);
+                const port = isHttp ? Number(/:(\d+) /.exec(String(data))?.[1]) : data.readUInt16BE(2);
+                const answer = isHttp
+                    ? Buffer.from("HTTP/1.1 200 go on\r\n\r\n")
+                    : Buffer.from([0, 90, 0, 0, 0, 0, 0, 0]);
+                const upstream = net.connect(port, "127.0.0.1");
+                upstream.on("error", () => undefined);
+                upstream.once("data", (greeting) => {
+                    client.write(Buffer.concat([answer, greeting]));
+                    client.pipe(upstream).pipe(client);
+                });
+            });
+        });
+        eager.listen(0, "127.0.0.1");
+        await once(eager, "listening");
+        const { port } = eager.address() as net.AddressInfo;
+        for (const scheme of ["socks4a", "http"]) {
+            for (const protocol of ["imap", "smtp"] as const) {
+                const proxy = `${scheme}://127.0.0.1:${port}`;
+                const options = { protocol, user: USER, token: token(), ...at(protocol, true), proxy };
+                await (await connect(options)).close();
+                await first(sessions({ ...options, policy: SOON }));
+            }
+        }
+        assert.ok(
+            asked.every((one) => one.includes("localhost:")),
+            asked.join("\n"),
+        );
+        eager.close();
+    });
+
+    it("is gone around by nothing: a port that says nothing is not looked at with TLS", async () => {
+        let connections = 0;
+        const mute = net.createServer(() => (connections += 1)).listen(0, "127.0.0.1");
+        await once(mute, "listening");
+        const { port } = mute.address() as net.AddressInfo;
+        const way = { host: "localhost", port, tls: "starttls", timeout: 600, proxy: socks.url } as const;
+        await rejection(LoginFailed, connect({ protocol: "imap", user: USER, token: "abc", ...way }));
+        assert.equal(connections, 1);
+        mute.close();
+    });
+
     it("that does not answer keeps no process alive once the session is closed", async () => {
         const mute = net.createServer().listen(0, "127.0.0.1");
         await once(mute, "listening");

@@ -90,7 +90,7 @@ def test_the_front_doors_of_asyncio_have_the_same_names_and_arguments() -> None:
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_session_of_asyncio_has_its_usual_client(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def main(server: Server) -> None:
-        token = server.issue_token(USER)
+        token = server.issue_token(USER, lifetime=3600.0)
         async with mailbearer.aio.sessions("smtp", USER, token, **server.at("smtp")) as outboxes:
             connection = await anext(outboxes)
             assert (await connection.client.noop()).code == 250

@@ -230,14 +230,17 @@ def test_who_ignores_a_renewal_is_cut_before_the_server_does_it(server: Server) 
     assert "ended" not in [event.what for event in server.events()]
 
 
-def test_with_overlap_the_next_is_there_before_the_last_is_gone(server: Server) -> None:
+def test_with_overlap_the_next_is_there_before_the_last_is_gone() -> None:
     policy = SessionPolicy(renewal="overlap", login_interval=0.001)
-    with mailbearer.sessions("imap", USER, source(server), policy=policy, **server.at("imap")) as sessions:
-        first = next(sessions)
-        assert first.wait(5)
-        wait_for_sessions(server, 2)
-        assert first.client.noop()[0] == "OK"
-        assert next(sessions).generation == 2
+    # Both are there for a part of this: on a machine that is busy, a second has too small a part.
+    with Server(token_lifetime=4.0) as server:
+        options = server.at("imap")
+        with mailbearer.sessions("imap", USER, source(server, 4.0), policy=policy, **options) as sessions:
+            first = next(sessions)
+            assert first.wait(20)
+            wait_for_sessions(server, 2)
+            assert first.client.noop()[0] == "OK"
+            assert next(sessions).generation == 2
 
 
 def test_pop3_deletions_are_committed_when_the_block_is_left_and_not_when_it_is_cut(server: Server) -> None:

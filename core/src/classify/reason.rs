@@ -109,7 +109,7 @@ pub(super) fn given(
 }
 
 /// The words that no stock refusal has.
-fn words_of_a_reason<'a>(words: &'a [Word], of_stock: impl Fn(usize) -> bool) -> Vec<&'a Word> {
+fn words_of_a_reason(words: &[Word], of_stock: impl Fn(usize) -> bool) -> Vec<&Word> {
     let own = words.iter().enumerate().filter(|(at, word)| {
         let lists = [SENTENCE, SENTENCE_ELSEWHERE, STOCK];
         let is_long = word.text.chars().count() > 1;
@@ -177,7 +177,7 @@ mod tests {
             ("an elephant sat upon it", &[Reason, ReasonOfNobody]),
             ("an elephant is walking there", &[Reason, ReasonUnderway, ReasonOfNobody]),
             ("please feed an elephant", &[Reason]),
-            ("ein elefant war es", &[Reason]),
+            ("das ist ein elefant", &[Reason]),
         ] {
             assert_eq!(reasons(text), found, "{text}");
         }

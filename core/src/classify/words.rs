@@ -49,7 +49,6 @@ const BEFORE_NAMES: [&str; 5] = ["user", "username", "for", "as", "name"];
 /// The words of a text.
 pub(super) fn words(text: &str, names: &Names<'_>) -> Vec<Word> {
     let text = without_user(text, names);
-    let text = if is_an_error(text.trim()) { text.replace('.', " ") } else { text };
     let reasons = answers::reasons(&text);
     let open = without_enclosed(&text, reasons.is_empty());
     let open = [reasons, open].join(" ");
@@ -157,13 +156,6 @@ fn is_name(raw: &str, names: &Names<'_>) -> bool {
         || is_identifier(bare)
         || (names.user.contains('@') && is(names.user))
         || is_host(bare)
-}
-
-/// `err.account.suspended`, where nothing else is said, is no host.
-fn is_an_error(text: &str) -> bool {
-    let is_word =
-        |label: &str| !label.is_empty() && label.bytes().all(|one| one.is_ascii_lowercase());
-    text.starts_with("err.") && text.split('.').all(is_word)
 }
 
 /// `mail.example.org`, `192.0.2.1:993`, and not the end of one sentence and the beginning of the next (`failed.Please`).
@@ -386,9 +378,6 @@ mod tests {
             ("\"Login failed\"", "login failed"),
             ("App-specific locked-2fa", "app specific locked 2fa"),
             ("AADSTS50076: no", "aadsts50076 no"),
-            (" err.account.suspended ", "err account suspended"),
-            ("no err.account.suspended", "no"),
-            ("err.account.7", ""),
             ("l\u{2019}authentification, don't o'clock", "authentification don't clock"),
             ("user+IP <unclosed", "user ip unclosed"),
             ("POP3\u{670d}\u{52a1}", "pop3 \u{670d}\u{52a1}"),

@@ -21,6 +21,8 @@ const WITHOUT_WORDS: [Cause; 13] = [
     Cause::HostNotFound,
     Cause::ConnectionRefused,
     Cause::Unreachable,
+    // A proxy says it, and no server.
+    Cause::ProxyFailed,
     Cause::TimedOut,
     // The fault `flood`.
     Cause::LimitExceeded,

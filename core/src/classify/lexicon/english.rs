@@ -202,7 +202,7 @@ pub(super) const STATES: &[Stems] = &[
         enable~|off|discontinued|withdrawn|deactivated|deprecated|retire~|remov~|turned on|switched on|turn on|\
         switch on|be activated|inactivated|opt in|toggle|unavailable for your|unavailable for this|~disabl~|unavailable to"),
     // What goes on now: a login may come too early for it.
-    always(Underway, "under repair|being|relocated|moving your|window|underway|in progress"),
+    always(Underway, "mode|under repair|being|relocated|moving your|window|underway|in progress"),
     always(Other, "another|someone|somebody|somewhere"),
     denied(Off, "have|configured|granted|provisioned|set up|opted|switched|turned|on for|activated"),
     plain(Or, "or"),

@@ -189,7 +189,12 @@ final class NetworkLine: Line, @unchecked Sendable {
     }
 
     /// An answer must come in time, unless none is due.
+    ///
+    /// The machine is asked only when one may be late: a write is one call, as a read.
     private func expectAnswer() async {
+        let soonest = lock.withLock { heardAt } + min(settings.answerTimeout, settings.dataTimeout)
+        try? await Task.sleep(until: soonest, clock: .continuous)
+        guard !Task.isCancelled else { return }
         while isExpecting() {
             let deadline = lock.withLock { heardAt } + patience
             if ContinuousClock.now >= deadline {

@@ -22,8 +22,8 @@ final class Hub: @unchecked Sendable {
     struct Closed: Error {}
 
     let machine: ServerMachine
+    let flavour: Flavour
     private let lock = NSLock()
-    private var behaviour: Behaviour
     private var peers: [UInt64: Peer] = [:]
     /// All of them, also those that are still in their handshake and have no number.
     private var serving: [ObjectIdentifier: (peer: Peer, task: Task<Void, Never>)] = [:]
@@ -31,24 +31,13 @@ final class Hub: @unchecked Sendable {
     private var isClosed = false
 
     init(_ behaviour: Behaviour, seed: UInt64) throws {
-        self.behaviour = behaviour
+        flavour = behaviour.flavour ?? .gmail
         machine = try ServerMachine(behaviour: behaviour, seed: seed)
     }
 
-    var flavour: Flavour { lock.withLock { behaviour.flavour ?? .gmail } }
-
-    func behave(_ change: (Behaviour) -> Behaviour) throws {
+    func deliver(_ deliver: (ServerMachine) throws -> Void) throws {
         try lock.withLock {
-            let changed = change(behaviour)
-            try machine.behave(behaviour: changed)
-            behaviour = changed
-            try settle()
-        }
-    }
-
-    func deliver(_ message: Data, to user: String) throws {
-        try lock.withLock {
-            try machine.deliver(user: user, message: message)
+            try deliver(machine)
             try tickNow()
         }
     }

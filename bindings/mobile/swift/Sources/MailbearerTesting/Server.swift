@@ -112,9 +112,17 @@ public final class Server: Sendable {
 
     /// Refuses every login for a cause; `nil` ends that. Sessions that are logged in go on.
     ///
+    /// - Parameters:
+    ///   - cause: for which.
+    ///   - mailProtocol: over which; `nil`: over all.
     /// - Throws: ``TestingError`` for a cause that no server states.
-    public func refuse(_ cause: Cause?) throws {
-        try hub.behave { $0.refusing(cause.map(name)) }
+    public func refuse(_ cause: Cause?, over mailProtocol: MailProtocol? = nil) throws {
+        try hub.machine.refuse(causeName: cause.map(name), protocol: mailProtocol.map { "\($0)" })
+    }
+
+    /// Refuses a recipient over SMTP; `nil` ends that.
+    public func refuseRecipient(_ address: String, _ why: RecipientRefusal?) throws {
+        try hub.machine.refuseRecipient(address: address, why: why)
     }
 
     /// Sets a fault that strikes once.
@@ -134,14 +142,52 @@ public final class Server: Sendable {
 
     // MARK: - Mail
 
-    /// Puts a message into a user's INBOX; clients in IDLE are told.
-    public func deliver(_ message: String, to user: String) throws {
-        try hub.deliver(Data(message.utf8), to: user)
+    /// Makes an account, where there is none: an INBOX with messages, and the mailboxes of the flavour. Its first token does so, too.
+    public func addUser(_ user: String) throws {
+        try hub.machine.addUser(user: user)
+    }
+
+    /// The users that have an account.
+    public func users() throws -> [String] {
+        try hub.machine.users()
+    }
+
+    /// The names of a user's mailboxes.
+    public func mailboxes(of user: String) throws -> [String] {
+        try hub.machine.mailboxes(user: user)
+    }
+
+    /// Makes a mailbox; where it is there, nothing happens.
+    public func createMailbox(_ name: String, of user: String) throws {
+        try hub.machine.createMailbox(user: user, name: name)
+    }
+
+    /// Removes a mailbox with its messages.
+    public func deleteMailbox(_ name: String, of user: String) throws {
+        try hub.machine.deleteMailbox(user: user, name: name)
+    }
+
+    /// Puts a message into a user's mailbox, which is made where it is missing; clients in IDLE are told.
+    ///
+    /// - Parameters:
+    ///   - message: header and body, with CRLF.
+    ///   - user: whose.
+    ///   - mailbox: which.
+    ///   - flags: as in `\\Seen`.
+    public func deliver(_ message: String, to user: String, mailbox: String = "INBOX", flags: [String] = []) throws {
+        try hub.deliver { machine in
+            try machine.deliverTo(user: user, message: Data(message.utf8), mailbox: mailbox, flags: flags)
+        }
     }
 
     /// The messages in a user's INBOX.
     public func messages(of user: String) throws -> [Data] {
         try hub.machine.messages(user: user)
+    }
+
+    /// The messages in a mailbox, by their UIDs; none where it is not there.
+    public func messages(of user: String, in mailbox: String) throws -> [StoredMessage] {
+        try hub.machine.messagesIn(user: user, mailbox: mailbox)
     }
 
     /// What was accepted over SMTP.
@@ -184,12 +230,4 @@ struct Place: Hashable, Sendable {
 /// The core's name of a cause, as in `token_rejected`.
 func name(_ cause: Cause) -> String {
     "\(cause)".reduce(into: "") { name, letter in name += letter.isUppercase ? "_\(letter.lowercased())" : "\(letter)" }
-}
-
-extension Behaviour {
-    fileprivate func refusing(_ cause: String?) -> Behaviour {
-        Behaviour(
-            flavour: flavour, tokenLifetimeMs: tokenLifetimeMs, sessionLimitMs: sessionLimitMs, cut: cut,
-            connectionsMax: connectionsMax, refuse: cause, messages: messages)
-    }
 }

@@ -126,10 +126,31 @@ struct AsUsersTests {
         await server.close()
     }
 
+    @Test func accountsAndMailboxesAreATests() async throws {
+        let server = try await Server(flavour: .dovecot, messages: 0)
+        try server.addUser("ann@example.org")
+        try server.createMailbox("Work", of: "ann@example.org")
+        try server.deliver("Subject: hi\r\n\r\nhi\r\n", to: "ann@example.org", mailbox: "Work", flags: ["\\Seen"])
+        #expect(try server.users() == ["ann@example.org"])
+        #expect(try server.mailboxes(of: "ann@example.org").contains("Work"))
+        #expect(try server.messages(of: "ann@example.org", in: "Work").count == 1)
+        try server.deleteMailbox("Work", of: "ann@example.org")
+        #expect(try server.messages(of: "ann@example.org", in: "Work").isEmpty)
+        // A refusal of one protocol leaves the others.
+        try server.refuse(.protocolDisabled, over: .pop3)
+        let source = TokenSource { _ in try Token(server.issueToken(for: "ann@example.org")) }
+        await (try await connect(.imap, user: "ann@example.org", token: source, options: server.at(.imap))).close()
+        await #expect(throws: LoginFailed.self) {
+            try await connect(.pop3, user: "ann@example.org", token: source, options: server.at(.pop3))
+        }
+        await server.close()
+    }
+
     /// Whatever its clients are in the middle of: it ends, and so do they.
     @Test func aServerThatIsClosedLeavesNobodyWaiting() async throws {
         let server = try await Server()
-        try server.setFault(.verdict, .vanish)
+        // It strikes the first, which so has come when that is told.
+        try server.setFault(.greeting, .vanish)
         let waiting = Task {
             try await connect(.imap, user: Self.user, token: self.source(server), options: server.at(.imap))
         }
