@@ -35,6 +35,7 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.suspendCancellableCoroutine
@@ -107,6 +108,25 @@ class ReadmeTest {
                 }
             }
         }
+    }
+
+    private class Kept(var snapshot: ByteArray?, var cursor: String?)
+
+    @Suppress("unused")
+    private suspend fun onePass(user: String, tokens: TokenSource, store: Kept, notify: suspend (List<UInt>) -> Unit) {
+        lateinit var account: Account
+        account = Account(user, tokens, AccountOptions {
+            snapshot = store.snapshot
+            // At each event: the process may not live to its end.
+            onEvent = { store.snapshot = account.snapshot() }
+        })
+        account.sessions(MailProtocol.IMAP).first().use { connection ->
+            connection.newMessages(since = store.cursor, waits = false).collect { new ->
+                notify(new.uids)
+                store.cursor = new.cursor
+            }
+        }
+        account.close()
     }
 
     private class Cursors(var cursor: String?)
