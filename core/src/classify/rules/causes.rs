@@ -107,7 +107,8 @@ pub(super) const RULES: &[Rule] = &[
     // What a person has to lift, whatever led to it.
     Rule::new("blocked-until-asked", Cause::AccountDisabled, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .says(&[&[Account, Mailbox], &[Blocked, Locked], &[Person]]),
+        .says(&[&[Account, Mailbox], &[Blocked, Locked], &[Person]])
+        .without(&[Policy]),
     // MDaemon: what led to it is no reason to wait.
     Rule::new("account-suspended", Cause::AccountDisabled, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
