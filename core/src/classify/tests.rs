@@ -53,6 +53,14 @@ fn finds_the_web_address_of_any_verdict() {
 }
 
 #[test]
+fn who_can_lift_a_policy_does_not_hide_that_it_is_one() {
+    let locked = "535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy.";
+    for line in [locked, &[locked, " Contact your administrator."].concat()] {
+        assert_eq!(classify(Smtp, AuthFail, &[line]).cause, crate::Cause::PolicyBlocked, "{line}");
+    }
+}
+
+#[test]
 fn shows_text_and_code_without_the_framing() {
     let (text, code) = text_and_code(Smtp, &["535-5.7.8 one", "535 5.7.8  two"]);
     assert_eq!((text.as_str(), code.as_deref()), ("one two", Some("535 5.7.8")));
