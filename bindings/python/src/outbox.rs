@@ -117,6 +117,9 @@ fn plan(py: Python<'_>, plan: SubmitPlan) -> PySubmitPlan {
     }
 }
 
+/// Answers, each with the place of its recipient.
+type PyAnswers = Vec<(usize, PyAnswer)>;
+
 /// Messages that wait to be sent.
 #[pyclass(frozen, name = "Outbox", module = "mailbearer._core")]
 pub(crate) struct PyOutbox(Mutex<Outbox>);
@@ -165,7 +168,7 @@ impl PyOutbox {
         now_ms: u64,
         message: u64,
         outcome: &PyOutcome,
-    ) -> PyResult<(Vec<(usize, PyAnswer)>, Option<u64>)> {
+    ) -> PyResult<(PyAnswers, Option<u64>)> {
         guard(|| {
             let settled = lock(&self.0).settle(now_ms, message, &outcome.0);
             let Settled { answers, again_at_ms } = settled;

@@ -14,6 +14,9 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::convert::{cause, guard, lock, named, text};
 
+/// UID, flags, date and octets of a message.
+type PyStored<'py> = (u32, Vec<String>, i64, Bound<'py, PyBytes>);
+
 /// The server as a machine: sockets and clock are Python's.
 #[pyclass(frozen, name = "Server", module = "mailbearer._core")]
 pub(crate) struct PyServer(Mutex<Server>);
@@ -235,7 +238,7 @@ impl PyServer {
         py: Python<'py>,
         user: &str,
         mailbox: &str,
-    ) -> PyResult<Vec<(u32, Vec<String>, i64, Bound<'py, PyBytes>)>> {
+    ) -> PyResult<Vec<PyStored<'py>>> {
         guard(|| {
             let stored = lock(&self.0).messages_in(user, mailbox).into_iter();
             let each =

@@ -291,7 +291,8 @@ public class Server(
         }
 
         private fun handshake() {
-            val secured = context.socketFactory.createSocket(socket, null, true) as SSLSocket
+            // Not the one for servers, of an octet stream: Android's factories (Conscrypt) do not know it.
+            val secured = context.socketFactory.createSocket(socket, socket.inetAddress.hostAddress, socket.port, true) as SSLSocket
             secured.useClientMode = false
             secured.startHandshake()
             socket = secured
