@@ -30,7 +30,8 @@ nitpick_ignore_regex = [
     ),
     # Type variables, and aliases that a signature names.
     ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T"),
-    ("py:.*", r"(mailbearer\.proxy\.)?Proxy|WatchedSocket|MailBox|TracerProvider|MeterProvider|AioImap|AioSmtp|os\.PathLike"),
+    ("py:.*", r"(mailbearer\.proxy\.)?Proxy|WatchedSocket|MailBox|TracerProvider|MeterProvider"),
+    ("py:.*", r"AioImap|AioSmtp|os\.PathLike"),
     ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*"),
     # Attributes stand in the text of their class, several of them in one line.
     ("py:class", r"[a-z_]+"),
