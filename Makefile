@@ -116,7 +116,7 @@ test-node: $(NODE_APP)/installed
 	$(SAY) "Node: the package as users install it, against real servers and the testing server"
 	node/node_modules/.bin/tsc -p node/test
 	cargo build --locked -q -p mailbearer-node --features probe
-	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && cd $(NODE_APP) && node typing/check.mjs
 	cd $(NODE_APP) && node --expose-gc --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec test/*.test.mjs
 
 test-kotlin: $(KOTLIN)/native
@@ -199,7 +199,7 @@ check-node: node/node_modules
 	[ -e $(NODE_APP)/node_modules ] || $(MAKE) --no-print-directory $(NODE_APP)/installed
 	cp -r node/dist node/native $(NODE_APP)/node_modules/mailbearer/
 	node/node_modules/.bin/tsc -p node/test
-	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && node $(NODE_APP)/typing/check.mjs
+	rm -rf $(NODE_APP)/typing && cp -r node/typing $(NODE_APP)/typing && cd $(NODE_APP) && node typing/check.mjs
 	node $(NODE_APP)/test/cases.mjs
 
 # The jars that the tests install are made anew afterwards: these have the library without optimisation in them.

@@ -146,6 +146,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._life = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -153,6 +154,17 @@ class Server:
 
     def start(self) -> Self:
         """Listen. The context manager does this."""
+        with self._life:
+            self._begin()
+        return self
+
+    def stop(self) -> None:
+        """Close all connections and stop listening."""
+        # A client notices before all is closed, and its thread may start the server anew.
+        with self._life:
+            self._end()
+
+    def _begin(self) -> None:
         # It says when a client waits, on Windows too; a task that accepts loses a client when it is cancelled then.
         loop = asyncio.SelectorEventLoop()
         # A client that refuses our certificate, or goes away, is an ordinary thing in a test.
@@ -164,12 +176,10 @@ class Server:
             asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
         except BaseException:
             # A port is taken: nothing is left behind.
-            self.stop()
+            self._end()
             raise
-        return self
 
-    def stop(self) -> None:
-        """Close all connections and stop listening."""
+    def _end(self) -> None:
         if self._loop is None or self._thread is None:
             return
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
@@ -384,6 +394,7 @@ class Server:
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
+        self._listeners.clear()
         # The handshakes that are under way.
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in tasks:
