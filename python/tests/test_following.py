@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import ssl
 import threading
 import time
@@ -113,7 +114,7 @@ def swallowed(ways: paths.Paths, blocking: bool) -> None:
         # Reissue, answer, back-off and login.
         follower.wait_until(lambda: len(follower.uids) == 2)
         assert time.monotonic() - begun < 1.0 + 2.0 + 5.0
-        follower.stop(mailbox.deliver)
+        follower.stop(mailbox.deliver, 2)
     assert follower.uids == [1, 2, 3]
     assert follower.endings == ["timed_out"]
 
@@ -147,7 +148,7 @@ def over_expiries_and_cuts(ways: paths.Paths, blocking: bool) -> None:
                 cut_in = follower.sessions
                 follower.wait_until(lambda: follower.sessions > cut_in)  # noqa: B023 (it is waited for here)
             time.sleep(0.1)
-        follower.stop(mailbox.deliver)
+        follower.stop(mailbox.deliver, delivered)
     assert follower.uids == list(range(1, delivered + 2))
     assert cuts == CUTS
 
@@ -179,7 +180,7 @@ class Follower:
         self.is_following = False
         self._cursor: str | None = None
         self._mailbox, self._options, self._reissue, self._lives = mailbox, options, reissue, lives
-        self._is_stopping = False
+        self._stops_at = math.inf
         self._crash: BaseException | None = None
 
     def begin(self, blocking: bool) -> None:
@@ -196,7 +197,7 @@ class Follower:
                         if new.uids:
                             assert connection.client.uid("fetch", str(new.uids[-1]), "(FLAGS)")[0] == "OK"
                         self._note(new)
-                        if self._is_stopping:
+                        if len(self.uids) >= self._stops_at:
                             return
                 self._note_end(connection)
         except BaseException as error:
@@ -221,7 +222,7 @@ class Follower:
                         while not (await connection.reader.readline()).startswith(b"X1 OK"):
                             pass
                         self._note(new)
-                        if self._is_stopping:
+                        if len(self.uids) >= self._stops_at:
                             return
                 self._note_end(connection)
 
@@ -232,9 +233,9 @@ class Follower:
             assert time.monotonic() < deadline, (self.sessions, self.uids)
             time.sleep(0.01)
 
-    def stop(self, deliver: Callable[[], None]) -> None:
-        """Stop with the next message."""
-        self._is_stopping = True
+    def stop(self, deliver: Callable[[], None], delivered: int) -> None:
+        """Stop with the next message, when those before it are told, too."""
+        self._stops_at = delivered + 1
         deliver()
         self._thread.join(30.0)
 
