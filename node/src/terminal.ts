@@ -82,16 +82,17 @@ export async function secretLine(prompt: string): Promise<string> {
         }
         return "";
     }
-    process.stderr.write(prompt);
     try {
-        return await hidden(input);
+        return await hidden(input, prompt);
     } finally {
         process.stderr.write("\n");
     }
 }
 
-function hidden(input: ReadStream): Promise<string> {
+function hidden(input: ReadStream, prompt: string): Promise<string> {
+    // Before it is asked for: what is pasted at once would be shown.
     input.setRawMode(true);
+    process.stderr.write(prompt);
     input.setEncoding("utf8");
     return new Promise((resolve, reject) => {
         let line = "";

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { connect } from "mailbearer";
 import { caFile, Server } from "mailbearer/testing";
-import { readFileSync } from "node:fs";
 import { APP } from "./places.mjs";
 
 const USER = "joe@gmail.com";
@@ -208,7 +208,11 @@ describe("completion", () => {
         it(`is a script of ${shell}`, async () => {
             const { out: script } = await run(["completion", shell]);
             assert.match(script, /ca-file/);
-            const checked = spawnSync(shell, ["-n"], { input: script, encoding: "utf8" });
+            // A file: what Node gives as standard input is a socket, which fish does not read.
+            const folder = mkdtempSync(join(tmpdir(), "mailbearer-completion-"));
+            writeFileSync(join(folder, "script"), script);
+            const checked = spawnSync(shell, ["-n", join(folder, "script")], { encoding: "utf8" });
+            rmSync(folder, { recursive: true });
             assert.ok(checked.error !== undefined || checked.status === 0, checked.stderr);
         });
     }
