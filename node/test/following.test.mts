@@ -245,6 +245,7 @@ describe("a mailbox that is followed", { concurrency: true }, () => {
             }
             await sleep(100);
         }
+        await until("all that was delivered", () => follower.uids.length === delivered);
         follower.isStopping = true;
         await path.deliver();
         await work;
