@@ -326,7 +326,9 @@ async function tokenOf({ user, tokenCommand, proxy }: Arguments): Promise<Found>
         return { token: token.trim() };
     }
     if (file === undefined || !isStored) {
-        throw new TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input");
+        throw new TokenSourceFailed(
+            "there is no token: log in once (mailbearer login), or use --token-command, MAILBEARER_TOKEN or standard input",
+        );
     }
     const grant = await new StoredGrant(file, {}, { proxy }).token();
     return { token: grant.token, source: stored(user, { proxy }) };

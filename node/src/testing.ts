@@ -18,6 +18,7 @@ import * as net from "node:net";
 import { join } from "node:path";
 import * as tls from "node:tls";
 import { type Cause, type MailProtocol, Provider, type Tls } from "./core";
+import { ConfigError } from "./errors";
 import { enter, known, native, numeric, octets, optionalNumeric, optionalText, text } from "./native";
 import type { TlsOptions } from "./settings";
 
@@ -201,7 +202,12 @@ export class Server {
 
     /** The port of a protocol. */
     port(protocol: MailProtocol, mode: Tls = "implicit"): number {
-        return this.#ports.get(`${protocol} ${mode}`) ?? 0;
+        const port = this.#ports.get(`${protocol} ${mode}`);
+        if (port === undefined) {
+            const words = "a protocol is imap, pop3 or smtp, and the mode implicit or starttls";
+            throw new ConfigError(`${JSON.stringify(protocol)} with ${JSON.stringify(mode)}: ${words}`);
+        }
+        return port;
     }
 
     /** Issues an access token for a user; `lifetime` is in milliseconds, `octets` the length of the token. */

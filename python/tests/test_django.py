@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,6 +150,16 @@ def test_the_user_may_be_djangos_own_and_a_token_a_dotted_path(server: Server) -
 
 
 dotted: Any = None
+
+
+@pytest.mark.parametrize("token", ["EwBgA8l6", "eyJ0eXAi.eyJhdWQi.c2lnbmF0dXJl"])
+def test_a_token_in_place_of_a_path_is_refused_and_not_shown(token: str) -> None:
+    with (
+        override_settings(MAILBEARER={"user": "joe@gmail.com", "token": token}),
+        pytest.raises(mailbearer.ConfigError, match="no dotted path") as caught,
+    ):
+        mail.get_connection().open()
+    assert token not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_password_is_refused() -> None:

@@ -210,3 +210,12 @@ def test_a_server_that_stops_leaves_no_socket_open_in_whatever_handshake() -> No
         for client in clients:
             client.close()
     assert open_files() == before
+
+
+def test_what_a_server_cannot_be_asked_is_refused() -> None:
+    with pytest.raises(mailbearer.ConfigError, match="a list of names"):
+        Server(users=USER)
+    with Server() as server:
+        for words in [("imaps",), ("imap", "tls")]:
+            with pytest.raises(mailbearer.ConfigError, match="implicit or starttls"):
+                server.at(*words)  # type: ignore[arg-type]

@@ -350,7 +350,8 @@ def _token(arguments: argparse.Namespace) -> AccessToken:
             if account and not token.strip():
                 return _of_store(arguments, account)
         if not token.strip():
-            raise TokenSourceFailed("there is no token: use --token-command, MAILBEARER_TOKEN or standard input")
+            ways = "log in once (mailbearer login), or use --token-command, MAILBEARER_TOKEN or standard input"
+            raise TokenSourceFailed(f"there is no token: {ways}")
         return AccessToken(token.strip())
     finally:
         # A traceback may show the locals.

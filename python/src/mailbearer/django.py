@@ -8,9 +8,10 @@ The settings::
         "token": "my_project.mail.get_access_token",
     }
 
-``user`` is the login's user name; without it, ``EMAIL_HOST_USER``. ``token`` is a token source, or the dotted path of
-one; without it, the login that ``mailbearer login`` has stored. All else are options of :func:`mailbearer.sender`, as
-``host``, ``provider``, ``limits`` or ``proxy``. ``EMAIL_TIMEOUT`` is how long a call waits (60 seconds without it).
+``user`` is the login's user name; without it, ``EMAIL_HOST_USER``. ``token`` is a token source, or as a text the dotted
+path of one; without it, the login that ``mailbearer login`` has stored. All else are options of
+:func:`mailbearer.sender`, as ``host``, ``provider``, ``limits`` or ``proxy``. ``EMAIL_TIMEOUT`` is how long a call
+waits (60 seconds without it).
 ``EMAIL_HOST``, ``EMAIL_PORT``, ``EMAIL_HOST_PASSWORD`` and the others of Django's own SMTP are not looked at.
 """
 
@@ -156,7 +157,7 @@ class EmailBackend(BaseEmailBackend):
         if not user:
             raise ConfigError("MAILBEARER has no user: give it one in Django's settings")
         token = given.pop("token", None)
-        source = import_string(token) if isinstance(token, str) else token
+        source = _at(token) if isinstance(token, str) else token
         # A refusal for now is told to who asks, and not waited out in a request.
         options: dict[str, Any] = {"give_up_after": 0.0, **given}
         with _MAKING:
@@ -165,6 +166,14 @@ class EmailBackend(BaseEmailBackend):
                 _SENDERS[key] = sender(user, **options) if source is None else sender(user, source, **options)
             found = _SENDERS[key]
         return found
+
+
+def _at(path: str) -> Any:
+    """Import what stands at a dotted path. The text may be a token that was put there, and is in no error."""
+    try:
+        return import_string(path)
+    except ImportError:
+        raise ConfigError("MAILBEARER: `token` is no dotted path of what can be imported: give it a function") from None
 
 
 def retry() -> None:

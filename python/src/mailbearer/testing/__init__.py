@@ -34,6 +34,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from .. import _core
 from .._core import Provider
+from ..errors import ConfigError
 from ..facts import Submitted
 from ..options import LoginOptions
 from ..words import Cause, MailProtocol, Tls
@@ -136,6 +137,8 @@ class Server:
         self._machine.set("greylist_ms", None if greylist is None else int(greylist * 1000))
         self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - _now_ms())
         self.refuse(refuse)
+        if isinstance(users, str):
+            raise ConfigError("users must be a list of names, not one text")
         for user in users:
             self.add_user(user)
         self._host = host
@@ -194,7 +197,7 @@ class Server:
         name = profiles.get(self._flavour)
         return {
             "host": "localhost",
-            "port": self._ports[protocol, tls],
+            "port": self.port(protocol, tls),
             "tls": tls,
             "provider": Provider.named(name) if name else Provider.generic("localhost"),
             "ssl_context": client_context(),
@@ -202,6 +205,9 @@ class Server:
 
     def port(self, protocol: MailProtocol, tls: Tls = "implicit") -> int:
         """Return the port of a protocol."""
+        if protocol not in _PROTOCOLS or tls not in _TLS:
+            words = "a protocol is imap, pop3 or smtp, and tls implicit or starttls"
+            raise ConfigError(f"{protocol!r} with {tls!r}: {words}")
         return self._ports[protocol, tls]
 
     def issue_token(
