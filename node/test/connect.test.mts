@@ -330,12 +330,13 @@ describe("the testing server", () => {
 });
 
 describe("the testing server", () => {
-    it("has no port for what is no protocol and no mode", () =>
-        withServer({}, async (server) => {
-            const words = /a protocol is imap, pop3 or smtp, and the mode implicit or starttls/;
-            assert.throws(() => server.at("imaps" as "imap"), words);
-            assert.throws(() => server.at("imap", "tls" as "implicit"), words);
-        }));
+    it("has no port for what is no protocol and no mode", async () => {
+        const server = await Server.start();
+        const words = /a protocol is imap, pop3 or smtp, and the mode implicit or starttls/;
+        assert.throws(() => server.at("imaps" as "imap"), words);
+        assert.throws(() => server.at("imap", "tls" as "implicit"), words);
+        await server.stop();
+    });
 
     it("stops at once, whatever handshake a client is in", async () => {
         for (const hello of ["", "\x16\x03\x01"]) {
