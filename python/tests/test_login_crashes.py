@@ -14,7 +14,7 @@ import pytest
 from login_world import PATIENCE_SECONDS, USER, World
 
 import mailbearer
-from mailbearer import TokenSourceFailed
+from mailbearer import TokenSourceFailed, store
 
 MOMENTS = 100
 
@@ -74,8 +74,18 @@ def test_kill_at_a_hundred_random_moments(world: World) -> None:
                 world.login()
         parent.stdin.close()
         parent.wait(PATIENCE_SECONDS)
+    # The last may have been killed between two writes; the next one clears up.
+    world.login()
     assert lost < MOMENTS / 2
     assert sorted(path.name for path in (world.home / "accounts").iterdir()) == [f"{USER}.json", f"{USER}.lock"]
+
+
+def test_a_logout_takes_what_a_killed_program_left(world: World) -> None:
+    world.login()
+    accounts = world.home / "accounts"
+    (accounts / f".{USER}.json.0123456789abcdef.tmp").write_text("a grant")
+    store.forget(USER)
+    assert [path.name for path in accounts.iterdir()] == [f"{USER}.lock"]
 
 
 @pytest.mark.parametrize("moment", ["before the rename", "after the rename"])

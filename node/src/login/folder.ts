@@ -113,9 +113,10 @@ async function writeNew(path: string, text: string): Promise<void> {
     }
 }
 
-/** Removes a file, where it is there; it stays removed after a crash. */
+/** Removes a file, where it is there, and what writers of before have left behind; it stays removed after a crash. */
 export async function removeFile(path: string): Promise<void> {
     try {
+        await removeLeftovers(dirname(path), basename(path));
         await unlink(path).catch(unlessMissing);
         await syncFolder(dirname(path));
     } catch (error) {

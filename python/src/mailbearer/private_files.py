@@ -69,7 +69,7 @@ def write_private(path: Path, octets: Hidden) -> None:
 
     """
     try:
-        _remove_stale(path)
+        remove_stale(path)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
@@ -108,7 +108,7 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove what a process left that was killed while it wrote: whoever holds the lock writes alone."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         stale.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from ._core import Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
 from .hiding import Hidden
-from .private_files import data_folder, private_folder, read_private, sync_folder, write_private
+from .private_files import data_folder, private_folder, read_private, remove_stale, sync_folder, write_private
 from .words import MailProtocol
 
 if TYPE_CHECKING:
@@ -255,6 +255,7 @@ def forget(user: str) -> None:
             if account is not None:
                 raise
     try:
+        remove_stale(path)
         path.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
