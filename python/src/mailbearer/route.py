@@ -64,8 +64,9 @@ class Route:
         return sock
 
     async def through(self, sock: socket.socket, to: Place) -> socket.socket:
-        """Let the proxy connect, over a connection to it; in an asyncio program."""
-        assert self.proxy is not None
+        """Let the proxy connect, over a connection to it, where there is one; in an asyncio program."""
+        if self.proxy is None:
+            return sock
         sock = self.proxy.fitted(sock)
         sock.setblocking(False)
         try:
