@@ -15,7 +15,7 @@ struct ReadmeTests {
         ]
         let here = lines(try files.map { try String(contentsOf: $0, encoding: .utf8) }.joined(separator: "\n"))
         for page in [root.appendingPathComponent("README.md"), package.appendingPathComponent("README.md")]
-            + ["start/swift.md", "recipes/proxies.md"].map({ root.appendingPathComponent("docs/\($0)") })
+            + ["start/swift.md"].map({ root.appendingPathComponent("docs/\($0)") })
         {
             let text = try String(contentsOf: page, encoding: .utf8)
             let examples = text.components(separatedBy: "```swift\n").dropFirst()
@@ -95,6 +95,20 @@ struct ReadmeTests {
         }
     }
 
+    private func frugal(isExpensive: @escaping @Sendable () -> Bool) {
+        let options = LoginOptions(connector: Frugal { !isExpensive() })
+        _ = options
+    }
+
+    @Test func aConnectorOfYourOwnIsExplained() async throws {
+        let options = LoginOptions(host: "mail.example.org", connector: Frugal { false })
+        let error = try await thrown(LoginFailed.self) {
+            try await connect(.imap, user: "joe@example.org", token: .fixed("token"), options: options)
+        }
+        #expect(error.failure.cause == .unreachable)
+        #expect("\(error)".contains("not over this network"))
+    }
+
     private struct Mail {
         func send(_ message: String) async throws {}
     }
@@ -146,9 +160,23 @@ struct ReadmeTests {
     // That of the page is in MailbearerTestingTests/PageTests.swift.
 }
 
+/// Opens connections as the system does, and not over a way that costs.
+struct Frugal: Connector {
+    let system = systemConnector()
+    let mayConnect: @Sendable () -> Bool
+
+    func open(_ endpoint: Endpoint) async throws -> any Transport {
+        guard mayConnect() else {
+            throw TransportError.notConnected("not over this network", error: "ENETUNREACH")
+        }
+        return try await system.open(endpoint)
+    }
+}
+
 final class Keeper: @unchecked Sendable {
     private let file: URL
     private let lock = NSLock()
+    // Weak: the account keeps the keeper.
     private weak var kept: Account?
     var account: Account? {
         get { lock.withLock { kept } }
