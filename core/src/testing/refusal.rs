@@ -60,7 +60,7 @@ impl fmt::Display for Unsayable {
         let Self { flavour, cause, missing } = self;
         let names: Vec<&str> = missing.iter().map(|(protocol, _)| protocol.as_str()).collect();
         write!(f, "{flavour} has no words for {cause} over {}", names.join(" and "))?;
-        let others = Protocol::ALL.iter().filter(|one| !names.contains(&one.as_str()));
+        let others = Protocol::ALL.iter().filter(|one| words(*flavour, **one, *cause).is_some());
         let others: Vec<&str> = others.map(|protocol| protocol.as_str()).collect();
         if !others.is_empty() {
             write!(f, " (refuse it over {} alone)", others.join(" or "))?;

@@ -16,10 +16,12 @@ from ._core import Failure, failure_of_fields, failure_of_host
 from .errors import ConfigError, LoginFailed, Misuse, SessionEnded, TokenSourceFailed
 from .facts import FailureFacts
 from .failures import connect_failure, tls_failure
+from .front_door import front_door
 from .hiding import words_of
 from .words import Cause, Certainty, MailProtocol, Phase
 
 
+@front_door("mailbearer.explain")
 def explain(
     error: object, protocol: MailProtocol | None = None, *, phase: Phase | None = None, user: str = "", host: str = ""
 ) -> Failure:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .errors import ConfigError
+from .front_door import front_door
 from .words import Renewal
 
 # What is of the whole account, and cannot differ between its sessions.
@@ -25,6 +26,7 @@ _OF_BOTH = ("backoff_base", "backoff_max")
 _OPTIONAL = ("session_limit", "first", "later", "token_lifetime")
 
 
+@front_door("mailbearer.SessionPolicy")
 @dataclass(frozen=True, kw_only=True)
 class SessionPolicy:
     """What an account and its sessions are told about time, in seconds. Else the provider's profile decides.

@@ -13,12 +13,14 @@ from typing import Any, Literal
 from ._core import AccessToken, redact_source
 from .errors import ConfigError, TokenSourceFailed
 from .extras import need
+from .front_door import front_door
 from .hiding import Hidden, error_of, hidden
 from .kinds_of_source import GoogleCredentials, TokenSource
 
 _TOKEN_OCTETS_MAX = 65536
 
 
+@front_door("mailbearer.command")
 def command(words: str | Sequence[str], *, timeout: float = 60.0) -> Callable[[], AccessToken]:
     """Return a source that runs a command, which prints a token: ``command("oama access joe@gmail.com")``.
 
@@ -98,6 +100,7 @@ def _without(words: list[str], text: str) -> str:
     return redact_source(text)
 
 
+@front_door("mailbearer.token_file")
 def token_file(path: str | os.PathLike[str]) -> Callable[[], AccessToken]:
     """Return a source that reads a token from a file, each time that one is asked for.
 
@@ -136,6 +139,7 @@ class _TokenFile:
         return f"<the file {self._path}>"
 
 
+@front_door("mailbearer.client_credentials")
 def client_credentials(
     provider: Literal["microsoft", "gmail"],
     *,

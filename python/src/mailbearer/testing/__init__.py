@@ -34,8 +34,9 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from .. import _core
 from .._core import Provider
-from ..errors import ConfigError
+from ..errors import ConfigError, Misuse
 from ..facts import Submitted
+from ..front_door import front_door
 from ..options import LoginOptions
 from ..words import Cause, MailProtocol, Tls
 
@@ -84,6 +85,7 @@ def client_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file())
 
 
+@front_door("mailbearer.testing.Server")
 class Server:
     """A mail server for tests: a context manager that listens on free ports of 127.0.0.1.
 
@@ -125,16 +127,18 @@ class Server:
         host: str = "127.0.0.1",
         ports: Mapping[tuple[MailProtocol, Tls], int] | None = None,
     ) -> None:
-        self._machine = _core.Server(seed)
+        self._machine = _core.Server(_whole("seed", seed))
         self._flavour = flavour
         self._machine.set("flavour", flavour)
-        self._machine.set("token_lifetime_ms", int(token_lifetime * 1000))
-        self._machine.set("session_limit_ms", None if session_limit is None else int(session_limit * 1000))
+        self._machine.set("token_lifetime_ms", _ms("token_lifetime", token_lifetime))
+        self._machine.set("session_limit_ms", None if session_limit is None else _ms("session_limit", session_limit))
         self._machine.set("cut", cut)
-        self._machine.set("connections_max", connections_max)
-        self._machine.set("messages", messages)
-        self._machine.set("message_octets_max", message_octets_max)
-        self._machine.set("greylist_ms", None if greylist is None else int(greylist * 1000))
+        self._machine.set(
+            "connections_max", None if connections_max is None else _whole("connections_max", connections_max)
+        )
+        self._machine.set("messages", _whole("messages", messages))
+        self._machine.set("message_octets_max", _whole("message_octets_max", message_octets_max))
+        self._machine.set("greylist_ms", None if greylist is None else _ms("greylist", greylist))
         self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - _now_ms())
         self.refuse(refuse)
         if isinstance(users, str):
@@ -208,13 +212,16 @@ class Server:
         if protocol not in _PROTOCOLS or tls not in _TLS:
             words = "a protocol is imap, pop3 or smtp, and tls implicit or starttls"
             raise ConfigError(f"{protocol!r} with {tls!r}: {words}")
+        if (protocol, tls) not in self._ports:
+            raise Misuse("the testing server is not running: use it in a with block, or call start() before")
         return self._ports[protocol, tls]
 
+    @front_door("mailbearer.testing.Server.issue_token")
     def issue_token(
         self, user: str, *, lifetime: float | None = None, scope: str | None = None, octets: int | None = None
     ) -> str:
         """Issue an access token for a user; ``lifetime`` is in seconds, ``octets`` the length of the token."""
-        lifetime_ms = None if lifetime is None else int(lifetime * 1000)
+        lifetime_ms = None if lifetime is None else _ms("lifetime", lifetime)
         return self._machine.issue_token(_now_ms(), user, lifetime_ms, scope, octets)
 
     def revoke_token(self, token: str) -> None:
@@ -238,9 +245,13 @@ class Server:
     def refuse_recipient(self, address: str, why: RecipientRefusal | None = "unknown") -> None:
         """Refuse a recipient over SMTP, in the flavour's words; ``None`` ends that.
 
+        A refusal for now (4xx) is tried again by a :func:`mailbearer.sender`, until ``give_up_after``, a day, is over:
+        a test that waits for its outcome sets that lower, or takes the refusal back.
+
         Args:
             address: the recipient.
-            why: ``unknown`` (550), ``full`` (452), ``denied`` (550 or 554) or ``rate_limited`` (450 or 451).
+            why: for good: ``unknown`` (550) or ``denied`` (550 or 554); for now: ``full`` (452) or ``rate_limited``
+                (450 or 451).
 
         """
         self._machine.refuse_recipient(address, why)
@@ -275,6 +286,7 @@ class Server:
         self._machine.delete_mailbox(user, name)
         self._tell()
 
+    @front_door("mailbearer.testing.Server.deliver")
     def deliver(
         self,
         user: str,
@@ -294,6 +306,8 @@ class Server:
             date: when it came, for SINCE and BEFORE; now, without it.
 
         """
+        if not isinstance(message, bytes | bytearray | memoryview):
+            raise TypeError(f"message must be bytes, not {type(message).__name__}: of a message of email, as_bytes()")
         came = datetime.datetime.now(datetime.UTC) if date is None else date.astimezone(datetime.UTC)
         date_ms = (came - _EPOCH) // datetime.timedelta(milliseconds=1)
         self._machine.deliver(user, message, mailbox, list(flags), date_ms)
@@ -311,7 +325,11 @@ class Server:
         ]
 
     def submitted(self) -> list[Submitted]:
-        """Return what was accepted over SMTP."""
+        """Return what was accepted over SMTP.
+
+        ``gmail`` and ``outlook`` keep a copy of it among the sender's own, too, as these providers do: it is in
+        ``stored(user, "[Gmail]/Sent Mail")`` or ``stored(user, "Sent Items")``. ``dovecot`` does not.
+        """
         return self._machine.submitted()
 
     def events(self) -> list[ServerEvent]:
@@ -504,6 +522,18 @@ def _close_if_cancelled(client: socket.socket, greeting: asyncio.Task[None]) -> 
     """Close the socket of a client whose handshake may not even have begun."""
     if greeting.cancelled():
         client.close()
+
+
+def _ms(name: str, seconds: object) -> int:
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
+        raise ConfigError(f"{name} must be a number of seconds, from zero on")
+    return int(seconds * 1000)
+
+
+def _whole(name: str, number: object) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
+        raise ConfigError(f"{name} must be a whole number, from zero on")
+    return number
 
 
 def _now_ms() -> int:
