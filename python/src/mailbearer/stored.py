@@ -127,9 +127,9 @@ def stored(user: str, *, ssl_context: ssl.SSLContext | None = None, proxy: str |
     Args:
         user: the mail address, as it was given to ``mailbearer login``.
         ssl_context: whom to trust at the authorization server, in place of the system's authorities.
-        proxy: the proxy to it, as in :func:`mailbearer.connect`. A login, a session and a sender that are given no
-            token ask for it through the proxy of their mail servers; an ``Account`` does not. ``None``: what
-            ``HTTPS_PROXY`` says, if it says something.
+        proxy: the proxy to it, as in :func:`mailbearer.connect`. A login, a session, a sender and an ``Account`` that
+            are given no token ask for it through their own ``proxy``. ``None``: what ``HTTPS_PROXY`` says, if it says
+            something.
 
     Raises:
         ConfigError: the account is not stored, or what is stored cannot be read. The text says what to do.
