@@ -133,7 +133,8 @@ def test_the_sessions_of_an_account_go_its_way_unless_they_are_given_another(way
             assert caught.value.cause == "proxy_failed"
             account.retry()
             for own in ways_of_their_own:
-                assert next(account.sessions("imap", **server.at("imap"), **own)).client.noop()[0] == "OK"
+                straight = account.sessions("imap", **server.at("imap"), **own)
+                assert next(straight).client.noop()[0] == "OK"
 
     async def later() -> None:
         async with mailbearer.aio.Account(USER, token, policy=policy, proxy=proxy) as account:
@@ -142,7 +143,8 @@ def test_the_sessions_of_an_account_go_its_way_unless_they_are_given_another(way
             assert caught.value.cause == "proxy_failed"
             account.retry()
             for own in ways_of_their_own:
-                assert (await anext(account.sessions("smtp", **server.at("smtp"), **own))).mechanism == "XOAUTH2"
+                straight = account.sessions("smtp", **server.at("smtp"), **own)
+                assert (await anext(straight)).mechanism == "XOAUTH2"
 
     now() if way == "blocking" else asyncio.run(later())
 
