@@ -411,12 +411,17 @@ def test_an_example_of_a_page_sends(
     assert len(around.server.submitted()) == 1
 
 
-def test_the_other_examples_of_the_pages(about: tuple[Surroundings, dict[str, Any]]) -> None:
+def test_the_other_examples_of_the_pages(
+    about: tuple[Surroundings, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     _, names = about
     others = [one for one in PYTHON + START if "for connection in" not in one and "LoginFailed" not in one]
     # The one of explain runs in python/tests/test_readme.py.
     others = [one for one in others if "explain" not in one and "mailbearer.sender" not in one]
-    testing, login = sorted(others, key=lambda one: "def test_" not in one)
+    without, testing, login = sorted(others, key=lambda one: ("print(imap" not in one, "def test_" not in one))
+    exec(without, {})
+    shown = re.findall(r"print.*  # (.*)", without)
+    assert capsys.readouterr().out.splitlines() == shown != []
     exec(testing, names)
     names["test_it_finds_the_messages"]()
     exec(login, names)
