@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib
 import inspect
 import re
@@ -226,6 +227,66 @@ def test_a_setting_that_is_none_is_named(option: str, value: Any, told: str) -> 
 def test_limits_that_are_none_are_told_with_an_example(module: Any, limits: Any) -> None:
     with pytest.raises(mailbearer.ConfigError, match=r"limits must be a list of pairs, .* as \[\(100, 3600\)\]"):
         module.sender(USER, TOKEN, limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"first": 0}, "first must be a number of seconds, from 0.001 to 31536000, a year"),
+        ({"later": 1e8}, "later must be a number of seconds, from 0.001 to 31536000, a year"),
+        ({"answer": 0}, "answer must be a number of seconds, from 0.001 to 31536000, a year"),
+        ({"token_life_least": -1}, "token_life_least must be a number of seconds, from 0 to 31536000, a year"),
+        ({"backoff_max": 0.5}, "backoff_max must not be less than backoff_base"),
+    ],
+)
+def test_a_policy_that_the_machine_would_not_take_is_told_in_seconds(options: Any, told: str) -> None:
+    with pytest.raises(mailbearer.ConfigError, match=f"^{told}$"):
+        mailbearer.SessionPolicy(**options)
+
+
+def test_the_machine_takes_each_policy() -> None:
+    """What is checked here is what it checks: the least and the most of each."""
+    times = [one.name for one in dataclasses.fields(mailbearer.SessionPolicy) if isinstance(one.default, float)]
+    for name in [*times, "session_limit", "later", "token_lifetime"]:
+        for seconds in (0.001, 31_536_000) if not name.startswith("backoff") else (1.0, 300.0):
+            policy = mailbearer.SessionPolicy(**{name: seconds})
+            mailbearer.sessions("imap", USER, TOKEN, policy=policy).close()
+
+
+def test_what_is_sent_is_checked() -> None:
+    for module in (mailbearer, mailbearer.aio):
+        sender = module.sender(USER, TOKEN)
+
+        async def send(by: Any = sender, **options: Any) -> None:
+            by.send(message(), **options)
+
+        for options, told in (
+            ({"recipients": 3}, "recipients must be a str, or a list of str"),
+            ({"recipients": [3]}, "recipients must be a str, or a list of str"),
+            ({"sender": 3}, "sender must be a str, not int"),
+        ):
+            with pytest.raises(TypeError, match=told):
+                asyncio.run(send(**options))
+
+
+def test_other_values_that_are_none_are_told() -> None:
+    wrong: list[tuple[Callable[[], Any], str]] = [
+        (lambda: mailbearer.explain("-ERR", "pop"), "protocol is none of the known values: imap, pop3, smtp"),  # type: ignore[arg-type]
+        (lambda: mailbearer.explain("-ERR", phase="login"), "phase is none of the known values: .*auth_fail"),  # type: ignore[arg-type]
+        (lambda: mailbearer.command(3), "command must name a program"),  # type: ignore[arg-type]
+        (lambda: mailbearer.command("true", timeout="3"), "timeout must be a number of seconds above zero"),  # type: ignore[arg-type]
+        (lambda: connected(mailbearer).idle(reissue="3"), "reissue must be a number of seconds above zero"),
+        (lambda: connected(mailbearer.aio).new_messages(reissue=0), "reissue must be a number of seconds above zero"),
+        (lambda: Server(ports={"imap": 3}), "ports must be a dict as"),  # type: ignore[dict-item]
+        (lambda: Server().deliver(USER, b"", flags="\\Seen"), "flags must be a list of flags, not one text"),
+    ]
+    for call, told in wrong:
+        with pytest.raises(mailbearer.ConfigError, match=told):
+            call()
+    with pytest.raises(TypeError, match="date must be a datetime, not str"):
+        Server().deliver(USER, b"", date="today")  # type: ignore[arg-type]
+    with pytest.raises(mailbearer.Misuse, match="with block"):
+        Server().restart()
 
 
 def test_limits_may_come_from_json() -> None:

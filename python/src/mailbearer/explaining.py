@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from . import _core
 from ._core import Failure, failure_of_fields, failure_of_host
@@ -44,6 +44,7 @@ def explain(
 
     Raises:
         TypeError: it is neither an exception nor a reply.
+        ConfigError: ``protocol`` or ``phase`` is none.
 
     >>> import imaplib, mailbearer
     >>> failure = mailbearer.explain(imaplib.IMAP4.error("[AUTHENTICATIONFAILED] Invalid credentials (Failure)"))
@@ -53,6 +54,10 @@ def explain(
     'stated'
 
     """
+    if protocol not in (None, *get_args(MailProtocol)):
+        raise ConfigError("protocol is none of the known values: imap, pop3, smtp")
+    if phase not in (None, *get_args(Phase)):
+        raise ConfigError(f"phase is none of the known values: {', '.join(get_args(Phase))}")
     found = _of_exception(error, protocol) if isinstance(error, BaseException) else _of_reply(error, protocol)
     if isinstance(found, Failure):
         return found

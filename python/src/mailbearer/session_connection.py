@@ -19,7 +19,7 @@ from .connection import Connection
 from .errors import SessionEnded
 from .front_door import front_door
 from .link import Link
-from .settings import Settings
+from .settings import Settings, check_seconds
 from .watched_socket import WatchedSocket
 from .words import Cause
 
@@ -130,6 +130,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
 
     @front_door("mailbearer.SessionConnection.new_messages")
@@ -154,6 +155,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         options = {"since": since, "read_only": read_only, "reissue_ms": round(reissue * 1000)}
         return self._follow(mailbox, options | {"tells_messages": True})
 

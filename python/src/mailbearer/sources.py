@@ -16,6 +16,7 @@ from .extras import need
 from .front_door import front_door
 from .hiding import Hidden, error_of, hidden
 from .kinds_of_source import GoogleCredentials, TokenSource
+from .settings import check_seconds
 
 _TOKEN_OCTETS_MAX = 65536
 
@@ -42,12 +43,15 @@ def command(words: str | Sequence[str], *, timeout: float = 60.0) -> Callable[[]
     'XOAUTH2'
 
     """
+    check_seconds(timeout=timeout)
     return _Command(_split(words), timeout)
 
 
 def _split(words: str | Sequence[str]) -> list[str]:
     try:
         made = shlex.split(words) if isinstance(words, str) else [*words]
+    except TypeError:
+        made = []
     except ValueError as error:
         raise ConfigError(f"command cannot be split into words: {error}") from None
     if not made or not all(isinstance(word, str) for word in made):

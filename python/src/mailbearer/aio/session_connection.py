@@ -14,7 +14,7 @@ from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
 from ..following import MailboxChange, NewMessages, machine
 from ..front_door import front_door
-from ..settings import Settings
+from ..settings import Settings, check_seconds
 from ..words import Cause
 from . import aioimaplib_idle, clients, following
 from .connection import Closing, Connection
@@ -140,6 +140,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         if self._client is not None and self.endpoint.protocol == "imap":
             return aioimaplib_idle.changes(self, reissue)
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
@@ -160,6 +161,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         options = {"since": since, "read_only": read_only, "reissue_ms": round(reissue * 1000)}
         return self._follow(mailbox, options | {"tells_messages": True})
 

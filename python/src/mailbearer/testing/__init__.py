@@ -54,6 +54,8 @@ Flavour = Literal["gmail", "outlook", "dovecot"]
 Cut = Literal["words", "silent", "vanish", "never"]
 RecipientRefusal = Literal["unknown", "full", "denied", "rate_limited"]
 
+_NOT_RUNNING = "the testing server is not running: use it in a with block, or call start() before"
+
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -146,7 +148,7 @@ class Server:
         for user in users:
             self.add_user(user)
         self._host = host
-        self._wanted = dict(ports or {})
+        self._wanted = _wanted(ports or {})
         self._ports: dict[tuple[str, str], int] = {}
         self._peers: dict[int, _Peer] = {}
         # The handshakes.
@@ -213,7 +215,7 @@ class Server:
             words = "a protocol is imap, pop3 or smtp, and tls implicit or starttls"
             raise ConfigError(f"{protocol!r} with {tls!r}: {words}")
         if (protocol, tls) not in self._ports:
-            raise Misuse("the testing server is not running: use it in a with block, or call start() before")
+            raise Misuse(_NOT_RUNNING)
         return self._ports[protocol, tls]
 
     @front_door("mailbearer.testing.Server.issue_token")
@@ -308,6 +310,10 @@ class Server:
         """
         if not isinstance(message, bytes | bytearray | memoryview):
             raise TypeError(f"message must be bytes, not {type(message).__name__}: of a message of email, as_bytes()")
+        if isinstance(flags, str):
+            raise ConfigError("flags must be a list of flags, not one text")
+        if date is not None and not isinstance(date, datetime.datetime):
+            raise TypeError(f"date must be a datetime, not {type(date).__name__}")
         came = datetime.datetime.now(datetime.UTC) if date is None else date.astimezone(datetime.UTC)
         date_ms = (came - _EPOCH) // datetime.timedelta(milliseconds=1)
         self._machine.deliver(user, message, mailbox, list(flags), date_ms)
@@ -362,7 +368,8 @@ class Server:
 
     def _call(self, function: Callable[[], _T]) -> _T:
         """Run something in the server's thread."""
-        assert self._loop is not None, "the server is not running"
+        if self._loop is None:
+            raise Misuse(_NOT_RUNNING)
         done: Future[_T] = Future()
 
         def run() -> None:
@@ -522,6 +529,13 @@ def _close_if_cancelled(client: socket.socket, greeting: asyncio.Task[None]) -> 
     """Close the socket of a client whose handshake may not even have begun."""
     if greeting.cancelled():
         client.close()
+
+
+def _wanted(ports: Mapping[tuple[MailProtocol, Tls], int]) -> dict[tuple[MailProtocol, Tls], int]:
+    places = [(protocol, tls) for protocol in _PROTOCOLS for tls in _TLS]
+    if not isinstance(ports, Mapping) or any(place not in places for place in ports):
+        raise ConfigError('ports must be a dict as {("imap", "implicit"): 10993}, of protocols and kinds of TLS')
+    return {place: _whole("a port", port) for place, port in ports.items()}
 
 
 def _ms(name: str, seconds: object) -> int:
