@@ -253,20 +253,21 @@ def test_the_machine_takes_each_policy() -> None:
             mailbearer.sessions("imap", USER, TOKEN, policy=policy).close()
 
 
-def test_what_is_sent_is_checked() -> None:
-    for module in (mailbearer, mailbearer.aio):
-        sender = module.sender(USER, TOKEN)
+@pytest.mark.parametrize("module", [mailbearer, mailbearer.aio])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"recipients": 3}, "recipients must be a str, or a list of str"),
+        ({"recipients": [3]}, "recipients must be a str, or a list of str"),
+        ({"sender": 3}, "sender must be a str, not int"),
+    ],
+)
+def test_the_envelope_of_what_is_sent_is_checked(module: Any, options: Any, told: str) -> None:
+    async def send() -> None:
+        module.sender(USER, TOKEN).send(message(), **options)
 
-        async def send(by: Any = sender, **options: Any) -> None:
-            by.send(message(), **options)
-
-        for options, told in (
-            ({"recipients": 3}, "recipients must be a str, or a list of str"),
-            ({"recipients": [3]}, "recipients must be a str, or a list of str"),
-            ({"sender": 3}, "sender must be a str, not int"),
-        ):
-            with pytest.raises(TypeError, match=told):
-                asyncio.run(send(**options))
+    with pytest.raises(TypeError, match=told):
+        asyncio.run(send())
 
 
 def test_other_values_that_are_none_are_told() -> None:
