@@ -39,6 +39,7 @@ from ..facts import Submitted
 from ..front_door import front_door
 from ..options import LoginOptions
 from ..words import Cause, MailProtocol, Tls
+from .peer import Peer, close_if_cancelled, now_ms
 
 __all__ = ["Server", "ServerEvent", "StoredMessage", "Submitted", "ca_file", "client_context"]
 
@@ -141,7 +142,7 @@ class Server:
         self._machine.set("messages", _whole("messages", messages))
         self._machine.set("message_octets_max", _whole("message_octets_max", message_octets_max))
         self._machine.set("greylist_ms", None if greylist is None else _ms("greylist", greylist))
-        self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - _now_ms())
+        self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - now_ms())
         self.refuse(refuse)
         if isinstance(users, str):
             raise ConfigError("users must be a list of names, not one text")
@@ -150,7 +151,7 @@ class Server:
         self._host = host
         self._wanted = _wanted(ports or {})
         self._ports: dict[tuple[str, str], int] = {}
-        self._peers: dict[int, _Peer] = {}
+        self._peers: dict[int, Peer] = {}
         # The handshakes.
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[socket.socket] = []
@@ -224,7 +225,7 @@ class Server:
     ) -> str:
         """Issue an access token for a user; ``lifetime`` is in seconds, ``octets`` the length of the token."""
         lifetime_ms = None if lifetime is None else _ms("lifetime", lifetime)
-        return self._machine.issue_token(_now_ms(), user, lifetime_ms, scope, octets)
+        return self._machine.issue_token(now_ms(), user, lifetime_ms, scope, octets)
 
     def revoke_token(self, token: str) -> None:
         """Refuse a token from now on."""
@@ -346,7 +347,7 @@ class Server:
         """End all connections with the words of a shutdown, and go on."""
 
         def end_all() -> None:
-            for reply in self._machine.restart(_now_ms()):
+            for reply in self._machine.restart(now_ms()):
                 self._act(*reply)
 
         self._call(end_all)
@@ -405,12 +406,14 @@ class Server:
             return
         client.setblocking(False)
         greeting = self._start(self._greet(client, protocol, tls, context))
-        greeting.add_done_callback(functools.partial(_close_if_cancelled, client))
+        greeting.add_done_callback(functools.partial(close_if_cancelled, client))
 
     async def _greet(self, client: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
         with contextlib.suppress(OSError):
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Peer(self, protocol, tls, context), client, ssl=context if tls == "implicit" else None
+                lambda: Peer(self._machine, self._peers, self._act, protocol, tls, context),
+                client,
+                ssl=context if tls == "implicit" else None,
             )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -444,7 +447,7 @@ class Server:
         self._schedule()
 
     def _tick(self) -> None:
-        for reply in self._machine.tick(_now_ms()):
+        for reply in self._machine.tick(now_ms()):
             self._act(*reply)
         self._schedule()
 
@@ -456,79 +459,9 @@ class Server:
             self._timer = None
         wake_ms = self._machine.next_wake_ms()
         if wake_ms is not None:
-            wait = max(0.001, (wake_ms - _now_ms()) / 1000)
+            wait = max(0.001, (wake_ms - now_ms()) / 1000)
             # A year is enough for a test, and below what event loops take.
             self._timer = self._loop.call_later(min(wait, 31_536_000.0), self._tick)
-
-
-class _Peer(asyncio.Protocol):
-    """One connection."""
-
-    def __init__(self, server: Server, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
-        self._server = server
-        self._protocol = protocol
-        self._tls = tls
-        self._context = context
-        self._id = 0
-        self._transport: asyncio.Transport | None = None
-        self._upgrade: asyncio.Task[None] | None = None
-        # A fast client speaks before the task that did the handshake goes on.
-        self._early = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if self._id == 0:
-            self._id, send, then = self._server._machine.open(_now_ms(), self._protocol, self._tls)
-            self._server._peers[self._id] = self
-            self.act(send, then)
-
-    def data_received(self, data: bytes) -> None:
-        if self._upgrade is not None:
-            self._early += data
-            return
-        self._server._act(*self._server._machine.receive(_now_ms(), self._id, data))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._server._machine.closed(_now_ms(), self._id)
-        self._server._peers.pop(self._id, None)
-
-    def act(self, send: bytes, then: str) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        if send:
-            self._transport.write(send)
-        match then:
-            case "close":
-                self._transport.close()
-            case "start_tls":
-                self._transport.pause_reading()
-                self._upgrade = asyncio.get_running_loop().create_task(self._start_tls())
-            case _:
-                return
-
-    async def _start_tls(self) -> None:
-        loop = asyncio.get_running_loop()
-        assert self._transport is not None
-        with contextlib.suppress(OSError, ssl.SSLError):
-            upgraded = await loop.start_tls(self._transport, self, self._context, server_side=True)
-            if upgraded is not None:
-                self._transport = upgraded
-                self._server._act(*self._server._machine.tls_established(self._id))
-        self._upgrade = None
-        if self._early:
-            early, self._early = bytes(self._early), bytearray()
-            self.data_received(early)
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-
-def _close_if_cancelled(client: socket.socket, greeting: asyncio.Task[None]) -> None:
-    """Close the socket of a client whose handshake may not even have begun."""
-    if greeting.cancelled():
-        client.close()
 
 
 def _wanted(ports: Mapping[tuple[MailProtocol, Tls], int]) -> dict[tuple[MailProtocol, Tls], int]:
@@ -548,7 +481,3 @@ def _whole(name: str, number: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
         raise ConfigError(f"{name} must be a whole number, from zero on")
     return number
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
