@@ -74,7 +74,8 @@ def logged_in(user: str, connection: LoggedIn) -> None:
     """Log a login that worked."""
     if logger.isEnabledFor(logging.INFO):
         place, how = connection.endpoint, connection.mechanism
-        spent = f"{connection.round_trips} round trips and {connection.seconds:.2f} seconds"
+        trips = "1 round trip" if connection.round_trips == 1 else f"{connection.round_trips} round trips"
+        spent = f"{trips} and {connection.seconds:.2f} seconds"
         logger.info("%s %s: logged in to %s with %s, in %s", user, place.protocol, place, how, spent)
 
 
