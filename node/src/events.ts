@@ -1,5 +1,7 @@
 /** What a program hears of its account. */
+import { inspect } from "node:util";
 import type { AccountEvent, MailProtocol } from "./core";
+import { saidBy } from "./foreign";
 
 /**
  * Something that happened to an account, for logs and metrics. It never carries a token. As a text it is a line for a log, with its
@@ -64,7 +66,7 @@ class Happened implements SessionEvent {
         const { kind, user, protocol, session, generation, waitMs, cause, text }: SessionEvent = this;
         const whose = [user, protocol, session].filter((one) => one !== undefined).join(" ");
         const which = generation === undefined ? "" : `, connection ${generation}`;
-        const left = waitMs === undefined ? "" : `, ${Math.round(waitMs / 1000)} seconds`;
+        const left = waitMs === undefined ? "" : `, ${seconds(waitMs)}`;
         const because = cause === undefined ? "" : ` (${cause})`;
         return `${whose} ${WORDS[kind]}${which}${left}${because}${text ? `: ${text}` : ""}`;
     }
@@ -72,6 +74,22 @@ class Happened implements SessionEvent {
     toString(): string {
         return `${this.time.toISOString()} ${this.message}`;
     }
+
+    /** For `console.log`: what was thrown may hold what is secret, and is whole in `error`. */
+    [inspect.custom](): string {
+        return String(this);
+    }
+
+    /** What was thrown is in words here too: errors of HTTP libraries hold their requests. */
+    toJSON(): object {
+        const { error, ...told }: SessionEvent = this;
+        return { ...told, message: this.message, ...(error === undefined ? {} : { error: saidBy(error) }) };
+    }
+}
+
+function seconds(milliseconds: number): string {
+    const whole = Math.round(milliseconds / 1000);
+    return `${whole} second${whole === 1 ? "" : "s"}`;
 }
 
 export function happened(told: Told): SessionEvent {

@@ -86,14 +86,3 @@ export function octets(value: unknown, field: string): Uint8Array {
     }
     return value;
 }
-
-/** An object with options: one that is not known is an error, not a wish. */
-export function known(options: unknown, names: readonly string[], what: string): void {
-    if (typeof options !== "object" || options === null || Array.isArray(options)) {
-        throw new ConfigError(`${what} must be an object, not ${kindOf(options)}`);
-    }
-    const stranger = Object.keys(options).find((name) => !names.includes(name));
-    if (stranger !== undefined) {
-        throw new ConfigError(`${what} has no option ${stranger}: they are ${names.join(", ")}`);
-    }
-}
