@@ -17,7 +17,7 @@ import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { octets, text } from "./native";
 import { type Kind, known, type OptionsOf } from "./options";
-import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
+import { accountSettings, inWordsOfPolicy, type SessionPolicy, sessionSettings } from "./policy";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type Member, Sessions } from "./sessions";
 import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
@@ -133,13 +133,14 @@ export class Account {
         this.#isOfOne = ofOne !== undefined;
         const world = realWorld();
         const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, this.#placed({}).provider) ?? {};
-        const machine = new AccountMachine({
+        const given = {
             seed: randomBytes(8).readBigUInt64LE(),
             policy: accountSettings(this.#policy, tokenLifetimeMs),
             snapshot: options.snapshot === undefined ? undefined : octets(options.snapshot, "snapshot"),
             nowMs: world.nowMs(),
             wallMs: world.wallMs(),
-        });
+        };
+        const machine = inWordsOfPolicy(() => new AccountMachine(given));
         const [source, watch] = [() => this.#source as Source, checkedWatch(options)];
         this.driver = new Driver({ world, machine, user: this.#user, source, watch });
         this.#ignore = onAbort(this.#signal, () => this.#end());
@@ -189,7 +190,7 @@ export class Account {
         settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
         // One token serves all sessions: it is asked for with the scopes of all.
         this.#source = sourceOf(this.#token, this.#user, [...this.#scopes]);
-        const key = this.driver.machine.add(settings.login, limits);
+        const key = inWordsOfPolicy(() => this.driver.machine.add(settings.login, limits));
         this.driver.add(key, { settings, watch });
         return { key, settings };
     }

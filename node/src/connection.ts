@@ -13,6 +13,7 @@ import {
     Negotiation,
     type Step,
 } from "./core";
+import { counted } from "./counting";
 import { discoveredFor } from "./discover";
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
@@ -209,7 +210,7 @@ export function logSuccess(logger: Logger | undefined, settings: Settings, succe
         return;
     }
     const { mechanism, roundTrips, elapsed } = success;
-    const trips = roundTrips === undefined ? "" : `, in ${roundTrips} round trip${roundTrips === 1 ? "" : "s"}`;
+    const trips = roundTrips === undefined ? "" : `, in ${counted(roundTrips, "round trip")}`;
     const spent = elapsed === undefined ? "" : ` and ${Math.round(elapsed)} ms`;
     const line = `${whose(settings)}: logged in to ${settings.endpoint} with ${mechanism}${trips}${spent}`;
     logSafely(logger, "info", { event: "online", ...about(settings), ...success }, line);

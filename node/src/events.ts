@@ -1,6 +1,7 @@
 /** What a program hears of its account. */
 import { inspect } from "node:util";
 import type { AccountEvent, MailProtocol } from "./core";
+import { counted } from "./counting";
 import { saidBy } from "./foreign";
 
 /**
@@ -66,7 +67,7 @@ class Happened implements SessionEvent {
         const { kind, user, protocol, session, generation, waitMs, cause, text }: SessionEvent = this;
         const whose = [user, protocol, session].filter((one) => one !== undefined).join(" ");
         const which = generation === undefined ? "" : `, connection ${generation}`;
-        const left = waitMs === undefined ? "" : `, ${seconds(waitMs)}`;
+        const left = waitMs === undefined ? "" : `, ${counted(Math.round(waitMs / 1000), "second")}`;
         const because = cause === undefined ? "" : ` (${cause})`;
         return `${whose} ${WORDS[kind]}${which}${left}${because}${text ? `: ${text}` : ""}`;
     }
@@ -85,11 +86,6 @@ class Happened implements SessionEvent {
         const { error, ...told }: SessionEvent = this;
         return { ...told, message: this.message, ...(error === undefined ? {} : { error: saidBy(error) }) };
     }
-}
-
-function seconds(milliseconds: number): string {
-    const whole = Math.round(milliseconds / 1000);
-    return `${whole} second${whole === 1 ? "" : "s"}`;
 }
 
 export function happened(told: Told): SessionEvent {

@@ -33,9 +33,9 @@ function translated(error: unknown): Error {
     });
 }
 
-/** The core names options as Rust does, as in `ehlo_name`. */
+/** The core names options as Rust does, as in `ehlo_name`: in front, and these elsewhere too. */
 function camelCased(text: string): string {
-    const names = /\b(ehlo_name|unusual_port|initial_response|assumed_capabilities)\b/g;
+    const names = /^[a-z]+(_[a-z]+)+\b|\b(ehlo_name|unusual_port|initial_response|assumed_capabilities)\b/g;
     return text.replace(names, (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
 }
 

@@ -112,6 +112,20 @@ export function accountSettings(policy: SessionPolicy, tokenLifetimeMs: number |
     };
 }
 
+/** What the machines say of a limit, in the words of {@link SessionPolicy}. @internal */
+export function inWordsOfPolicy<T>(make: () => T): T {
+    try {
+        return make();
+    } catch (error) {
+        const [, name] = /^(\w+)Ms is out of range/.exec(error instanceof ConfigError ? error.message : "") ?? [];
+        if (name === undefined) {
+            throw error;
+        }
+        const words = (error as ConfigError).message.replace(/^\w+/, name === "session" ? "sessionLimit" : name);
+        throw new ConfigError(words);
+    }
+}
+
 function ofSessions(policy: SessionPolicy): SessionPolicy {
     return Object.fromEntries(Object.entries(policy).filter(([name]) => Object.hasOwn(OF_SESSION, name)));
 }
@@ -150,7 +164,7 @@ function time(name: string, value: unknown): number | undefined {
     if (value === undefined) {
         return undefined;
     }
-    if (typeof value !== "number" || !(value >= 0) || !Number.isFinite(value)) {
+    if (typeof value !== "number" || !(value >= 0) || value > Number.MAX_SAFE_INTEGER) {
         throw new ConfigError(`${name} must be a number of milliseconds, from zero on`);
     }
     return Math.round(value);

@@ -10,6 +10,7 @@ import {
     type OwnedSessionOptions,
     type SessionOptions,
 } from "./account";
+import { counted } from "./counting";
 import { failureOfHost, type SessionStatus } from "./core";
 import { Misuse, SendFailed } from "./errors";
 import { failureOf } from "./explain";
@@ -366,7 +367,7 @@ class Message implements Job {
             return failed;
         }
         const { sentence } = failureOfHost(code, "");
-        const words = `The message was not sent, and the server has not taken it, in ${this.tries + 1} sessions: ${sentence}`;
+        const words = `The message was not sent, and the server has not taken it, in ${counted(this.tries + 1, "session")}: ${sentence}`;
         return new SendFailed("not_sent", this.id, code, words, { cause });
     }
 

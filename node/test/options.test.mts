@@ -206,6 +206,22 @@ describe("the options of each front door", () => {
         });
     }
 
+    it("of a policy are told by name where a number is out of range", async () => {
+        const doors = { protocol: "imap", ...OWN } as const;
+        for (const name of ["first", "lead", "sessionLimit", "backoffMax", "loginInterval", "answer", "tokenTimeout"]) {
+            for (const value of [-1, Number.NaN, 1e300]) {
+                const policy = { [name]: value };
+                assert.throws(
+                    () => sessions({ ...doors, policy }),
+                    (error: Error) => {
+                        return error instanceof ConfigError && error.message.startsWith(`${name} `);
+                    },
+                    `${name} ${value}`,
+                );
+            }
+        }
+    });
+
     it("are guessed where they are misspelt", async () => {
         const [door] = DOORS as [Door];
         const meant = async (name: string) =>

@@ -141,7 +141,10 @@ describe("a logger", () => {
         const logger = pino({ level: "debug" }, stream);
         const options = { protocol: "imap", user: USER, ...server.at("imap"), logger } as const;
         await (await connect({ ...options, token })).close();
-        assert.match(text(), /joe@gmail\.com imap: logged in to localhost:\d+ \(TLS\) with \w+, in \d round trips/);
+        assert.match(
+            text(),
+            /joe@gmail\.com imap: logged in to localhost:\d+ \(TLS\) with \w+, in 1 round trip and \d+ ms"/,
+        );
         await rejection(LoginFailed, connect({ ...options, token: "an-expired-token" }));
         assert.match(text(), /"level":40.*"cause":"token_rejected".*could not log in to localhost/);
         const client = await imapflow.connect({ user: USER, token, ...server.at("imap"), logger });
@@ -279,7 +282,7 @@ describe("an event", () => {
         const events: SessionEvent[] = [];
         const own = Object.assign(new Error("the cache is down"), { config: { headers: { authorization: token } } });
         const source = () => Promise.reject(own);
-        const policy = { first: 0, tokenTimeout: 1_000 };
+        const policy = { first: 1, tokenTimeout: 1_000 };
         const made = sessions({
             protocol: "imap",
             user: USER,

@@ -24,6 +24,7 @@ from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transact
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
 from .stored import of_store
+from .words import counted
 
 _log = logging.getLogger("mailbearer")
 
@@ -191,7 +192,7 @@ class Sender:
         self.close(None if error is None or isinstance(error, Exception) else 0.0)
 
     def __repr__(self) -> str:
-        return f"<Sender with {len(self)} messages queued>"
+        return f"<Sender with {counted(len(self), 'message')} queued>"
 
     # ---- The threads ---------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from ..outgoing import outgoing
 from ..proxy import hide_proxy
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from ..stored import of_store
+from ..words import counted
 from .account import Account
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
@@ -177,7 +178,7 @@ class Sender:
         await self.aclose(None if error is None or isinstance(error, Exception) else 0.0)
 
     def __repr__(self) -> str:
-        return f"<aio.Sender with {len(self)} messages queued>"
+        return f"<aio.Sender with {counted(len(self), 'message')} queued>"
 
     # ---- The tasks -----------------------------------------------------------------------------------------------
 

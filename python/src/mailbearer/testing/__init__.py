@@ -290,7 +290,8 @@ class Server:
 
         Args:
             user: whose mailbox it is; an account is made where there is none.
-            message: its octets, its text, or an :class:`email.message.EmailMessage`. A line end of LF alone becomes CRLF.
+            message: its octets, its text, or an :class:`email.message.EmailMessage`. A line end of LF alone becomes
+                CRLF.
             mailbox: it is made where it is missing.
             flags: ``\Seen``, ``\Flagged``, or keywords.
             date: when it came, for SINCE and BEFORE; now, without it.
