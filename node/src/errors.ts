@@ -131,13 +131,6 @@ export class SessionEnded extends MailbearerError {
     }
 }
 
-/** What {@link SendFailed} tells besides. @internal */
-export interface SendFailedOptions extends ErrorOptions {
-    failure?: Failure;
-    responseCode?: number;
-    rejected?: readonly string[];
-}
-
 /**
  * A message was not sent, or nobody knows: what `sendMail` rejects with over a transport of `mailbearer/nodemailer`. Nodemailer's own error,
  * where it had one, is the `cause`.
@@ -165,7 +158,7 @@ export class SendFailed extends MailbearerError {
         messageId: string,
         code: Cause,
         sentence: string,
-        options: SendFailedOptions = {},
+        options: ErrorOptions & { failure?: Failure; responseCode?: number; rejected?: readonly string[] } = {},
     ) {
         super(sentence, options);
         this.code = code;
