@@ -40,11 +40,11 @@ export interface ConnectOptions extends LoginOptions {
 /** @internal */
 export const CONNECT_OPTIONS: OptionsOf<ConnectOptions> = {
     protocol: "string",
+    ...LOGIN_OPTIONS,
     token: "own",
     signal: "signal",
     trace: "function",
     logger: "own",
-    ...LOGIN_OPTIONS,
 };
 
 /** A TLS socket that is logged in. */

@@ -63,10 +63,10 @@ export interface NodemailerLoginOptions extends LoginOptions {
 }
 
 const OPTIONS: OptionsOf<NodemailerLoginOptions> = {
+    ...LOGIN_OPTIONS,
     token: "own",
     trace: "function",
     logger: "own",
-    ...LOGIN_OPTIONS,
 };
 
 type SocketCallback = (error: Error | null, socket?: object) => void;

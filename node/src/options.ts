@@ -59,7 +59,7 @@ function meant(name: string, all: readonly string[]): string {
     return near === undefined ? `: ${list}` : `, did you mean ${near}? ${list[0]?.toUpperCase()}${list.slice(1)}`;
 }
 
-/** The name that was meant, where one is near: other case, other separators, or a slip in three characters. */
+/** The name that was meant, where one is near: other case, other separators, or one slip in three characters. */
 export function nearest(name: string, all: readonly string[]): string | undefined {
     const plain = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "");
     const given = plain(name);
@@ -70,16 +70,23 @@ export function nearest(name: string, all: readonly string[]): string | undefine
     return best?.one;
 }
 
-/** Levenshtein's distance. */
+/** Letters that were left out, put in, replaced, or swapped with their neighbour (the optimal string alignment). */
 function slips(from: string, to: string): number {
-    let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-    for (const [at, letter] of [...from].entries()) {
+    let [before, row] = [[] as number[], Array.from({ length: to.length + 1 }, (_, at) => at)];
+    for (let at = 0; at < from.length; at += 1) {
         const next = [at + 1];
-        for (let to_at = 0; to_at < to.length; to_at += 1) {
-            const replaced = (row[to_at] as number) + (letter === to[to_at] ? 0 : 1);
-            next.push(Math.min(replaced, (row[to_at + 1] as number) + 1, (next[to_at] as number) + 1));
+        for (let column = 0; column < to.length; column += 1) {
+            const isSwapped = from[at] === to[column - 1] && from[at - 1] === to[column];
+            next.push(
+                Math.min(
+                    (row[column] as number) + (from[at] === to[column] ? 0 : 1),
+                    (row[column + 1] as number) + 1,
+                    (next[column] as number) + 1,
+                    isSwapped ? (before[column - 1] as number) + 1 : Infinity,
+                ),
+            );
         }
-        row = next;
+        [before, row] = [row, next];
     }
     return row[to.length] as number;
 }

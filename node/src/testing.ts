@@ -19,7 +19,8 @@ import { join } from "node:path";
 import * as tls from "node:tls";
 import { type Cause, type MailProtocol, Provider, type Tls } from "./core";
 import { ConfigError } from "./errors";
-import { enter, native, numeric, octets, optionalNumeric, optionalText, text, texts } from "./native";
+import { kindOf } from "./foreign";
+import { enter, native, numeric, optionalNumeric, optionalText, text, texts } from "./native";
 import { defined, known, type OptionsOf } from "./options";
 import type { TlsOptions } from "./settings";
 
@@ -296,7 +297,7 @@ export class Server {
     deliver(user: string, message: string | Uint8Array, options: DeliverOptions = {}): void {
         known(options, DELIVER_OPTIONS, "options");
         const name = text(user, "user");
-        const content = typeof message === "string" ? Buffer.from(message) : octets(message, "message");
+        const content = contentOf(message);
         const { mailbox, date = new Date() } = options;
         if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
             throw new ConfigError("date must be a Date that is one");
@@ -443,6 +444,13 @@ const DEFAULTS = {
     host: "127.0.0.1",
     ports: {},
 };
+
+function contentOf(message: unknown): Uint8Array {
+    if (typeof message !== "string" && !(message instanceof Uint8Array)) {
+        throw new ConfigError(`message must be a string or a Uint8Array, not ${kindOf(message)}`);
+    }
+    return typeof message === "string" ? Buffer.from(text(message, "message")) : message;
+}
 
 interface PeerListener {
     received(data: Buffer): void;

@@ -229,7 +229,8 @@ describe("the options of each front door", () => {
         assert.equal(await meant("time_out"), "timeout");
         assert.equal(await meant("ehloname"), "ehloName");
         assert.equal(await meant("tlsOption"), "tlsOptions");
-        assert.equal(await meant("prot"), undefined);
+        assert.equal(await meant("sginal"), "signal");
+        assert.equal(await meant("prot"), "port");
         assert.equal(await meant("constructor"), undefined);
     });
 });
