@@ -339,8 +339,8 @@ def test_what_a_server_is_told_is_checked(options: Any, told: str) -> None:
 def test_a_server_that_does_not_run_says_so() -> None:
     with pytest.raises(mailbearer.Misuse, match="with block"):
         Server().at("imap")
-    with pytest.raises(TypeError, match="message must be bytes, not str"):
-        Server().deliver(USER, "Subject: hello\r\n\r\n")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="message must be bytes, text or a message of email, not int"):
+        Server().deliver(USER, 1)  # type: ignore[arg-type]
 
 
 def test_what_is_sent_is_among_the_sent_as_at_the_provider() -> None:

@@ -24,6 +24,11 @@ from .outgoing import outgoing
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, parts
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
+<<<<<<< HEAD
+=======
+from .stored import of_store
+from .words import counted
+>>>>>>> node16
 
 _log = logging.getLogger("mailbearer")
 
@@ -192,7 +197,7 @@ class Sender:
         self.close(None if error is None or isinstance(error, Exception) else 0.0)
 
     def __repr__(self) -> str:
-        return f"<Sender with {len(self)} messages queued>"
+        return f"<Sender with {counted(len(self), 'message')} queued>"
 
     # ---- The threads ---------------------------------------------------------------------------------------------
 

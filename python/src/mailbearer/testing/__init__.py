@@ -23,12 +23,14 @@ import contextlib
 import datetime
 import functools
 import pathlib
+import secrets
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
+from email.message import Message
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
@@ -107,7 +109,7 @@ class Server:
         message_octets_max: octets of the largest message that is taken over SMTP and APPEND.
         greylist: seconds that a recipient is refused for now (450, 451) after a user's first message to it.
         users: accounts that are there from the beginning.
-        seed: of the tokens, so that runs can be repeated.
+        seed: of the tokens, so that runs can be repeated; without it each server issues other ones.
         host: the address that it listens on; its certificate is for ``localhost`` and ``127.0.0.1``.
         ports: ports in place of free ones, by protocol and TLS: ``{("imap", "implicit"): 10993}``.
 
@@ -126,11 +128,11 @@ class Server:
         message_octets_max: int = 35_882_577,
         greylist: float | None = None,
         users: Iterable[str] = (),
-        seed: int = 0,
+        seed: int | None = None,
         host: str = "127.0.0.1",
         ports: Mapping[tuple[MailProtocol, Tls], int] | None = None,
     ) -> None:
-        self._machine = _core.Server(_whole("seed", seed))
+        self._machine = _core.Server(secrets.randbits(64) if seed is None else _whole("seed", seed))
         self._flavour = flavour
         self._machine.set("flavour", flavour)
         self._machine.set("token_lifetime_ms", _ms("token_lifetime", token_lifetime))
@@ -293,7 +295,7 @@ class Server:
     def deliver(
         self,
         user: str,
-        message: bytes,
+        message: bytes | str | Message,
         *,
         mailbox: str = "INBOX",
         flags: Iterable[str] = (),
@@ -303,21 +305,24 @@ class Server:
 
         Args:
             user: whose mailbox it is; an account is made where there is none.
-            message: its octets, with lines that end in CRLF.
+            message: its octets, its text, or an :class:`email.message.EmailMessage`. A line end of LF alone becomes
+                CRLF.
             mailbox: it is made where it is missing.
             flags: ``\Seen``, ``\Flagged``, or keywords.
             date: when it came, for SINCE and BEFORE; now, without it.
 
         """
-        if not isinstance(message, bytes | bytearray | memoryview):
-            raise TypeError(f"message must be bytes, not {type(message).__name__}: of a message of email, as_bytes()")
+        if not isinstance(message, bytes | bytearray | memoryview | str | Message):
+            raise TypeError(f"message must be bytes, text or a message of email, not {type(message).__name__}")
         if isinstance(flags, str):
             raise ConfigError("flags must be a list of flags, not one text")
         if date is not None and not isinstance(date, datetime.datetime):
             raise TypeError(f"date must be a datetime, not {type(date).__name__}")
         came = datetime.datetime.now(datetime.UTC) if date is None else date.astimezone(datetime.UTC)
         date_ms = (came - _EPOCH) // datetime.timedelta(milliseconds=1)
-        self._machine.deliver(user, message, mailbox, list(flags), date_ms)
+        text = message.as_bytes() if isinstance(message, Message) else message
+        content = text.encode() if isinstance(text, str) else text
+        self._machine.deliver(user, content, mailbox, list(flags), date_ms)
         self._tell()
 
     def messages(self, user: str, mailbox: str = "INBOX") -> list[bytes]:

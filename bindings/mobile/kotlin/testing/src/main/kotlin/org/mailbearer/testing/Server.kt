@@ -6,6 +6,7 @@ import java.net.InetAddress
 import java.net.ServerSocket
 import java.net.Socket
 import java.nio.ByteBuffer
+import java.security.SecureRandom
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
@@ -44,7 +45,7 @@ import org.mailbearer.testing.machine.Then
  * @param refuse every login is refused for this cause.
  * @param connectionsMax most sessions at a time for one user.
  * @param messages messages in a mailbox that is new.
- * @param seed of the tokens, so that runs can be repeated.
+ * @param seed of the tokens, so that runs can be repeated; null: each server issues other ones.
  */
 public class Server(
     private val flavour: Flavour = Flavour.GMAIL,
@@ -54,7 +55,7 @@ public class Server(
     refuse: Cause? = null,
     connectionsMax: Int? = null,
     messages: Int = 3,
-    seed: Long = 0,
+    seed: Long? = null,
 ) : Closeable {
     private var behaviour = Behaviour(
         flavour = flavour,
@@ -65,7 +66,7 @@ public class Server(
         refuse = refuse?.name?.lowercase(),
         messages = messages.toUInt(),
     )
-    private val machine = ServerMachine(behaviour, seed.toULong())
+    private val machine = ServerMachine(behaviour, (seed ?: SecureRandom().nextLong()).toULong())
     private val context: SSLContext = serverContext()
     private val peers = HashMap<ULong, Peer>()
 
@@ -138,7 +139,7 @@ public class Server(
     /** Sets a fault that strikes once. */
     public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
-    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. */
+    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. A line end of LF alone becomes CRLF. */
     public fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = emptyList()): Unit =
         synchronized(this) {
             machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, null)
