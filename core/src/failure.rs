@@ -136,7 +136,7 @@ spelled_enum! {
         FixConfiguration = "fix_configuration",
         /// Nothing that the program or the user does will help.
         GiveUp = "give_up",
-        /// Go on.
+        /// Go on: nothing is wrong, or what failed is one command, and not the login nor the connection.
         Proceed = "proceed",
     }
 }
@@ -526,6 +526,9 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
             "Check the configuration: host, port, protocol, user name and mechanisms."
         }
         (_, Advice::GiveUp) => "Trying again will not help.",
+        (Cause::Unrecognized | Cause::ProtocolViolation, Advice::Proceed) => {
+            "Only what was asked failed: the login and the connection are good."
+        }
         (_, Advice::Proceed) => "Go on.",
     }
 }

@@ -148,7 +148,7 @@ pub enum Advice {
     FixConfiguration,
     /// Nothing that the program or the user does will help.
     GiveUp,
-    /// Go on.
+    /// Go on: nothing is wrong, or what failed is one command, and not the login nor the connection.
     Proceed,
 }
 

@@ -243,12 +243,12 @@ impl Submit {
                 SubmitPlan { wants_message: true, ..SubmitPlan::default() }
             }
             State::Data => {
-                self.refused(code, &lines);
+                self.refused(code, &lines, "DATA");
                 self.say(State::Reset, "RSET\r\n")
             }
             State::Verdict => {
                 if code / 100 != 2 {
-                    self.refused(code, &lines);
+                    self.refused(code, &lines, "the message");
                 }
                 self.over()
             }
@@ -259,7 +259,7 @@ impl Submit {
 
     fn of_envelope(&mut self, code: u16, lines: &[&str]) -> SubmitPlan {
         match self.asked.pop_front() {
-            Some(Asked::Mail) if code / 100 != 2 => self.refused(code, lines),
+            Some(Asked::Mail) if code / 100 != 2 => self.refused(code, lines, "MAIL FROM"),
             Some(Asked::Recipient(at)) => self.recipient_answered(at, code, lines),
             Some(Asked::Mail) | None => {}
         }
@@ -281,21 +281,25 @@ impl Submit {
     }
 
     fn recipient_answered(&mut self, at: usize, code: u16, lines: &[&str]) {
-        let Some(answer @ None) = self.answers.get_mut(at) else { return };
+        if !matches!(self.answers.get(at), Some(None)) {
+            return;
+        }
         let fate = match code / 100 {
             2 => Fate::Accepted,
             4 => Fate::Later,
             _ => Fate::Refused,
         };
-        let failure = (fate != Fate::Accepted).then(|| failure(lines, &self.envelope.sender));
-        *answer = Some(Answer { fate, code: Some(code), failure });
+        let failure = (fate != Fate::Accepted).then(|| self.failure(lines, "RCPT TO"));
+        if let Some(answer) = self.answers.get_mut(at) {
+            *answer = Some(Answer { fate, code: Some(code), failure });
+        }
         // RFC 5321 section 4.5.3.1.10: too many recipients. The rest goes at once, if some were taken.
         self.at_once &= fate != Fate::Later || code == 452;
     }
 
     /// The server does not take the message, for anybody.
-    fn refused(&mut self, code: u16, lines: &[&str]) {
-        let failure = failure(lines, &self.envelope.sender);
+    fn refused(&mut self, code: u16, lines: &[&str], what: &'static str) {
+        let failure = self.failure(lines, what);
         let holds = failure.advice == Advice::BackOff;
         if holds {
             self.hold_ms = Some(failure.wait_ms.unwrap_or(0));
@@ -323,13 +327,14 @@ impl Submit {
             }
         }
     }
-}
 
-fn failure(lines: &[&str], sender: &str) -> Failure {
-    let names = Names { user: sender, host: "" };
-    let verdict = classify_named(Protocol::Smtp, Phase::MidSession, lines, &names);
-    let (server_text, code) = text_and_code(Protocol::Smtp, lines);
-    Failure { server_text, code, ..Failure::from_verdict(verdict) }
+    /// Why the server refused `what`.
+    fn failure(&self, lines: &[&str], what: &'static str) -> Failure {
+        let names = Names { user: &self.envelope.sender, host: "" };
+        let verdict = classify_named(Protocol::Smtp, Phase::MidSession, lines, &names);
+        let (server_text, code) = text_and_code(Protocol::Smtp, lines);
+        Failure { server_text, code, detail: what.into(), ..Failure::from_verdict(verdict) }
+    }
 }
 
 #[cfg(test)]
@@ -397,6 +402,34 @@ mod tests {
             (outcome.answers[1].code, refusal.server_text.as_str()),
             (Some(550), "No such user")
         );
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_refused_and_that_the_login_stands() {
+        let refused = |replies: &[&str]| {
+            let mut submit = submit(1, &[]);
+            let _ = submit.start();
+            for reply in replies {
+                if submit.receive(alloc::format!("{reply}\r\n").as_bytes()).wants_message {
+                    let _ = submit.message(b"x\n");
+                }
+            }
+            submit.outcome().answers.remove(0).failure.unwrap().to_string()
+        };
+        for (replies, what) in [
+            (&["550 no"][..], "MAIL FROM"),
+            (&["250 ok", "550 no"], "RCPT TO"),
+            (&["250 ok", "250 ok", "550 no"], "DATA"),
+            (&["250 ok", "250 ok", "354 go", "550 no"], "the message"),
+        ] {
+            assert_eq!(
+                refused(replies),
+                alloc::format!(
+                    "The server refused a command ({what}); the server said: no. \
+                     Only what was asked failed: the login and the connection are good."
+                )
+            );
+        }
     }
 
     #[test]

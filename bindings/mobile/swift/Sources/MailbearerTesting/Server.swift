@@ -30,7 +30,7 @@ public final class Server: Sendable {
     ///   - refuse: every login is refused for this cause.
     ///   - connectionsMax: most sessions at a time for one user; `nil`: any number.
     ///   - messages: messages in a mailbox that is new. A mailbox is made at its first login.
-    ///   - seed: of the tokens, so that runs can be repeated.
+    ///   - seed: of the tokens, so that runs can be repeated; `nil`: each server issues other ones.
     ///   - messageOctetsMax: octets of the largest message that is taken, over SMTP and APPEND; `nil`: as many as Gmail takes.
     ///   - greylist: how long a recipient is refused for now after a user's first message to it; `nil`: none is.
     /// - Throws: ``TestingError`` for a cause that no server states, and what the system throws where it cannot listen.
@@ -42,7 +42,7 @@ public final class Server: Sendable {
         refuse: Cause? = nil,
         connectionsMax: UInt32? = nil,
         messages: UInt32 = 3,
-        seed: UInt64 = 0,
+        seed: UInt64? = nil,
         messageOctetsMax: UInt32? = nil,
         greylist: Duration? = nil
     ) async throws {
@@ -58,7 +58,7 @@ public final class Server: Sendable {
             greylistMs: greylist?.milliseconds,
             unixEpochMs: UInt64(max(0, Date().timeIntervalSince1970 * 1000 - Double(Clock.nowMs)))
         )
-        let hub = try Hub(behaviour, seed: seed)
+        let hub = try Hub(behaviour, seed: seed ?? .random(in: .min ... .max))
         var listeners: [Place: any Listening] = [:]
         for place in Place.all {
             listeners[place] = try await listen(place) { [weak hub] arrival in hub?.welcome(arrival, at: place) }
@@ -177,7 +177,7 @@ public final class Server: Sendable {
     /// Puts a message into a user's mailbox, which is made where it is missing; clients in IDLE are told.
     ///
     /// - Parameters:
-    ///   - message: header and body, with CRLF.
+    ///   - message: header and body. A line end of LF alone becomes CRLF.
     ///   - user: whose.
     ///   - mailbox: which.
     ///   - flags: as in `\\Seen`.

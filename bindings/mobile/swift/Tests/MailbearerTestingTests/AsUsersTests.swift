@@ -31,6 +31,23 @@ struct AsUsersTests {
         await server.close()
     }
 
+    @Test func itsTokensAreNobodyElsesUnlessTheyHaveOneSeed() async throws {
+        var tokens: [String] = []
+        for seed: UInt64? in [nil, nil, 5, 5] {
+            let server = try await Server(seed: seed)
+            tokens.append(try server.issueToken(for: Self.user))
+            await server.close()
+        }
+        #expect(Set(tokens).count == 3)
+        #expect(tokens[2] == tokens[3])
+    }
+
+    @Test func whatIsDeliveredEndsItsLinesInCrlf() async throws {
+        let server = try await Server(messages: 0)
+        try server.deliver("Subject: hello\n\nHello!\n", to: Self.user)
+        #expect(try server.messages(of: Self.user) == [Data("Subject: hello\r\n\r\nHello!\r\n".utf8)])
+    }
+
     @Test func whatItCannotSayIsToldWithWhatItCan() async throws {
         let server = try await Server()
         do {
