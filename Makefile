@@ -276,7 +276,7 @@ bench-kotlin: $(KOTLIN)/jars
 	@mkdir -p target/bench
 	java -Dmailbearer.root=. -cp "$(KOTLIN_TESTS)/test-classes:$$(cat $(KOTLIN_TESTS)/class-path)" org.mailbearer.BenchKt | tee target/bench/kotlin.jsonl
 
-# Eight minutes, of which five wait, as for Kotlin.
+# Nine minutes, of which six wait.
 bench-swift: $(MOBILE)/built
 	@mkdir -p target/bench
 	bindings/mobile/swift/native.sh $(MOBILE)
