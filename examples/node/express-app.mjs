@@ -40,10 +40,11 @@ app.use((error, _request, response, _next) => {
     if (error instanceof LoginFailed) {
         response.status(503).json({ error: message }); // a person must act: at once and without a login, until /retry
     } else if (error instanceof SendFailed) {
-        // `not_sent`: send it again. `unknown`: look for the Message-ID first.
-        response.status(outcome === "unknown" ? 504 : 503).json({ error: message, outcome, messageId });
+        // `not_sent`: send it again, later. `refused`: never. `unknown`: look for the Message-ID first.
+        const status = { not_sent: 503, refused: 422, unknown: 504 }[outcome];
+        response.status(status).json({ error: message, outcome, messageId });
     } else {
-        response.status(error.responseCode >= 500 ? 422 : 502).json({ error: message });
+        response.status(400).json({ error: message }); // Nodemailer's own, of a message that is none
     }
 });
 

@@ -43,10 +43,11 @@ async function send(file) {
             return "queued";
         }
         if (error instanceof SendFailed) {
-            // `unknown`: the server may have taken it, and a person looks for the Message-ID.
-            return error.outcome === "unknown" ? "unknown" : "queued";
+            // `not_sent`: once more, later. `refused`: for good. `unknown`: the server may have taken it, and a person looks for the
+            // Message-ID.
+            return error.outcome === "not_sent" ? "queued" : error.outcome;
         }
-        // A reply of the server: for good, or for now.
-        return error.responseCode >= 500 ? "refused" : "queued";
+        // Nodemailer's own, of a message that is none.
+        return "refused";
     }
 }

@@ -15,8 +15,9 @@ import { Driver } from "./driver";
 import { ConfigError, Misuse } from "./errors";
 import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
-import { known, octets, text } from "./native";
-import { accountSettings, type SessionPolicy, sessionSettings } from "./policy";
+import { octets, text } from "./native";
+import { type Kind, known, type OptionsOf } from "./options";
+import { accountSettings, inWordsOfPolicy, type SessionPolicy, sessionSettings } from "./policy";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type Member, Sessions } from "./sessions";
 import { isToDiscover, LOGIN_OPTIONS, type LoginOptions, providerOf, resolve, type Settings } from "./settings";
@@ -42,16 +43,16 @@ export interface AccountOptions extends RouteOptions, WatchOptions {
     signal?: AbortSignal | undefined;
 }
 
-const ACCOUNT_OPTIONS = [
-    "user",
-    "token",
-    "provider",
-    "policy",
-    "snapshot",
-    "signal",
+const ACCOUNT_OPTIONS: OptionsOf<AccountOptions> = {
+    user: "string",
+    token: "own",
+    provider: "own",
+    policy: "object",
+    snapshot: "own",
+    signal: "signal",
     ...WATCH_OPTIONS,
     ...ROUTE_OPTIONS,
-];
+};
 
 /** The options of {@link Account.sessions}, but for the protocol. What is left out is as for the account. */
 export interface AccountSessionOptions extends Omit<LoginOptions, "user">, WatchOptions {
@@ -61,19 +62,19 @@ export interface AccountSessionOptions extends Omit<LoginOptions, "user">, Watch
     signal?: AbortSignal | undefined;
 }
 
-/** @internal */
-export const ACCOUNT_SESSION_OPTIONS = [
-    ...LOGIN_OPTIONS.filter((name) => name !== "user"),
-    "policy",
-    "signal",
+const { user: _user, ...PLACE_OPTIONS } = LOGIN_OPTIONS;
+
+const ACCOUNT_SESSION_OPTIONS: OptionsOf<AccountSessionOptions> = {
+    ...PLACE_OPTIONS,
+    policy: "object",
+    signal: "signal",
     ...WATCH_OPTIONS,
-];
+};
 
 /** The options of {@link sessions}, but for the protocol: those of an account, and of its one session. */
 export interface SessionOptions extends AccountOptions, LoginOptions {}
 
-/** @internal */
-export const SESSION_OPTIONS = [...new Set([...LOGIN_OPTIONS, ...ACCOUNT_OPTIONS])];
+const SESSION_OPTIONS: OptionsOf<SessionOptions> = { ...LOGIN_OPTIONS, ...ACCOUNT_OPTIONS };
 
 /** Without a mail client: the program speaks the protocol itself. */
 const NO_CLIENT: Adapter<undefined> = {
@@ -132,13 +133,14 @@ export class Account {
         this.#isOfOne = ofOne !== undefined;
         const world = realWorld();
         const { tokenLifetimeMs } = ofOne ?? providerOf(this.#user, this.#placed({}).provider) ?? {};
-        const machine = new AccountMachine({
+        const given = {
             seed: randomBytes(8).readBigUInt64LE(),
             policy: accountSettings(this.#policy, tokenLifetimeMs),
             snapshot: options.snapshot === undefined ? undefined : octets(options.snapshot, "snapshot"),
             nowMs: world.nowMs(),
             wallMs: world.wallMs(),
-        });
+        };
+        const machine = inWordsOfPolicy(() => new AccountMachine(given));
         const [source, watch] = [() => this.#source as Source, checkedWatch(options)];
         this.driver = new Driver({ world, machine, user: this.#user, source, watch });
         this.#ignore = onAbort(this.#signal, () => this.#end());
@@ -146,7 +148,7 @@ export class Account {
 
     /** Adds a session over sockets: iterate over what this gives, and get a connection each time that one is due. */
     sessions(options: AccountSessionOptions & { protocol: MailProtocol }): Sessions<undefined> {
-        known(options, [...ACCOUNT_SESSION_OPTIONS, "protocol"], "options");
+        known(options, { protocol: "string", ...ACCOUNT_SESSION_OPTIONS }, "options");
         const { protocol, ...others } = options;
         return this.add(protocol, others, NO_CLIENT);
     }
@@ -188,7 +190,7 @@ export class Account {
         settings.service.scopes?.forEach((scope) => this.#scopes.add(scope));
         // One token serves all sessions: it is asked for with the scopes of all.
         this.#source = sourceOf(this.#token, this.#user, [...this.#scopes]);
-        const key = this.driver.machine.add(settings.login, limits);
+        const key = inWordsOfPolicy(() => this.driver.machine.add(settings.login, limits));
         this.driver.add(key, { settings, watch });
         return { key, settings };
     }
@@ -271,7 +273,7 @@ export class Account {
  * Leaving the loop closes all. With a mail client: `mailbearer/imapflow` and `mailbearer/nodemailer`.
  */
 export function sessions(options: SessionOptions & { protocol: MailProtocol }): Sessions<undefined> {
-    known(options, [...SESSION_OPTIONS, "protocol"], "options");
+    known(options, { protocol: "string", ...SESSION_OPTIONS }, "options");
     const { protocol, ...others } = options;
     return sessionsOf(protocol, others, NO_CLIENT);
 }
@@ -289,6 +291,22 @@ export function sessionsOf<Client>(
     return account.add(protocol, session, adapter);
 }
 
+/** Options of a front door besides those of its sessions: they are checked, and named, as all of it. */
+type Others = Readonly<Record<string, Kind>>;
+
+/** Checks the options of a front door that takes those of sessions, and `others`. @internal */
+export function checkedOptions(options: unknown, others: Others = {}): void {
+    if (typeof options === "object" && options !== null && "account" in options) {
+        const whole = { account: "own", ...ACCOUNT_SESSION_OPTIONS, ...others } as const;
+        known(options, whole, "options of a session of an account");
+        if (!(options.account instanceof Account)) {
+            throw new ConfigError(`account must be an Account, not ${kindOf(options.account)}`);
+        }
+    } else {
+        known(options, { ...SESSION_OPTIONS, ...others }, "options");
+    }
+}
+
 /** The account that is given, or one that is made, and what is left for a session of it. @internal */
 export function accountOf(
     protocol: MailProtocol,
@@ -296,14 +314,9 @@ export function accountOf(
 ): { account: Account; session: AccountSessionOptions } {
     if ("account" in options) {
         const { account, ...session } = options;
-        known(session, ACCOUNT_SESSION_OPTIONS, "options of a session of an account");
-        if (!(account instanceof Account)) {
-            throw new ConfigError(`account must be an Account, not ${kindOf(account)}`);
-        }
         return { account, session };
     }
-    known(options, SESSION_OPTIONS, "options");
-    const { token: _, policy, snapshot, signal, onEvent, trace, logger, ...login } = options;
+    const { token: _token, policy, snapshot, signal, onEvent, trace, logger, ...login } = options;
     const { user, provider, ...session } = login;
     const token = sourceFor(options);
     const where = placed(protocol, login, token);

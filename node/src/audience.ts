@@ -5,6 +5,7 @@ import { ConfigError } from "./errors";
 import { type OnEvent, type SessionEvent, threw } from "./events";
 import { kindOf } from "./foreign";
 import { isRead, logEvent, type Logger, type Redact, write } from "./logger";
+import type { OptionsOf } from "./options";
 import { type DialogueOf, type Trace, Tracer } from "./trace";
 
 /** The options by which a program looks on. */
@@ -17,7 +18,7 @@ export interface WatchOptions {
     logger?: Logger | undefined;
 }
 
-export const WATCH_OPTIONS = ["onEvent", "trace", "logger"] as const satisfies ReadonlyArray<keyof WatchOptions>;
+export const WATCH_OPTIONS: OptionsOf<WatchOptions> = { onEvent: "function", trace: "function", logger: "own" };
 
 /** Checks what looks on, before anything happens. */
 export function checkedWatch({ onEvent, trace, logger }: WatchOptions): WatchOptions {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { type Command, oneUser, proxyOf, textOf, type Values, WrongUse } from "./commands/arguments";
 import { connectTo } from "./connection";
 import { AccessToken, type Discovered, type Failure, type MailProtocol, type Mechanism, type Tls } from "./core";
+import { counted } from "./counting";
 import { discoveredFor } from "./discover";
 import { ConfigError, LoginFailed, MailbearerError, TokenSourceFailed } from "./errors";
 import { StoredGrant } from "./login/grant";
@@ -364,7 +365,7 @@ function show(result: Result, paint: Paint, trace: boolean): void {
 
 function linesOf(result: Result): string[] {
     if (result.ok) {
-        const trips = result.roundTrips === 1 ? "1 round trip" : `${result.roundTrips} round trips`;
+        const trips = counted(result.roundTrips ?? 0, "round trip");
         return [`${result.tlsVersion}, ${result.mechanism}, ${trips}, ${((result.seconds ?? 0) * 1000).toFixed(0)} ms`];
     }
     const { failure } = result;

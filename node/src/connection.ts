@@ -13,10 +13,11 @@ import {
     Negotiation,
     type Step,
 } from "./core";
+import { counted } from "./counting";
 import { discoveredFor } from "./discover";
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
-import { known } from "./native";
+import { known, type OptionsOf } from "./options";
 import { placed, sourceFor } from "./sources";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
@@ -35,6 +36,16 @@ export interface ConnectOptions extends LoginOptions {
     /** A logger in pino's shape: `info` hears of the login, `warn` of one that failed, `debug` of the dialogue. */
     logger?: Logger | undefined;
 }
+
+/** @internal */
+export const CONNECT_OPTIONS: OptionsOf<ConnectOptions> = {
+    protocol: "string",
+    ...LOGIN_OPTIONS,
+    token: "own",
+    signal: "signal",
+    trace: "function",
+    logger: "own",
+};
 
 /** A TLS socket that is logged in. */
 export class Connection {
@@ -118,7 +129,7 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  * where there is no token, and with {@link ConfigError} where a setting cannot work, and nothing was sent.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-    known(options, [...LOGIN_OPTIONS, "protocol", "token", "signal", "trace", "logger"], "options");
+    known(options, CONNECT_OPTIONS, "options");
     const token = sourceFor(options);
     const where = placed(options.protocol, options, token);
     const discovered = await discoveredFor(where, options.signal);
@@ -173,11 +184,12 @@ async function login(
     try {
         const authenticated = await dialogue(link, new Negotiation(settings.login, token));
         const connection = new Connection(link, settings.endpoint, authenticated, settings.discovered);
-        logLogin(watch.logger, settings, connection);
+        const { mechanism, roundTrips, elapsed } = connection;
+        logSuccess(watch.logger, settings, { mechanism, roundTrips, elapsed });
         return connection;
     } catch (error) {
         link.abort();
-        logLogin(watch.logger, settings, error);
+        logFailure(watch.logger, settings, error);
         throw error;
     } finally {
         link.tracer?.flush();
@@ -185,23 +197,40 @@ async function login(
     }
 }
 
-/** A login alone has no events. */
-function logLogin(logger: Logger | undefined, { user, endpoint }: Settings, came: unknown): void {
+/** What is told of a login that worked. */
+interface Success {
+    readonly mechanism: Mechanism;
+    readonly roundTrips?: number;
+    readonly elapsed?: number;
+}
+
+/** A login alone has no events. @internal */
+export function logSuccess(logger: Logger | undefined, settings: Settings, success: Success): void {
     if (logger === undefined) {
         return;
     }
-    const { protocol, host, port } = endpoint;
-    const [about, whose] = [{ user, protocol, host, port }, `${user} ${protocol}`];
-    if (came instanceof Connection) {
-        const { mechanism, roundTrips, elapsed } = came;
-        const spent = `${roundTrips} round trips and ${Math.round(elapsed)} ms`;
-        const line = `${whose}: logged in to ${endpoint} with ${mechanism}, in ${spent}`;
-        logSafely(logger, "info", { event: "online", ...about, mechanism, roundTrips, elapsed }, line);
-    } else if (came instanceof LoginFailed) {
-        const line = `${whose}: could not log in to ${endpoint}: ${came.message}`;
-        const err = came.cause === undefined ? {} : { err: cleaned(came.cause, (text) => text) };
-        logSafely(logger, "warn", { event: "login_failed", ...about, cause: came.code, ...err }, line);
+    const { mechanism, roundTrips, elapsed } = success;
+    const trips = roundTrips === undefined ? "" : `, in ${counted(roundTrips, "round trip")}`;
+    const spent = elapsed === undefined ? "" : ` and ${Math.round(elapsed)} ms`;
+    const line = `${whose(settings)}: logged in to ${settings.endpoint} with ${mechanism}${trips}${spent}`;
+    logSafely(logger, "info", { event: "online", ...about(settings), ...success }, line);
+}
+
+/** The same of one that did not. @internal */
+export function logFailure(logger: Logger | undefined, settings: Settings, error: unknown): void {
+    if (logger !== undefined && error instanceof LoginFailed) {
+        const line = `${whose(settings)}: could not log in to ${settings.endpoint}: ${error.message}`;
+        const err = error.cause === undefined ? {} : { err: cleaned(error.cause, (text) => text) };
+        logSafely(logger, "warn", { event: "login_failed", ...about(settings), cause: error.code, ...err }, line);
     }
+}
+
+function whose({ user, endpoint }: Settings): string {
+    return `${user} ${endpoint.protocol}`;
+}
+
+function about({ user, endpoint: { protocol, host, port } }: Settings): object {
+    return { user, protocol, host, port };
 }
 
 /** Gives the octets to the machine, and what the machine says to the link. */

@@ -2,7 +2,8 @@
 import { Discovered, DiscoveryMachine, type Lookup, type Trouble } from "./core";
 import { ConfigError } from "./errors";
 import { httpsOpener, LookupFailed, noResolver, type Opener, type Resolver, systemResolver } from "./lookups";
-import { known, numeric } from "./native";
+import { numeric } from "./native";
+import { known, type OptionsOf } from "./options";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { isToDiscover, type LoginOptions, type TlsOptions } from "./settings";
 
@@ -23,7 +24,14 @@ export interface DiscoverOptions extends RouteOptions {
     signal?: AbortSignal | undefined;
 }
 
-const OPTIONS = ["timeout", "tlsOptions", "resolver", "opener", "signal", ...ROUTE_OPTIONS];
+const OPTIONS: OptionsOf<DiscoverOptions> = {
+    timeout: "number",
+    tlsOptions: "object",
+    resolver: "object",
+    opener: "function",
+    signal: "signal",
+    ...ROUTE_OPTIONS,
+};
 
 /**
  * Finds the servers of a mail address, and where their tokens come from.

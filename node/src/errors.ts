@@ -105,8 +105,8 @@ export class MailboxRefused extends MailbearerError {
     /** What the server said: untrusted, without control characters. */
     readonly serverText: string;
 
-    constructor(serverText: string, serverCode?: string) {
-        super(`The mailbox cannot be followed; the server said: ${serverText}`);
+    constructor(serverText: string, serverCode?: string, options?: ErrorOptions) {
+        super(`The mailbox cannot be followed; the server said: ${serverText}`, options);
         this.serverCode = serverCode;
         this.serverText = serverText;
     }
@@ -132,31 +132,41 @@ export class SessionEnded extends MailbearerError {
 }
 
 /**
- * A message was not sent, or nobody knows: what `sendMail` rejects with over a transport of `mailbearer/nodemailer` where the server has said nothing of
- * the message. What the server refused is Nodemailer's own error, with its `responseCode`.
+ * A message was not sent, or nobody knows: what `sendMail` rejects with over a transport of `mailbearer/nodemailer`. Nodemailer's own error,
+ * where it had one, is the `cause`.
  */
 export class SendFailed extends MailbearerError {
     /** What happened, as in `connection_lost` or `timed_out`: one of {@link CAUSES}. */
     override code: Cause;
     /**
-     * `not_sent`: the server has not taken the message, and sending it again is safe. `unknown`: it may have taken it, for the connection
-     * ended between the end of the message and the answer: look for its `messageId` before sending it again.
+     * `not_sent`: the server has not taken the message, and sending it again is safe; where it said so itself (a reply that begins with 4,
+     * as of greylisting), minutes later. `refused`: it does not take it, at another time neither (5). `unknown`: it may have taken it,
+     * for the connection ended between the end of the message and the answer: look for its `messageId` before sending it again.
      */
-    readonly outcome: "not_sent" | "unknown";
+    readonly outcome: "not_sent" | "refused" | "unknown";
     /** The Message-ID of the message, as it stands in it. */
     readonly messageId: string;
+    /** What the server said of the message, and what that means; `undefined` where it said nothing. */
+    readonly failure: Failure | undefined;
+    /** Its reply code, as in 451. */
+    readonly responseCode: number | undefined;
+    /** The recipients that it does not take, where it is them that it refused: all of them, for else the message is sent. */
+    readonly rejected: readonly string[];
 
     constructor(
         outcome: SendFailed["outcome"],
         messageId: string,
         code: Cause,
         sentence: string,
-        options?: ErrorOptions,
+        options: ErrorOptions & { failure?: Failure; responseCode?: number; rejected?: readonly string[] } = {},
     ) {
         super(sentence, options);
         this.code = code;
         this.outcome = outcome;
         this.messageId = messageId;
+        this.failure = options.failure;
+        this.responseCode = options.responseCode;
+        this.rejected = options.rejected ?? [];
     }
 }
 

@@ -1,5 +1,8 @@
 /** What a program hears of its account. */
+import { inspect } from "node:util";
 import type { AccountEvent, MailProtocol } from "./core";
+import { counted } from "./counting";
+import { saidBy } from "./foreign";
 
 /**
  * Something that happened to an account, for logs and metrics. It never carries a token. As a text it is a line for a log, with its
@@ -64,13 +67,24 @@ class Happened implements SessionEvent {
         const { kind, user, protocol, session, generation, waitMs, cause, text }: SessionEvent = this;
         const whose = [user, protocol, session].filter((one) => one !== undefined).join(" ");
         const which = generation === undefined ? "" : `, connection ${generation}`;
-        const left = waitMs === undefined ? "" : `, ${Math.round(waitMs / 1000)} seconds`;
+        const left = waitMs === undefined ? "" : `, ${counted(Math.round(waitMs / 1000), "second")}`;
         const because = cause === undefined ? "" : ` (${cause})`;
         return `${whose} ${WORDS[kind]}${which}${left}${because}${text ? `: ${text}` : ""}`;
     }
 
     toString(): string {
         return `${this.time.toISOString()} ${this.message}`;
+    }
+
+    /** For `console.log`: what was thrown may hold what is secret, and is whole in `error`. */
+    [inspect.custom](): string {
+        return String(this);
+    }
+
+    /** What was thrown is in words here too: errors of HTTP libraries hold their requests. */
+    toJSON(): object {
+        const { error, ...told }: SessionEvent = this;
+        return { ...told, message: this.message, ...(error === undefined ? {} : { error: saidBy(error) }) };
     }
 }
 

@@ -14,9 +14,9 @@ import {
     type Rejection,
     type Said,
 } from "./core";
-import { ConfigError, LoginFailed, MailbearerError, SessionEnded, TokenSourceFailed } from "./errors";
+import { ConfigError, LoginFailed, MailbearerError, MailboxRefused, SessionEnded, TokenSourceFailed } from "./errors";
 import { saidBy, shown, withoutTokens } from "./foreign";
-import { known } from "./native";
+import { known, type OptionsOf } from "./options";
 import { codeOf, connectFailure, handshakeFailure, isOfTls } from "./system";
 
 /** As in the core: no server makes anybody wait for longer than a day. */
@@ -29,6 +29,8 @@ export interface ExplainOptions extends Names {
     /** When in the dialogue it came; left out: as the error tells. */
     readonly phase?: Phase | undefined;
 }
+
+const OPTIONS: OptionsOf<ExplainOptions> = { protocol: "string", phase: "string", user: "string", host: "string" };
 
 /** What an error stands for. */
 export interface Explanation {
@@ -64,8 +66,8 @@ export interface Explanation {
  * `unrecognized`; nothing is claimed that the error does not tell.
  */
 export function explain(error: unknown, options: ExplainOptions = {}): Explanation {
-    known(options, ["protocol", "phase", "user", "host"], "options");
-    const found = failureOf(error, options, CAUSES_DEEP);
+    known(options, OPTIONS, "options");
+    const found = failureOf(error, options);
     // An error is a fault, whatever its text begins with: `250 items were lost`.
     const isClaim = found.cause === "no_fault" && error instanceof Error && !(error instanceof MailbearerError);
     const { sentence, detail: _, ...failure } = isClaim ? notKnown(error) : found;
@@ -79,7 +81,8 @@ const CAUSES_DEEP = 5;
 type Fields = Readonly<Record<string, unknown>>;
 type Reader = (fields: Fields, options: ExplainOptions) => Failure | undefined;
 
-function failureOf(error: unknown, options: ExplainOptions, deep: number): Failure {
+/** The same, as the core tells it. @internal */
+export function failureOf(error: unknown, options: ExplainOptions, deep = CAUSES_DEEP): Failure {
     const fields: Fields = typeof error === "object" && error !== null ? (error as Fields) : { message: error };
     for (const read of READERS) {
         const failure = read(fields, options);
@@ -111,6 +114,11 @@ function ofMailbearer(fields: Fields): Failure | undefined {
     if (fields instanceof TokenSourceFailed) {
         const failure = failureOfHost("token_unavailable", sentence);
         return fields.permanent ? failure : { ...failure, advice: "back_off" };
+    }
+    if (fields instanceof MailboxRefused) {
+        const { serverCode: code, serverText } = fields;
+        const said = { status: "NO", code, text: serverText };
+        return { ...failureOfReply("imap", "mid_session", said, {}), sentence };
     }
     const advice = fields instanceof ConfigError ? "fix_configuration" : "give_up";
     return { ...failureOfHost("unrecognized", ""), advice, sentence };

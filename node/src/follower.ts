@@ -16,8 +16,8 @@ export interface IdleOptions {
 
 /** The connection, as a follower uses it. @internal */
 export interface Ground {
-    /** Keeps the mail client silent, until what it gives is called. */
-    quiet(): Promise<() => void>;
+    /** Keeps the mail client silent, until what it gives is called; gives nothing where the connection is over. */
+    quiet(): Promise<(() => void) | undefined>;
     /** What comes goes there, and not to the mail client, until that is taken back. */
     divert(to: ((data: Buffer) => void) | undefined): void;
     write(data: Buffer): void;
@@ -91,6 +91,10 @@ export class Follower<E extends MailboxEvent> implements AsyncIterableIterator<E
     async #wait(): Promise<void> {
         const ground = this.#ground;
         const release = await ground.quiet();
+        if (release === undefined) {
+            this.#isEnding = true;
+            return;
+        }
         const interrupt = (): void => {
             if (ground.isOver) {
                 this.#free?.();

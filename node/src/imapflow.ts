@@ -13,14 +13,15 @@
  * @module mailbearer/imapflow
  */
 import type { ImapFlow, ImapFlowOptions } from "imapflow";
-import { connect as connectSocket, type Connection, type ConnectOptions } from "./connection";
-import { Misuse, SessionEnded } from "./errors";
-import { known } from "./native";
-import { type Account, type AccountSessionOptions, type SessionOptions, sessionsOf } from "./account";
+import { connect as connectSocket, CONNECT_OPTIONS, type Connection, type ConnectOptions } from "./connection";
+import { ConfigError, LoginFailed, MailboxRefused, Misuse, SessionEnded } from "./errors";
+import { explain, failureOf } from "./explain";
+import { saidBy } from "./foreign";
+import { known, type OptionsOf } from "./options";
+import { type Account, type AccountSessionOptions, checkedOptions, type SessionOptions, sessionsOf } from "./account";
 import type { Adapter, SessionConnection } from "./kept";
 import { installed } from "./peers";
 import type { Sessions } from "./sessions";
-import { LOGIN_OPTIONS } from "./settings";
 
 /** What ImapFlow may be told: where it connects to and how it logs in is mailbearer's business. */
 export type ClientOptions = Omit<
@@ -45,20 +46,51 @@ export type ImapSessionOptions = (SessionOptions | (AccountSessionOptions & { ac
     imapflow?: ClientOptions | undefined;
 };
 
+const OF_CLIENT = { imapflow: "object" } as const;
+
+const { protocol: _, ...CONNECT_OTHERS } = CONNECT_OPTIONS;
+
+const IMAP_CONNECT_OPTIONS: OptionsOf<ImapConnectOptions> = { ...CONNECT_OTHERS, ...OF_CLIENT };
+
+/** What ImapFlow could be told, and would not heed: each is said in another place. */
+const NOT_THE_CLIENTS: Readonly<Record<string, string>> = {
+    host: "host",
+    port: "port",
+    secure: "tls",
+    doSTARTTLS: "tls",
+    servername: "host",
+    tls: "tlsOptions",
+    auth: "user and token",
+    proxy: "proxy",
+    transport: "socket",
+    disableCompression: "nothing: there is no compression, for the session must see what is said",
+};
+
+function checkedClient(imapflow: ClientOptions | undefined): void {
+    const misplaced = Object.keys(imapflow ?? {}).find((name) => Object.hasOwn(NOT_THE_CLIENTS, name));
+    if (misplaced !== undefined) {
+        const instead = NOT_THE_CLIENTS[misplaced] as string;
+        throw new ConfigError(`imapflow.${misplaced} is mailbearer's business: beside imapflow, give ${instead}`);
+    }
+}
+
 /**
  * Connects, logs in, and gives an ImapFlow client that is ready for work. Its `logout()` or `close()` ends it. Without a `token` it is
  * what `mailbearer login` has stored, here and in {@link sessions}.
  */
 export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
-    const { imapflow, ...login } = options;
     library();
-    known(login, [...LOGIN_OPTIONS, "token", "signal", "trace", "logger"], "options");
+    known(options, IMAP_CONNECT_OPTIONS, "options");
+    const { imapflow, ...login } = options;
+    checkedClient(imapflow);
     const connection = await connectSocket({ ...login, protocol: "imap" });
     try {
         return await over(connection, imapflow);
     } catch (error) {
         await connection.close();
-        throw error;
+        throw error instanceof ConfigError
+            ? error
+            : new LoginFailed(failureOf(error, { protocol: "imap" }), { cause: error });
     }
 }
 
@@ -70,8 +102,10 @@ export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
  *     const inbox = sessions({ account });
  */
 export function sessions(options: ImapSessionOptions): Sessions<ImapFlow> {
-    const { imapflow, ...session } = options;
     library();
+    checkedOptions(options, OF_CLIENT);
+    const { imapflow, ...session } = options;
+    checkedClient(imapflow);
     return sessionsOf("imap", session, new ImapFlowAdapter(imapflow));
 }
 
@@ -109,10 +143,11 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
         if (path === undefined) {
             throw new Misuse("open a mailbox first: mailboxOpen(...)");
         }
-        // A lock keeps ImapFlow from IDLE, and NOOP ends one that has begun.
-        const lock = await client.getMailboxLock(path, { readOnly });
-        await client.noop();
-        return () => lock.release();
+        try {
+            return await silenced(client, path, readOnly);
+        } catch (error) {
+            throw isRefusal(error) ? mailboxRefused(error) : error;
+        }
     }
 
     ask(client: ImapFlow): void {
@@ -121,7 +156,7 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
     }
 
     isLost(error: unknown): boolean {
-        return error instanceof SessionEnded || GONE.includes((error as Fields | null)?.code) || isRefusal(error);
+        return error instanceof SessionEnded || isGone(error) || isRefusal(error);
     }
 
     async askAgain(client: ImapFlow, error: unknown): Promise<void> {
@@ -133,11 +168,39 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
 }
 
 /** What ImapFlow puts into its errors. */
-type Fields = { readonly code?: unknown; readonly responseStatus?: unknown };
+interface Fields {
+    readonly code?: unknown;
+    readonly responseStatus?: unknown;
+    readonly responseText?: unknown;
+    readonly serverResponseCode?: unknown;
+}
 
 /** Of a command, as in "User is authenticated but not connected". */
 function isRefusal(error: unknown): boolean {
-    return typeof (error as Fields | null)?.responseStatus === "string";
+    return error instanceof MailboxRefused || typeof (error as Fields | null)?.responseStatus === "string";
+}
+
+function isGone(error: unknown): boolean {
+    return GONE.includes((error as Fields | null)?.code);
+}
+
+/** A lock keeps ImapFlow from IDLE, and NOOP ends one that has begun. */
+async function silenced(client: ImapFlow, path: string, readOnly: boolean): Promise<() => void> {
+    const lock = await client.getMailboxLock(path, { readOnly });
+    try {
+        await client.noop();
+    } catch (error) {
+        lock.release();
+        throw error;
+    }
+    return () => lock.release();
+}
+
+/** As where mailbearer opens the mailbox itself. */
+function mailboxRefused(error: unknown): MailboxRefused {
+    const { serverResponseCode: code } = error as Fields;
+    const { serverText } = explain(error, { protocol: "imap", phase: "mid_session" });
+    return new MailboxRefused(serverText, typeof code === "string" ? code : undefined, { cause: error });
 }
 
 /** ImapFlow, where it is there: where it is missing, that is told before any login. */
@@ -147,7 +210,7 @@ function library(): typeof ImapFlow {
 
 async function over(connection: Connection, options: ClientOptions | undefined): Promise<ImapFlow> {
     const { host, port } = connection.endpoint;
-    const client = new (library())({
+    const client = configured({
         logger: false,
         ...options,
         host,
@@ -165,4 +228,14 @@ async function over(connection: Connection, options: ClientOptions | undefined):
     });
     await client.connect();
     return client;
+}
+
+function configured(options: ImapFlowOptions): ImapFlow {
+    try {
+        return new (library())(options);
+    } catch (error) {
+        throw new ConfigError(`ImapFlow does not take what is given to it as imapflow: ${saidBy(error)}`, {
+            cause: error,
+        });
+    }
 }

@@ -3,9 +3,11 @@ import { Connection, hangUp } from "./connection";
 import { type Aftermath, failureOfHost, type MailboxEvent, type Mechanism, type Verdict } from "./core";
 import { nowMs } from "./clock";
 import type { Driver } from "./driver";
-import { LoginFailed, Misuse, SessionEnded } from "./errors";
+import { LoginFailed, MailbearerError, Misuse, SessionEnded } from "./errors";
+import { failureOf } from "./explain";
 import { Follower, type Ground, type IdleOptions } from "./follower";
-import { known, optionalNumeric, optionalText, text } from "./native";
+import { text } from "./native";
+import { known, type OptionsOf } from "./options";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
@@ -38,6 +40,14 @@ export interface NewMessagesOptions extends IdleOptions {
     /** Whether the mailbox is opened with EXAMINE, so that nothing is marked as read. Default: false. */
     readOnly?: boolean | undefined;
 }
+
+const IDLE_OPTIONS: OptionsOf<IdleOptions> = { reissue: "number", answer: "number", poll: "number" };
+
+const NEW_MESSAGES_OPTIONS: OptionsOf<NewMessagesOptions> = {
+    since: "string",
+    readOnly: "boolean",
+    ...IDLE_OPTIONS,
+};
 
 /** For the goodbye of a mail client, when its connection is let go. */
 const GOODBYE_MS = 5_000;
@@ -159,6 +169,7 @@ export class SessionConnection<Client> extends Connection {
      * that a server or a path that is mute is noticed within two minutes. Where the server has no IDLE, it is asked with NOOP.
      */
     idle(options: IdleOptions = {}): AsyncIterableIterator<MailboxEvent & { kind: "changed" }> {
+        known(options, IDLE_OPTIONS, "options");
         return this.#followed(undefined, false, options, {});
     }
 
@@ -177,10 +188,10 @@ export class SessionConnection<Client> extends Connection {
         mailbox: string,
         options: NewMessagesOptions = {},
     ): AsyncIterableIterator<MailboxEvent & { kind: "messages" | "reset" }> {
+        known(options, NEW_MESSAGES_OPTIONS, "options");
         const { since, readOnly = false, ...times } = options;
         const name = text(mailbox, "mailbox");
-        const cursor = optionalText(since, "since");
-        return this.#followed(name, readOnly, times, { mailbox: name, since: cursor, readOnly, tellsMessages: true });
+        return this.#followed(name, readOnly, times, { mailbox: name, since, readOnly, tellsMessages: true });
     }
 
     #followed<E extends MailboxEvent>(
@@ -189,15 +200,14 @@ export class SessionConnection<Client> extends Connection {
         options: IdleOptions,
         others: object,
     ): Follower<E> {
-        known(options, ["reissue", "answer", "poll"], "options");
         if (this.endpoint.protocol !== "imap") {
             throw new Misuse("only IMAP has mailboxes to follow");
         }
         const has = this.capabilities.map((one) => one.toUpperCase());
         this.#follower = new Follower<E>(this.#ground(mailbox, readOnly), {
-            reissueMs: optionalNumeric(options.reissue, "reissue"),
-            answerMs: optionalNumeric(options.answer, "answer"),
-            pollMs: optionalNumeric(options.poll, "poll"),
+            reissueMs: options.reissue,
+            answerMs: options.answer,
+            pollMs: options.poll,
             // Where the server has not said what it can do, it is tried.
             hasIdle: has.length === 0 || has.includes("IDLE"),
             firstTag: this.#follower?.tags ?? 0,
@@ -210,7 +220,7 @@ export class SessionConnection<Client> extends Connection {
         const own = (): SessionConnection<Client> => this;
         const late = failureOfHost("timed_out", "in IDLE");
         return {
-            quiet: () => this.#adapter.quiet(this.client, mailbox, readOnly),
+            quiet: () => this.#quiet(mailbox, readOnly),
             divert: (to) => {
                 this.#tap.divert(to);
                 // Somebody must read, or nothing comes.
@@ -223,6 +233,19 @@ export class SessionConnection<Client> extends Connection {
                 return own().#verdict !== undefined || !own().#isOpen;
             },
         };
+    }
+
+    /** The mail client's silence; nothing, where the connection ended meanwhile: that is told as its end, in our words. */
+    async #quiet(mailbox: string | undefined, readOnly: boolean): Promise<(() => void) | undefined> {
+        try {
+            return await this.#adapter.quiet(this.client, mailbox, readOnly);
+        } catch (error) {
+            const isEnd = !(error instanceof MailbearerError) && this.#adapter.isLost(error);
+            if (isEnd && (await this.wait(GOODBYE_MS))) {
+                return undefined;
+            }
+            throw error;
+        }
     }
 
     /** Says goodbye, if a mail client is there, and closes. POP3 and SMTP clients commit by that. */
@@ -290,6 +313,17 @@ export class SessionConnection<Client> extends Connection {
     /** The mail client gave it up, for nothing came in its own time. @internal */
     timedOut(error: Error): void {
         this.#driver.ended(this.ticket, new LoginFailed(failureOfHost("timed_out", error.message), { cause: error }));
+    }
+
+    /** The mail client could not begin: what a server or the network did ends the session, as later. @internal */
+    brokenBy(error: unknown): void {
+        if (this.#verdict !== undefined || error instanceof MailbearerError) {
+            return;
+        }
+        const failure = failureOf(error, { protocol: this.endpoint.protocol });
+        if (failure.cause !== "unrecognized") {
+            this.#driver.ended(this.ticket, new LoginFailed(failure, { cause: error }));
+        }
     }
 
     #leave(): void {

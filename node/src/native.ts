@@ -33,9 +33,9 @@ function translated(error: unknown): Error {
     });
 }
 
-/** The core names options as Rust does, as in `ehlo_name`. */
+/** The core names options as Rust does, as in `ehlo_name`: in front, and these elsewhere too. */
 function camelCased(text: string): string {
-    const names = /\b(ehlo_name|unusual_port|initial_response|assumed_capabilities)\b/g;
+    const names = /^[a-z]+(_[a-z]+)+\b|\b(ehlo_name|unusual_port|initial_response|assumed_capabilities)\b/g;
     return text.replace(names, (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
 }
 
@@ -85,15 +85,4 @@ export function octets(value: unknown, field: string): Uint8Array {
         throw new ConfigError(`${field} must be a Uint8Array, not ${kindOf(value)}`);
     }
     return value;
-}
-
-/** An object with options: one that is not known is an error, not a wish. */
-export function known(options: unknown, names: readonly string[], what: string): void {
-    if (typeof options !== "object" || options === null || Array.isArray(options)) {
-        throw new ConfigError(`${what} must be an object, not ${kindOf(options)}`);
-    }
-    const stranger = Object.keys(options).find((name) => !names.includes(name));
-    if (stranger !== undefined) {
-        throw new ConfigError(`${what} has no option ${stranger}: they are ${names.join(", ")}`);
-    }
 }

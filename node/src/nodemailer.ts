@@ -10,15 +10,18 @@
  * @module mailbearer/nodemailer
  */
 import type { TLSSocket } from "node:tls";
-import { secureSocket } from "./connection";
+import { checkedWatch, tracerFor, type WatchOptions } from "./audience";
+import { logFailure, logSuccess, secureSocket } from "./connection";
 import { type AccessToken, type Failure, Negotiation } from "./core";
 import { ConfigError, LoginFailed } from "./errors";
-import { known } from "./native";
+import type { Logger } from "./logger";
+import { known, type OptionsOf } from "./options";
 import { refuseOpenSocket } from "./route";
 import { SessionTransport, type TransportOptions } from "./sending";
 import { placed, sourceFor } from "./sources";
 import { LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, type Source, sourceOf, tokenInTime, type TokenSource } from "./tokens";
+import type { Trace } from "./trace";
 
 // ---- Nodemailer's own connections, our login ------------------------------------------------------------------------
 
@@ -49,6 +52,23 @@ export interface NodemailerOptions {
     name: string | undefined;
 }
 
+/** The options of {@link login}. */
+export interface NodemailerLoginOptions extends LoginOptions {
+    /** Where tokens come from; left out: what `mailbearer login` has stored, as `stored(user)`. */
+    token?: TokenSource | undefined;
+    /** Called with the lines of the dialogue of each login, the token masked. */
+    trace?: Trace | undefined;
+    /** A logger in pino's shape: `info` hears of logins, `warn` of those that failed, `debug` of the dialogue. */
+    logger?: Logger | undefined;
+}
+
+const OPTIONS: OptionsOf<NodemailerLoginOptions> = {
+    ...LOGIN_OPTIONS,
+    token: "own",
+    trace: "function",
+    logger: "own",
+};
+
 type SocketCallback = (error: Error | null, socket?: object) => void;
 
 const METHOD = "MAILBEARER";
@@ -61,14 +81,16 @@ const METHOD = "MAILBEARER";
  * Whatever options are put beside these, the token goes over TLS, and only over a connection that mailbearer has opened: with
  * a `proxy` or a `getSocket` of Nodemailer's the login fails. A reply that repeats the token is read without it.
  *
- * Without a `token` it is what `mailbearer login` has stored, as `stored(user)`.
+ * Without a `token` it is what `mailbearer login` has stored, as `stored(user)`. How messages are sent is for the options of
+ * Nodemailer, put beside these; those of the way and of the login are given here, and cannot be put there.
  */
-export function login(options: LoginOptions & { token?: TokenSource | undefined }): NodemailerOptions {
-    known(options, [...LOGIN_OPTIONS, "token"], "options");
+export function login(options: NodemailerLoginOptions): NodemailerOptions {
+    known(options, OPTIONS, "options");
     refuseOpenSocket(options, "Nodemailer's connections");
     const token = sourceFor(options);
     const settings = resolve("smtp", placed("smtp", options, token));
-    const source = sourceOf(token, settings.user, settings.service.scopes ?? []);
+    const watch = checkedWatch({ trace: options.trace, logger: options.logger });
+    const logins = new Logins(settings, sourceOf(token, settings.user, settings.service.scopes ?? []), watch);
     const { host, port, tls } = settings.endpoint;
     return {
         host,
@@ -78,7 +100,7 @@ export function login(options: LoginOptions & { token?: TokenSource | undefined 
         forceAuth: true,
         auth: { type: "custom", user: settings.user, method: METHOD },
         customAuth: { [METHOD]: () => Promise.reject(new ConfigError(NOT_OURS)) },
-        getSocket: (_, callback) => void open(settings, source).then((socket) => callback(null, socket), callback),
+        getSocket: (_, callback) => void logins.open().then((socket) => callback(null, socket), callback),
         tls: { ...settings.tlsOptions, rejectUnauthorized: true },
         connectionTimeout: settings.timeout,
         socketTimeout: settings.dataTimeout,
@@ -91,18 +113,94 @@ const NOT_OURS =
     "the connection is not the one that mailbearer opens over TLS, and the token was not sent: " +
     "leave getSocket, proxy and customAuth out";
 
-/**
- * A connection over TLS, as Nodemailer takes it. The login that has the token comes with it, and with no other: whatever
- * options are put beside those of {@link login}, the token goes over TLS.
- */
-async function open(settings: Settings, source: Source): Promise<object> {
-    const connection = await secureSocket(settings);
-    // The greeting is read: to Nodemailer, the server greets now.
-    connection.unshift(Buffer.from("220 ready\r\n"));
-    const masks: Mask[] = [];
-    maskReplies(connection, masks);
-    const customAuth = { [METHOD]: (context: AuthContext) => logIn(context, settings, source, masks) };
-    return { connection, secure: true, secured: true, requireTLS: false, customAuth };
+/** The logins of one transporter, each over a connection that mailbearer opens. */
+class Logins {
+    readonly #settings: Settings;
+    readonly #source: Source;
+    readonly #watch: WatchOptions;
+
+    constructor(settings: Settings, source: Source, watch: WatchOptions) {
+        [this.#settings, this.#source, this.#watch] = [settings, source, watch];
+    }
+
+    /**
+     * A connection over TLS, as Nodemailer takes it. The login that has the token comes with it, and with no other: whatever
+     * options are put beside those of {@link login}, the token goes over TLS.
+     */
+    async open(): Promise<object> {
+        const connection = await this.#told(() => secureSocket(this.#settings));
+        // The greeting is read: to Nodemailer, the server greets now.
+        connection.unshift(Buffer.from("220 ready\r\n"));
+        const masks: Mask[] = [];
+        maskReplies(connection, masks);
+        const customAuth = { [METHOD]: (context: AuthContext) => this.#told(() => this.#logIn(context, masks)) };
+        return { connection, secure: true, secured: true, requireTLS: false, customAuth };
+    }
+
+    /** Tells the logger what fails. */
+    async #told<T>(work: () => Promise<T>): Promise<T> {
+        try {
+            return await work();
+        } catch (error) {
+            logFailure(this.#watch.logger, this.#settings, error);
+            throw error;
+        }
+    }
+
+    async #logIn(context: AuthContext, masks: Mask[]): Promise<void> {
+        const [settings, source] = [this.#settings, this.#source];
+        const first = await tokenInTime(source, false, settings.timeout, undefined);
+        const refusal = await this.#dialogue(context, first, masks);
+        if (refusal === undefined) {
+            return;
+        }
+        if (refusal.failure.advice !== "refresh_token" || !source.canRefresh) {
+            throw refused(hinted(refusal.failure, source), refusal.redact);
+        }
+        const second = await tokenInTime(source, true, settings.timeout, undefined, first);
+        masks.push(refusal.redact);
+        const again = second.equals(first) ? refusal : await this.#dialogue(context, second, masks);
+        if (again !== undefined) {
+            throw refused(again.failure, (reply) => refusal.redact(again.redact(reply)));
+        }
+    }
+
+    /** Gives the machine's lines to the server, and its replies to the machine. The greeting was Nodemailer's, as is TLS. */
+    async #dialogue(context: AuthContext, token: AccessToken, masks: Mask[]): Promise<Refusal | undefined> {
+        const { login, user, endpoint } = this.#settings;
+        const negotiation = new Negotiation({ ...login, tls: "implicit" }, token);
+        const dialogueOf = { user, protocol: endpoint.protocol, host: endpoint.host };
+        const tracer = tracerFor([this.#watch], dialogueOf, token, (text) => text);
+        let step = negotiation.receive(Buffer.from("220 ready\r\n"));
+        if (step.next === "read" && offersXOAuth2(context, this.#settings)) {
+            // Nodemailer has asked already: to ask again would cost a round trip.
+            step = negotiation.receive(Buffer.from("250-ready\r\n250 AUTH XOAUTH2\r\n"));
+        }
+        try {
+            for (;;) {
+                switch (step.next) {
+                    case "done":
+                        masks.push((reply) => negotiation.redact(reply));
+                        logSuccess(this.#watch.logger, this.#settings, { mechanism: step.authenticated.mechanism });
+                        return undefined;
+                    case "failed":
+                        return { failure: step.failure, redact: (reply) => negotiation.redact(reply) };
+                    case "start_tls":
+                        throw new TypeError("TLS is there from the start");
+                    case "read": {
+                        tracer?.sent(step.send, step.sensitive);
+                        const line = step.send.toString("latin1").replace(/\r\n$/, "");
+                        const { response } = await context.sendCommand(line);
+                        const reply = Buffer.from(`${response.replace(/\r?\n/g, "\r\n")}\r\n`);
+                        tracer?.received(reply);
+                        step = negotiation.receive(reply);
+                    }
+                }
+            }
+        } finally {
+            tracer?.flush();
+        }
+    }
 }
 
 type Mask = (reply: string) => string;
@@ -133,23 +231,6 @@ function maskReplies(socket: TLSSocket, masks: readonly Mask[]): void {
     };
 }
 
-async function logIn(context: AuthContext, settings: Settings, source: Source, masks: Mask[]): Promise<void> {
-    const first = await tokenInTime(source, false, settings.timeout, undefined);
-    const refusal = await dialogue(context, settings, first, masks);
-    if (refusal === undefined) {
-        return;
-    }
-    if (refusal.failure.advice !== "refresh_token" || !source.canRefresh) {
-        throw refused(hinted(refusal.failure, source), refusal.redact);
-    }
-    const second = await tokenInTime(source, true, settings.timeout, undefined, first);
-    masks.push(refusal.redact);
-    const again = second.equals(first) ? refusal : await dialogue(context, settings, second, masks);
-    if (again !== undefined) {
-        throw refused(again.failure, (reply) => refusal.redact(again.redact(reply)));
-    }
-}
-
 /** A login that the server refused, and the way to mask its token. */
 interface Refusal {
     readonly failure: Failure;
@@ -169,37 +250,6 @@ function refused(failure: Failure, redact: Refusal["redact"]): LoginFailed {
             enumerable: true,
         },
     });
-}
-
-/** Gives the machine's lines to the server, and its replies to the machine. The greeting was Nodemailer's, as is TLS. */
-async function dialogue(
-    context: AuthContext,
-    settings: Settings,
-    token: AccessToken,
-    masks: Mask[],
-): Promise<Refusal | undefined> {
-    const negotiation = new Negotiation({ ...settings.login, tls: "implicit" }, token);
-    let step = negotiation.receive(Buffer.from("220 ready\r\n"));
-    if (step.next === "read" && offersXOAuth2(context, settings)) {
-        // Nodemailer has asked already: to ask again would cost a round trip.
-        step = negotiation.receive(Buffer.from("250-ready\r\n250 AUTH XOAUTH2\r\n"));
-    }
-    for (;;) {
-        switch (step.next) {
-            case "done":
-                masks.push((reply) => negotiation.redact(reply));
-                return undefined;
-            case "failed":
-                return { failure: step.failure, redact: (reply) => negotiation.redact(reply) };
-            case "start_tls":
-                throw new TypeError("TLS is there from the start");
-            case "read": {
-                const line = step.send.toString("latin1").replace(/\r\n$/, "");
-                const { response } = await context.sendCommand(line);
-                step = negotiation.receive(Buffer.from(`${response.replace(/\r?\n/g, "\r\n")}\r\n`));
-            }
-        }
-    }
 }
 
 /** OAUTHBEARER is unknown to Nodemailer: where it may be preferred, the server is asked. */

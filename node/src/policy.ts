@@ -1,7 +1,7 @@
 /** How long connections live, what is done before their end, and how long is waited for them. */
 import type { AccountSettings, SessionSettings } from "./core";
 import { ConfigError } from "./errors";
-import { known } from "./native";
+import { defined, known, type OptionsOf } from "./options";
 import type { Settings } from "./settings";
 
 /**
@@ -62,32 +62,42 @@ export interface SessionPolicy {
 }
 
 /** What is of the whole account. */
-const OF_ACCOUNT = [
-    "tokenLifetime",
-    "tokenLifeLeast",
-    "tokenTimeout",
-    "first",
-    "later",
-    "keepAlive",
-    "answer",
-    "unprobedNap",
-] as const satisfies ReadonlyArray<keyof SessionPolicy>;
+const OF_ACCOUNT = {
+    tokenLifetime: "number",
+    tokenLifeLeast: "number",
+    tokenTimeout: "number",
+    first: "number",
+    later: "number",
+    keepAlive: "boolean",
+    answer: "number",
+    unprobedNap: "number",
+} as const;
 
-const OF_SESSION = [
-    "renewal",
-    "sessionLimit",
-    "endsWithToken",
-    "connections",
-    "lead",
-    "backoffBase",
-    "backoffMax",
-    "stableAfter",
-    "loginInterval",
-] as const satisfies ReadonlyArray<keyof SessionPolicy>;
+const OF_SESSION: OptionsOf<Omit<SessionPolicy, keyof typeof OF_ACCOUNT>> = {
+    renewal: "string",
+    sessionLimit: "number",
+    endsWithToken: "boolean",
+    connections: "number",
+    lead: "number",
+    backoffBase: "number",
+    backoffMax: "number",
+    stableAfter: "number",
+    loginInterval: "number",
+};
+
+const ALL: OptionsOf<SessionPolicy> = { ...OF_SESSION, ...OF_ACCOUNT };
 
 /** Checks the policy of an account. */
 export function accountSettings(policy: SessionPolicy, tokenLifetimeMs: number | undefined): AccountSettings {
-    known(policy, [...OF_SESSION, ...OF_ACCOUNT], "policy");
+    known(policy, ALL, "policy");
+    // What is of its sessions is told now, too.
+    const {
+        renewal: _renewal,
+        endsWithToken: _ends,
+        connections: _connections,
+        ...times
+    } = defined(ofSessions(policy));
+    Object.entries(times).forEach(([name, value]) => time(name, value));
     return {
         firstMs: endless("first", policy.first),
         laterMs: endless("later", policy.later),
@@ -102,12 +112,30 @@ export function accountSettings(policy: SessionPolicy, tokenLifetimeMs: number |
     };
 }
 
+/** What the machines say of a limit, in the words of {@link SessionPolicy}. @internal */
+export function inWordsOfPolicy<T>(make: () => T): T {
+    try {
+        return make();
+    } catch (error) {
+        const [, name] = /^(\w+)Ms is out of range/.exec(error instanceof ConfigError ? error.message : "") ?? [];
+        if (name === undefined) {
+            throw error;
+        }
+        const words = (error as ConfigError).message.replace(/^\w+/, name === "session" ? "sessionLimit" : name);
+        throw new ConfigError(words);
+    }
+}
+
+function ofSessions(policy: SessionPolicy): SessionPolicy {
+    return Object.fromEntries(Object.entries(policy).filter(([name]) => Object.hasOwn(OF_SESSION, name)));
+}
+
 /** The host's own deadline comes first: it knows whether there was a connection at all. */
 const BEHIND_MS = 500;
 
 /** What a session is told: its own policy before its account's, and a provider's profile where neither says anything. */
 export function sessionSettings(ofAccount: SessionPolicy, own: SessionPolicy, settings: Settings): SessionSettings {
-    const misplaced = Object.keys(own).find((name) => (OF_ACCOUNT as readonly string[]).includes(name));
+    const misplaced = Object.keys(own).find((name) => Object.hasOwn(OF_ACCOUNT, name));
     if (misplaced !== undefined) {
         throw new ConfigError(`policy.${misplaced} is of the whole account: give it to the Account`);
     }
@@ -136,7 +164,7 @@ function time(name: string, value: unknown): number | undefined {
     if (value === undefined) {
         return undefined;
     }
-    if (typeof value !== "number" || !(value >= 0) || !Number.isFinite(value)) {
+    if (typeof value !== "number" || !(value >= 0) || value > Number.MAX_SAFE_INTEGER) {
         throw new ConfigError(`${name} must be a number of milliseconds, from zero on`);
     }
     return Math.round(value);

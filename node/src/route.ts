@@ -4,6 +4,7 @@ import { Duplex } from "node:stream";
 import { ConfigError } from "./errors";
 import { kindOf } from "./foreign";
 import { text } from "./native";
+import type { OptionsOf } from "./options";
 import { Proxy, proxyOfEnvironment } from "./proxy";
 
 /** What a {@link SocketFunction} is told. */
@@ -37,9 +38,14 @@ export interface RouteOptions {
     socket?: Duplex | SocketFunction | undefined;
 }
 
-export const ROUTE_OPTIONS = ["proxy", "localAddress", "lookup", "socket"] as const satisfies ReadonlyArray<
-    keyof RouteOptions
->;
+export const ROUTE_OPTIONS: OptionsOf<RouteOptions> = {
+    proxy: "own",
+    localAddress: "string",
+    lookup: "function",
+    socket: "own",
+};
+
+const NAMES = ["proxy", "localAddress", "lookup", "socket"] as const;
 
 /** A way that is checked. */
 export interface Route {
@@ -59,7 +65,7 @@ export function routeOptionsOf({ proxy, localAddress, lookup, socket }: RouteOpt
 
 /** Whether any of them is given. */
 export function hasRoute(options: RouteOptions): boolean {
-    return ROUTE_OPTIONS.some((name) => options[name] !== undefined);
+    return NAMES.some((name) => options[name] !== undefined);
 }
 
 /** Checks the way to a host, before any I/O. */
@@ -77,7 +83,7 @@ export function routeTo(host: string, options: RouteOptions): Route {
     if (socket !== undefined && typeof socket !== "function" && !(socket instanceof Duplex)) {
         throw new ConfigError(`socket must be a stream or a function that gives one, not ${kindOf(socket)}`);
     }
-    const others = ROUTE_OPTIONS.filter((name) => name !== "socket" && options[name] !== undefined);
+    const others = NAMES.filter((name) => name !== "socket" && options[name] !== undefined);
     if (socket !== undefined && others.length > 0) {
         throw new ConfigError(`socket and ${others[0]} exclude each other: the socket has its way already`);
     }

@@ -6,15 +6,18 @@ import {
     type Account,
     accountOf,
     type AccountSessionOptions,
+    checkedOptions,
     type OwnedSessionOptions,
     type SessionOptions,
 } from "./account";
+import { counted } from "./counting";
 import { failureOfHost, type SessionStatus } from "./core";
 import { Misuse, SendFailed } from "./errors";
+import { failureOf } from "./explain";
 import type { SessionEvent } from "./events";
 import type { SessionConnection } from "./kept";
 import { Lane } from "./lane";
-import { Limits, type SendingOptions } from "./sending_limits";
+import { Limits, SENDING_OPTIONS, type SendingOptions } from "./sending_limits";
 import type { Sessions } from "./sessions";
 import {
     built,
@@ -76,6 +79,7 @@ export class SessionTransport extends EventEmitter {
         super();
         // Where it is missing, that is told before any login.
         library();
+        checkedOptions(options, SENDING_OPTIONS);
         const { maxConnections, maxMessages, rateLimit, rateDelta, sendTimeout, ...others } = options;
         this.#limits = new Limits({ maxConnections, maxMessages, rateLimit, rateDelta, sendTimeout });
         const onEvent = (event: SessionEvent): void => {
@@ -341,7 +345,7 @@ class Message implements Job {
                 if (!connection.socket.destroyed) {
                     await reset(connection.client);
                 }
-                throw error;
+                throw this.#refused(error);
             }
             throw new Again("", { cause: this.#endedWithIt(connection, error) });
         }
@@ -363,8 +367,25 @@ class Message implements Job {
             return failed;
         }
         const { sentence } = failureOfHost(code, "");
-        const words = `The message was not sent, and the server has not taken it, in ${this.tries + 1} sessions: ${sentence}`;
+        const words = `The message was not sent, and the server has not taken it, in ${counted(this.tries + 1, "session")}: ${sentence}`;
         return new SendFailed("not_sent", this.id, code, words, { cause });
+    }
+
+    /** What the server says of the message; what Nodemailer found by itself is its own error. */
+    #refused(error: unknown): unknown {
+        const { responseCode, rejected } = error as { responseCode?: unknown; rejected?: readonly string[] };
+        if (typeof responseCode !== "number") {
+            return error;
+        }
+        const failure = failureOf(error, { protocol: "smtp" });
+        const isForNow = responseCode < 500;
+        const words = isForNow
+            ? "The server does not take the message now: send it again in some minutes"
+            : "The server refused the message";
+        const sentence = `${words}. It said: ${failure.serverText || responseCode}`;
+        const outcome = isForNow ? "not_sent" : "refused";
+        const told = { cause: error, failure, responseCode, ...(rejected && { rejected }) };
+        return new SendFailed(outcome, this.id, failure.cause, sentence, told);
     }
 
     #finish(tell: () => void): void {

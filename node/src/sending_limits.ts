@@ -1,6 +1,7 @@
 /** Limits of sending, in the words of Nodemailer's pool. */
 import { ConfigError } from "./errors";
 import { optionalNumeric } from "./native";
+import type { OptionsOf } from "./options";
 
 /** How messages are sent, in Nodemailer's words. */
 export interface SendingOptions {
@@ -19,13 +20,14 @@ export interface SendingOptions {
     sendTimeout?: number | undefined;
 }
 
-const SENDING_OPTIONS = [
-    "maxConnections",
-    "maxMessages",
-    "rateLimit",
-    "rateDelta",
-    "sendTimeout",
-] as const satisfies ReadonlyArray<keyof SendingOptions>;
+/** @internal */
+export const SENDING_OPTIONS: OptionsOf<SendingOptions> = {
+    maxConnections: "number",
+    maxMessages: "number",
+    rateLimit: "number",
+    rateDelta: "number",
+    sendTimeout: "number",
+};
 
 /** How many at once, in all, and in a time. @internal */
 export class Limits {
@@ -38,7 +40,7 @@ export class Limits {
     readonly #begun: number[] = [];
 
     constructor(options: SendingOptions) {
-        const given = Object.fromEntries(SENDING_OPTIONS.map((name) => [name, above(options[name], name)]));
+        const given = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, above(value, name)]));
         this.maxConnections = Math.floor(given["maxConnections"] ?? 1);
         this.#maxMessages = given["maxMessages"] ?? Infinity;
         this.#rateLimit = given["rateLimit"] === undefined ? undefined : Math.floor(given["rateLimit"]);

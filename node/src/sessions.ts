@@ -117,6 +117,7 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
             connection.client = await this.#adapter.make(connection);
             return connection.verdict === undefined;
         } catch (error) {
+            connection.brokenBy(error);
             const isEnd = connection.verdict !== undefined;
             await connection.close();
             if (!isEnd) {

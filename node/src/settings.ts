@@ -12,7 +12,8 @@ import {
 } from "./core";
 import { ConfigError } from "./errors";
 import { kindOf, shown } from "./foreign";
-import { known, numeric, text } from "./native";
+import { numeric, text } from "./native";
+import { known, type OptionsOf } from "./options";
 import { type Route, ROUTE_OPTIONS, type RouteOptions, routeTo } from "./route";
 
 /** Whom to trust, and how to encrypt: what `tls.createSecureContext` takes. Verification cannot be switched off. */
@@ -56,25 +57,34 @@ export interface LoginOptions extends RouteOptions {
     discover?: boolean | undefined;
 }
 
-export const LOGIN_OPTIONS = [
-    "user",
-    "host",
-    "port",
-    "tls",
-    "unusualPort",
-    "provider",
-    "tlsOptions",
-    "timeout",
-    "answerTimeout",
-    "dataTimeout",
-    "authzid",
-    "mechanisms",
-    "initialResponse",
-    "ehloName",
-    "assumedCapabilities",
-    "discover",
+export const LOGIN_OPTIONS: OptionsOf<LoginOptions> = {
+    user: "string",
+    host: "string",
+    port: "number",
+    tls: "string",
+    unusualPort: "boolean",
+    provider: "own",
+    tlsOptions: "object",
+    timeout: "number",
+    answerTimeout: "number",
+    dataTimeout: "number",
+    authzid: "string",
+    mechanisms: "own",
+    initialResponse: "string",
+    ehloName: "string",
+    assumedCapabilities: "own",
+    discover: "boolean",
     ...ROUTE_OPTIONS,
-];
+};
+
+const PROVIDER_MEMBERS: OptionsOf<Provider> = {
+    name: "string",
+    domains: "array",
+    tokenLifetimeMs: "number",
+    services: "array",
+    oauth: "object",
+    instead: "string",
+};
 
 const TLS_OPTIONS = [
     "ca",
@@ -211,9 +221,11 @@ function profileOf(options: LoginOptions): Provider | undefined {
         return remembered(provider, () => Provider.named(provider));
     }
     if (provider !== undefined) {
-        known(provider, ["name", "domains", "tokenLifetimeMs", "services", "oauth", "instead"], "provider");
-        if (!Array.isArray(provider.services)) {
-            throw new ConfigError(`services must be an array, not ${kindOf(provider.services)}`);
+        known(provider, PROVIDER_MEMBERS, "provider");
+        if (provider.services === undefined) {
+            throw new ConfigError(
+                "services is missing in the provider's profile: an array, as Provider.named gives one",
+            );
         }
         return provider;
     }

@@ -6,7 +6,8 @@ import { kindOf } from "./foreign";
 import { readPrivate } from "./login/folder";
 import { asNoToken, StoredGrant } from "./login/grant";
 import { AccountFile, type StoredAccount } from "./login/store";
-import { known, numeric, optionalText, optionalTexts, text } from "./native";
+import { numeric, optionalText, optionalTexts, text } from "./native";
+import { defined, known, type OptionsOf } from "./options";
 import { isMissing } from "./peers";
 import { tokenPrinted, wordsOfCommand } from "./program";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
@@ -20,6 +21,8 @@ export interface StoredOptions extends RouteOptions {
     /** Whom to trust at the authorization server, in place of the system's authorities. */
     tlsOptions?: TlsOptions | undefined;
 }
+
+const STORED_OPTIONS: OptionsOf<StoredOptions> = { tlsOptions: "object", ...ROUTE_OPTIONS };
 
 /** One source for each account, so that its calls are joined. */
 const sources = new Map<string, TokenFunction>();
@@ -38,14 +41,15 @@ const files = new WeakMap<object, AccountFile>();
  * the provider has taken back is a {@link NeedsUser}, with the provider's words.
  */
 export function stored(user: string, options: StoredOptions = {}): TokenFunction {
-    known(options, ["tlsOptions", ...ROUTE_OPTIONS], "options");
+    known(options, STORED_OPTIONS, "options");
+    const tlsOptions = verifying(options.tlsOptions);
+    refuseOpenSocket(options, "stored");
+    // What is wrong with it is told now.
+    routeTo("stand-in.invalid", options);
     const file = new AccountFile(text(user, "user"));
     file.required();
     if (options.tlsOptions !== undefined || hasRoute(options)) {
-        refuseOpenSocket(options, "stored");
-        // What is wrong with it is told now.
-        routeTo("stand-in.invalid", options);
-        return sourceOfFile(file, verifying(options.tlsOptions), routeOptionsOf(options));
+        return sourceOfFile(file, tlsOptions, routeOptionsOf(options));
     }
     const source = sources.get(file.path) ?? sourceOfFile(file, {}, {});
     sources.set(file.path, source);
@@ -102,10 +106,6 @@ function placeIn(services: StoredAccount["services"], protocol: MailProtocol | u
     return defined({ host, port: port ?? undefined, tls: tls ?? undefined });
 }
 
-function defined<T extends object>(options: T): Partial<T> {
-    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
-}
-
 // ---- A program -------------------------------------------------------------------------------------------------------
 
 /** The options of {@link command}. */
@@ -113,6 +113,8 @@ export interface CommandOptions {
     /** Milliseconds that it may take. Default: 60,000. */
     timeout?: number | undefined;
 }
+
+const COMMAND_OPTIONS: OptionsOf<CommandOptions> = { timeout: "number" };
 
 /**
  * The token that a program prints, run at every login: without a shell, and ended when it takes too long. What it says on
@@ -125,7 +127,7 @@ export interface CommandOptions {
  * is run again later.
  */
 export function command(words: string | readonly string[], options: CommandOptions = {}): TokenFunction {
-    known(options, ["timeout"], "options");
+    known(options, COMMAND_OPTIONS, "options");
     const timeout = numeric(options.timeout ?? 60_000, "timeout");
     const list = typeof words === "string" ? wordsOfCommand(words) : words;
     if (!Array.isArray(list) || list.length === 0 || list.some((word) => typeof word !== "string")) {
@@ -219,15 +221,22 @@ export function clientCredentials(options: MicrosoftAppOptions | GoogleServiceAc
     }
 }
 
-const MICROSOFT_OPTIONS = [
-    "provider",
-    "tenant",
-    "clientId",
-    "clientSecret",
-    "certificate",
-    "scopes",
-    "authority",
-] as const satisfies ReadonlyArray<keyof MicrosoftAppOptions>;
+const MICROSOFT_OPTIONS: OptionsOf<MicrosoftAppOptions> = {
+    provider: "string",
+    tenant: "string",
+    clientId: "string",
+    clientSecret: "string",
+    certificate: "object",
+    scopes: "own",
+    authority: "string",
+};
+
+const GOOGLE_OPTIONS: OptionsOf<GoogleServiceAccountOptions> = {
+    provider: "string",
+    keyFile: "string",
+    subject: "string",
+    scopes: "own",
+};
 
 function microsoftApp(options: MicrosoftAppOptions): TokenFunction {
     known(options, MICROSOFT_OPTIONS, "options of clientCredentials");
@@ -260,7 +269,7 @@ function microsoftApp(options: MicrosoftAppOptions): TokenFunction {
 }
 
 function serviceAccount(options: GoogleServiceAccountOptions): TokenFunction {
-    known(options, ["provider", "keyFile", "subject", "scopes"], "options of clientCredentials");
+    known(options, GOOGLE_OPTIONS, "options of clientCredentials");
     const [keyFile, subject] = [text(options.keyFile, "keyFile"), text(options.subject, "subject")];
     const scopes = [...(optionalTexts(options.scopes, "scopes") ?? Provider.named("gmail").services[0]?.scopes ?? [])];
     const client = once(async () => {

@@ -86,6 +86,11 @@ export function reset(client: SMTPConnection): Promise<void> {
     });
 }
 
+/** What a limit of Nodemailer's is later than ours. */
+const BEHIND_MS = 60_000;
+/** What Node's timers take: a longer one would ring at once. */
+const TIMER_MS_MAX = 2_147_483_647;
+
 /** Nodemailer's client, over a connection of a session. @internal */
 export class SmtpAdapter implements Adapter<SMTPConnection> {
     readonly #next: (work: () => Promise<void>) => Promise<void>;
@@ -106,6 +111,8 @@ export class SmtpAdapter implements Adapter<SMTPConnection> {
             secured: true,
             connection: connection.socket,
             name: connection.settings.login.ehloName,
+            // The session's own limit comes first: it knows what the end means.
+            socketTimeout: Math.min(connection.settings.dataTimeout + BEHIND_MS, TIMER_MS_MAX),
         });
         return new Promise((resolve, reject) => {
             client.on("error", reject);

@@ -19,7 +19,9 @@ import { join } from "node:path";
 import * as tls from "node:tls";
 import { type Cause, type MailProtocol, Provider, type Tls } from "./core";
 import { ConfigError } from "./errors";
-import { enter, known, native, numeric, octets, optionalNumeric, optionalText, text } from "./native";
+import { kindOf } from "./foreign";
+import { enter, native, numeric, optionalNumeric, optionalText, text, texts } from "./native";
+import { defined, known, type OptionsOf } from "./options";
 import type { TlsOptions } from "./settings";
 
 /** How the server behaves. */
@@ -47,6 +49,8 @@ export interface ServerOptions {
     greylist?: number;
     /** Accounts that are there from the beginning. */
     users?: readonly string[];
+    /** Of the tokens, so that runs can be repeated. Default: each server issues other ones. */
+    seed?: bigint;
     /** The address that it listens on; its certificate is for `localhost` and `127.0.0.1`. Default: `127.0.0.1`. */
     host?: string;
     /** Ports in place of free ones, by protocol and TLS: `{ "imap implicit": 10993 }`. */
@@ -134,8 +138,9 @@ export class Server {
     #timer: NodeJS.Timeout | undefined;
 
     private constructor(options: ServerOptions) {
-        known(options, Object.keys(DEFAULTS), "options");
-        const given = { ...DEFAULTS, ...options };
+        known(options, OPTIONS, "options");
+        const { seed = randomBytes(8).readBigUInt64LE() } = options;
+        const given = { ...DEFAULTS, ...defined(options) };
         this.#flavour = given.flavour;
         const settings = {
             flavour: text(given.flavour, "flavour"),
@@ -148,12 +153,13 @@ export class Server {
             greylistMs: optionalNumeric(given.greylist, "greylist"),
             unixEpochMs: Math.max(0, Date.now() - now()),
         };
-        this.#machine = enter(() => new native.NativeServer(settings, randomBytes(8).readBigUInt64LE()));
+        this.#machine = enter(() => new native.NativeServer(settings, BigInt.asUintN(64, seed)));
         this.refuse(given.refuse);
-        for (const user of given.users) {
+        for (const user of texts(given.users, "users")) {
             this.addUser(user);
         }
         this.#host = text(given.host, "host");
+        known(given.ports, PORTS, "ports");
         this.#wanted = given.ports;
     }
 
@@ -212,10 +218,9 @@ export class Server {
 
     /** Issues an access token for a user; `lifetime` is in milliseconds, `octets` the length of the token. */
     issueToken(user: string, options: { lifetime?: number; scope?: string; octets?: number } = {}): string {
-        known(options, ["lifetime", "scope", "octets"], "options");
-        const [name, scope] = [text(user, "user"), optionalText(options.scope, "scope")];
-        const lifetime = optionalNumeric(options.lifetime, "lifetime");
-        const length = optionalNumeric(options.octets, "octets");
+        known(options, TOKEN_OPTIONS, "options");
+        const { lifetime, scope, octets: length } = options;
+        const name = text(user, "user");
         return enter(() => this.#machine.issueToken(now(), name, lifetime, scope, length));
     }
 
@@ -283,13 +288,21 @@ export class Server {
         this.#tick();
     }
 
-    /** Puts a message into a mailbox; clients in IDLE are told at once. */
-    deliver(user: string, message: Uint8Array, options: DeliverOptions = {}): void {
-        known(options, ["mailbox", "flags", "date"], "options");
-        const [name, content] = [text(user, "user"), octets(message, "message")];
-        const mailbox = optionalText(options.mailbox, "mailbox");
-        const flags = (options.flags ?? []).map((flag) => text(flag, "flags"));
-        const dateMs = options.date === undefined ? Date.now() : options.date.getTime();
+    /**
+     * Puts a message into a mailbox; clients in IDLE are told at once. It is header and body, as a text or as its octets; a line end
+     * of LF alone becomes CRLF.
+     *
+     *     server.deliver("joe@gmail.com", "From: ann@example.org\nSubject: hello\n\nHello!\n");
+     */
+    deliver(user: string, message: string | Uint8Array, options: DeliverOptions = {}): void {
+        known(options, DELIVER_OPTIONS, "options");
+        const name = text(user, "user");
+        const content = contentOf(message);
+        const { mailbox, date = new Date() } = options;
+        if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
+            throw new ConfigError("date must be a Date that is one");
+        }
+        const [flags, dateMs] = [texts(options.flags ?? [], "flags"), date.getTime()];
         enter(() => this.#machine.deliver(name, content, mailbox, flags, dateMs));
         this.#tick();
     }
@@ -384,6 +397,39 @@ export class Server {
     }
 }
 
+const OPTIONS: OptionsOf<ServerOptions> = {
+    flavour: "string",
+    tokenLifetime: "number",
+    sessionLimit: "number",
+    cut: "string",
+    refuse: "string",
+    connectionsMax: "number",
+    messages: "number",
+    messageOctetsMax: "number",
+    greylist: "number",
+    users: "own",
+    seed: "bigint",
+    host: "string",
+    ports: "object",
+};
+
+const PORTS: OptionsOf<NonNullable<ServerOptions["ports"]>> = {
+    "imap implicit": "number",
+    "imap starttls": "number",
+    "pop3 implicit": "number",
+    "pop3 starttls": "number",
+    "smtp implicit": "number",
+    "smtp starttls": "number",
+};
+
+const TOKEN_OPTIONS: OptionsOf<NonNullable<Parameters<Server["issueToken"]>[1]>> = {
+    lifetime: "number",
+    scope: "string",
+    octets: "number",
+};
+
+const DELIVER_OPTIONS: OptionsOf<DeliverOptions> = { mailbox: "string", flags: "own", date: "own" };
+
 const DEFAULTS = {
     flavour: "gmail" as const,
     tokenLifetime: 3_600_000,
@@ -398,6 +444,13 @@ const DEFAULTS = {
     host: "127.0.0.1",
     ports: {},
 };
+
+function contentOf(message: unknown): Uint8Array {
+    if (typeof message !== "string" && !(message instanceof Uint8Array)) {
+        throw new ConfigError(`message must be a string or a Uint8Array, not ${kindOf(message)}`);
+    }
+    return typeof message === "string" ? Buffer.from(text(message, "message")) : message;
+}
 
 interface PeerListener {
     received(data: Buffer): void;

@@ -1,10 +1,19 @@
 /** Mailboxes that are followed: IDLE over sockets and over ImapFlow, new messages told once, and servers that go mute. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { type Cause, MailboxRefused, Misuse, type SessionConnection, type SessionOptions, sessions } from "mailbearer";
+import {
+    type Cause,
+    ConfigError,
+    explain,
+    MailboxRefused,
+    Misuse,
+    type SessionConnection,
+    type SessionOptions,
+    sessions,
+} from "mailbearer";
 import * as imapflow from "mailbearer/imapflow";
 import { Server } from "mailbearer/testing";
-import { until } from "./waiting.mjs";
+import { rejection, until } from "./waiting.mjs";
 
 const USER = "joe@gmail.com";
 const QUICK = { backoffBase: 20, backoffMax: 50, loginInterval: 1 };
@@ -209,6 +218,50 @@ describe("over ImapFlow", () => {
         }
         assert.deepEqual(subjects, [`number ${sent - 1}`, `number ${sent}`]);
         assert.ok(await connection.client.status("INBOX", { messages: true }));
+    });
+
+    it("a mailbox that is none is refused as over sockets, and the connection goes on", async () => {
+        const made = imapflow.sessions(options());
+        closing.push(() => made.close());
+        const { value: connection } = await made.next();
+        assert.ok(connection);
+        const error = await rejection(MailboxRefused, connection.newMessages("no such mailbox").next());
+        const cause = error.cause as { responseStatus?: string; serverResponseCode?: string };
+        assert.deepEqual([cause.responseStatus, error.serverCode], ["NO", cause.serverResponseCode]);
+        assert.match(error.message, /the server said: \S+/);
+        assert.notEqual(explain(error).advice, "give_up");
+        assert.equal((await connection.client.mailboxOpen("INBOX")).path, "INBOX");
+        assert.equal(connection.verdict, undefined);
+        const refused = await rejection(
+            MailboxRefused,
+            connection.use(async () => {
+                await connection.newMessages("no such mailbox", { readOnly: true }).next();
+            }),
+        );
+        assert.equal(refused.code, "mailbox_refused");
+    });
+
+    it("a client that was closed ends it, and no error of ImapFlow's is thrown", async () => {
+        const made = imapflow.sessions(options());
+        closing.push(() => made.close());
+        const { value: connection } = await made.next();
+        assert.ok(connection);
+        const events = connection.newMessages("INBOX");
+        await events.next();
+        connection.client.close();
+        assert.deepEqual(await events.next(), { done: true, value: undefined });
+    });
+
+    it("options of ImapFlow that are ours are told, and so are those that it does not take", async () => {
+        for (const name of ["host", "auth", "tls", "proxy", "disableCompression"]) {
+            const told = { ...options(), imapflow: { [name]: "x" } } as object;
+            assert.throws(
+                () => imapflow.sessions(told as never),
+                (error: ConfigError) => {
+                    return error instanceof ConfigError && error.message.includes(`imapflow.${name} is mailbearer's`);
+                },
+            );
+        }
     });
 
     it("changes are told of the mailbox that is open, and without one it says so", async () => {

@@ -1,6 +1,9 @@
 /** `mailbearer login` and its sisters, as processes, against a real authorization server and a real Dovecot, over TLS. */
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { AuthorizationServer, Visitor } from "./authserver.mjs";
@@ -324,6 +327,42 @@ describe("accounts, token and logout", () => {
             assert.match(err, /is forgotten here, but not taken back at the provider: /);
             assert.ok(!existsSync(path));
         }
+    });
+
+    it("go through a proxy, where one is named, to the authorization server too", async () => {
+        const asked: string[] = [];
+        const proxy = createServer().on("connect", ({ url }, client: Socket) => {
+            asked.push(String(url));
+            const [host, port] = String(url).split(":");
+            const onward = connect(Number(port), host, () => client.write("HTTP/1.1 200 OK\r\n\r\n"));
+            client
+                .on("error", () => onward.destroy())
+                .pipe(onward)
+                .on("error", () => client.destroy())
+                .pipe(client);
+        });
+        proxy.listen(0, "127.0.0.1");
+        await once(proxy, "listening");
+        const words = ["--proxy", `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`];
+        const { host } = new URL(server.description.issuer);
+
+        const program = login(...words);
+        await consented(program);
+        assert.equal(await statusOf(program), 0, program.err);
+        // The metadata, the code's tokens, and the two mail servers.
+        assert.deepEqual(
+            [asked.filter((one) => one === host).length >= 2, asked.includes(`localhost:${mail.port("imap")}`)],
+            [true, true],
+        );
+        const before = asked.length;
+        for (const sister of ["token", "logout"]) {
+            const path = home.accountFile(USER);
+            writeFileSync(path, readFileSync(path, "utf8").replace(/"expires_at": [\d.]+/, '"expires_at": 1'));
+            // What `token` prints is secret.
+            assert.equal(await home.command(sister, USER, ...words).ended, 0);
+        }
+        assert.deepEqual(asked.slice(before), [host, host]);
+        proxy.close();
     });
 
     it("refresh a token that lives for less than a minute", async () => {

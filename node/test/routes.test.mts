@@ -15,6 +15,7 @@ import {
     ConfigError,
     connect,
     discover,
+    GaveUp,
     LoginFailed,
     Misuse,
     ProxyFailed,
@@ -594,6 +595,19 @@ describe("discover", () => {
 });
 
 describe("an event", () => {
+    it("of a first connection is the end of it at once, as where no server listens", async () => {
+        const options = { protocol: "imap", user: USER, token: token(), ...at("imap") } as const;
+        for (const way of [{ proxy: "socks5://127.0.0.1:9" }, { proxy: "http://127.0.0.1:9" }, { port: 9 }]) {
+            const made = sessions({ ...options, ...way, unusualPort: true });
+            const begun = performance.now();
+            const error = await rejection(GaveUp, made.next());
+            assert.equal(error.code, "port" in way ? "connection_refused" : "proxy_failed");
+            // Else it waits for a minute.
+            assert.ok(performance.now() - begun < 30_000);
+            await made.close();
+        }
+    });
+
     it("of a session tells the proxy's failure too", async () => {
         const events: SessionEvent[] = [];
         const options = { protocol: "imap", user: USER, token: token(), ...at("imap"), policy: SOON } as const;

@@ -261,6 +261,23 @@ describe("what nobody knows", () => {
     });
 });
 
+describe("what the server refuses", () => {
+    it("for now is told as not sent, and for good as refused, with its reply", async () => {
+        await started({ greylist: 60_000, flavour: "dovecot" });
+        const outgoing = sender(made());
+        const later = await rejection(SendFailed, outgoing.sendMail(mail("grey")));
+        assert.deepEqual([later.outcome, Math.floor((later.responseCode ?? 0) / 10)], ["not_sent", 45]);
+        assert.deepEqual([later.rejected, later.code], [["ann@example.org"], later.failure?.cause]);
+        assert.match(later.message, /send it again in some minutes\. It said: \S+/);
+        assert.ok((later.cause as { rejectedErrors?: unknown[] }).rejectedErrors?.length === 1);
+
+        server.refuseRecipient("ann@example.org", "unknown");
+        const never = await rejection(SendFailed, outgoing.sendMail({ ...mail("never"), messageId: "<n@x.example>" }));
+        assert.deepEqual([never.outcome, never.responseCode, never.messageId], ["refused", 550, "<n@x.example>"]);
+        assert.deepEqual(subjects(), []);
+    });
+});
+
 describe("the end", () => {
     it("comes after what waits, and refuses what comes then", async () => {
         await started();

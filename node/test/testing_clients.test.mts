@@ -29,6 +29,24 @@ async function opened(server: Server): Promise<ImapFlow> {
     return client;
 }
 
+it("the testing server takes a text as a message, with whatever line ends, and its tokens are nobody else's", async () => {
+    const [one, other, third] = await Promise.all([Server.start(), Server.start(), Server.start({ seed: 5n })]);
+    one.deliver(USER, "Subject: Grüße\n\nHello!\n");
+    one.deliver(USER, Buffer.from("Subject: octets\r\n\r\nHello!\r\n"));
+    const [text, octets] = one.messages(USER).slice(-2).map(String);
+    assert.equal(text, "Subject: Grüße\r\n\r\nHello!\r\n");
+    assert.equal(octets, "Subject: octets\r\n\r\nHello!\r\n");
+    assert.notEqual(one.issueToken(USER), other.issueToken(USER));
+    const fourth = await Server.start({ seed: 5n });
+    assert.equal(third.issueToken(USER), fourth.issueToken(USER));
+    for (const wrong of [5, null, ["a"]]) {
+        assert.throws(() => one.deliver(USER, wrong as never), ConfigError);
+    }
+    assert.throws(() => one.deliver(USER, "x", { date: new Date("never") }), ConfigError);
+    assert.throws(() => one.deliver(USER, "x", { flag: [] } as never), /did you mean flags\?/);
+    await Promise.all([one, other, third, fourth].map((server) => server.stop()));
+});
+
 for (const flavour of ["gmail", "outlook", "dovecot"] as const) {
     describe(`the testing server, ${flavour}`, () => {
         it("answers ImapFlow's ordinary calls", async () => {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { inspect } from "node:util";
+import { createTransport } from "nodemailer";
 import { pino } from "pino";
 import {
     Account,
@@ -20,7 +21,7 @@ import {
     type WatchOptions,
 } from "mailbearer";
 import * as imapflow from "mailbearer/imapflow";
-import { transport } from "mailbearer/nodemailer";
+import { login, transport } from "mailbearer/nodemailer";
 import { Server } from "mailbearer/testing";
 import { rejection, until } from "./waiting.mjs";
 
@@ -140,7 +141,10 @@ describe("a logger", () => {
         const logger = pino({ level: "debug" }, stream);
         const options = { protocol: "imap", user: USER, ...server.at("imap"), logger } as const;
         await (await connect({ ...options, token })).close();
-        assert.match(text(), /joe@gmail\.com imap: logged in to localhost:\d+ \(TLS\) with \w+, in \d round trips/);
+        assert.match(
+            text(),
+            /joe@gmail\.com imap: logged in to localhost:\d+ \(TLS\) with \w+, in 1 round trip and \d+ ms"/,
+        );
         await rejection(LoginFailed, connect({ ...options, token: "an-expired-token" }));
         assert.match(text(), /"level":40.*"cause":"token_rejected".*could not log in to localhost/);
         const client = await imapflow.connect({ user: USER, token, ...server.at("imap"), logger });
@@ -241,5 +245,62 @@ describe("an event", () => {
         assert.equal(`${online}`, `${online.time.toISOString()} ${online.message}`);
         const { kind, user, protocol, generation } = JSON.parse(JSON.stringify(online)) as SessionEvent;
         assert.deepEqual([kind, user, protocol, generation], ["online", USER, "imap", 1]);
+    });
+});
+
+describe("Nodemailer's own connections with our login", () => {
+    it("tell a logger and a trace of each login, and no token", async () => {
+        const { stream, text } = sink();
+        const lines: string[] = [];
+        const expired = server.issueToken(USER, { lifetime: 0 });
+        const source = ({ forceRefresh }: { forceRefresh: boolean }) => (forceRefresh ? token : expired);
+        const watch = {
+            logger: pino({ level: "debug" }, stream),
+            trace: (side: string, line: string) => void lines.push(`${side}: ${line}`),
+        };
+        const outgoing = createTransport(login({ user: USER, token: source, ...server.at("smtp"), ...watch }) as never);
+        await outgoing.verify();
+        outgoing.close();
+        assert.match(text(), /joe@gmail\.com smtp: logged in to localhost:\d+ \(TLS\) with XOAUTH2"/);
+        assert.ok(
+            lines.some((line) => /^C: AUTH XOAUTH2 <token/.test(line)),
+            lines.join("\n"),
+        );
+        assert.ok(lines.some((line) => /^S: 235/.test(line)));
+        const refused = createTransport(login({ user: USER, token: expired, ...server.at("smtp"), ...watch }) as never);
+        await assert.rejects(refused.verify());
+        assert.match(text(), /"level":40[^\n]*could not log in/);
+        for (const said of [text(), lines.join("\n")]) {
+            holdsNoToken(said);
+            assert.ok(!said.includes(expired));
+        }
+    });
+});
+
+describe("an event", () => {
+    it("is a sentence where it is printed or logged, and holds nothing of what was thrown but its words", async () => {
+        const events: SessionEvent[] = [];
+        const own = Object.assign(new Error("the cache is down"), { config: { headers: { authorization: token } } });
+        const source = () => Promise.reject(own);
+        const policy = { first: 1, tokenTimeout: 1_000 };
+        const made = sessions({
+            protocol: "imap",
+            user: USER,
+            token: source,
+            ...server.at("imap"),
+            policy,
+            onEvent: (event) => void events.push(event),
+        });
+        await assert.rejects(made.next());
+        const failed = events.find(({ kind }) => kind === "token_failed");
+        assert.equal(failed?.error, own);
+        assert.match(inspect(failed), /^\d{4}-\S+Z joe@gmail\.com \S* ?\S* ?has no token/);
+        assert.equal(inspect(failed), String(failed));
+        const written = JSON.parse(JSON.stringify(failed)) as Record<string, unknown>;
+        assert.deepEqual(
+            [written["kind"], written["message"], written["error"]],
+            ["token_failed", failed?.message, "Error: the cache is down"],
+        );
+        holdsNoToken(inspect(events, { depth: 9 }) + JSON.stringify(events));
     });
 });

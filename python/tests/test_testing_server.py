@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 from typing import Any
 
 import aioimaplib
@@ -219,3 +220,26 @@ def test_what_a_server_cannot_be_asked_is_refused() -> None:
         for words in [("imaps",), ("imap", "tls")]:
             with pytest.raises(mailbearer.ConfigError, match="implicit or starttls"):
                 server.at(*words)  # type: ignore[arg-type]
+
+
+def test_a_text_and_a_message_are_delivered_as_octets_are() -> None:
+    message = EmailMessage()
+    message["Subject"] = "a message"
+    message.set_content("Hello!")
+    with Server(messages=0) as server:
+        server.deliver(USER, "Subject: Grüße\n\nHello!\n")
+        server.deliver(USER, message)
+        server.deliver(USER, b"Subject: octets\r\n\r\nHello!\r\n")
+        text, made, octets = server.messages(USER)
+    assert text == "Subject: Grüße\r\n\r\nHello!\r\n".encode()
+    assert made.startswith(b"Subject: a message\r\n") and made.endswith(b"Hello!\r\n")
+    assert octets == b"Subject: octets\r\n\r\nHello!\r\n"
+
+
+def test_the_tokens_of_two_servers_differ_unless_they_have_one_seed() -> None:
+    tokens = []
+    for seed in (None, None, 5, 5):
+        with Server(seed=seed) as server:
+            tokens.append(server.issue_token(USER))
+    assert len(set(tokens)) == 3
+    assert tokens[2] == tokens[3]

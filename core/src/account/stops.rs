@@ -51,9 +51,9 @@ pub(super) fn is_of_account(cause: Cause) -> bool {
     matches!(cause, Cause::TokenUnavailable | Cause::AccountDisabled | Cause::InteractionRequired)
 }
 
-/// What does not get better by waiting before a first connection.
+/// What does not get better by waiting before a first connection: a host, a port or a proxy that is not as the program says.
 pub(super) fn is_hopeless(cause: Cause) -> bool {
-    matches!(cause, Cause::HostNotFound | Cause::ConnectionRefused)
+    matches!(cause, Cause::HostNotFound | Cause::ConnectionRefused | Cause::ProxyFailed)
 }
 
 /// What a network that comes back may mend.
@@ -68,4 +68,20 @@ pub(super) fn is_of_network(cause: Cause) -> bool {
             | Cause::TimedOut
             | Cause::TlsFailed
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, is_hopeless};
+
+    #[test]
+    fn a_proxy_that_is_not_there_is_as_hopeless_as_a_server_that_is_not() {
+        for cause in [Cause::HostNotFound, Cause::ConnectionRefused, Cause::ProxyFailed] {
+            assert!(is_hopeless(cause), "{cause}");
+        }
+        for cause in [Cause::Unreachable, Cause::TimedOut, Cause::ConnectionLost, Cause::TlsFailed]
+        {
+            assert!(!is_hopeless(cause), "{cause}");
+        }
+    }
 }

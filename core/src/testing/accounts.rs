@@ -103,9 +103,10 @@ impl Server {
         self.deliver_to(user, &Delivery::default(), message);
     }
 
-    /// Puts a message into a mailbox, with flags and a date.
+    /// Puts a message into a mailbox, with flags and a date. A line end of LF alone becomes CRLF, as every message has it.
     pub fn deliver_to(&mut self, user: &str, delivery: &Delivery, message: &[u8]) {
         let name = delivery.mailbox.as_deref().map_or_else(|| "INBOX".to_string(), to_wire);
+        let message = &with_crlf(message)[..];
         let date_ms = delivery.date_ms.unwrap_or_else(|| date_in(message));
         let flags = delivery.flags.iter().filter_map(|text| flag(text)).collect();
         let account = self.account(user);
@@ -162,6 +163,18 @@ impl Server {
         }
     }
 
+    /// A message that was submitted: where the flavour keeps what is sent, a copy, read already.
+    pub(super) fn file_sent(&mut self, now_ms: u64, user: &str, content: &[u8]) {
+        let date_ms = self.date_of(now_ms, content);
+        let sent = self.config.flavour.sent_copies();
+        let account = self.accounts.get_mut(user);
+        if let Some(mailbox) = sent.and_then(|name| account?.get_mut(name)) {
+            let flags = flag("\\Seen").into_iter().collect();
+            mailbox.keep(Message { flags, ..Message::new(content, date_ms) });
+            self.news = true;
+        }
+    }
+
     /// The date of a message that comes now.
     pub(super) fn date_of(&self, now_ms: u64, content: &[u8]) -> i64 {
         let arrival = self.config.unix_epoch_ms.map(|epoch_ms| epoch_ms.saturating_add(now_ms));
@@ -189,4 +202,16 @@ fn first_message(user: &str, number: usize) -> Vec<u8> {
          This is message {number}.\r\n* BYE this is not an ending\r\n.\r\n-ERR nor this\r\n"
     );
     message.into_bytes()
+}
+
+/// RFC 5322 section 2.1: lines end in CRLF. What a test writes in its source ends them in LF.
+fn with_crlf(message: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(message.len());
+    for &octet in message {
+        if octet == b'\n' && whole.last() != Some(&b'\r') {
+            whole.push(b'\r');
+        }
+        whole.push(octet);
+    }
+    whole
 }

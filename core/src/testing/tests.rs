@@ -214,6 +214,16 @@ fn smtp_takes_a_message_once_and_can_lose_the_reply() {
 }
 
 #[test]
+fn what_is_delivered_ends_its_lines_in_crlf() {
+    let mut server = server(Flavour::Gmail);
+    server.deliver(USER, b"Subject: new\n\nHello!\r\n\n");
+    assert_eq!(
+        server.messages(USER).last().map(Vec::as_slice),
+        Some(&b"Subject: new\r\n\r\nHello!\r\n\r\n"[..])
+    );
+}
+
+#[test]
 fn imap_selects_fetches_and_idles() {
     let mut server = server(Flavour::Gmail);
     let id = online(&mut server, Protocol::Imap);

@@ -1,4 +1,5 @@
 /** `mailbearer accounts`: lists the logins that are stored on this machine, without their secrets. */
+import { counted } from "../counting";
 import { ConfigError } from "../errors";
 import { AccountFile, type StoredAccount, storedAccounts } from "../login/store";
 import { type Command, type Values, WrongUse } from "./arguments";
@@ -70,5 +71,5 @@ function until(at: number | null): string {
         return "until it is refused";
     }
     const minutes = Math.floor((at - Date.now() / 1000) / 60);
-    return minutes > 0 ? `for ${minutes} minutes more` : "no more: it is renewed when it is needed";
+    return minutes > 0 ? `for ${counted(minutes, "minute")} more` : "no more: it is renewed when it is needed";
 }

@@ -1,5 +1,6 @@
 /** What the commands have in common: how they are described, and what goes wrong with their arguments. */
 import type { ParseArgsConfig } from "node:util";
+import type { RouteOptions } from "../route";
 
 /** What `util.parseArgs` has read. */
 export type Values = Readonly<Record<string, string | boolean | Array<string | boolean> | undefined>>;
@@ -32,6 +33,18 @@ export function oneUser(positionals: readonly string[]): string {
 export function textOf(values: Values, name: string): string | undefined {
     const value = values[name];
     return typeof value === "string" ? value : undefined;
+}
+
+/** Of the commands that speak to an authorization server, and nothing else of it. */
+export const PROXY_OPTION = { proxy: { type: "string" } } as const;
+
+export const PROXY_HELP =
+    "  --proxy URL              go through a proxy: socks5://host:1080, http://host:3128, or environment for what ALL_PROXY says";
+
+/** The way that `--proxy` names. */
+export function routeOf(values: Values): RouteOptions {
+    const proxy = proxyOf(values);
+    return proxy === undefined ? {} : { proxy };
 }
 
 /** A proxy; its password would be in an argument, and is not repeated. */

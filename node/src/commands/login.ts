@@ -45,8 +45,9 @@ options:
   --store keyring|file       where the login is kept: in the system's keyring (default), or in a file that only you can read
   --no-check                 do not try the login at the mail servers
   --imap, --pop3, --smtp HOST[:PORT], --no-imap, --no-pop3, --no-smtp, --starttls, --unusual-port, --no-discover, --ca-file,
-  --mechanism, --ehlo-name, --timeout, --trace
-                             as mailbearer check has them; hosts that are named here are kept with the login
+  --mechanism, --ehlo-name, --proxy, --timeout, --trace
+                             as mailbearer check has them; hosts that are named here are kept with the login; the proxy, which
+                             is not kept, leads to the authorization server, too
 
 Servers of a domain that is not known are looked up. To log in again, nothing need be said again. A login that was stored before
 is replaced only when the new one works. Exit status: 0, the login is stored; 1, it did not work;
@@ -113,8 +114,8 @@ function isStored(file: AccountFile): boolean {
 }
 
 async function consent(plan: Plan, values: Values): Promise<TokenEndpointAnswer> {
-    const { user, server, client, scopes, tls } = plan;
-    const configuration = await configured(server.metadata, client, tls);
+    const { user, server, client, scopes, tls, route } = plan;
+    const configuration = await configured(server.metadata, client, tls, route);
     const say = (text: string): void => console.log(text);
     const request = { server, configuration, user, scopes, parameters: parametersOf(plan), say };
     if (values["device"] === true) {

@@ -3,30 +3,34 @@ import { ConfigError } from "../errors";
 import { shown } from "../foreign";
 import { configured, metadataOf, openid, wordsOf } from "../login/server";
 import { AccountFile } from "../login/store";
-import { type Command, oneUser } from "./arguments";
+import type { RouteOptions } from "../route";
+import { type Command, oneUser, PROXY_HELP, PROXY_OPTION, routeOf } from "./arguments";
 
 export const LOGOUT: Command = {
     usage: "logout USER",
     summary: "take a login back at the provider, and forget it",
-    help: `usage: mailbearer logout USER
+    help: `usage: mailbearer logout [options] USER
 
 USER is the mail address, as it was given to mailbearer login.
 
+options:
+${PROXY_HELP}
+
 It is forgotten on this machine in any case. Exit status: 0; 1, it could not be taken back at the provider; 2, it is not stored.
 `,
-    options: {},
-    async run(positionals) {
-        const file = new AccountFile(oneUser(positionals));
-        return file.locked(undefined, () => loggedOut(file));
+    options: PROXY_OPTION,
+    async run(positionals, values) {
+        const [file, route] = [new AccountFile(oneUser(positionals)), routeOf(values)];
+        return file.locked(undefined, () => loggedOut(file, route));
     },
 };
 
 /** Why a grant still holds. */
 class NotTakenBack extends Error {}
 
-async function loggedOut(file: AccountFile): Promise<number> {
+async function loggedOut(file: AccountFile, route: RouteOptions): Promise<number> {
     try {
-        const said = await takenBack(file);
+        const said = await takenBack(file, route);
         await file.remove(file.required());
         console.log(said);
         return 0;
@@ -42,7 +46,7 @@ async function loggedOut(file: AccountFile): Promise<number> {
 }
 
 /** Revokes what was granted (RFC 7009), where that can be done. */
-async function takenBack(file: AccountFile): Promise<string> {
+async function takenBack(file: AccountFile, route: RouteOptions): Promise<string> {
     const account = file.required();
     const { authorization, client_id: id, user } = account;
     if (typeof authorization.revocation_endpoint !== "string") {
@@ -53,7 +57,7 @@ async function takenBack(file: AccountFile): Promise<string> {
     }
     const grant = await file.grant(account);
     const library = await openid();
-    const configuration = await configured(metadataOf(authorization), { id, secret: grant.client_secret });
+    const configuration = await configured(metadataOf(authorization), { id, secret: grant.client_secret }, {}, route);
     try {
         await library.tokenRevocation(configuration, grant.refresh_token, { token_type_hint: "refresh_token" });
     } catch (error) {

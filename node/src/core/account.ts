@@ -2,7 +2,8 @@
 import { inspect } from "node:util";
 import { ConfigError } from "../errors";
 import { kindOf } from "../foreign";
-import { enter, known, native, numeric, octets, optionalNumeric, text } from "../native";
+import { enter, native, numeric, octets, optionalNumeric, text } from "../native";
+import { known, type OptionsOf } from "../options";
 import { checked, LOGIN_SETTINGS, type LoginSettings, type MailProtocol, type Mechanism } from "./login";
 import { masked } from "./mask";
 import { checkedPolicy, type SessionSettings, type Status } from "./session";
@@ -156,12 +157,14 @@ const TIMES = [
     "unprobedNapMs",
 ] as const;
 
+const SETTINGS: OptionsOf<AccountSettings> = {
+    ...(Object.fromEntries(TIMES.map((name) => [name, "number"])) as Record<(typeof TIMES)[number], "number">),
+    keepAlive: "boolean",
+};
+
 function checkedSettings(policy: AccountSettings): native.JsAccountPolicy {
-    known(policy, [...TIMES, "keepAlive"], "policy");
-    const keepAlive: unknown = policy.keepAlive;
-    if (keepAlive !== undefined && typeof keepAlive !== "boolean") {
-        throw new ConfigError(`keepAlive must be a boolean, not ${kindOf(keepAlive)}`);
-    }
+    known(policy, SETTINGS, "policy");
+    const { keepAlive } = policy;
     return { ...Object.fromEntries(TIMES.map((name) => [name, optionalNumeric(policy[name], name)])), keepAlive };
 }
 
@@ -177,6 +180,14 @@ export interface AccountMachineOptions {
     readonly wallMs?: number | undefined;
 }
 
+const OPTIONS: OptionsOf<AccountMachineOptions> = {
+    seed: "bigint",
+    policy: "object",
+    snapshot: "own",
+    nowMs: "number",
+    wallMs: "number",
+};
+
 /**
  * Keeps one mailbox connected: its sessions, with one token, one limit of connections and one stop. Facts and time in, an
  * {@link AccountPlan} out. It has no socket, no clock, no timer and no token source.
@@ -187,7 +198,7 @@ export class AccountMachine {
     readonly #native: native.NativeAccount;
 
     constructor(options: AccountMachineOptions) {
-        known(options, ["seed", "policy", "snapshot", "nowMs", "wallMs"], "options");
+        known(options, OPTIONS, "options");
         const { seed } = options;
         if (typeof seed !== "bigint") {
             throw new ConfigError(`seed must be a bigint, not ${kindOf(seed)}`);

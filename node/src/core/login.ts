@@ -1,5 +1,6 @@
 /** What a login is told, and how far TLS goes. */
 import { enter, native, optionalNumeric, optionalText, optionalTexts, text } from "../native";
+import type { OptionsOf } from "../options";
 
 /** What is spoken. */
 export type MailProtocol = "imap" | "pop3" | "smtp";
@@ -25,18 +26,18 @@ export interface LoginSettings {
 }
 
 /** @internal */
-export const LOGIN_SETTINGS = [
-    "protocol",
-    "user",
-    "host",
-    "port",
-    "tls",
-    "authzid",
-    "mechanisms",
-    "initialResponse",
-    "ehloName",
-    "assumedCapabilities",
-];
+export const LOGIN_SETTINGS: OptionsOf<LoginSettings> = {
+    protocol: "string",
+    user: "string",
+    host: "string",
+    port: "number",
+    tls: "string",
+    authzid: "string",
+    mechanisms: "own",
+    initialResponse: "string",
+    ehloName: "string",
+    assumedCapabilities: "own",
+};
 
 /** Checks the types, before napi does. @internal */
 export function checked(settings: LoginSettings): native.JsSettings {

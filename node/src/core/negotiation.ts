@@ -1,6 +1,7 @@
 /** From the greeting to authenticated. */
 import { inspect } from "node:util";
-import { enter, known, native, octets, text } from "../native";
+import { enter, native, octets, text } from "../native";
+import { known } from "../options";
 import { checked, LOGIN_SETTINGS, type LoginSettings, type Mechanism } from "./login";
 import { masked } from "./mask";
 import { AccessToken } from "./token";

@@ -1,5 +1,6 @@
 /** What replies mean, and what SASL says. */
-import { enter, known, native, optionalNumeric, optionalText, text, texts } from "../native";
+import { enter, native, optionalNumeric, optionalText, text, texts } from "../native";
+import { known, type OptionsOf } from "../options";
 import type { MailProtocol, Mechanism } from "./login";
 import { AccessToken } from "./token";
 import type { Failure, Rejection, Verdict } from "./verdict";
@@ -32,8 +33,10 @@ export function classify(
     return enter(() => native.classify(dialect, when, lines, given)) as Verdict;
 }
 
+const NAMES: OptionsOf<Names> = { user: "string", host: "string" };
+
 function checkedNames(names: Names): native.JsNames {
-    known(names, ["user", "host"], "names");
+    known(names, NAMES, "names");
     return { user: optionalText(names.user, "user"), host: optionalText(names.host, "host") };
 }
 
@@ -58,13 +61,15 @@ export function readRejection(challenge: string | Uint8Array): Rejection {
     return enter(() => native.readRejection(given)) as Rejection;
 }
 
+const IDENTITY = { user: "string", authzid: "string", host: "string", port: "number" } as const;
+
 /** The one SASL message, before base64. `OAUTHBEARER` needs the host. */
 export function initialResponse(
     mechanism: Mechanism,
     identity: { user: string; authzid?: string | undefined; host?: string | undefined; port?: number | undefined },
     token: string | AccessToken,
 ): Buffer {
-    known(identity, ["user", "authzid", "host", "port"], "identity");
+    known(identity, IDENTITY, "identity");
     const secret = AccessToken.native(token);
     const [name, user] = [text(mechanism, "mechanism"), text(identity.user, "user")];
     const [host, port] = [optionalText(identity.host, "host"), optionalNumeric(identity.port, "port")];

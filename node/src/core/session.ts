@@ -2,7 +2,8 @@
 import { inspect } from "node:util";
 import { ConfigError } from "../errors";
 import { kindOf } from "../foreign";
-import { enter, known, native, numeric, octets, optionalNumeric, optionalText, text } from "../native";
+import { enter, native, numeric, octets, optionalNumeric, optionalText, text } from "../native";
+import { known, type OptionsOf } from "../options";
 import { checked, LOGIN_SETTINGS, type LoginSettings, type Mechanism } from "./login";
 import { masked } from "./mask";
 import { AccessToken } from "./token";
@@ -97,16 +98,26 @@ const TIMES = [
     "loginIntervalMs",
 ] as const;
 
+const SETTINGS: OptionsOf<SessionSettings> = {
+    ...(Object.fromEntries(TIMES.map((name) => [name, "number"])) as Record<(typeof TIMES)[number], "number">),
+    endsWithToken: "boolean",
+    login: "string",
+    renewal: "string",
+};
+
+const OPTIONS: OptionsOf<ConstructorParameters<typeof Session>[1]> = {
+    seed: "bigint",
+    policy: "object",
+    snapshot: "own",
+    nowMs: "number",
+};
+
 export function checkedPolicy(policy: SessionSettings): native.JsPolicy {
-    known(policy, [...TIMES, "endsWithToken", "login", "renewal"], "policy");
-    const ends: unknown = policy.endsWithToken;
-    if (ends !== undefined && typeof ends !== "boolean") {
-        throw new ConfigError(`endsWithToken must be a boolean, not ${kindOf(ends)}`);
-    }
+    known(policy, SETTINGS, "policy");
     const times = Object.fromEntries(TIMES.map((name) => [name, optionalNumeric(policy[name], name)]));
     return {
         ...times,
-        endsWithToken: ends,
+        endsWithToken: policy.endsWithToken,
         login: optionalText(policy.login, "login"),
         renewal: optionalText(policy.renewal, "renewal"),
     };
@@ -125,7 +136,7 @@ export class Session {
         options: { seed: bigint; policy?: SessionSettings; snapshot?: Uint8Array | undefined; nowMs?: number },
     ) {
         known(settings, LOGIN_SETTINGS, "settings");
-        known(options, ["seed", "policy", "snapshot", "nowMs"], "options");
+        known(options, OPTIONS, "options");
         if (typeof options.seed !== "bigint") {
             throw new ConfigError(`seed must be a bigint, not ${kindOf(options.seed)}`);
         }

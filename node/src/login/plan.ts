@@ -1,11 +1,12 @@
 /** What `mailbearer login` goes by: the authorization server, the client, the scopes, and the mail servers. */
 import { readFileSync } from "node:fs";
 import { argumentsOf, type Arguments, placesOf } from "../check";
-import { textOf, type Values, WrongUse } from "../commands/arguments";
+import { routeOf, textOf, type Values, WrongUse } from "../commands/arguments";
 import { type Discovered, type FoundOAuth, type MailProtocol, type OAuth, Provider } from "../core";
 import { discoveredFor } from "../discover";
 import { ConfigError } from "../errors";
 import { native } from "../native";
+import type { RouteOptions } from "../route";
 import { providerOf, type TlsOptions } from "../settings";
 import { clientOf } from "./client";
 import { refusal } from "./consent";
@@ -34,6 +35,8 @@ export interface Plan {
     readonly reachable: readonly MailProtocol[];
     readonly store: Store;
     readonly tls: TlsOptions;
+    /** To the authorization server. */
+    readonly route: RouteOptions;
 }
 
 /** An authorization server, and who says what of it. */
@@ -51,15 +54,19 @@ interface Known {
     readonly given: Arguments;
     readonly user: string;
     readonly tls: TlsOptions;
+    readonly route: RouteOptions;
     readonly profile: Provider | undefined;
     readonly found: Discovered | undefined;
     readonly before: StoredAccount | undefined;
 }
 
+/** How an authorization server is spoken to. */
+type Way = Pick<Known, "tls" | "route">;
+
 /** Finds out what a login goes by, before anybody is asked anything. */
 export async function planOf(file: AccountFile, values: Values): Promise<Plan> {
     const known = await knownOf(file, values);
-    const { given, user, tls, profile, found, before } = known;
+    const { given, user, tls, route, profile, found, before } = known;
     const origin = await originOf(known);
     const isSame = before?.authorization.token_endpoint === origin.server.metadata.token_endpoint;
     const asked = values["scope"];
@@ -75,7 +82,7 @@ export async function planOf(file: AccountFile, values: Values): Promise<Plan> {
     );
     const store = storeOf(values) ?? before?.store ?? "keyring";
     const { server, oauth } = origin;
-    return { given, user, profile, server, oauth, client, scopes, services, reachable, store, tls };
+    return { given, user, profile, server, oauth, client, scopes, services, reachable, store, tls, route };
 }
 
 function storeOf(values: Values): Store | undefined {
@@ -90,12 +97,13 @@ async function knownOf(file: AccountFile, values: Values): Promise<Known> {
     const { user } = file;
     const given = argumentsOf(user, values);
     const tls = given.caFile === undefined ? {} : { ca: authorities(given.caFile) };
+    const route = routeOf(values);
     const before = storedBefore(file, values);
     const named = providerOf(user, given.provider ?? before?.provider ?? undefined);
     const isKnown = named !== undefined || before !== undefined;
-    const found = isKnown ? undefined : await lookedUp(user, values, given, tls);
+    const found = isKnown ? undefined : await lookedUp(user, values, given, { tls, route });
     const profile = typeof found?.provider === "string" ? Provider.named(found.provider) : named;
-    return { values, given, user, tls, profile, found, before };
+    return { values, given, user, tls, route, profile, found, before };
 }
 
 function authorities(path: string): Buffer {
@@ -127,14 +135,14 @@ async function lookedUp(
     user: string,
     values: Values,
     given: Arguments,
-    tls: TlsOptions,
+    { tls, route }: Way,
 ): Promise<Discovered | undefined> {
     const hasIssuer = values["issuer"] !== undefined;
     const areNamed = given.asked.every((protocol) => given.places[protocol] !== undefined);
     if (!given.discover || (hasIssuer && areNamed) || !user.includes("@")) {
         return undefined;
     }
-    const found = await discoveredFor({ user, ...(given.caFile === undefined ? {} : { tlsOptions: tls }) });
+    const found = await discoveredFor({ user, ...route, ...(given.caFile === undefined ? {} : { tlsOptions: tls }) });
     if (found?.outcome === "found") {
         console.log(`${found.sentence}\n`);
         return found;
@@ -159,14 +167,15 @@ function placesIn(found: Discovered): Record<string, ServicePlace> {
 
 const OFFLINE = "offline_access";
 
-async function originOf({ values, user, tls, profile, found, before }: Known): Promise<Origin> {
+async function originOf(known: Known): Promise<Origin> {
+    const { values, user, profile, found, before } = known;
     const issuer = textOf(values, "issuer");
     if (issuer !== undefined) {
         const scopes = scopesOf(profile);
-        return ofIssuer(issuer, scopes.length > 0 ? scopes : (found?.oauth?.scopes ?? []), tls);
+        return ofIssuer(issuer, scopes.length > 0 ? scopes : (found?.oauth?.scopes ?? []), known);
     }
     if (before !== undefined && before.authorization.token_endpoint !== profile?.oauth?.tokenEndpoint) {
-        return ofBefore(before, tls);
+        return ofBefore(before, known);
     }
     if (profile?.instead !== undefined) {
         throw new Missing(`${profile.name} cannot be logged in to with OAuth. ${profile.instead}.`);
@@ -175,7 +184,7 @@ async function originOf({ values, user, tls, profile, found, before }: Known): P
         return { server: serverOfProvider(profile.oauth), scopes: scopesOf(profile), oauth: profile.oauth };
     }
     if (found !== undefined && found.oauth !== null) {
-        return ofDiscovery(found.oauth, tls);
+        return ofDiscovery(found.oauth, known);
     }
     throw new Missing(
         profile === undefined
@@ -189,9 +198,9 @@ function scopesOf(profile: Provider | undefined): readonly string[] {
     return [...new Set(profile?.services.flatMap(({ scopes = [] }) => scopes))];
 }
 
-async function ofBefore({ authorization, scopes }: StoredAccount, tls: TlsOptions): Promise<Origin> {
+async function ofBefore({ authorization, scopes }: StoredAccount, way: Way): Promise<Origin> {
     if (typeof authorization.issuer === "string") {
-        return ofIssuer(authorization.issuer, scopes, tls);
+        return ofIssuer(authorization.issuer, scopes, way);
     }
     return { server: { metadata: metadataOf(authorization), isIssuerKnown: false }, scopes };
 }
@@ -200,19 +209,19 @@ async function ofBefore({ authorization, scopes }: StoredAccount, tls: TlsOption
 async function ofIssuer(
     issuer: string,
     scopes: readonly string[],
-    tls: TlsOptions,
+    { tls, route }: Way,
     publicClient?: string,
 ): Promise<Origin> {
-    const server = await discovered(issuer, tls);
+    const server = await discovered(issuer, tls, route);
     const hasOffline = server.metadata.scopes_supported?.includes(OFFLINE) === true && !scopes.includes(OFFLINE);
     return { server, scopes: hasOffline ? [...scopes, OFFLINE] : scopes, publicClient };
 }
 
 /** What was discovered; an issuer that says anything says the rest itself. */
-async function ofDiscovery(found: FoundOAuth, tls: TlsOptions): Promise<Origin> {
+async function ofDiscovery(found: FoundOAuth, way: Way): Promise<Origin> {
     const publicClient = found.clientId ?? undefined;
     if (found.issuer !== null && (found.hasMetadata || found.tokenEndpoint === null)) {
-        return ofIssuer(found.issuer, found.scopes, tls, publicClient);
+        return ofIssuer(found.issuer, found.scopes, way, publicClient);
     }
     if (found.tokenEndpoint === null) {
         throw new Missing("Where the tokens of this provider come from was not found: give --issuer.");
@@ -232,7 +241,7 @@ async function ofDiscovery(found: FoundOAuth, tls: TlsOptions): Promise<Origin> 
 
 /** The user's own client, the one that was used before, the provider's for everybody, or a new one. */
 async function clientFor(
-    { values, user, profile, tls }: Known,
+    { values, user, profile, tls, route }: Known,
     { server, oauth, publicClient }: Origin,
     before: StoredAccount | undefined,
     file: AccountFile,
@@ -260,7 +269,7 @@ async function clientFor(
     }
     const { host, path } = redirectOf(name);
     try {
-        return await registered(server.metadata, `http://${host}${path}`, tls);
+        return await registered(server.metadata, `http://${host}${path}`, tls, route);
     } catch (error) {
         const why = `The server gives none to a program that asks by itself: ${refusal(error).message}.\n`;
         throw new Missing(why + steps);

@@ -77,10 +77,10 @@ export function authorizationOf({ metadata: server, isIssuerKnown }: Server): Au
 }
 
 /** The metadata that an issuer publishes: as OAuth says (RFC 8414), else as OpenID Connect does. Its issuer must be the same. */
-export async function discovered(issuer: string, tls?: TlsOptions): Promise<Server> {
+export async function discovered(issuer: string, tls?: TlsOptions, route?: RouteOptions): Promise<Server> {
     const library = await openid();
     const address = httpsAddress(issuer, "--issuer");
-    const options = { [library.customFetch]: fetchWith(tls) };
+    const options = { [library.customFetch]: fetchWith(tls, route) };
     const ask = async (algorithm: "oauth2" | "oidc"): Promise<ServerMetadata> => {
         const found = await library.discovery(address, "nobody", undefined, undefined, { ...options, algorithm });
         const { supportsPKCE: _, ...server } = found.serverMetadata();
@@ -123,9 +123,14 @@ export function sendingRedirect(
 }
 
 /** Registers a program with a server that takes programs which it has not seen before (RFC 7591). */
-export async function registered(server: ServerMetadata, redirect: string, tls?: TlsOptions): Promise<Client> {
+export async function registered(
+    server: ServerMetadata,
+    redirect: string,
+    tls?: TlsOptions,
+    route?: RouteOptions,
+): Promise<Client> {
     const library = await openid();
-    const send = fetchWith(tls);
+    const send = fetchWith(tls, route);
     // The library asks for the metadata first: here it is known already.
     const here = new URL("/.well-known/known-already", server.registration_endpoint);
     const known = (url: string, options: Parameters<typeof send>[1]): Promise<Response> =>

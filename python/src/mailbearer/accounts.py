@@ -10,6 +10,7 @@ from typing import Any
 
 from . import store
 from .errors import ConfigError
+from .words import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,5 +57,5 @@ def _line(one: dict[str, Any]) -> str:
         until = "until it is refused"
     else:
         minutes = int(one["expires_at"] - time.time()) // 60
-        until = f"for {minutes} minutes more" if minutes > 0 else "no more: it is renewed when it is needed"
+        until = f"for {counted(minutes, 'minute')} more" if minutes > 0 else "no more: it is renewed when it is needed"
     return f"{one['user']}  {provider}, {one['store']}; its access token lives {until}"

@@ -21,7 +21,7 @@ from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 from .sources import command
 from .stored import stored
 from .terminal import has_colours, secret_line, wrapped
-from .words import Phase
+from .words import Phase, counted
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
 _TITLES = {"imap": "IMAP", "pop3": "POP3", "smtp": "SMTP"}
@@ -396,7 +396,7 @@ _LABELS = ("", "problem", "cause", "server", "advice", "address")
 
 def _lines(result: Result) -> list[str]:
     if result.ok:
-        trips = "1 round trip" if result.round_trips == 1 else f"{result.round_trips} round trips"
+        trips = counted(result.round_trips or 0, "round trip")
         return [f"{result.tls_version}, {result.mechanism}, {trips}, {(result.seconds or 0) * 1000:.0f} ms"]
     if result.failure is None:
         return [f"problem  {result.problem}"]

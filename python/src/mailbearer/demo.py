@@ -18,6 +18,7 @@ from .events import SessionEvent
 from .policy import SessionPolicy
 from .settings import MailProtocol
 from .testing import Server
+from .words import counted
 
 _USER = "joe@gmail.com"
 
@@ -87,7 +88,7 @@ def _message(subject: str, to: str) -> EmailMessage:
 
 def _login(client: object) -> str:
     connection = client._connection  # type: ignore[attr-defined]
-    trips = "1 round trip" if connection.round_trips == 1 else f"{connection.round_trips} round trips"
+    trips = counted(connection.round_trips, "round trip")
     return f"{connection.tls_version}, {connection.mechanism}, {trips}"
 
 

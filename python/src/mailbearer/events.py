@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from ._core import Delivery
-from .words import Cause, EventKind, MailProtocol
+from .words import Cause, EventKind, MailProtocol, counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class SessionEvent:
         """
         whose = " ".join(str(one) for one in (self.user, self.protocol, self.session) if one is not None)
         which = f", connection {self.generation}" if self.generation is not None else ""
-        time_left = f", {self.seconds:.0f} seconds" if self.seconds is not None else ""
+        time_left = f", {counted(round(self.seconds), 'second')}" if self.seconds is not None else ""
         cause = f" ({self.cause})" if self.cause is not None else ""
         text = f": {self.text}" if self.text else ""
         return f"{whose} {_WORDS[self.kind]}{which}{time_left}{cause}{text}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from ._core import redact_source
-from .words import EventKind, Mechanism, Side
+from .words import EventKind, Mechanism, Side, counted
 
 if TYPE_CHECKING:
     from .errors import Error
@@ -74,7 +74,12 @@ def logged_in(user: str, connection: LoggedIn) -> None:
     """Log a login that worked."""
     if logger.isEnabledFor(logging.INFO):
         place, how = connection.endpoint, connection.mechanism
-        spent = f"{connection.round_trips} round trips and {connection.seconds:.2f} seconds"
+<<<<<<< HEAD
+        trips = "1 round trip" if connection.round_trips == 1 else f"{connection.round_trips} round trips"
+        spent = f"{trips} and {connection.seconds:.2f} seconds"
+=======
+        spent = f"{counted(connection.round_trips, 'round trip')} and {connection.seconds:.2f} seconds"
+>>>>>>> node16
         logger.info("%s %s: logged in to %s with %s, in %s", user, place.protocol, place, how, spent)
 
 

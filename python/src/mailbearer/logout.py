@@ -6,13 +6,16 @@ import argparse
 import sys
 
 from . import oauth, store
+from .check import add_proxy
 from .errors import ConfigError, Error
 from .oauth_http import Https
+from .proxy import hidden_proxy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.add_argument("user", metavar="USER", help="the mail address, as it was given to `mailbearer login`")
+    add_proxy(parser)
     parser.epilog = (
         "It is forgotten on this machine in any case. Exit status: 0; 1, it could not be taken back at the provider; "
         "2, it is not stored."
@@ -26,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         problem: Error | None = None
         with store.locked(user):
             try:
-                said = _taken_back(store.need(user))
+                said = _taken_back(store.need(user), Https(proxy=hidden_proxy(arguments.proxy)))
             except Error as error:
                 if not store.is_there(user):
                     raise
@@ -42,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _taken_back(account: store.StoredAccount) -> str:
+def _taken_back(account: store.StoredAccount, https: Https) -> str:
     if not account.authorization.get("revocation_endpoint"):
         return (
             f"{account.user} is forgotten here. Its provider lets no program take a login back: "
             "that can be done in the settings of the account, where the programs with access are."
         )
     grant = store.grant_of(account)
-    oauth.revoke(Https(), account.authorization, account.client(grant), grant)
+    oauth.revoke(https, account.authorization, account.client(grant), grant)
     return f"{account.user} is taken back at the provider, and forgotten here."

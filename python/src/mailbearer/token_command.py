@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from .check import add_proxy
 from .errors import ConfigError, Error
 from .stored import stored
 
@@ -12,6 +13,7 @@ from .stored import stored
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.add_argument("user", metavar="USER", help="the mail address, as it was given to `mailbearer login`")
+    add_proxy(parser)
     parser.epilog = (
         "The token lives for a minute at least, as far as the provider's tokens do. Nothing else is printed. Exit "
         "status: 0; 1, there is no token; 2, the login is not stored."
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
-        source = stored(arguments.user)
+        source = stored(arguments.user, proxy=arguments.proxy)
     except ConfigError as error:
         print(f"mailbearer: {error}", file=sys.stderr)
         return 2

@@ -154,3 +154,8 @@ Submission: TypeAlias = Literal["idle", "not_accepted", "unknown"]
 
 Side: TypeAlias = Literal["C", "S"]
 """Who says a line of a dialogue: the client or the server."""
+
+
+def counted(number: int, unit: str) -> str:
+    """Say a number with its unit, as in ``1 second`` and ``2 seconds``."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

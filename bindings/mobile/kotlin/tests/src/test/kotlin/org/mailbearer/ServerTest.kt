@@ -45,6 +45,17 @@ class ServerTest {
     }
 
     @Test
+    fun `its tokens are nobody else's, unless they have one seed, and what is delivered ends its lines in CRLF`() {
+        val tokens = listOf(null, null, 5L, 5L).map { seed -> Server(seed = seed).use { it.issueToken("joe@gmail.com") } }
+        assertEquals(3, tokens.toSet().size)
+        assertEquals(tokens[2], tokens[3])
+        Server(messages = 0).use { server ->
+            server.deliver("joe@gmail.com", "Subject: hello\n\nHello!\n")
+            assertEquals(listOf("Subject: hello\r\n\r\nHello!\r\n"), server.messages("joe@gmail.com"))
+        }
+    }
+
+    @Test
     fun `it has accounts, mailboxes and recipients that it refuses`() {
         Server().use { server ->
             val user = "joe@gmail.com"
