@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The library for Android, as small as it gets: android.sh TARGET HOST_LIBRARY OUT
+# The library for Android, as small as it gets: android.sh TARGET KOTLIN OUT
 #
-# HOST_LIBRARY is the library of this machine, not stripped: it says which functions the Kotlin code calls. std comes from source,
+# KOTLIN is the generated code for Android: the functions that it declares are exported, and no others. std comes from source,
 # without what prints backtraces, and places of panics are left out. The link is done here, and not by cargo: cargo would export
 # what UniFFI notes down for its generator, documentation and all, which no phone reads.
 #
@@ -9,7 +9,7 @@
 # be looked at and not be run, and lacks the NDK's libunwind.
 set -euo pipefail
 
-target=$1 host_library=$2 out=$3
+target=$1 kotlin=$2 out=$3
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 cd "$root"
 
@@ -20,12 +20,12 @@ RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind CARGO_UNSTABLE_BUILD
 archive=target/$target/mobile/libmailbearer_mobile.a
 
 work=target/$target/mobile
-nm -D --defined-only "$host_library" | awk '$3 ~ /^(ffi|uniffi)_/ { print $3 }' >"$work/called"
-[ -s "$work/called" ] || { echo "$host_library exports no function of UniFFI's" >&2; exit 1; }
+sed -n 's/^ *external fun \(\(ffi\|uniffi\)_[a-z0-9_]*\)(.*/\1/p' "$kotlin" | sort -u >"$work/called"
+[ -s "$work/called" ] || { echo "$kotlin declares no function of UniFFI's" >&2; exit 1; }
 { echo '{ global:'; sed 's/$/;/' "$work/called"; echo 'local: *; };'; } >"$work/exports.map"
 
 # Packed relocations of Android 6 and later (RELR would ask for Android 9); pages of 16 KiB, as the Play store asks for.
-options=(-shared --gc-sections --strip-all --eh-frame-hdr --hash-style=gnu --pack-dyn-relocs=android -z max-page-size=16384 -O2
+options=(-shared --gc-sections --strip-all --eh-frame-hdr --hash-style=gnu --pack-dyn-relocs=android -z max-page-size=16384 --icf=all -O2
     "--version-script=$work/exports.map" --soname=libmailbearer_mobile.so)
 while read -r name; do options+=("--undefined=$name"); done <"$work/called"
 

@@ -96,7 +96,7 @@ case $parts in
         ;;&
     *a*)
         env -u ANDROID_NDK_HOME "$root/bindings/cross/android.sh" "$target" \
-            target/x86_64-unknown-linux-gnu/mobile/libmailbearer_mobile.so "$out/libmailbearer_mobile.so"
+            target/kotlin/android/kotlin/org/mailbearer/mailbearer_mobile.kt "$out/libmailbearer_mobile.so"
         ;;&
     *s*)
         cargo rustc -q --locked --profile mobile --target "$target" -p mailbearer-mobile --lib --crate-type staticlib

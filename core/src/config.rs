@@ -173,7 +173,7 @@ impl InitialResponse {
 }
 
 macro_rules! spelled {
-    ($type:ty, $field:expr, $all:expr) => {
+    ($type:ty, $field:expr, $known:expr) => {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.as_str())
@@ -184,18 +184,19 @@ macro_rules! spelled {
             type Err = ConfigError;
 
             fn from_str(name: &str) -> Result<Self, ConfigError> {
-                $all.into_iter()
+                Self::ALL
+                    .into_iter()
                     .find(|one| one.as_str().eq_ignore_ascii_case(name))
-                    .ok_or(ConfigError::Unknown { field: $field })
+                    .ok_or(ConfigError::Unknown { field: $field, known: $known })
             }
         }
     };
 }
 
-spelled!(Protocol, Field::Protocol, Self::ALL);
-spelled!(Mechanism, Field::Mechanisms, Self::ALL);
-spelled!(Tls, Field::Tls, Self::ALL);
-spelled!(InitialResponse, Field::InitialResponse, Self::ALL);
+spelled!(Protocol, Field::Protocol, "imap, pop3, smtp");
+spelled!(Mechanism, Field::Mechanisms, "XOAUTH2, OAUTHBEARER");
+spelled!(Tls, Field::Tls, "implicit, starttls");
+spelled!(InitialResponse, Field::InitialResponse, "auto, never, always");
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -402,10 +403,12 @@ pub enum ConfigError {
         offset: usize,
     },
     /// A name that is none of the known ones.
-    #[error("{field} is none of the known values: see its documentation for them")]
+    #[error("{field} is none of the known values: {known}")]
     Unknown {
         /// The setting.
         field: Field,
+        /// The known ones.
+        known: &'static str,
     },
     /// A number outside its range.
     #[error("{field} is out of range: it must lie between {least} and {most}")]
@@ -674,10 +677,19 @@ mod tests {
         assert_eq!("oauthbearer".parse(), Ok(Mechanism::OAuthBearer));
         assert_eq!("starttls".parse(), Ok(Tls::StartTls));
         assert_eq!("never".parse(), Ok(InitialResponse::Never));
-        assert_eq!(
-            "jmap".parse::<Protocol>(),
-            Err(ConfigError::Unknown { field: Field::Protocol })
-        );
+    }
+
+    #[test]
+    fn a_spelling_that_is_none_is_told_which_there_are() {
+        fn told<T: FromStr<Err = ConfigError> + fmt::Debug>() -> String {
+            let error = "none".parse::<T>().unwrap_err().to_string();
+            error.rsplit_once(": ").unwrap().1.to_string()
+        }
+        assert_eq!(told::<Protocol>(), Protocol::ALL.map(Protocol::as_str).join(", "));
+        assert_eq!(told::<Mechanism>(), Mechanism::ALL.map(Mechanism::as_str).join(", "));
+        assert_eq!(told::<Tls>(), Tls::ALL.map(Tls::as_str).join(", "));
+        let known = InitialResponse::ALL.map(InitialResponse::as_str).join(", ");
+        assert_eq!(told::<InitialResponse>(), known);
     }
 
     #[test]

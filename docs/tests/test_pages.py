@@ -6,8 +6,10 @@ import dataclasses
 import importlib
 import inspect
 import json
+import logging
 import pathlib
 import re
+import tomllib
 from typing import Any, get_args, get_origin
 
 import links
@@ -21,9 +23,12 @@ from pages import on_the_site
 import mailbearer
 import mailbearer.events
 import mailbearer.options
+import mailbearer.sending
+import mailbearer.testing
 
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
+USER = "joe@gmail.com"
 
 
 def block(page: str, name: str) -> str:
@@ -216,6 +221,93 @@ def test_what_is_shown_at_first_is_compiled(language: str, readme: str) -> None:
     assert shown
     for block in shown:
         assert plain(block) in known, block
+
+
+def test_what_a_page_shows_of_a_file_has_a_link_before_it() -> None:
+    """In the repository a page cannot show it: there, the link leads to it. In every language, by the same rule."""
+    shown = 0
+    for page in DOCS.rglob("*.md"):
+        lines = [line for line in page.read_text().splitlines() if line]
+        for at, line in enumerate(lines):
+            if found := re.match(r"```\{literalinclude\} (\S+)", line):
+                path = found[1]
+                shown += 1
+                assert (page.parent / path).exists(), f"{page.name}: {path}"
+                assert lines[at - 1] == f"[{path.removeprefix('../../')}]({path})", f"{page.name}: {path}"
+    assert shown > 30
+
+
+def test_every_status_of_an_outcome_is_told() -> None:
+    assert set(table("recipes/outbox.md", "statuses")) == set(get_args(mailbearer.SendStatus))
+
+
+def test_every_option_of_a_sender_is_told_with_its_default() -> None:
+    told = table("recipes/outbox.md", "sender")
+    fields = {field.name: field.default for field in dataclasses.fields(mailbearer.sending.SenderSettings)}
+    assert (
+        set(told)
+        == set(fields)
+        == set(mailbearer.SenderOptions.__annotations__) - set(mailbearer.LoneOptions.__annotations__)
+    )
+    for name, default in fields.items():
+        shown = f"{default:,.0f} s" if isinstance(default, float) else str(default or "none")
+        assert told[name][1] == ("none" if default == () else shown), name
+
+
+def test_every_extra_is_told() -> None:
+    project = tomllib.loads((ROOT / "python/pyproject.toml").read_text())["project"]
+    rows = block("start/python.md", "extras")
+    assert re.findall(r"`mailbearer\[([a-z0-9-]+)\]`", rows) != []
+    assert set(re.findall(r"`mailbearer\[([a-z0-9-]+)\]`", rows)) == set(project["optional-dependencies"])
+
+
+def test_what_a_recipient_is_refused_with_is_told() -> None:
+    """The words are those that the server says, and a row says of each whether it is for good."""
+    told = table("recipes/tests.md", "recipients")
+    assert set(told) == set(get_args(mailbearer.testing.RecipientRefusal))
+    for column, flavour in enumerate(("gmail", "outlook", "dovecot"), 2):
+        with mailbearer.testing.Server(flavour=flavour) as server:  # type: ignore[arg-type]
+            token = server.issue_token(USER)
+            with mailbearer.smtp(USER, token, **server.at("smtp")) as smtp:
+                for why, row in told.items():
+                    server.refuse_recipient("ann@example.org", why)  # type: ignore[arg-type]
+                    smtp.mail(USER)
+                    code, text = smtp.rcpt("ann@example.org")
+                    smtp.rset()
+                    assert row[1] == ("good" if code >= 500 else "now"), (flavour, why)
+                    said = f"{code} {text.decode()}"
+                    for words in re.findall(r"`([^`]+)`", row[column]):
+                        assert words.replace(f"{code}-", f"{code} ") in said, (flavour, why, said)
+
+
+def test_the_levels_of_the_log_are_told() -> None:
+    rows = [line.split(" | ") for line in block("recipes/logs.md", "levels").splitlines() if line.startswith("| `")]
+    told = {kind: row[0].strip("| `") for row in rows for kind in re.findall(r"`(\w+)`", row[1])}
+    assert told == {kind: logging.getLevelName(level) for kind, level in mailbearer.log.LEVELS.items()}
+
+
+def test_the_lines_of_the_log_are_those_that_are_written(caplog: pytest.LogCaptureFixture) -> None:
+    def shape(line: str) -> str:
+        return re.sub(r"\d+(\.\d+)?", "0", line.replace("imap.gmail.com", "localhost"))
+
+    page = "".join(re.findall(r"```text\n(.*?)```", (DOCS / "recipes/logs.md").read_text(), re.DOTALL))
+    shown = {shape(line.split(" mailbearer ", 1)[1]) for line in page.splitlines()}
+    caplog.set_level("INFO", "mailbearer")
+    with mailbearer.testing.Server(token_lifetime=1.0) as server:
+
+        def token() -> tuple[str, float]:
+            return server.issue_token(USER), 1.0
+
+        with mailbearer.sessions("imap", USER, token, **server.at("imap")) as sessions, next(sessions) as connection:
+            connection.wait()
+        of_session = {shape(record.getMessage()) for record in caplog.records}
+        with mailbearer.imap(USER, token, **server.at("imap")):
+            pass
+    written = {shape(record.getMessage()) for record in caplog.records}
+    assert len(shown) == 4
+    assert shown <= written
+    # A session tells its events: how long a login took is told of one login.
+    assert not any("round trip" in line for line in of_session)
 
 
 def test_every_recipe_is_shown() -> None:

@@ -311,11 +311,14 @@ def test_a_worker_keeps_its_accounts_apart(lasting: Surroundings, tmp_path: path
 
 def test_a_library_of_ones_own(lasting: Surroundings) -> None:
     module = lasting.load("own_library")
-    port = lasting.server.port("imap")
+    imap, smtp = (("localhost", lasting.server.port(protocol), client_context()) for protocol in ("imap", "smtp"))
     module.get_access_token = lambda: lasting.server.issue_token(USER)
-    assert module.select_inbox("localhost", port, client_context()) == "OK"
+    assert module.select_inbox(*imap) == "OK"
+    assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "sent"
     module.get_access_token = lambda: lasting.server.issue_token(USER, lifetime=0.0)
-    assert module.select_inbox("localhost", port, client_context()) == "token_rejected: refresh_token"
+    assert module.select_inbox(*imap) == "token_rejected: refresh_token"
+    assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "token_rejected: refresh_token"
+    assert len(lasting.server.submitted()) == 1
 
 
 def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
@@ -411,12 +414,17 @@ def test_an_example_of_a_page_sends(
     assert len(around.server.submitted()) == 1
 
 
-def test_the_other_examples_of_the_pages(about: tuple[Surroundings, dict[str, Any]]) -> None:
+def test_the_other_examples_of_the_pages(
+    about: tuple[Surroundings, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     _, names = about
     others = [one for one in PYTHON + START if "for connection in" not in one and "LoginFailed" not in one]
     # The one of explain runs in python/tests/test_readme.py.
     others = [one for one in others if "explain" not in one and "mailbearer.sender" not in one]
-    testing, login = sorted(others, key=lambda one: "def test_" not in one)
+    without, testing, login = sorted(others, key=lambda one: ("print(imap" not in one, "def test_" not in one))
+    exec(without, {})
+    shown = re.findall(r"print.*  # (.*)", without)
+    assert capsys.readouterr().out.splitlines() == shown != []
     exec(testing, names)
     names["test_it_finds_the_messages"]()
     exec(login, names)

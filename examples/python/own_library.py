@@ -1,7 +1,9 @@
 """Keep the mail library that you have: mailbearer makes the login's octets, and says what the errors mean."""
 
 import imaplib
+import smtplib
 import ssl
+import sys
 
 import mailbearer
 from my_account import USER, get_access_token
@@ -28,5 +30,20 @@ def select_inbox(host: str, port: int = 993, context: ssl.SSLContext | None = No
         imap.logout()
 
 
+def send(recipient: str, message: bytes, host: str, port: int = 465, context: ssl.SSLContext | None = None) -> str:
+    # smtplib takes text, and encodes it.
+    first = mailbearer.initial_response("XOAUTH2", USER, get_access_token(), host=host, port=port).decode()
+    with smtplib.SMTP_SSL(host, port, context=context or ssl.create_default_context()) as smtp:
+        try:
+            smtp.ehlo()
+            smtp.auth("XOAUTH2", lambda challenge=None: "" if challenge else first)
+            smtp.sendmail(USER, [recipient], message)
+        except smtplib.SMTPException as error:
+            failure = mailbearer.explain(error, user=USER, host=host)
+            return f"{failure.cause}: {failure.advice}"
+    return "sent"
+
+
 if __name__ == "__main__":
     print(select_inbox("imap.gmail.com"))
+    print(send(sys.argv[1], b"Subject: hello\r\n\r\n...", "smtp.gmail.com"))

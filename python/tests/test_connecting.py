@@ -330,7 +330,7 @@ def test_a_reset_before_the_handshake_begins_is_a_lost_connection(
         assert is_reset.wait(LONGEST_SECONDS)
         return sock
 
-    for module in (mailbearer.route, mailbearer.aio.connection):
+    for module in (mailbearer.route, mailbearer.aio.link):
         monkeypatch.setattr(module, "tuned", tuned)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=reset, args=(listener,), daemon=True).start()

@@ -162,6 +162,27 @@ def test_a_token_in_place_of_a_path_is_refused_and_not_shown(token: str) -> None
     assert token not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "MAILBEARER in Django's settings must be a dict, not NoneType"),
+        ("joe@gmail.com", "MAILBEARER in Django's settings must be a dict, not str"),
+        ({"user": USER, "limit": [(1, 60)]}, r"MAILBEARER has no option 'limit' \(did you mean 'limits'\?\); see help"),
+        ({"user": USER, "lead": 60}, r"MAILBEARER has no option 'lead' \(give it to mailbearer\.SessionPolicy\); see"),
+        ({"username": USER}, r"MAILBEARER has no option 'username' \(did you mean 'user'\?\); see"),
+        ({"user": USER, "token": "mailbearer.CAUSES", "limits": 30}, "limits must be a list of pairs"),
+    ],
+)
+def test_settings_that_are_none_are_told(given: Any, told: str) -> None:
+    with override_settings(MAILBEARER=given), pytest.raises(mailbearer.ConfigError, match=told):
+        mail.get_connection().open()
+
+
+def test_an_option_of_a_call_is_told_too() -> None:
+    with override_settings(MAILBEARER={"user": USER}), pytest.raises(mailbearer.ConfigError, match="'time_out'"):
+        mail.get_connection(time_out=3).open()
+
+
 def test_a_password_is_refused() -> None:
     with pytest.raises(mailbearer.ConfigError, match="leave the password out"):
         mail.send_mail("x", "y", None, ["ann@example.org"], auth_user=USER, auth_password="secret")

@@ -19,7 +19,7 @@ import uvloop
 
 import mailbearer
 import mailbearer.aio
-import mailbearer.connection
+import mailbearer.link
 from mailbearer import SessionPolicy, verified
 from mailbearer.testing import Server, client_context
 from scripted import ScriptedServer
@@ -200,11 +200,11 @@ def test_a_name_server_that_hangs_is_not_waited_for_longer_than_the_timeout(monk
 @pytest.mark.parametrize("stage", ["greeting", "handshake"])
 def test_a_read_that_never_comes_back_is_ended_at_the_deadline(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a server floods TLS with requests to begin anew: the time-outs of the reads themselves do not strike."""
-    monkeypatch.setattr(mailbearer.connection.Link, "_left", lambda self: 60.0)
+    monkeypatch.setattr(mailbearer.link.Link, "_left", lambda self: 60.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         at = {"host": "127.0.0.1", "port": silent.getsockname()[1], "unusual_port": True}
         tls = "implicit" if stage == "handshake" else "starttls"
-        monkeypatch.setattr(mailbearer.connection, "GREETING_SECONDS", 60.0)
+        monkeypatch.setattr(mailbearer.link, "GREETING_SECONDS", 60.0)
         begun = time.monotonic()
         with pytest.raises(mailbearer.LoginFailed) as caught:
             mailbearer.connect("imap", USER, "t" * 40, timeout=0.7, tls=tls, **at)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import inspect
 import logging
 import pickle
+import re
 import socket
+import sys
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -115,6 +119,56 @@ def test_sessions_go_through(way: str, kind: str, server: Server, places: dict[s
             assert b"3 EXISTS" in await connection.reader.readuntil(b"a OK")
 
     asyncio.run(main())
+
+
+@ways
+def test_the_sessions_of_an_account_go_its_way_unless_they_are_given_another(way: str, server: Server) -> None:
+    """The proxy is not there: who goes through it comes to nothing."""
+    proxy, token = f"socks5://127.0.0.1:{proxies.free_port()}", server.issue_token(USER)
+    policy = mailbearer.SessionPolicy(first=0.1, backoff_base=0.01)
+    ways_of_their_own: list[dict[str, Any]] = [{"proxy": None}, {"sock": socket.create_connection}]
+
+    def now() -> None:
+        with mailbearer.Account(USER, token, policy=policy, proxy=proxy) as account:
+            with pytest.raises(mailbearer.LoginFailed) as caught:
+                next(account.sessions("imap", **server.at("imap")))
+            assert caught.value.cause == "proxy_failed"
+            account.retry()
+            for own in ways_of_their_own:
+                straight = account.sessions("imap", **server.at("imap"), **own)
+                assert next(straight).client.noop()[0] == "OK"
+
+    async def later() -> None:
+        async with mailbearer.aio.Account(USER, token, policy=policy, proxy=proxy) as account:
+            with pytest.raises(mailbearer.LoginFailed) as caught:
+                await anext(account.sessions("imap", **server.at("imap")))
+            assert caught.value.cause == "proxy_failed"
+            account.retry()
+            for own in ways_of_their_own:
+                straight = account.sessions("smtp", **server.at("smtp"), **own)
+                assert (await anext(straight)).mechanism == "XOAUTH2"
+
+    now() if way == "blocking" else asyncio.run(later())
+
+
+@pytest.mark.parametrize("module", [mailbearer, mailbearer.aio])
+def test_a_stored_login_is_renewed_through_the_proxy_of_who_uses_it(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def stored(user: str, *, proxy: Proxy | None) -> str:
+        asked.append(str(proxy))
+        return "token"
+
+    stored_module = sys.modules["mailbearer.stored"]
+    monkeypatch.setattr(stored_module, "stored", stored)
+    monkeypatch.setattr(stored_module.store, "need", lambda user: types.SimpleNamespace(profile=lambda: "gmail"))  # type: ignore[attr-defined]
+    proxy = "socks5://127.0.0.1:1"
+    module.Account(USER, proxy=proxy)
+    module.sessions("imap", USER, proxy=proxy)
+    module.sender(USER, proxy=proxy)
+    assert asked == [proxy] * 3
 
 
 def failure(way: str, server: Server, **options: Any) -> mailbearer.LoginFailed:
@@ -442,12 +496,12 @@ def test_sessions_take_a_function_and_no_socket(server: Server) -> None:
 
 
 def test_every_front_door_takes_them() -> None:
-    from mailbearer.options import LoginOptions
-
     names = {"proxy", "local_address", "sock"}
-    assert names <= LoginOptions.__annotations__.keys()
-    for front in (mailbearer.connect, mailbearer.aio.connect):
-        assert names <= __import__("inspect").signature(front).parameters.keys()
+    for front in (mailbearer.connect, mailbearer.aio.connect, mailbearer.sessions, mailbearer.sender):
+        options = inspect.signature(front).parameters["options"].annotation
+        (taken,) = re.findall(r"Unpack\[(\w+)\]", str(options))
+        told = {**vars(mailbearer.options), **vars(mailbearer.sending)}[taken]
+        assert names <= told.__annotations__.keys()
     assert callable(check.add_proxy)
     assert Callable is not None
 

@@ -58,5 +58,6 @@ def test_what_a_marker_cannot_say_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", tmp_path]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 1
-    assert "flavor" in ran.stdout
+    told = "pytest.mark.mailbearer: mailbearer.testing.Server() got an unexpected keyword argument 'flavor'"
+    assert f"{told} (did you mean 'flavour'?)" in ran.stdout
     assert "keyword arguments only" in ran.stdout

@@ -13,8 +13,7 @@ import pytest
 
 import mailbearer
 import mailbearer.connection
-from mailbearer.testing import Server
-from scripted import ScriptedServer
+from mailbearer.testing import Server, client_context
 
 README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -53,17 +52,22 @@ OURS = (pathlib.Path(__file__).resolve().parents[1] / "README.md").read_text()
 EXPLAINS = [example for example in re.findall(r"```python\n(.*?)```", OURS, re.DOTALL) if "explain" in example]
 
 
-def test_the_example_of_explain_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_of_explain_runs_as_it_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (example,) = EXPLAINS
-    refusal = b"535 5.7.8 Username and Password not accepted.\r\n"
-    says = (b"220 hi\r\n", b"250-hi\r\n250 AUTH XOAUTH2\r\n", refusal)
-    with ScriptedServer(*says) as server, smtplib.SMTP("127.0.0.1", server.port, timeout=5) as smtp:
-        smtp.ehlo()
-        message = mailbearer.initial_response("XOAUTH2", "joe@gmail.com", "t" * 40).decode()
-        exec(example, {"smtp": smtp, "message": message})
-    said, sentence = capsys.readouterr().out.splitlines()
-    assert f"# {said}\n" in example
-    assert "Username and Password not accepted" in sentence
+    there = smtplib.SMTP_SSL
+    with Server() as server:
+        at = {"host": "localhost", "port": server.port("smtp"), "context": client_context()}
+        monkeypatch.setattr(smtplib, "SMTP_SSL", lambda host, port: there(**at))  # type: ignore[arg-type]
+        exec(example, {})
+        said, sentence = capsys.readouterr().out.splitlines()
+        assert f"# {said}\n" in example
+        assert "Username and Password not accepted" in sentence
+        # With a token that is good it logs in, and says nothing.
+        exec(example.replace("ya29.an-expired-token", server.issue_token("joe@gmail.com")), {})
+        assert capsys.readouterr().out == ""
+        assert [event.what for event in server.events() if event.protocol == "smtp"].count("logged_in") == 1
 
 
 def test_there_are_examples() -> None:

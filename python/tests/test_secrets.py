@@ -19,7 +19,7 @@ import pytest
 
 import mailbearer
 import mailbearer.aio
-import mailbearer.aio.connection
+import mailbearer.aio.link
 from mailbearer.testing import Server, ca_file, client_context
 
 USER = "joe@gmail.com"
@@ -258,7 +258,7 @@ def test_a_write_that_fails_shows_no_token(door: str, monkeypatch: pytest.Monkey
         if door == "connect":
             monkeypatch.setattr(ssl.SSLSocket, "sendall", full)
         else:
-            monkeypatch.setattr(mailbearer.aio.connection.Inbox, "read", full)
+            monkeypatch.setattr(mailbearer.aio.link.Inbox, "read", full)
         with pytest.raises(mailbearer.LoginFailed) as caught:
             login(USER, TOKEN, **settings, timeout=2.0)
     assert_hidden(caught.value)

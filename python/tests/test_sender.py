@@ -269,8 +269,8 @@ def test_an_idle_connection_is_let_go(way: Way, server: Server) -> None:
     ("options", "text"),
     [
         ({"connections": 0}, "connections must be a whole number"),
-        ({"limits": [(0, 1)]}, "limits must be pairs"),
-        ({"limits": [5]}, "limits must be pairs"),
+        ({"limits": [(0, 1)]}, "limits must be a list of pairs"),
+        ({"limits": [5]}, "limits must be a list of pairs"),
         ({"idle": -1}, "idle must be a number of seconds"),
         ({"give_up_after": "1"}, "give_up_after must be a number of seconds"),
     ],

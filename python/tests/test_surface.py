@@ -22,7 +22,7 @@ import pytest
 
 import mailbearer
 import mailbearer.aio
-from mailbearer import _core, facts, words
+from mailbearer import _core, facts, settings, words
 from mailbearer.log import LEVELS
 
 USER = "joe@gmail.com"
@@ -113,23 +113,37 @@ def keywords(door: Callable[..., Any]) -> dict[str, Any]:
     return {one.name: hints[one.name] for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def test_the_options_are_those_that_connect_takes() -> None:
+def test_the_options_are_those_that_a_login_takes() -> None:
     options = typing.get_type_hints(mailbearer.LoginOptions)
-    assert keywords(mailbearer.connect) == options
-    assert keywords(mailbearer.aio.connect) == options
+    taken = inspect.signature(settings.resolve).parameters.values()
+    named = {one.name for one in taken if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert named - options.keys() == {"discovered"}
+    assert options.keys() <= named
     account = keywords(mailbearer.Account.__init__)
     assert keywords(mailbearer.aio.Account.__init__) == account
     lone = typing.get_type_hints(mailbearer.LoneOptions)
     assert account.keys() <= lone.keys()
+    assert account.keys() & options.keys() == {"provider", "proxy"}
     assert lone.keys() - typing.get_type_hints(mailbearer.SessionOptions).keys() == {"snapshot", "on_event"}
 
 
-@pytest.mark.parametrize("module", [mailbearer, mailbearer.aio])
-def test_an_option_that_is_not_known_is_named(module: Any) -> None:
-    with pytest.raises(TypeError, match="hots"):
-        module.sessions("imap", USER, "token", hots="h.example")
-    with pytest.raises(TypeError, match="hots"):
-        module.Account(USER, "token").sessions("imap", hots="h.example")
+def told_options(value: Any) -> dict[str, str]:
+    """Return what a docstring says of each option, in one line."""
+    told: dict[str, str] = {}
+    for line in (inspect.getdoc(value) or "").splitlines():
+        if found := re.match(r" {4}(\w+): (.*)", line):
+            name, text = found.groups()
+            told[name] = text
+        elif told and line.startswith(" " * 8):
+            told[name] += f" {line.strip()}"
+    return {name: text for name, text in told.items() if name in mailbearer.LoginOptions.__annotations__}
+
+
+def test_connect_tells_the_options_as_their_type_does() -> None:
+    """The type is the source; `help(mailbearer.connect)` has them, too, where people look first."""
+    told = told_options(mailbearer.LoginOptions)
+    assert told.keys() == mailbearer.LoginOptions.__annotations__.keys()
+    assert told_options(mailbearer.connect) == told
 
 
 # ---- No Any ----------------------------------------------------------------------------------------------------------

@@ -164,12 +164,7 @@ pub fn provider_names() -> Result<Vec<String>, CoreError> {
 /// The profile of a name, in any case.
 #[uniffi::export]
 pub fn provider_named(name: &str) -> Result<Provider, CoreError> {
-    guard(|| {
-        Provider::named(name).ok_or_else(|| {
-            let names = Provider::NAMES.join(", ");
-            CoreError::Unknown(format!("provider is none of the known ones: {names}"))
-        })
-    })
+    guard(|| Provider::named(name).ok_or_else(|| CoreError::Unknown(Provider::unknown(name))))
 }
 
 /// The provider of a mail address, where its domain makes that certain.

@@ -203,10 +203,8 @@ pub fn provider_names() -> Vec<String> {
 /// The profile of a name.
 #[napi(catch_unwind)]
 pub fn provider_named(name: String) -> Result<JsProvider> {
-    Provider::named(&name).map(|provider| JsProvider::new(&provider)).ok_or_else(|| {
-        let names = Provider::NAMES.join(", ");
-        config_text(&format!("provider is none of the known ones: {names}"))
-    })
+    let found = Provider::named(&name).map(|provider| JsProvider::new(&provider));
+    found.ok_or_else(|| config_text(&Provider::unknown(&name)))
 }
 
 /// The provider of a mail address, where that is certain.

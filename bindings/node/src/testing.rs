@@ -1,15 +1,15 @@
 //! The Gmail-like server as a machine: sockets and clock are Node's.
 
-use mailbearer::Protocol;
 use mailbearer::testing::{
     Cut, Delivery, Fault, FaultKind, Flavour, Output, RecipientRefusal, Server, ServerConfig,
     Stage, TokenRequest,
 };
+use mailbearer::{Cause, Protocol};
 use napi::bindgen_prelude::{BigInt, BufferSlice};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use crate::convert::{cause, config_text, named, number, octets, one_of, optional_whole, whole};
+use crate::convert::{config_text, named, number, octets, one_of, optional_whole, whole};
 
 /// How the server behaves.
 #[napi(object, object_to_js = false)]
@@ -88,11 +88,15 @@ impl JsServer {
     /// Refuses every login for a cause, over one protocol or all; without one, that ends.
     #[napi(catch_unwind)]
     pub fn refuse(&mut self, cause_name: Option<String>, protocol: Option<String>) -> Result<()> {
-        let cause = cause_name.as_deref().map(cause).transpose()?;
         let protocols = match protocol {
             Some(name) => Vec::from([named(&name)?]),
             None => Protocol::ALL.to_vec(),
         };
+        let cause = cause_name.map(|name| {
+            let found = Cause::ALL.iter().copied().find(|cause| cause.as_str() == name);
+            found.ok_or_else(|| config_text(&self.0.config.flavour.no_such_cause(&protocols)))
+        });
+        let cause = cause.transpose()?;
         let refused = self.0.refuse_over(&protocols, cause);
         refused.map_err(|error| config_text(&error.to_string()))
     }

@@ -51,13 +51,9 @@ impl PyProvider {
     #[staticmethod]
     fn named(name: &Bound<'_, PyAny>) -> PyResult<Self> {
         guard(|| {
-            let found = Provider::named(&text(name, "provider")?);
-            found.map(Self).ok_or_else(|| {
-                PyValueError::new_err(format!(
-                    "provider is none of the known ones: {}",
-                    Provider::NAMES.join(", ")
-                ))
-            })
+            let name = text(name, "provider")?;
+            let found = Provider::named(&name);
+            found.map(Self).ok_or_else(|| PyValueError::new_err(Provider::unknown(&name)))
         })
     }
 

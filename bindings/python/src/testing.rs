@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Mutex;
 
-use mailbearer::Protocol;
 use mailbearer::testing::{
     Cut, Delivery, Fault, FaultKind, Flavour, Output, RecipientRefusal, Server, ServerConfig,
     Stage, TokenRequest,
 };
+use mailbearer::{Cause, Protocol};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::convert::{cause, guard, lock, named, text};
+use crate::convert::{guard, lock, named, text};
 
 /// UID, flags, date and octets of a message.
 type PyStored<'py> = (u32, Vec<String>, i64, Bound<'py, PyBytes>);
@@ -64,12 +64,18 @@ impl PyServer {
         protocol: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         guard(|| {
-            let cause = cause_name.map(|name| cause(&text(name, "cause")?)).transpose()?;
             let protocols = match protocol {
                 Some(one) => Vec::from([named(one, "protocol")?]),
                 None => Protocol::ALL.to_vec(),
             };
-            let refused = lock(&self.0).refuse_over(&protocols, cause);
+            let name = cause_name.map(|name| text(name, "cause")).transpose()?;
+            let mut server = lock(&self.0);
+            let cause = name.map(|name| {
+                let found = Cause::ALL.iter().copied().find(|cause| cause.as_str() == name);
+                found.ok_or_else(|| server.config.flavour.no_such_cause(&protocols))
+            });
+            let cause = cause.transpose().map_err(PyValueError::new_err)?;
+            let refused = server.refuse_over(&protocols, cause);
             refused.map_err(|error| PyValueError::new_err(error.to_string()))
         })
     }

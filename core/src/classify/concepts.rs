@@ -109,6 +109,26 @@ impl Concept {
 pub(super) struct Concepts(u128);
 
 impl Concepts {
+    pub(super) const NONE: Self = Self(0);
+
+    pub(super) const fn of(concepts: &[Concept]) -> Self {
+        let mut set = Self::NONE;
+        let mut rest = concepts;
+        while let [first, others @ ..] = rest {
+            set.add(*first);
+            rest = others;
+        }
+        set
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub(super) const fn has(self, concept: Concept) -> bool {
         self.0 & (1 << concept as u64) != 0
     }
@@ -117,8 +137,8 @@ impl Concepts {
         self.0 |= 1 << concept as u64;
     }
 
-    fn has_of_each(self, groups: &[&[Concept]]) -> bool {
-        groups.iter().all(|group| group.iter().any(|concept| self.has(*concept)))
+    fn meets_each(self, groups: &[Self]) -> bool {
+        groups.iter().all(|group| group.is_empty() || self.meets(*group))
     }
 
     const fn union(self, other: Self) -> Self {
@@ -138,12 +158,9 @@ pub(super) struct Stems {
 }
 
 /// Words that deny what follows them; English contractions end in `n't`.
-#[rustfmt::skip]
-const DENIALS: &[&str] = &[
-    "not", "no", "nobody", "never", "cannot", "without", "nor", "neither", "unable", "nicht", "kein", "keine", "keinen", "pas", "aucun",
-    "aucune", "non", "nao", "nie", "ne", "niet", "geen", "inte", "ikke", "ingen", "ei", "nem", "nincs", "nu", "\u{43d}\u{435}",
-    "\u{43d}\u{435}\u{442}", "\u{43d}\u{456}", "khong", "tidak", "\u{3b4}\u{3b5}\u{3bd}",
-];
+const DENIALS: &str = "\
+    not no nobody never cannot without nor neither unable nicht kein keine keinen pas aucun aucune non nao nie ne niet geen \
+    inte ikke ingen ei nem nincs nu \u{43d}\u{435} \u{43d}\u{435}\u{442} \u{43d}\u{456} khong tidak \u{3b4}\u{3b5}\u{3bd}";
 
 /// How many words further a denial reaches.
 const DENIAL_REACH: usize = 3;
@@ -201,19 +218,19 @@ impl Meaning {
         }
     }
 
-    /// Whether the text speaks of it.
-    pub(super) const fn has(&self, concept: Concept) -> bool {
-        self.whole.has(concept)
+    /// Whether the text speaks of one of these.
+    pub(super) const fn says_any(&self, concepts: Concepts) -> bool {
+        self.whole.meets(concepts)
     }
 
     /// Whether the text speaks of one of each group.
-    pub(super) fn says(&self, groups: &[&[Concept]]) -> bool {
-        self.whole.has_of_each(groups)
+    pub(super) fn says(&self, groups: &[Concepts]) -> bool {
+        self.whole.meets_each(groups)
     }
 
     /// Whether one clause does.
-    pub(super) fn says_together(&self, groups: &[&[Concept]]) -> bool {
-        self.clauses.iter().any(|clause| clause.has_of_each(groups))
+    pub(super) fn says_together(&self, groups: &[Concepts]) -> bool {
+        self.clauses.iter().any(|clause| clause.meets_each(groups))
     }
 }
 
@@ -304,6 +321,7 @@ fn fits(pattern: &str, word: &str) -> bool {
 fn is_denied(words: &[Word], at: usize) -> bool {
     let Some(clause) = words.get(at).map(|word| word.clause) else { return false };
     let before = words.get(at.saturating_sub(DENIAL_REACH)..at).unwrap_or_default();
-    let denies = |text: &str| text.ends_with("n't") || DENIALS.contains(&text);
+    let denies =
+        |text: &str| text.ends_with("n't") || DENIALS.split(' ').any(|denial| denial == text);
     before.iter().any(|word| word.clause == clause && denies(&word.text))
 }

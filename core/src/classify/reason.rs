@@ -9,59 +9,44 @@ use alloc::vec::Vec;
 use super::concepts::Concept;
 use super::words::Word;
 
+// Lists of words are one text each: a slice would be a pointer, and a relocation, for each word.
+
 /// Words that a refusal without a reason is made of, and those of the help behind it.
-#[rustfmt::skip]
-const STOCK: &[&str] = &[
-    "login", "log", "logon", "logging", "logged", "signin", "sign", "auth", "authenticate", "authenticated", "authentication",
-    "authorization", "authorize", "authorized", "unauthorized", "authenticating", "sasl", "plain", "xoauth2", "oauthbearer", "oauth",
-    "oauth2", "user", "username", "userid", "name", "password", "passwords", "passwd", "pass", "passphrase", "credential", "credentials",
-    "token", "access", "bearer", "account", "mailbox", "email", "mail", "err", "address", "id", "data", "information", "details", "info",
-    "combination", "pair", "fail", "failed", "fails", "failure", "failing", "invalid", "incorrect", "wrong", "bad", "error", "errors",
-    "denied", "rejected", "refused", "unsuccessful", "unsuccessfully", "unable", "could", "couldn't", "can", "can't", "cannot", "did",
-    "didn't", "does", "doesn't", "do", "don't", "isn't", "not", "no", "nor", "and", "or", "either", "both", "accepted", "correct",
-    "correctly", "match", "valid", "verified", "verify", "validate", "validated", "recognized", "recognised", "please", "check", "try",
-    "again", "sorry", "more", "see", "go", "learn", "visit", "help", "may", "might", "but", "any", "if", "as", "it's", "its", "perform",
-    "complete", "completed", "process", "processing", "command", "request", "response", "reply", "server", "imap", "imap4", "pop",
-    "pop3", "smtp", "esmtp", "service", "system", "here", "code", "reason", "status", "ref", "session", "remote", "attempt", "gsmtp",
-    "nsmtp", "right", "enter", "entered", "re", "provided", "supplied", "given", "presented", "specified", "used", "using", "successful",
-    "succeed", "so", "there", "something", "that's", "i", "work", "me", "my", "let", "someone", "them", "identity", "client", "configuration",
-    "config", "settings", "make", "sure", "ensure", "side", "say", "says", "said", "unknown", "expired", "revoked", "old", "was",
-    "were", "when", "while", "during", "aborted", "requested", "action", "taken", "method", "mechanism", "closing", "connection", "bye", "goodbye", "disconnecting",
-    "shall", "record", "records", "nobody", "those",
-];
+const STOCK: &str = "\
+    login log logon logging logged signin sign auth authenticate authenticated authentication authorization authorize \
+    authorized unauthorized authenticating sasl plain xoauth2 oauthbearer oauth oauth2 user username userid name password \
+    passwords passwd pass passphrase credential credentials token access bearer account mailbox email mail err address id \
+    data information details info combination pair fail failed fails failure failing invalid incorrect wrong bad error \
+    errors denied rejected refused unsuccessful unsuccessfully unable could couldn't can can't cannot did didn't does \
+    doesn't do don't isn't not no nor and or either both accepted correct correctly match valid verified verify validate \
+    validated recognized recognised please check try again sorry more see go learn visit help may might but any if as it's \
+    its perform complete completed process processing command request response reply server imap imap4 pop pop3 smtp esmtp \
+    service system here code reason status ref session remote attempt gsmtp nsmtp right enter entered re provided supplied \
+    given presented specified used using successful succeed so there something that's i work me my let someone them identity \
+    client configuration config settings make sure ensure side say says said unknown expired revoked old was were when while \
+    during aborted requested action taken method mechanism closing connection bye goodbye disconnecting shall record records \
+    nobody those";
 
 /// Words that make a sentence of others, and say nothing.
-#[rustfmt::skip]
-const SENTENCE: &[&str] = &[
-    "the", "a", "an", "is", "are", "has", "have", "been", "be", "to", "for", "of", "your", "you", "this", "that", "by", "from", "in", "on",
-    "at", "with", "must", "we", "our", "until", "because", "it", "should", "will", "due", "before", "after", "than", "under", "these", "too",
-];
+const SENTENCE: &str = "\
+    the a an is are has have been be to for of your you this that by from in on at with must we our until because it should \
+    will due before after than under these too";
 
-/// The same of other languages.
-#[rustfmt::skip]
-const SENTENCE_ELSEWHERE: &[&str] = &[
-    // German, French, Spanish, Portuguese, Italian, Polish, Czech, Dutch, Swedish, Turkish.
-    "der", "die", "das", "ihr", "ihre", "sie", "bitte", "und", "fur", "ist", "wurde", "nicht", "de", "le", "la", "les", "votre", "vous", "est",
-    "pour", "el", "los", "su", "por", "para", "con", "se", "da", "do", "sua", "seu", "il", "lo", "suo", "di", "del", "na", "nie", "jest",
-    "je", "het", "uw", "van", "voor", "och", "ar", "ditt", "er", "din", "bu", "ve",
-    // Russian, Ukrainian.
-    "\u{43d}\u{435}", "\u{43d}\u{430}", "\u{432}", "\u{434}\u{43b}\u{44f}", "\u{432}\u{430}\u{448}", "\u{43f}\u{43e}", "\u{438}", "\u{437}\u{430}",
-];
+/// The same of other languages: German, French, Spanish, Portuguese, Italian, Polish, Czech, Dutch, Swedish, Turkish, Russian, Ukrainian.
+const SENTENCE_ELSEWHERE: &str = "\
+    der die das ihr ihre sie bitte und fur ist wurde nicht de le la les votre vous est pour el los su por para con se da do \
+    sua seu il lo suo di del na nie jest je het uw van voor och ar ditt er din bu ve \u{43d}\u{435} \u{43d}\u{430} \u{432} \
+    \u{434}\u{43b}\u{44f} \u{432}\u{430}\u{448} \u{43f}\u{43e} \u{438} \u{437}\u{430}";
 
 /// Words that want something of somebody.
-#[rustfmt::skip]
-const WANTING: &[&str] = &[
-    "please", "only", "must", "should", "need", "needs", "needed", "use", "see", "visit", "open", "sign", "ask", "via", "web", "page",
-    "site", "website", "tick", "press", "click", "enter", "choose", "set", "allow", "follow", "read", "update", "confirm", "approve", "approval", "approved",
-];
+const WANTING: &str = "\
+    please only must should need needs needed use see visit open sign ask via web page site website tick press click enter \
+    choose set allow follow read update confirm approve approval approved";
 
 /// Words of people, and of what is theirs.
-#[rustfmt::skip]
-const PERSONAL: &[&str] = &[
-    "you", "your", "you're", "you've", "yours", "user", "users", "account", "accounts", "mailbox", "member", "members", "owner", "people",
-    "person", "persons", "we", "us", "our", "this", "that", "client", "clients", "app", "apps", "device", "sender", "domain", "address",
-    "tenant", "organization", "organisation", "company", "name",
-];
+const PERSONAL: &str = "\
+    you your you're you've yours user users account accounts mailbox member members owner people person persons we us our \
+    this that client clients app apps device sender domain address tenant organization organisation company name";
 
 /// What no refusal of a login without a reason speaks of alone.
 const OF_NO_LOGIN: [Concept; 4] =
@@ -74,11 +59,8 @@ const REASON_WORDS: usize = 2;
 const SENTENCE_WORDS: usize = 3;
 
 /// Beginnings of words that say only that it is refused: what has none of them ("the mailbox is sealed") says why.
-#[rustfmt::skip]
-const REFUSING: &[&str] = &[
-    "fail", "invalid", "incorrect", "wrong", "bad", "err", "denied", "reject", "refus", "unsuccess", "unable", "could", "can", "again",
-    "match",
-];
+const REFUSING: &str = "\
+    fail invalid incorrect wrong bad err denied reject refus unsuccess unable could can again match";
 
 /// The reasons that the words give: none, `Reason`, and with it what kind of one.
 ///
@@ -118,8 +100,8 @@ fn words_of_a_reason(words: &[Word], of_stock: impl Fn(usize) -> bool) -> Vec<&W
     own.map(|(_, word)| word).collect()
 }
 
-fn has(list: &[&str], word: &Word) -> bool {
-    list.contains(&word.text.as_str())
+fn has(list: &str, word: &Word) -> bool {
+    list.split(' ').any(|one| one == word.text)
 }
 
 /// How many words it counts for.
@@ -129,7 +111,7 @@ fn weight(word: &Word) -> usize {
 
 /// Whether stock words say that it is refused.
 fn refuses(words: &[Word]) -> bool {
-    words.iter().any(|word| REFUSING.iter().any(|start| word.text.starts_with(start)))
+    words.iter().any(|word| REFUSING.split(' ').any(|start| word.text.starts_with(start)))
 }
 
 /// `Rebuilding`, `draining`: English says so what goes on.

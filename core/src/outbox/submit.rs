@@ -290,7 +290,9 @@ impl Submit {
             _ => Fate::Refused,
         };
         let failure = (fate != Fate::Accepted).then(|| self.failure(lines, "RCPT TO"));
-        self.answers[at] = Some(Answer { fate, code: Some(code), failure });
+        if let Some(answer) = self.answers.get_mut(at) {
+            *answer = Some(Answer { fate, code: Some(code), failure });
+        }
         // RFC 5321 section 4.5.3.1.10: too many recipients. The rest goes at once, if some were taken.
         self.at_once &= fate != Fate::Later || code == 452;
     }

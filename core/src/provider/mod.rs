@@ -11,6 +11,7 @@
 mod domains;
 mod oauth;
 mod profiles;
+mod unknown;
 mod without;
 
 use alloc::string::{String, ToString};

@@ -163,6 +163,18 @@ impl Server {
         }
     }
 
+    /// A message that was submitted: where the flavour keeps what is sent, a copy, read already.
+    pub(super) fn file_sent(&mut self, now_ms: u64, user: &str, content: &[u8]) {
+        let date_ms = self.date_of(now_ms, content);
+        let sent = self.config.flavour.sent_copies();
+        let account = self.accounts.get_mut(user);
+        if let Some(mailbox) = sent.and_then(|name| account?.get_mut(name)) {
+            let flags = flag("\\Seen").into_iter().collect();
+            mailbox.keep(Message { flags, ..Message::new(content, date_ms) });
+            self.news = true;
+        }
+    }
+
     /// The date of a message that comes now.
     pub(super) fn date_of(&self, now_ms: u64, content: &[u8]) -> i64 {
         let arrival = self.config.unix_epoch_ms.map(|epoch_ms| epoch_ms.saturating_add(now_ms));

@@ -326,6 +326,34 @@ fn recipients_are_refused_greylisted_and_sizes_kept() {
 }
 
 #[test]
+fn what_is_submitted_is_among_the_sent_where_the_provider_keeps_it() {
+    for (flavour, name, kept) in [
+        (Flavour::Gmail, "[Gmail]/Sent Mail", 1),
+        (Flavour::Outlook, "Sent Items", 1),
+        (Flavour::Dovecot, "Sent", 0),
+    ] {
+        let mut server = server(flavour);
+        let id = online(&mut server, Protocol::Smtp);
+        let reply = talk(
+            &mut server,
+            id,
+            "MAIL FROM:<a@b.org>\r\nRCPT TO:<x@b.org>\r\nRCPT TO:<y@b.org>\r\nDATA\r\nSubject: one\r\n.\r\n",
+        );
+        assert!(reply.lines().last().unwrap().starts_with("250"), "{reply}");
+        let sent = server.messages_in(USER, name);
+        assert_eq!(sent.len(), kept, "{flavour}");
+        for message in sent {
+            assert_eq!(
+                (message.content, message.flags),
+                (b"Subject: one\r\n".to_vec(), [SEEN].map(String::from).to_vec())
+            );
+        }
+    }
+}
+
+const SEEN: &str = "\\Seen";
+
+#[test]
 fn nothing_grows_without_an_end() {
     let (mut server, id) = selected();
     for number in 0..1_100 {

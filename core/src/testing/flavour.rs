@@ -114,6 +114,15 @@ impl Flavour {
         }
     }
 
+    /// Where it keeps a copy of what is submitted over SMTP: Gmail, and Exchange Online since 2018 (`docs/servers.md`).
+    pub(super) fn sent_copies(self) -> Option<&'static str> {
+        match self {
+            Self::Gmail => Some("[Gmail]/Sent Mail"),
+            Self::Outlook => Some("Sent Items"),
+            Self::Dovecot => None,
+        }
+    }
+
     pub(super) fn sasl_list(self) -> String {
         self.mechanisms().iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ")
     }

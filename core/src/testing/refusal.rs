@@ -1,5 +1,6 @@
 //! Refusals of every login: which a flavour can say, and when in the dialogue it does.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,7 +60,7 @@ impl fmt::Display for Unsayable {
         let Self { flavour, cause, missing } = self;
         let names: Vec<&str> = missing.iter().map(|(protocol, _)| protocol.as_str()).collect();
         write!(f, "{flavour} has no words for {cause} over {}", names.join(" and "))?;
-        let others = Protocol::ALL.iter().filter(|one| !names.contains(&one.as_str()));
+        let others = Protocol::ALL.iter().filter(|one| words(*flavour, **one, *cause).is_some());
         let others: Vec<&str> = others.map(|protocol| protocol.as_str()).collect();
         if !others.is_empty() {
             write!(f, " (refuse it over {} alone)", others.join(" or "))?;
@@ -69,9 +70,8 @@ impl fmt::Display for Unsayable {
         if !flavours.is_empty() {
             write!(f, "; {} has", flavours.join(", "))?;
         }
-        for (protocol, causes) in missing {
-            let causes: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
-            write!(f, "; over {protocol} {flavour} can say: {}", causes.join(", "))?;
+        for (protocol, _) in missing {
+            write!(f, "; {}", flavour.sayable(*protocol))?;
         }
         Ok(())
     }
@@ -89,6 +89,20 @@ impl Flavour {
     pub fn refusals(self, protocol: Protocol) -> Vec<Cause> {
         let all = Cause::ALL.iter().copied();
         all.filter(|cause| words(self, protocol, *cause).is_some()).collect()
+    }
+
+    /// The same in words, for an error.
+    fn sayable(self, protocol: Protocol) -> String {
+        let causes: Vec<&str> =
+            self.refusals(protocol).iter().map(|cause| cause.as_str()).collect();
+        format!("over {protocol} {self} can say: {}", causes.join(", "))
+    }
+
+    /// The sentence for a cause that there is not, with those that it can say over these protocols.
+    #[must_use]
+    pub fn no_such_cause(self, protocols: &[Protocol]) -> String {
+        let can: Vec<String> = protocols.iter().map(|one| self.sayable(*one)).collect();
+        format!("cause is none of the known values; {}", can.join("; "))
     }
 }
 

@@ -120,6 +120,18 @@ fn what_a_flavour_cannot_say_is_an_error_that_tells_what_it_can() {
     assert_eq!(server.refusal(Protocol::Imap), None);
     let scope = server.refuse_over(&[Protocol::Imap], Some(Cause::InsufficientScope)).unwrap_err();
     assert!(scope.to_string().contains("; dovecot has;"), "{scope}");
+    assert!(!scope.to_string().contains("alone"), "{scope}");
+    let none = Flavour::Gmail.no_such_cause(&[Protocol::Imap, Protocol::Pop3]);
+    assert!(
+        none.starts_with(
+            "cause is none of the known values; over imap gmail can say: token_rejected, "
+        ),
+        "{none}"
+    );
+    assert!(
+        none.contains("; over pop3 gmail can say: token_rejected, ") && !none.contains("smtp"),
+        "{none}"
+    );
 }
 
 #[test]

@@ -133,13 +133,15 @@ impl Connection {
         if is_too_large {
             return say(too_large(server.config.flavour));
         }
-        if !server.has_room(content.len().saturating_mul(recipients.len().saturating_add(1))) {
+        // One for each, one that was submitted, and one among the sent.
+        if !server.has_room(content.len().saturating_mul(recipients.len().saturating_add(2))) {
             return say("452 4.3.1 Insufficient system storage");
         }
         let user = self.user().unwrap_or_default().to_string();
         for recipient in &recipients {
             server.take_in(now_ms, recipient, &content);
         }
+        server.file_sent(now_ms, &user, &content);
         server.submitted.push(Submitted { user, sender, recipients, content });
         let reply = format!("250 2.0.0 OK {} - gsmtp", server.submitted.len());
         self.or_fault(server, Stage::AfterDot, say(&reply))

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from . import __version__, accounts, check, completion, demo, discover_command, login, logout, token_command
+from .front_door import nearest
 from .terminal import Parser, guarded
 
 _COMMANDS: dict[str, tuple[Any, str]] = {
@@ -35,6 +36,10 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _long(command: completion.Command, name: str) -> list[str]:
+    return [one for option in command.options for one in option.names if one[:2] == "--" and command.name == name]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     return guarded(lambda: _run(arguments))
@@ -45,8 +50,10 @@ def _run(arguments: list[str] | None) -> int:
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         # By name only: a secret may be among them.
-        names = [found[0] for one in unknown if (found := re.match(r"--[a-z-]{1,20}(?==|$)", one))]
-        parser.error(f"arguments that are not known: {', '.join(names) or len(unknown)}")
+        names = [found[0] for one in unknown if (found := re.match(r"--[a-z_-]{1,20}(?==|$)", one))]
+        known = [one for command in completion.described(parser) for one in _long(command, parsed.command)]
+        told = [f"{name}{f' (did you mean {near}?)' if (near := nearest(name, known)) else ''}" for name in names]
+        parser.error(f"arguments that are not known: {', '.join(told) or len(unknown)}")
     if parsed.command == "completion":
         print(completion.script(parser, parsed.shell), end="")
         return 0

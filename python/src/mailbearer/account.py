@@ -14,11 +14,12 @@ from .account_settings import AccountSettings
 from .errors import ConfigError
 from .events import OnEvent
 from .facts import AccountStatus
+from .front_door import front_door
 from .hiding import hidden
 from .kinds_of_source import TokenSource
-from .options import LoneOptions, SessionOptions
+from .options import LoginOptions, LoneOptions, SessionOptions
 from .policy import SessionPolicy
-from .proxy import hide_proxy
+from .proxy import Proxy, hidden_proxy, hide_proxy
 from .session_iterator import Sessions, client_of
 from .stored import of_store, of_store_into
 from .threads import ThreadDriver
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .foreign import IMAPClient, MailBox
 
 
+@front_door("mailbearer.Account")
 class Account:
     """One mailbox, and its sessions: IMAP any number, POP3, SMTP.
 
@@ -42,6 +44,8 @@ class Account:
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
         on_event: called with a :class:`~mailbearer.SessionEvent` for each thing that happens, in any thread.
+        proxy: as in :func:`mailbearer.connect`: for all sessions that are given none of their own; and, where there is
+            no ``token``, for the requests of the login that is stored.
 
     Raises:
         ConfigError: a setting cannot work, or the snapshot is damaged, of another version or of another user.
@@ -67,9 +71,11 @@ class Account:
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
+        proxy: str | Proxy | None = None,
     ) -> None:
-        token, provider = of_store(user, hidden(token), provider)
-        settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
+        proxy = hidden_proxy(proxy)
+        token, provider = of_store(user, hidden(token), provider, proxy=proxy)
+        settings = AccountSettings.of(user, provider, policy, snapshot, on_event, proxy)
         self._settings = settings
         self._token = token
         self._driver = ThreadDriver(settings, _source(token, settings.before_discovery()))
@@ -106,6 +112,7 @@ class Account:
         client: Literal["smtplib"] | None = None,
         **options: Unpack[SessionOptions],
     ) -> Sessions[smtplib.SMTP]: ...
+    @front_door("mailbearer.Account.sessions", LoginOptions, SessionOptions)
     def sessions(
         self, protocol: MailProtocol, *, client: str | None = None, **options: Unpack[SessionOptions]
     ) -> Sessions[Any]:
@@ -125,6 +132,7 @@ class Account:
 
         """
         hide_proxy(options)
+        self._settings.route(options)
         settings, policy = self._settings.session(protocol, options)
         if self._settings.provider is None:
             self._driver.source = _source(self._token, self._settings.knowing(settings.discovered))
@@ -235,6 +243,7 @@ def sessions(
     client: Literal["smtplib"] | None = None,
     **options: Unpack[LoneOptions],
 ) -> Sessions[smtplib.SMTP]: ...
+@front_door("mailbearer.sessions", LoginOptions, LoneOptions)
 def sessions(
     protocol: MailProtocol,
     user: str,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from ._core import Provider
 from .errors import ConfigError
 from .events import OnEvent
-from .options import LoginOptions, LoneOptions, SessionOptions
+from .options import LoneOptions, SessionOptions
 from .policy import SessionPolicy
+from .proxy import Proxy
 from .route import refuse_ready_socket
-from .settings import Settings, is_to_discover, resolve
+from .settings import Settings, check_provider, is_to_discover, resolve
 from .words import MailProtocol, ProviderName
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class AccountSettings:
     provider: Provider | None
     scopes: Sequence[str]
     token_lifetime_ms: int | None
+    #: Of sessions that are given no way of their own.
+    proxy: Proxy | str | None = None
 
     @classmethod
     def of(
@@ -40,6 +43,7 @@ class AccountSettings:
         policy: SessionPolicy | None,
         snapshot: bytes | None,
         on_event: OnEvent | None,
+        proxy: Proxy | str | None = None,
     ) -> AccountSettings:
         """Check all of them, before any I/O."""
         if not isinstance(user, str):
@@ -54,6 +58,7 @@ class AccountSettings:
             provider=profile,
             scopes=scopes_of(profile),
             token_lifetime_ms=profile.token_lifetime_ms if profile else None,
+            proxy=proxy,
         )
 
     @classmethod
@@ -102,6 +107,11 @@ class AccountSettings:
             )
         return settings, policy or self.policy
 
+    def route(self, options: SessionOptions) -> None:
+        """Let a session go through the account's proxy that is given no way of its own."""
+        if self.proxy is not None and options.get("sock") is None:
+            options.setdefault("proxy", self.proxy)
+
     def before_discovery(self) -> AccountSettings:
         """Return the same for a token source that is not asked before the scopes are looked up."""
         if not is_to_discover(self.user, None, self.provider, True):
@@ -122,8 +132,6 @@ def _resolve(
     protocol: MailProtocol, user: str, login: dict[str, Any], discovered: Discovered | None = None
 ) -> Settings:
     refuse_ready_socket(login.get("sock"))
-    if unknown := login.keys() - LoginOptions.__annotations__.keys():
-        raise TypeError(f"sessions() got an unexpected keyword argument {min(unknown)!r}")
     return resolve(protocol, user, **login, discovered=discovered)
 
 
@@ -143,6 +151,7 @@ def _check(snapshot: Any, on_event: Any) -> None:
 def _profile(user: str, provider: ProviderName | Provider | None) -> Provider | None:
     if provider is None:
         return Provider.of_address(user)
+    check_provider(provider)
     if isinstance(provider, Provider):
         return provider
     try:

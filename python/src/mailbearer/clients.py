@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
-from .connection import Connection, GreetedSocket, connect
+from .connection import Connection, connect
 from .errors import SessionEnded, timed
 from .extras import need_client
+from .front_door import front_door
+from .greeted_socket import GreetedSocket
 from .hiding import hidden
 from .options import LoginOptions
 from .tokens import STORED, TokenSource
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _Client = TypeVar("_Client")
 
 
+@front_door("mailbearer.imap", LoginOptions)
 def imap(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> imaplib.IMAP4:
     """Return an :class:`imaplib.IMAP4` in the state ``AUTH``; its ``with`` block ends with ``LOGOUT``.
 
@@ -44,6 +47,7 @@ def imap(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]
     return _logged_in(Imap, connect("imap", user, token, **options))
 
 
+@front_door("mailbearer.pop3", LoginOptions)
 def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> Pop3:
     """Return a :class:`poplib.POP3` in the transaction state. Where its ``with`` block ends normally, it says ``QUIT``.
 
@@ -65,6 +69,7 @@ def pop3(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]
     return _logged_in(Pop3, connect("pop3", user, token, **options))
 
 
+@front_door("mailbearer.smtp", LoginOptions)
 def smtp(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> smtplib.SMTP:
     r"""Return a :class:`smtplib.SMTP` that knows the server's extensions and may send at once.
 
@@ -85,6 +90,7 @@ def smtp(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]
     return _logged_in(Smtp, connect("smtp", user, token, **options))
 
 
+@front_door("mailbearer.imapclient", LoginOptions)
 def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> IMAPClient:
     """Return an ``imapclient.IMAPClient`` that is logged in: ``pip install 'mailbearer[imapclient]'``.
 
@@ -102,6 +108,7 @@ def imapclient(user: str, token: TokenSource = STORED, **options: Unpack[LoginOp
     return _logged_in(imapclient_over, connect("imap", user, token, **options))
 
 
+@front_door("mailbearer.mailbox", LoginOptions)
 def mailbox(user: str, token: TokenSource = STORED, **options: Unpack[LoginOptions]) -> MailBox:
     """Return an ``imap_tools.MailBox`` that is logged in: ``pip install 'mailbearer[imap-tools]'``.
 

@@ -4,42 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
-import socket
 import ssl
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 from . import log, observing, tokens
-from ._core import AccessToken, Authenticated, Negotiation, Provider, Step, Verdict, failure_of_host
+from ._core import AccessToken, Authenticated, Negotiation, Step, Verdict, failure_of_host
 from .dialogue import Dialogue
-from .errors import Error, LoginFailed, Misuse, of_fixed_token, of_same_token, of_second_token
-from .failures import (
-    GREETING_SECONDS,
-    PROBE_SECONDS,
-    client_hello,
-    failed,
-    is_tls,
-    refused_certificate,
-    tls_failed,
-    waits_for_tls,
-)
+from .errors import Error, LoginFailed, of_fixed_token, of_same_token, of_second_token
+from .front_door import front_door
+from .greeted_socket import GreetedSocket
 from .hiding import hidden
 from .kinds_of_source import TokenSource
-from .options import Trace
-from .proxy import Place, Proxy, hidden_proxy
-from .route import DIRECT, Sock
+from .link import Link
+from .options import LoginOptions, Trace
+from .proxy import hide_proxy
 from .settings import STAND_IN, Endpoint, Settings, resolve
-from .stored import of_store
-from .tcp import Opening
-from .verified import check_peer
-from .words import InitialResponse, MailProtocol, Mechanism, ProviderName, Tls
-
-# Larger than what a login brings in one piece: one foreign call for each read.
-READ_OCTETS = 65_536
+from .stored import of_store_into
+from .words import MailProtocol, Mechanism
 
 
 class Connection:
@@ -136,30 +120,9 @@ class Connection:
         return GreetedSocket(self.sock, greeting + self.leftover)
 
 
+@front_door("mailbearer.connect", LoginOptions)
 def connect(
-    protocol: MailProtocol,
-    user: str,
-    token: TokenSource = tokens.STORED,
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    tls: Tls | None = None,
-    provider: ProviderName | Provider | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    timeout: float = 60.0,
-    answer_timeout: float | None = None,
-    data_timeout: float = 600.0,
-    authzid: str | None = None,
-    mechanisms: Sequence[Mechanism] | None = None,
-    initial_response: InitialResponse | None = None,
-    ehlo_name: str | None = None,
-    assumed_capabilities: Sequence[str] | None = None,
-    unusual_port: bool = False,
-    discover: bool = True,
-    trace: Trace | None = None,
-    proxy: str | Proxy | None = None,
-    local_address: str | None = None,
-    sock: Sock | None = None,
+    protocol: MailProtocol, user: str, token: TokenSource = tokens.STORED, **options: Unpack[LoginOptions]
 ) -> Connection:
     """Connect and log in.
 
@@ -191,6 +154,8 @@ def connect(
         sock: a function that opens the TCP connection, called as :func:`socket.create_connection`; for one login also a
             socket that is connected. TLS is done over it.
 
+    The options are those of :class:`mailbearer.LoginOptions`: ``help(mailbearer.LoginOptions)`` has the same list.
+
     Without ``token`` the login is used that ``mailbearer login`` has stored for the user, and its mail server, unless
     ``host`` or ``provider`` is given: see :func:`mailbearer.stored`.
 
@@ -221,35 +186,13 @@ def connect(
     ('XOAUTH2', 'TLSv1.3')
 
     """
-    proxy = hidden_proxy(proxy)
-    token, provider = of_store(user, hidden(token), provider, host, proxy)
-    settings = resolve(
-        protocol,
-        user,
-        host=host,
-        port=port,
-        tls=tls,
-        provider=provider,
-        ssl_context=ssl_context,
-        timeout=timeout,
-        answer_timeout=answer_timeout,
-        data_timeout=data_timeout,
-        authzid=authzid,
-        mechanisms=mechanisms,
-        initial_response=initial_response,
-        ehlo_name=ehlo_name,
-        assumed_capabilities=assumed_capabilities,
-        unusual_port=unusual_port,
-        discover=discover,
-        trace=trace,
-        proxy=proxy,
-        local_address=local_address,
-        sock=sock,
-    )
+    hide_proxy(options)
+    token = of_store_into(options, user, hidden(token))
+    settings = resolve(protocol, user, **options)
     source = tokens.source(token, user=user, scopes=settings.scopes)
     first = _token(source, settings, force_refresh=False)
     try:
-        return log_in(settings, trace, first)
+        return log_in(settings, settings.trace, first)
     except LoginFailed as refused:
         if refused.advice != "refresh_token":
             raise
@@ -259,7 +202,7 @@ def connect(
         if second == first:
             raise of_same_token(refused) from refused.__cause__
         try:
-            return log_in(settings, trace, second)
+            return log_in(settings, settings.trace, second)
         except LoginFailed as again:
             if again.advice != "refresh_token":
                 raise
@@ -384,240 +327,3 @@ class _Login:
         if step.send:
             self._dialogue.sent(step.send, step.sensitive)
             self._link.write(step.send)
-
-
-class Link:
-    """A socket on its way to be logged in: TCP, TLS, reads and writes, all within the one deadline.
-
-    Everything that fails is a :class:`~mailbearer.LoginFailed`.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._begun = time.monotonic()
-        self._deadline = self._begun + settings.timeout
-        self._sock: socket.socket | None = None
-        self._opening: Opening | None = None
-        self._secured: ssl.SSLSocket | None = None
-        self._is_expired = False
-        self._is_greeting_due = settings.endpoint.tls == "starttls"
-        self.round_trips = 0
-        # Of a session: its account, and the number of the attempt.
-        self.key: observing.Key | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long this has taken so far."""
-        return time.monotonic() - self._begun
-
-    def open(self) -> None:
-        """Connect, with TLS where it is implicit."""
-        endpoint = self._settings.endpoint
-        with observing.dialling(endpoint, self.key):
-            self._sock = self._connected(Place(endpoint.host, endpoint.port))
-            if endpoint.tls == "implicit":
-                self.start_tls()
-
-    def _connected(self, to: Place) -> socket.socket:
-        route = self._settings.route
-        try:
-            return route.open(to, self._deadline, self._show)
-        except LoginFailed as problem:
-            if route.proxy is None or not self._is_expired:
-                raise
-            # It was ended under the handshake, which took that for an answer.
-            told = route.proxy.unreachable("it did not answer in time", problem.__cause__)
-            raise told from told.__cause__
-
-    def _show(self, opening: Opening | socket.socket) -> None:
-        """Note what is under way, so that it can be interrupted."""
-        if isinstance(opening, Opening):
-            self._opening = opening
-        else:
-            self._sock = opening
-
-    def start_tls(self) -> None:
-        """Do the handshake; certificate and host name are verified."""
-        sock = self._open_socket()
-        sock.settimeout(self._left())
-        wrapped: ssl.SSLSocket | None = None
-        try:
-            # One that was reset already is not given to wrap_socket, which would leave its descriptor open.
-            sock.getpeername()
-            # The handshake apart: while wrap_socket does it, there is no socket that could be interrupted.
-            self._sock = wrapped = self._settings.ssl_context.wrap_socket(
-                sock, server_hostname=self._settings.endpoint.host, do_handshake_on_connect=False
-            )
-            wrapped.do_handshake()
-        except TimeoutError as error:
-            raise failed("timed_out", "in the TLS handshake") from error
-        except OSError as error:
-            if self._is_expired:
-                raise failed("timed_out", "in the TLS handshake") from error
-            raise tls_failed(error, refused_certificate(wrapped)) from error
-        check_peer(wrapped, self._settings.endpoint.host)
-        self._secured = wrapped
-
-    def read(self) -> bytes:
-        """Return what has come; nothing at the end."""
-        is_greeting, self._is_greeting_due = self._is_greeting_due, False
-        if is_greeting:
-            greeting = self._read(GREETING_SECONDS)
-            if greeting is not None:
-                return greeting
-            if self._left() > 0 and self._speaks_tls():
-                raise waits_for_tls(self._settings.endpoint)
-        data = self._read(None)
-        if data is None:
-            raise failed("timed_out", "in the login")
-        return data
-
-    def _read(self, seconds: float | None) -> bytes | None:
-        """Return what has come in the time that is left, or in fewer seconds; ``None`` where nothing has."""
-        sock = self._open_socket()
-        left = self._left()
-        sock.settimeout(left if seconds is None else min(left, seconds))
-        try:
-            data = sock.recv(READ_OCTETS)
-        except TimeoutError:
-            return None
-        except OSError:
-            data = b""
-        return data if data or not self._is_expired else None
-
-    def _speaks_tls(self) -> bool:
-        """Ask on a connection of its own whether the port waits for TLS. The login's is not disturbed."""
-        route = self._settings.route
-        if isinstance(route.sock, socket.socket):
-            return False
-        try:
-            seconds = min(PROBE_SECONDS, self._left())
-            # The address that took the first connection; a way of the program's own is gone once more.
-            peer = self._open_socket().getpeername()[:2]
-            if route != DIRECT:
-                peer = self._settings.endpoint.host, self._settings.endpoint.port
-            with route.open(Place(*peer), time.monotonic() + seconds, lambda _: None) as probe:
-                probe.settimeout(seconds)
-                probe.sendall(client_hello(self._settings))
-                return is_tls(probe.recv(1))
-        except (OSError, LoginFailed):
-            return False
-
-    def write(self, data: bytes) -> None:
-        """Write all of it."""
-        sock = self._open_socket()
-        self.round_trips += 1
-        sock.settimeout(self._left())
-        try:
-            sock.sendall(data)
-        except TimeoutError as error:
-            raise failed("timed_out", "in the login") from error
-        except OSError:
-            # The server may have said why before it closed: the next read tells.
-            return
-        finally:
-            # It may hold the token, and a traceback the locals.
-            del data
-
-    def logged_in(self) -> ssl.SSLSocket:
-        """Return the socket, which belongs to somebody else from now on."""
-        sock, self._sock = self._secured, None
-        if sock is None:
-            raise Misuse("a login without TLS")
-        sock.settimeout(self._settings.answer_timeout)
-        return sock
-
-    def interrupt(self) -> None:
-        """Wake a thread that waits here: its read or write ends."""
-        if self._opening is not None:
-            self._opening.interrupt()
-        if self._sock is not None:
-            hang_up(self._sock)
-
-    def expire(self) -> None:
-        """End it at the deadline, from another thread."""
-        self._is_expired = True
-        self.interrupt()
-
-    def close(self) -> None:
-        """Close the socket."""
-        if self._sock is not None:
-            self._sock.close()
-
-    def _open_socket(self) -> socket.socket:
-        if self._sock is None:
-            raise Misuse("a login that is not open")
-        return self._sock
-
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise failed("timed_out", "in connection and login together")
-        return left
-
-
-def hang_up(sock: socket.socket) -> None:
-    """End the connection under a thread that may read from it; the owner closes the socket."""
-    with contextlib.suppress(OSError):
-        # Not SSLSocket's own: that would take the TLS layer away from under the reader.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-class SocketShell:
-    """A socket around a socket: whatever it does not do by itself, the inner one does."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def makefile(self, mode: str = "rb", *arguments: Any, **options: Any) -> io.BufferedReader:
-        """Return a binary reader: what the clients of the standard library read from."""
-        return io.BufferedReader(_Reader(self))
-
-    def recv(self, octets: int, flags: int = 0) -> bytes:
-        """Read, at most so many octets."""
-        data: bytes = self._sock.recv(octets, flags)
-        return data
-
-    def recv_into(self, buffer: Any, octets: int = 0, flags: int = 0) -> int:
-        """Read into a buffer."""
-        data = self.recv(octets or len(buffer))
-        memoryview(buffer).cast("B")[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close the socket."""
-        with contextlib.suppress(OSError):
-            self._sock.close()
-
-
-class GreetedSocket(SocketShell):
-    """A socket whose reader finds some octets first."""
-
-    def __init__(self, sock: Any, first: bytes) -> None:
-        super().__init__(sock)
-        self._first = bytearray(first)
-
-    def recv(self, octets: int, flags: int = 0) -> bytes:
-        """Read the first octets, then from the socket."""
-        if self._first:
-            first = bytes(self._first[:octets])
-            del self._first[:octets]
-            return first
-        return super().recv(octets, flags)
-
-
-class _Reader(io.RawIOBase):
-    """The raw side of :meth:`SocketShell.makefile`."""
-
-    def __init__(self, sock: SocketShell) -> None:
-        super().__init__()
-        self._sock = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._sock.recv_into(buffer)

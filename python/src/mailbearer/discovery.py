@@ -15,9 +15,10 @@ from typing import Any
 from . import _core, log
 from ._core import Provider
 from .facts import DiscoveredFacts
+from .front_door import front_door
 from .lookups import DnsResolver, LookupFailed, NoResolver, Opener, Resolver
 from .proxy import Proxy, hidden_proxy
-from .settings import verifying
+from .settings import check_seconds, verifying
 from .words import FactSource, MailProtocol, Offer, Outcome, Seen, Sureness, Tls, Trouble
 
 _log = log.logger
@@ -159,6 +160,7 @@ class Discovered:
         return self.sentence
 
 
+@front_door("mailbearer.discover")
 def discover(
     user: str,
     *,
@@ -208,6 +210,9 @@ class Search:
         opener: Opener | None,
         proxy: str | Proxy | None = None,
     ) -> None:
+        check_seconds(timeout=timeout)
+        if context is not None:
+            verifying(context)
         self._machine = _core.Discovery(user)
         self._until = time.monotonic() + timeout
         self._resolver = resolver or (NoResolver() if proxy is not None else DnsResolver())

@@ -21,21 +21,28 @@ import email.utils
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django import conf
-from django.core.mail.backends.base import BaseEmailBackend
-from django.utils.module_loading import import_string
-
 from .errors import ConfigError, Error
+from .extras import need
+from .front_door import hint, takes
 from .message_sender import Receipt, Sender, sender
-from .sending import SendOutcome
+from .sending import SenderOptions, SendOutcome
+
+need("django", "Django", "django")
+
+from django import conf  # noqa: E402
+from django.core.mail.backends.base import BaseEmailBackend  # noqa: E402
+from django.utils.module_loading import import_string  # noqa: E402
 
 _log = logging.getLogger("mailbearer")
 
 # As long as Django's own backend waits for nothing is too long in a request.
 _WAIT_SECONDS = 60.0
+
+_SETTING = "Django's MAILBEARER"
+_OPTIONS = takes(_SETTING, ["user", "token", *SenderOptions.__annotations__])
 
 # One for each configuration and process: a request does not log in anew. A child of a fork makes its own.
 _SENDERS: dict[tuple[int, str], Sender] = {}
@@ -152,7 +159,14 @@ class EmailBackend(BaseEmailBackend):
         return True
 
     def _sender(self) -> Sender:
-        given = {**getattr(conf.settings, "MAILBEARER", {}), **self._options}
+        settings = getattr(conf.settings, "MAILBEARER", {})
+        if not isinstance(settings, Mapping):
+            raise ConfigError(f"MAILBEARER in Django's settings must be a dict, not {type(settings).__name__}")
+        given = {**settings, **self._options}
+        for name in given:
+            if name not in _OPTIONS:
+                known = "see help(mailbearer.SenderOptions), help(mailbearer.LoginOptions)"
+                raise ConfigError(f"MAILBEARER has no option {name!r}{hint(_SETTING, name)}; {known}")
         user = given.pop("user", None) or getattr(conf.settings, "EMAIL_HOST_USER", None)
         if not user:
             raise ConfigError("MAILBEARER has no user: give it one in Django's settings")

@@ -9,17 +9,19 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from . import _core
 from ._core import Failure, failure_of_fields, failure_of_host
 from .errors import ConfigError, LoginFailed, Misuse, SessionEnded, TokenSourceFailed
 from .facts import FailureFacts
 from .failures import connect_failure, tls_failure
+from .front_door import front_door
 from .hiding import words_of
 from .words import Cause, Certainty, MailProtocol, Phase
 
 
+@front_door("mailbearer.explain")
 def explain(
     error: object, protocol: MailProtocol | None = None, *, phase: Phase | None = None, user: str = "", host: str = ""
 ) -> Failure:
@@ -42,6 +44,7 @@ def explain(
 
     Raises:
         TypeError: it is neither an exception nor a reply.
+        ConfigError: ``protocol`` or ``phase`` is none.
 
     >>> import imaplib, mailbearer
     >>> failure = mailbearer.explain(imaplib.IMAP4.error("[AUTHENTICATIONFAILED] Invalid credentials (Failure)"))
@@ -51,6 +54,10 @@ def explain(
     'stated'
 
     """
+    if protocol not in (None, *get_args(MailProtocol)):
+        raise ConfigError("protocol is none of the known values: imap, pop3, smtp")
+    if phase not in (None, *get_args(Phase)):
+        raise ConfigError(f"phase is none of the known values: {', '.join(get_args(Phase))}")
     found = _of_exception(error, protocol) if isinstance(error, BaseException) else _of_reply(error, protocol)
     if isinstance(found, Failure):
         return found

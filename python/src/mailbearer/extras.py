@@ -7,6 +7,14 @@ import importlib
 from .errors import ConfigError
 
 
+class _Missing(ConfigError, ImportError):
+    """A package is missing: whoever imports what needs it may look for an ``ImportError``."""
+
+
+# As it is told.
+_Missing.__name__ = _Missing.__qualname__ = "ConfigError"
+
+
 def need(module: str, package: str, extra: str) -> None:
     """Refuse to go on without a package.
 
@@ -17,7 +25,7 @@ def need(module: str, package: str, extra: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError:
-        raise ConfigError(f"the package {package} is missing: pip install 'mailbearer[{extra}]'") from None
+        raise _Missing(f"the package {package} is missing: pip install 'mailbearer[{extra}]'") from None
 
 
 # What makes a mail client needs this, by the name that `client=` has.

@@ -48,11 +48,11 @@ class MailboxChange:
 
 @dataclass(frozen=True, kw_only=True)
 class NewMessages:
-    """NewMessages of a mailbox that were not told before.
+    """Messages of a mailbox that were not told before.
 
     Attributes:
-        uids: their UIDs, ascending. A message may be gone by the time that it is fetched. None at first, where no
-            cursor was given: the cursor says where it begins.
+        uids: their UIDs, ascending. A message may be gone by the time that it is fetched. Empty in the first, where no
+            cursor was given as ``since``, which says where it begins; and with ``is_reset``.
         cursor: where the program stands once it has done with them: store it then, and give it back as ``since``.
         is_reset: whether the mailbox was made anew, so that UIDs of before mean nothing any more: no message is told
             with it, and what comes from now on is. To have all that is in it, begin with ``since`` of UID 1.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .connection import Link
 from .errors import LoginFailed
+from .link import Link
 
 if TYPE_CHECKING:
     from .threads import ThreadDriver

@@ -11,20 +11,24 @@ import time
 from collections.abc import Sequence
 from email.message import Message
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from . import log, tokens
 from .account import Account
 from .errors import Error, Misuse, SessionEnded
+from .front_door import front_door
 from .hiding import hidden
 from .kinds_of_source import TokenSource
+from .options import LoginOptions, LoneOptions
 from .outgoing import outgoing
-from .proxy import hide_proxy
-from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
+from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, parts
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
+<<<<<<< HEAD
+=======
 from .stored import of_store
 from .words import counted
+>>>>>>> node16
 
 _log = logging.getLogger("mailbearer")
 
@@ -97,6 +101,7 @@ class Sender:
         self._is_closing = self._is_closed = False
         self._process = os.getpid()
 
+    @front_door("mailbearer.Sender.send")
     def send(
         self,
         message: Message | bytes,
@@ -290,6 +295,7 @@ class Sender:
                 self._turn.notify_all()
 
 
+@front_door("mailbearer.sender", LoginOptions, LoneOptions, SenderOptions)
 def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in.
 
@@ -324,13 +330,8 @@ def sender(user: str, token: TokenSource = tokens.STORED, **options: Unpack[Send
     ('sent', ('ann@example.org',))
 
     """
-    token = hidden(token)
-    given: dict[str, Any] = dict(options)
-    settings = SenderSettings.taken_from(given)
-    hide_proxy(given)
-    of_account, of_session = split(given)
-    place = given.get("host"), given.get("proxy")
-    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
-    account = Account(user, source, **of_account)
-    sessions = [account.sessions("smtp", **of_session) for _ in range(settings.connections)]
-    return Sender(account, sessions, settings)
+    own = parts(user, hidden(token), options)
+    del token
+    account = Account(user, own.source, **own.account)
+    sessions = [account.sessions("smtp", **own.session) for _ in range(own.settings.connections)]
+    return Sender(account, sessions, own.settings)

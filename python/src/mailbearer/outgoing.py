@@ -7,7 +7,7 @@ import email.parser
 import email.policy
 import email.utils
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.generator import BytesGenerator
 from email.message import Message
@@ -60,6 +60,11 @@ def outgoing(message: Any, sender: str | None, recipients: Sequence[str] | str |
         recipients = _recipients(parsed)
     elif isinstance(recipients, str):
         recipients = [recipients]
+    if not isinstance(sender, str):
+        raise TypeError(f"sender must be a str, not {type(sender).__name__}")
+    recipients = [*recipients] if isinstance(recipients, Iterable) else [recipients]
+    if not all(isinstance(one, str) for one in recipients):
+        raise TypeError("recipients must be a str, or a list of str")
     is_utf8 = not all(address.isascii() for address in (sender, *recipients))
     if octets is None:
         _complete(parsed, sender)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .errors import ConfigError
+from .front_door import front_door
 from .words import Renewal
 
 # What is of the whole account, and cannot differ between its sessions.
@@ -24,7 +25,12 @@ _OF_SESSION = ("lead", "backoff_base", "backoff_max", "stable_after", "login_int
 _OF_BOTH = ("backoff_base", "backoff_max")
 _OPTIONAL = ("session_limit", "first", "later", "token_lifetime")
 
+# What may be nothing; the machine counts in milliseconds, up to a year.
+_FROM_ZERO = ("session_limit", "token_life_least")
+_LEAST_SECONDS, _MOST_SECONDS = 0.001, 31_536_000
 
+
+@front_door("mailbearer.SessionPolicy")
 @dataclass(frozen=True, kw_only=True)
 class SessionPolicy:
     """What an account and its sessions are told about time, in seconds. Else the provider's profile decides.
@@ -97,6 +103,9 @@ class SessionPolicy:
             if name not in _OPTIONAL or getattr(self, name) is not None:
                 _ms(name, getattr(self, name))
 
+        if self.backoff_max < self.backoff_base:
+            raise ConfigError("backoff_max must not be less than backoff_base")
+
     def check_of_session(self) -> None:
         """Refuse what only an account can be told."""
         for one in fields(self):
@@ -131,6 +140,7 @@ def _optional_ms(name: str, seconds: float | None) -> int | None:
 
 
 def _ms(name: str, seconds: float) -> int:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
-        raise ConfigError(f"{name} must be a number of seconds, from zero on")
+    least = 0 if name in _FROM_ZERO else _LEAST_SECONDS
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not least <= seconds <= _MOST_SECONDS:
+        raise ConfigError(f"{name} must be a number of seconds, from {least} to {_MOST_SECONDS}, a year")
     return round(seconds * 1000)

@@ -119,6 +119,8 @@ def check_route(proxy: Any, local_address: str | None, sock: Sock | None) -> Non
     """Check what a program says of the way, whatever host it leads to."""
     hidden_proxy(proxy)
     if local_address is not None:
+        if not isinstance(local_address, str):
+            raise TypeError(f"local_address must be a str, not {type(local_address).__name__}")
         try:
             ipaddress.ip_address(local_address)
         except ValueError:

@@ -15,6 +15,8 @@ from .errors import ConfigError
 from .options import LoneOptions
 from .outgoing import Outgoing
 from .policy import SessionPolicy
+from .proxy import hide_proxy
+from .stored import of_store
 
 _log = logging.getLogger("mailbearer")
 
@@ -141,9 +143,8 @@ class SenderSettings:
         for name in ("retry", "give_up_after", "idle", "close_timeout"):
             if not _is_seconds(getattr(settings, name)):
                 raise ConfigError(f"{name} must be a number of seconds, from zero on")
-        for limit in settings.limits:
-            if not isinstance(limit, tuple) or len(limit) != 2 or not _is_count(limit[0]) or not _is_seconds(limit[1]):
-                raise ConfigError("limits must be pairs of a number of messages and of seconds, as (100, 3600)")
+        if not isinstance(settings.limits, (list, tuple)) or not all(map(_is_limit, settings.limits)):
+            raise ConfigError("limits must be a list of pairs, a number of messages and seconds, as [(100, 3600)]")
         if settings.on_outcome is not None and not callable(settings.on_outcome):
             raise TypeError(f"on_outcome must be a function, not {type(settings.on_outcome).__name__}")
         return settings
@@ -166,6 +167,11 @@ def _is_count(value: object) -> bool:
 
 def _is_seconds(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
+def _is_limit(value: object) -> bool:
+    # A list, as JSON has it.
+    return isinstance(value, (list, tuple)) and len(value) == 2 and _is_count(value[0]) and _is_seconds(value[1])
 
 
 class Told:
@@ -295,13 +301,32 @@ def heard(data: bytes) -> bytes:
     return data
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a sender is told, taken apart: what is its own, its account's, and its sessions'."""
+
+    settings: SenderSettings
+    source: Any
+    account: dict[str, Any]
+    session: dict[str, Any]
+
+
 # What an account is told, and not its sessions.
-OF_ACCOUNT = ("provider", "policy", "snapshot", "on_event")
+_OF_ACCOUNT = ("provider", "policy", "snapshot", "on_event")
 
 
-def split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part the options of an account from those of its sessions; an outage is waited out, unless a policy is given."""
-    account = {name: options.pop(name) for name in OF_ACCOUNT if name in options}
-    account.setdefault("policy", None)
+def parts(user: str, token: Any, options: SenderOptions) -> Parts:
+    """Take the options of a sender apart; an outage is waited out, unless a policy is given.
+
+    Raises:
+        ConfigError: one of its own cannot work, or there is no token.
+
+    """
+    session: dict[str, Any] = dict(options)
+    settings = SenderSettings.taken_from(session)
+    hide_proxy(session)
+    account: dict[str, Any] = {name: session.pop(name, None) for name in _OF_ACCOUNT}
     account["policy"] = account["policy"] or SessionPolicy(first=None)
-    return account, options
+    place = session.get("host"), session.get("proxy")
+    source, account["provider"] = of_store(user, token, account["provider"], *place)
+    return Parts(settings, source, account, session)

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from . import clients, following
 from ._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from .clock import now_ms
-from .connection import Connection, Link
+from .connection import Connection
 from .errors import SessionEnded
-from .settings import Settings
+from .front_door import front_door
+from .link import Link
+from .settings import Settings, check_seconds
 from .watched_socket import WatchedSocket
 from .words import Cause
 
@@ -115,6 +117,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """
         return self._driver.wait_for_renewal(self, seconds)
 
+    @front_door("mailbearer.SessionConnection.idle")
     def idle(self, *, reissue: float = 90.0) -> Iterator[following.MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
@@ -127,8 +130,10 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
 
+    @front_door("mailbearer.SessionConnection.new_messages")
     def new_messages(
         self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
     ) -> Iterator[following.NewMessages]:
@@ -139,6 +144,10 @@ class SessionConnection(Connection, Generic[ClientT]):
         ``None``: what comes from now on. ``read_only`` marks nothing as read. It waits as :meth:`idle` does; when
         it has told messages, the mail client may fetch them.
 
+        The first that it tells comes at once. Without ``since`` it has no ``uids``: its ``cursor`` is the place from
+        which on messages are new, and is to be stored as every other, or what comes before the next one is missed
+        after a restart. With ``since`` it has the messages that came meanwhile, and none is told before one comes.
+
         Raises:
             ConfigError: ``since`` is no cursor.
             MailboxRefused: the server does not select the mailbox.
@@ -146,6 +155,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         options = {"since": since, "read_only": read_only, "reissue_ms": round(reissue * 1000)}
         return self._follow(mailbox, options | {"tells_messages": True})
 

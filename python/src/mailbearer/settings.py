@@ -156,10 +156,9 @@ def resolve(
     if trace is not None and not callable(trace):
         raise TypeError(f"trace must be a function, not {type(trace).__name__}")
     answer_timeout = timeout if answer_timeout is None else answer_timeout
-    times = {"timeout": timeout, "answer_timeout": answer_timeout, "data_timeout": data_timeout}
-    for name, seconds in times.items():
-        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
-            raise ConfigError(f"{name} must be a number of seconds above zero")
+    check_seconds(timeout=timeout, answer_timeout=answer_timeout, data_timeout=data_timeout)
+    if not isinstance(unusual_port, bool):
+        raise TypeError(f"unusual_port must be a bool, not {type(unusual_port).__name__}")
     number, mode = _port_and_tls(protocol, port, tls, service, unusual_port)
     settings = Settings(
         endpoint=Endpoint(protocol, host if host is not None else str(service["host"]), number, mode),
@@ -190,6 +189,18 @@ def resolve(
 STAND_IN = AccessToken("x")
 
 
+def check_seconds(**times: object) -> None:
+    """Refuse what is no time to wait for.
+
+    Raises:
+        ConfigError: it is no number of seconds above zero.
+
+    """
+    for name, seconds in times.items():
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
+            raise ConfigError(f"{name} must be a number of seconds above zero")
+
+
 def is_to_discover(user: Any, host: str | None, provider: ProviderName | Provider | None, discover: bool) -> bool:
     """Whether the servers of a mail address must be looked up: nobody has named them, and they are not known."""
     if not isinstance(discover, bool):
@@ -214,6 +225,12 @@ def _port_and_tls(
     return port, tls_at_port(protocol, port, tls, unusual_port=unusual_port)
 
 
+def check_provider(provider: object) -> None:
+    """Refuse what is neither a name nor a profile."""
+    if not isinstance(provider, str | Provider):
+        raise TypeError(f"provider must be a name, as 'gmail', or a Provider, not {type(provider).__name__}")
+
+
 def _profile(
     protocol: MailProtocol, user: str, provider: ProviderName | Provider | None, host: str | None
 ) -> tuple[Provider | None, Mapping[str, Any]]:
@@ -224,6 +241,7 @@ def _profile(
         except ValueError as error:
             raise ConfigError(str(error)) from None
     if provider is not None:
+        check_provider(provider)
         return provider, provider.service(protocol) or {}
     if host is not None:
         return None, {}

@@ -13,12 +13,15 @@ from typing import Any, Literal
 from ._core import AccessToken, redact_source
 from .errors import ConfigError, TokenSourceFailed
 from .extras import need
+from .front_door import front_door
 from .hiding import Hidden, error_of, hidden
 from .kinds_of_source import GoogleCredentials, TokenSource
+from .settings import check_seconds
 
 _TOKEN_OCTETS_MAX = 65536
 
 
+@front_door("mailbearer.command")
 def command(words: str | Sequence[str], *, timeout: float = 60.0) -> Callable[[], AccessToken]:
     """Return a source that runs a command, which prints a token: ``command("oama access joe@gmail.com")``.
 
@@ -40,12 +43,15 @@ def command(words: str | Sequence[str], *, timeout: float = 60.0) -> Callable[[]
     'XOAUTH2'
 
     """
+    check_seconds(timeout=timeout)
     return _Command(_split(words), timeout)
 
 
 def _split(words: str | Sequence[str]) -> list[str]:
     try:
         made = shlex.split(words) if isinstance(words, str) else [*words]
+    except TypeError:
+        made = []
     except ValueError as error:
         raise ConfigError(f"command cannot be split into words: {error}") from None
     if not made or not all(isinstance(word, str) for word in made):
@@ -98,6 +104,7 @@ def _without(words: list[str], text: str) -> str:
     return redact_source(text)
 
 
+@front_door("mailbearer.token_file")
 def token_file(path: str | os.PathLike[str]) -> Callable[[], AccessToken]:
     """Return a source that reads a token from a file, each time that one is asked for.
 
@@ -136,6 +143,7 @@ class _TokenFile:
         return f"<the file {self._path}>"
 
 
+@front_door("mailbearer.client_credentials")
 def client_credentials(
     provider: Literal["microsoft", "gmail"],
     *,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from . import store
 from ._core import AccessToken, Provider
 from .errors import ConfigError, TokenSourceFailed
+from .front_door import front_door
 from .grant import Grant
 from .hiding import Hidden
 from .proxy import Proxy, hidden_proxy
@@ -16,7 +17,7 @@ from .words import ProviderName
 
 if TYPE_CHECKING:
     from .oauth import Refused
-    from .options import LoneOptions
+    from .options import LoginOptions
 
 # A source as the program gave it, of whatever kind.
 SourceT = TypeVar("SourceT")
@@ -115,6 +116,7 @@ class StoredLogin:
         return f"<the stored login of {self._user}>"
 
 
+@front_door("mailbearer.stored")
 def stored(user: str, *, ssl_context: ssl.SSLContext | None = None, proxy: str | Proxy | None = None) -> StoredLogin:
     """Return the token source of an account that ``mailbearer login`` has stored on this machine.
 
@@ -125,9 +127,9 @@ def stored(user: str, *, ssl_context: ssl.SSLContext | None = None, proxy: str |
     Args:
         user: the mail address, as it was given to ``mailbearer login``.
         ssl_context: whom to trust at the authorization server, in place of the system's authorities.
-        proxy: the proxy to it, as in :func:`mailbearer.connect`. A login, a session and a sender that are given no
-            token ask for it through the proxy of their mail servers; an ``Account`` does not. ``None``: what
-            ``HTTPS_PROXY`` says, if it says something.
+        proxy: the proxy to it, as in :func:`mailbearer.connect`. A login, a session, a sender and an ``Account`` that
+            are given no token ask for it through their own ``proxy``. ``None``: what ``HTTPS_PROXY`` says, if it says
+            something.
 
     Raises:
         ConfigError: the account is not stored, or what is stored cannot be read. The text says what to do.
@@ -157,8 +159,8 @@ def of_store(
     return stored(user, proxy=proxy), provider
 
 
-def of_store_into(options: LoneOptions, user: str, token: SourceT) -> SourceT | StoredLogin:
-    """Do the same with the keyword arguments of a login, a ``LoneOptions``."""
+def of_store_into(options: LoginOptions, user: str, token: SourceT) -> SourceT | StoredLogin:
+    """Do the same with the keyword arguments of a login."""
     provider, host, proxy = options.get("provider"), options.get("host"), options.get("proxy")
     source, options["provider"] = of_store(user, token, provider, host, proxy)
     return source

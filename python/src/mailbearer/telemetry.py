@@ -39,6 +39,7 @@ from ._core import __version__
 from .errors import LoginFailed
 from .events import SessionEvent
 from .extras import need
+from .front_door import front_door
 from .observing import Key
 from .settings import Endpoint
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["instrument", "uninstrument"]
 
 
+@front_door("mailbearer.telemetry.instrument")
 def instrument(*, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None) -> None:
     """Make spans and metrics from now on, of all that this process does with mailbearer.
 

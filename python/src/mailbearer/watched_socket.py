@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .connection import READ_OCTETS, SocketShell, hang_up
 from .errors import Misuse, SessionEnded, SessionTimedOut
+from .greeted_socket import SocketShell
+from .link import READ_OCTETS, hang_up
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection

@@ -128,13 +128,32 @@ pub(crate) fn hide(package: &str, file: &Path) -> Result<(), String> {
         .find(|surface| surface.package == package)
         .ok_or_else(|| format!("there is no surface for {package}"))?;
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let text = with_one_status(&text)?;
+    let text = with_one_status(&without_uncalled(&text))?;
     let (here, there) = surface.rewrite(&text)?;
     let name = surface.other.rsplit('.').next().unwrap_or_default();
     let beside = file.with_file_name(format!("{name}_surface.kt"));
     std::fs::write(file, here)
         .and_then(|()| std::fs::write(beside, there))
         .map_err(|error| error.to_string())
+}
+
+/// UniFFI declares functions that no line calls: what drives futures, of which we have none, and sums that are not compared. Each
+/// would have to be exported, and be looked up at the start.
+fn without_uncalled(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut kept = String::new();
+    while let Some(line) = lines.next() {
+        let declared = line.strip_prefix("    external fun ").and_then(|rest| rest.split_once('('));
+        match declared {
+            Some((name, _)) if text.matches(&format!("{name}(")).count() == 1 => {
+                lines.find(|line| line.starts_with("    )"));
+            }
+            Some(_) | None => {
+                let _ = writeln!(kept, "{line}");
+            }
+        }
+    }
+    kept
 }
 
 /// UniFFI makes a structure in native memory for the status of each call, which costs more than the call. One of a thread does:

@@ -14,7 +14,7 @@ bindings/mobile/kotlin/android/generate.sh target/mobile/libmailbearer_mobile.so
 
 # Each kind of phone: Android's name of it, and Rust's.
 while read -r abi target; do
-    bindings/cross/android.sh "$target" target/mobile/libmailbearer_mobile.so "$OUT/jniLibs/$abi/libmailbearer_mobile.so"
+    bindings/cross/android.sh "$target" "$OUT/generated/uniffi/org/mailbearer/mailbearer_mobile.kt" "$OUT/jniLibs/$abi/libmailbearer_mobile.so"
 done <<'END'
 arm64-v8a aarch64-linux-android
 armeabi-v7a armv7-linux-androideabi

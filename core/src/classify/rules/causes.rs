@@ -37,10 +37,10 @@ pub(super) const RULES: &[Rule] = &[
     // Microsoft Entra, of an outage or too many logins; its other numbers ask for a person.
     Rule::new("token-service", Cause::Unavailable, BackOff, Inferred).says(&[&[TokenService]]),
     // RFC 4954 section 6 calls 534 5.7.9 a mechanism that is too weak; Gmail means the app password.
-    Rule::new("too-weak", Cause::AppPasswordRequired, AskUser, Inferred).codes(&["534"]),
+    Rule::new("too-weak", Cause::AppPasswordRequired, AskUser, Inferred).codes("534"),
     Rule::new("too-weak-code", Cause::AppPasswordRequired, AskUser, Inferred)
         .in_phases(&[AuthFail])
-        .codes(&["5.7.9"]),
+        .codes("5.7.9"),
     // Gmail, Outlook, Yandex, Yahoo.
     Rule::new("web-login", Cause::InteractionRequired, AskUser, Stated)
         .in_phases(OF_THE_LOGIN)
@@ -94,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
     // Gmail calls it a syntax error for good (angus-mail #201); Dovecot and RFC 4954 (500 5.5.6) do not.
     Rule::new("line-too-long-555", Cause::LineTooLong, FixConfiguration, Stated)
         .in_phases(&[AuthFail])
-        .codes(&["555"])
+        .codes("555")
         .says(&[&[TooLong]]),
     Rule::new("line-too-long", Cause::LineTooLong, Reconnect, Stated)
         .in_phases(&[AuthFail])
@@ -129,7 +129,7 @@ pub(super) const RULES: &[Rule] = &[
 
     // Exchange: a 5xx of a temporary kind.
     Rule::new("policy-unreachable", Cause::Unavailable, BackOff, Stated)
-        .codes(&["5.7.139"])
+        .codes("5.7.139")
         .says(&[&[Unavailable, Busy, Later]]),
     // Exchange, Google.
     Rule::new("policy", Cause::PolicyBlocked, AskUser, Stated)
@@ -214,14 +214,14 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("auth-not-offered", Cause::MechanismUnavailable, FixConfiguration, Stated)
         .on(&[Smtp])
         .in_phases(&[AuthFail])
-        .codes(&["502", "503"])
+        .codes("502|503")
         .together(&[&[Auth], &[Off, Unavailable]])
         .without(&[Account]),
     // Dovecot, Stalwart: not now, or not here.
     Rule::new("auth-out-of-place", Cause::ProtocolViolation, FixConfiguration, Stated)
         .on(&[Smtp])
         .in_phases(&[AuthFail])
-        .codes(&["503"])
+        .codes("503")
         .together(&[&[Auth], &[NotAllowed]])
         .without(&[Account]),
     // Perdition, GoDaddy.
@@ -254,7 +254,7 @@ pub(super) const RULES: &[Rule] = &[
         .says(&[&[Scope]])
         .without(&[Busy, Denied, Internal]),
     Rule::new("lockout", Cause::TokenRejected, BackOff, Guessed)
-        .codes(&["AUTHENTICATIONFAILED"])
+        .codes("AUTHENTICATIONFAILED")
         .says(&[&[LockedOut]]),
     // Windows' own sentences, which Exchange hands on, also when it throttles (node-poplib #34): no token cures that.
     Rule::new("logon-failure", Cause::TokenRejected, AskUser, Inferred)

@@ -14,8 +14,7 @@ use super::rule::Rule;
 use Phase::{AuthFail, Capability, Disconnect, Greeting, MidSession};
 
 /// The codes of a limit or an outage that passes: words tell them apart, and never make anything else of them.
-pub(super) const PASSING: &[&str] =
-    &["LIMIT", "LOGIN-DELAY", "UNAVAILABLE", "SERVERBUG", "SYS/TEMP", "454"];
+pub(super) const PASSING: &str = "LIMIT|LOGIN-DELAY|UNAVAILABLE|SERVERBUG|SYS/TEMP|454";
 
 /// Where a refusal may be of the account. After the login it is of a message, a folder or a command.
 const OF_THE_LOGIN: &[Phase] = &[Greeting, Capability, AuthFail, Disconnect];

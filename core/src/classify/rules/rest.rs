@@ -75,7 +75,7 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(OF_THE_SESSION)
         .with_status(&[Bye, Err, Temporary, Permanent])
         .says(&[&[Idle, TimedOut]]),
-    Rule::new("idle-code", Cause::IdleTimeout, Reconnect, Inferred).codes(&["4.4.2"]),
+    Rule::new("idle-code", Cause::IdleTimeout, Reconnect, Inferred).codes("4.4.2"),
     Rule::new("shutdown", Cause::Shutdown, Reconnect, Stated)
         .in_phases(&[AuthFail, MidSession, Disconnect])
         .says(&[&[Shutdown]])
@@ -101,7 +101,7 @@ pub(super) const RULES: &[Rule] = &[
     // RFC 5321 section 3.1: there is no service here. Exim says so to whom it does not let in.
     Rule::new("no-service", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(&[Greeting])
-        .codes(&["554"])
+        .codes("554")
         .says(&[&[Unavailable]])
         .without(&[Later]),
     // PAM, LDAP and Cyrus SASL, named before what they say: of the credentials, and not of themselves.
@@ -134,7 +134,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("syntax-code", Cause::ProtocolViolation, FixConfiguration, Inferred)
         .on(&[Smtp])
         .in_phases(&[AuthFail])
-        .codes(&["5.5.1", "5.5.2", "5.5.4"])
+        .codes("5.5.1|5.5.2|5.5.4")
         .without(&[Credential, Token]),
     // RFC 5321 section 4.2.1: a first digit of 4 passes, and no token is told to be bad.
     Rule::new("refused-for-now", Cause::Unavailable, BackOff, Inferred)
@@ -146,7 +146,7 @@ pub(super) const RULES: &[Rule] = &[
         .in_phases(&[AuthFail, Disconnect])
         .says(&[&[Credential, Token], &[Invalid, NotValid]]),
     // Exchange: a policy of the tenant, whose name is not known. A login that failed without a reason is none.
-    Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes(&["5.7.139"]),
+    Rule::new("policy-code", Cause::PolicyBlocked, AskUser, Inferred).codes("5.7.139"),
     // What stands behind the server has ended the connection.
     Rule::new("backend-off", Cause::Unavailable, BackOff, Guessed)
         .in_phases(&[Greeting, AuthFail])
@@ -201,13 +201,13 @@ pub(super) const RULES: &[Rule] = &[
         .without(&[Token]),
     Rule::new("reason-code", Cause::Unrecognized, AskUser, Guessed)
         .in_phases(&[AuthFail])
-        .codes(&["535", "550", "554", "5.7.8"])
+        .codes("535|550|554|5.7.8")
         .says(&[&[Reason]])
         .without(&[Token]),
     // RFC 5530 section 3: the token may not act for this user. Yahoo means the token.
     Rule::new("not-authorized", Cause::PolicyBlocked, AskUser, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .codes(&["AUTHORIZATIONFAILED", "NOPERM"]),
+        .codes("AUTHORIZATIONFAILED|NOPERM"),
     // Zimbra and Exchange refuse without a code, Zimbra with a BYE behind it.
     Rule::new("login-failed", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(&[AuthFail, Disconnect])
@@ -215,37 +215,37 @@ pub(super) const RULES: &[Rule] = &[
     // RFC 5530, RFC 3206, RFC 4954 section 6.
     Rule::new("credentials-code", Cause::TokenRejected, RefreshToken, Inferred)
         .in_phases(OF_THE_LOGIN)
-        .codes(&["AUTHENTICATIONFAILED", "AUTH", "535", "5.7.8"]),
+        .codes("AUTHENTICATIONFAILED|AUTH|535|5.7.8"),
 
     // ---- The class of a code ----
 
     // RFC 4954 section 6: authentication is required, before the login for want of TLS, and after one that had worked.
     Rule::new("tls-required-530", Cause::TlsRefused, FixConfiguration, Inferred)
         .in_phases(&[Greeting, Capability, AuthFail])
-        .codes(&["530"]),
-    Rule::new("login-forgotten", Cause::SessionEnded, Reconnect, Inferred).codes(&["530"]),
+        .codes("530"),
+    Rule::new("login-forgotten", Cause::SessionEnded, Reconnect, Inferred).codes("530"),
     // RFC 4954 section 6: a line of the exchange is too long.
     Rule::new("line-too-long-code", Cause::LineTooLong, Reconnect, Inferred)
         .in_phases(&[AuthFail])
-        .codes(&["5.5.6"])
+        .codes("5.5.6")
         .without(&[Invalid, Malformed]),
     // RFC 7372, RFC 3463: too much at once; and an address that is not known here.
     Rule::new("flood-code", Cause::RateLimited, BackOff, Inferred)
         .in_phases(&[Greeting, Capability, AuthFail])
-        .codes(&["5.7.28", "4.7.28"]),
+        .codes("5.7.28|4.7.28"),
     Rule::new("address-code", Cause::UserNameRefused, FixConfiguration, Inferred)
         .on(&[Smtp])
         .in_phases(&[AuthFail])
-        .codes(&["5.1.0", "5.1.1", "5.1.2", "5.1.3"]),
+        .codes("5.1.0|5.1.1|5.1.2|5.1.3"),
     // RFC 4954 section 4, RFC 5321 section 4.2.1: syntax, and no such command.
     Rule::new("syntax-login", Cause::ProtocolViolation, FixConfiguration, Inferred)
         .on(&[Smtp])
         .in_phases(&[Greeting, Capability, AuthFail])
-        .codes(&["500", "501", "502", "503", "555"]),
+        .codes("500|501|502|503|555"),
     Rule::new("syntax", Cause::ProtocolViolation, Proceed, Inferred)
         .on(&[Smtp])
         .in_phases(&[MidSession])
-        .codes(&["500", "501", "502", "503"]),
+        .codes("500|501|502|503"),
     // RFC 5321 section 4.2.1: a first digit of 4 passes.
     Rule::new("temporary", Cause::Unavailable, BackOff, Inferred).with_status(&[Temporary]),
     // RFC 5321 section 4.2.1: any other 5xx in a login is a policy of the server.

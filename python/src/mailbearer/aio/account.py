@@ -10,11 +10,12 @@ from .._core import Provider
 from ..account_settings import AccountSettings
 from ..events import OnEvent
 from ..facts import AccountStatus
+from ..front_door import front_door
 from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
-from ..options import LoneOptions, SessionOptions
+from ..options import LoginOptions, LoneOptions, SessionOptions
 from ..policy import SessionPolicy
-from ..proxy import hide_proxy
+from ..proxy import Proxy, hidden_proxy, hide_proxy
 from ..settings import is_to_discover
 from ..stored import of_store, of_store_into
 from ..words import MailProtocol, ProviderName
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..foreign import AioImap, AioSmtp
 
 
+@front_door("mailbearer.aio.Account")
 class Account:
     r"""One mailbox, and its sessions, as :class:`mailbearer.Account`, for one event loop.
 
@@ -37,6 +39,8 @@ class Account:
         policy: limits and times, where the provider's are not right; for all sessions.
         snapshot: what :meth:`snapshot` gave: go on where another process was. A stop of it holds until :meth:`retry`.
         on_event: called with a :class:`~mailbearer.SessionEvent` for each thing that happens, in any thread.
+        proxy: as in :func:`mailbearer.connect`: for all sessions that are given none of their own; and, where there is
+            no ``token``, for the requests of the login that is stored.
 
     Raises:
         ConfigError: a setting cannot work, or the snapshot is damaged, of another version or of another user.
@@ -65,9 +69,11 @@ class Account:
         policy: SessionPolicy | None = None,
         snapshot: bytes | None = None,
         on_event: OnEvent | None = None,
+        proxy: str | Proxy | None = None,
     ) -> None:
-        token, provider = of_store(user, hidden(token), provider)
-        settings = AccountSettings.of(user, provider, policy, snapshot, on_event)
+        proxy = hidden_proxy(proxy)
+        token, provider = of_store(user, hidden(token), provider, proxy=proxy)
+        settings = AccountSettings.of(user, provider, policy, snapshot, on_event, proxy)
         self._settings = settings
         self._token = token
         self._driver = TaskDriver(settings, _source(token, settings.before_discovery()))
@@ -88,6 +94,7 @@ class Account:
     def sessions(
         self, protocol: MailProtocol, *, client: None, **options: Unpack[SessionOptions]
     ) -> Sessions[None]: ...
+    @front_door("mailbearer.aio.Account.sessions", LoginOptions, SessionOptions)
     def sessions(
         self, protocol: MailProtocol, *, client: str | None = DEFAULT_CLIENT, **options: Unpack[SessionOptions]
     ) -> Sessions[Any]:
@@ -108,6 +115,7 @@ class Account:
 
         """
         hide_proxy(options)
+        self._settings.route(options)
         make = client_of(protocol, client)
         if self._settings.is_to_discover(options):
             later = Later(self._driver, self._settings, self._token, protocol, options)
@@ -215,6 +223,7 @@ def sessions(
     client: None,
     **options: Unpack[LoneOptions],
 ) -> Sessions[None]: ...
+@front_door("mailbearer.aio.sessions", LoginOptions, LoneOptions)
 def sessions(
     protocol: MailProtocol,
     user: str,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, cast
 from .._core import Verdict
 from ..errors import InternalError, SessionEnded, SessionTimedOut, timed
 from ..extras import need_client
+from ..front_door import front_door
 from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
 from ..options import LoginOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Make: TypeAlias = Callable[[Connection], Coroutine[Any, Any, Any]]
 
 
+@front_door("mailbearer.aio.imap", LoginOptions)
 async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> AioImap:
     """Return an ``aioimaplib.IMAP4`` that is logged in: ``pip install 'mailbearer[aioimaplib]'``.
 
@@ -47,6 +49,7 @@ async def imap(user: str, token: AsyncTokenSource = STORED, **options: Unpack[Lo
     return await imap_over(await connect("imap", user, token, **options))
 
 
+@front_door("mailbearer.aio.smtp", LoginOptions)
 async def smtp(user: str, token: AsyncTokenSource = STORED, **options: Unpack[LoginOptions]) -> AioSmtp:
     """Return an ``aiosmtplib.SMTP`` that is logged in: ``pip install 'mailbearer[aiosmtplib]'``.
 

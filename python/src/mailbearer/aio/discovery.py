@@ -9,14 +9,15 @@ import threading
 from collections.abc import Callable
 
 from .. import discovery
-from .._core import Provider
 from ..discovery import Discovered
+from ..front_door import front_door
 from ..lookups import Opener, Resolver
+from ..options import LoginOptions
 from ..proxy import Proxy, hidden_proxy
 from ..settings import is_to_discover
-from ..words import ProviderName
 
 
+@front_door("mailbearer.aio.discover")
 async def discover(
     user: str,
     *,
@@ -45,17 +46,11 @@ async def discover(
     return await _in_thread(search.run, search.stop)
 
 
-async def for_login(
-    user: str,
-    host: str | None,
-    provider: ProviderName | Provider | None,
-    may_discover: bool,
-    context: ssl.SSLContext | None,
-    proxy: str | Proxy | None = None,
-) -> Discovered | None:
+async def for_login(user: str, options: LoginOptions) -> Discovered | None:
     """Look up what a login was not told, where it is not known."""
-    if not is_to_discover(user, host, provider, may_discover):
+    if not is_to_discover(user, options.get("host"), options.get("provider"), options.get("discover", True)):
         return None
+    context, proxy = options.get("ssl_context"), options.get("proxy")
     return await _in_thread(lambda: discovery.for_login(user, context, proxy), lambda: None)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import Follow, FollowPlan
 from ..clock import now_ms
-from ..connection import READ_OCTETS
 from ..following import TELLS, Told, late, refused
+from ..link import READ_OCTETS
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection

@@ -36,8 +36,9 @@ class Later:
     async def add(self) -> int | None:
         """Do it: the number of the session; ``None``: the account was closed meanwhile."""
         account, options = self._account, self._options
-        context = options.get("ssl_context")
-        discovered = await for_login(account.user, None, None, True, context, options.get("proxy"))
+        discovered = await for_login(
+            account.user, {"ssl_context": options.get("ssl_context"), "proxy": options.get("proxy")}
+        )
         settings, policy = account.session(self._protocol, options, discovered)
         if self._driver.is_closed:
             return None

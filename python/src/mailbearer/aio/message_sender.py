@@ -8,18 +8,24 @@ import logging
 from collections.abc import Sequence
 from email.message import Message
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from .. import log, tokens
-from ..connection import READ_OCTETS
 from ..errors import Error, Misuse, SessionEnded
+from ..front_door import front_door
 from ..hiding import hidden
 from ..kinds_of_source import AsyncTokenSource
+from ..link import READ_OCTETS
+from ..options import LoginOptions, LoneOptions
 from ..outgoing import outgoing
+<<<<<<< HEAD
+from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, parts
+=======
 from ..proxy import hide_proxy
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
 from ..stored import of_store
 from ..words import counted
+>>>>>>> node16
 from .account import Account
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
@@ -88,6 +94,7 @@ class Sender:
         # Set, and made anew, when something has changed.
         self._changed = asyncio.Event()
 
+    @front_door("mailbearer.aio.Sender.send")
     def send(
         self,
         message: Message | bytes,
@@ -286,6 +293,7 @@ class Sender:
             self._change()
 
 
+@front_door("mailbearer.aio.sender", LoginOptions, LoneOptions, SenderOptions)
 def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack[SenderOptions]) -> Sender:
     """Send messages, each exactly once, over sessions that stay logged in: as :func:`mailbearer.sender` does.
 
@@ -313,13 +321,8 @@ def sender(user: str, token: AsyncTokenSource = tokens.STORED, **options: Unpack
     ('sent', ('ann@example.org',))
 
     """
-    token = hidden(token)
-    given: dict[str, Any] = dict(options)
-    settings = SenderSettings.taken_from(given)
-    hide_proxy(given)
-    of_account, of_session = split(given)
-    place = given.get("host"), given.get("proxy")
-    source, of_account["provider"] = of_store(user, hidden(token), of_account.get("provider"), *place)
-    account = Account(user, source, **of_account)
-    sessions = [account.sessions("smtp", client=None, **of_session) for _ in range(settings.connections)]
-    return Sender(account, sessions, settings)
+    own = parts(user, hidden(token), options)
+    del token
+    account = Account(user, own.source, **own.account)
+    sessions = [account.sessions("smtp", client=None, **own.session) for _ in range(own.settings.connections)]
+    return Sender(account, sessions, own.settings)

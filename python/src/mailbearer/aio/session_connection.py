@@ -13,10 +13,12 @@ from .._core import Account, Aftermath, Delivery, Verdict, verdict_of_host
 from ..clock import now_ms
 from ..errors import Misuse, SessionEnded
 from ..following import MailboxChange, NewMessages, machine
-from ..settings import Settings
+from ..front_door import front_door
+from ..settings import Settings, check_seconds
 from ..words import Cause
 from . import aioimaplib_idle, clients, following
-from .connection import Closing, Connection, Link
+from .connection import Closing, Connection
+from .link import Link
 from .tap import Reader, Tap, WatchedTransport, Writer
 
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         """Return when it is to be let go, or has ended."""
         await self._due.wait()
 
+    @front_door("mailbearer.aio.SessionConnection.idle")
     def idle(self, *, reissue: float = 90.0) -> AsyncIterator[MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
@@ -137,16 +140,19 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         if self._client is not None and self.endpoint.protocol == "imap":
             return aioimaplib_idle.changes(self, reissue)
         return self._follow(None, {"reissue_ms": round(reissue * 1000)})
 
+    @front_door("mailbearer.aio.SessionConnection.new_messages")
     def new_messages(
         self, mailbox: str = "INBOX", *, since: str | None = None, read_only: bool = False, reissue: float = 90.0
     ) -> AsyncIterator[NewMessages]:
         """Select a mailbox, and tell its messages that are new to the program; until the connection is due.
 
-        As in :meth:`mailbearer.SessionConnection.new_messages`, over ``reader`` and ``writer``.
+        As in :meth:`mailbearer.SessionConnection.new_messages`, over ``reader`` and ``writer``. Without ``since`` the
+        first that it tells, at once, has no ``uids``, and the ``cursor`` from which on messages are new: store it, too.
 
         Raises:
             ConfigError: ``since`` is no cursor.
@@ -155,6 +161,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             SessionEnded: the session has ended.
 
         """
+        check_seconds(reissue=reissue)
         options = {"since": since, "read_only": read_only, "reissue_ms": round(reissue * 1000)}
         return self._follow(mailbox, options | {"tells_messages": True})
 

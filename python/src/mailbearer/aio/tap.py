@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import SessionEnded
-from .connection import Inbox
+from .link import Inbox
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection

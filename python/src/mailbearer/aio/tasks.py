@@ -16,7 +16,7 @@ from ..errors import Error, LoginFailed, Misuse
 from ..failures import failed
 from ..tokens import Source
 from ..words import Cause
-from .connection import Link
+from .link import Link
 from .session_connection import SessionConnection
 from .tap import Tap
 

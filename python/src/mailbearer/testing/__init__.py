@@ -36,10 +36,12 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from .. import _core
 from .._core import Provider
-from ..errors import ConfigError
+from ..errors import ConfigError, Misuse
 from ..facts import Submitted
+from ..front_door import front_door
 from ..options import LoginOptions
 from ..words import Cause, MailProtocol, Tls
+from .peer import Peer, close_if_cancelled, now_ms
 
 __all__ = ["Server", "ServerEvent", "StoredMessage", "Submitted", "ca_file", "client_context"]
 
@@ -54,6 +56,8 @@ _TLS: tuple[Tls, ...] = ("implicit", "starttls")
 Flavour = Literal["gmail", "outlook", "dovecot"]
 Cut = Literal["words", "silent", "vanish", "never"]
 RecipientRefusal = Literal["unknown", "full", "denied", "rate_limited"]
+
+_NOT_RUNNING = "the testing server is not running: use it in a with block, or call start() before"
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -86,6 +90,7 @@ def client_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file())
 
 
+@front_door("mailbearer.testing.Server")
 class Server:
     """A mail server for tests: a context manager that listens on free ports of 127.0.0.1.
 
@@ -127,26 +132,28 @@ class Server:
         host: str = "127.0.0.1",
         ports: Mapping[tuple[MailProtocol, Tls], int] | None = None,
     ) -> None:
-        self._machine = _core.Server(secrets.randbits(64) if seed is None else seed)
+        self._machine = _core.Server(secrets.randbits(64) if seed is None else _whole("seed", seed))
         self._flavour = flavour
         self._machine.set("flavour", flavour)
-        self._machine.set("token_lifetime_ms", int(token_lifetime * 1000))
-        self._machine.set("session_limit_ms", None if session_limit is None else int(session_limit * 1000))
+        self._machine.set("token_lifetime_ms", _ms("token_lifetime", token_lifetime))
+        self._machine.set("session_limit_ms", None if session_limit is None else _ms("session_limit", session_limit))
         self._machine.set("cut", cut)
-        self._machine.set("connections_max", connections_max)
-        self._machine.set("messages", messages)
-        self._machine.set("message_octets_max", message_octets_max)
-        self._machine.set("greylist_ms", None if greylist is None else int(greylist * 1000))
-        self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - _now_ms())
+        self._machine.set(
+            "connections_max", None if connections_max is None else _whole("connections_max", connections_max)
+        )
+        self._machine.set("messages", _whole("messages", messages))
+        self._machine.set("message_octets_max", _whole("message_octets_max", message_octets_max))
+        self._machine.set("greylist_ms", None if greylist is None else _ms("greylist", greylist))
+        self._machine.set("unix_epoch_ms", time.time_ns() // 1_000_000 - now_ms())
         self.refuse(refuse)
         if isinstance(users, str):
             raise ConfigError("users must be a list of names, not one text")
         for user in users:
             self.add_user(user)
         self._host = host
-        self._wanted = dict(ports or {})
+        self._wanted = _wanted(ports or {})
         self._ports: dict[tuple[str, str], int] = {}
-        self._peers: dict[int, _Peer] = {}
+        self._peers: dict[int, Peer] = {}
         # The handshakes.
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[socket.socket] = []
@@ -210,14 +217,17 @@ class Server:
         if protocol not in _PROTOCOLS or tls not in _TLS:
             words = "a protocol is imap, pop3 or smtp, and tls implicit or starttls"
             raise ConfigError(f"{protocol!r} with {tls!r}: {words}")
+        if (protocol, tls) not in self._ports:
+            raise Misuse(_NOT_RUNNING)
         return self._ports[protocol, tls]
 
+    @front_door("mailbearer.testing.Server.issue_token")
     def issue_token(
         self, user: str, *, lifetime: float | None = None, scope: str | None = None, octets: int | None = None
     ) -> str:
         """Issue an access token for a user; ``lifetime`` is in seconds, ``octets`` the length of the token."""
-        lifetime_ms = None if lifetime is None else int(lifetime * 1000)
-        return self._machine.issue_token(_now_ms(), user, lifetime_ms, scope, octets)
+        lifetime_ms = None if lifetime is None else _ms("lifetime", lifetime)
+        return self._machine.issue_token(now_ms(), user, lifetime_ms, scope, octets)
 
     def revoke_token(self, token: str) -> None:
         """Refuse a token from now on."""
@@ -240,9 +250,13 @@ class Server:
     def refuse_recipient(self, address: str, why: RecipientRefusal | None = "unknown") -> None:
         """Refuse a recipient over SMTP, in the flavour's words; ``None`` ends that.
 
+        A refusal for now (4xx) is tried again by a :func:`mailbearer.sender`, until ``give_up_after``, a day, is over:
+        a test that waits for its outcome sets that lower, or takes the refusal back.
+
         Args:
             address: the recipient.
-            why: ``unknown`` (550), ``full`` (452), ``denied`` (550 or 554) or ``rate_limited`` (450 or 451).
+            why: for good: ``unknown`` (550) or ``denied`` (550 or 554); for now: ``full`` (452) or ``rate_limited``
+                (450 or 451).
 
         """
         self._machine.refuse_recipient(address, why)
@@ -277,6 +291,7 @@ class Server:
         self._machine.delete_mailbox(user, name)
         self._tell()
 
+    @front_door("mailbearer.testing.Server.deliver")
     def deliver(
         self,
         user: str,
@@ -297,6 +312,12 @@ class Server:
             date: when it came, for SINCE and BEFORE; now, without it.
 
         """
+        if not isinstance(message, bytes | bytearray | memoryview | str | Message):
+            raise TypeError(f"message must be bytes, text or a message of email, not {type(message).__name__}")
+        if isinstance(flags, str):
+            raise ConfigError("flags must be a list of flags, not one text")
+        if date is not None and not isinstance(date, datetime.datetime):
+            raise TypeError(f"date must be a datetime, not {type(date).__name__}")
         came = datetime.datetime.now(datetime.UTC) if date is None else date.astimezone(datetime.UTC)
         date_ms = (came - _EPOCH) // datetime.timedelta(milliseconds=1)
         text = message.as_bytes() if isinstance(message, Message) else message
@@ -316,7 +337,11 @@ class Server:
         ]
 
     def submitted(self) -> list[Submitted]:
-        """Return what was accepted over SMTP."""
+        """Return what was accepted over SMTP.
+
+        ``gmail`` and ``outlook`` keep a copy of it among the sender's own, too, as these providers do: it is in
+        ``stored(user, "[Gmail]/Sent Mail")`` or ``stored(user, "Sent Items")``. ``dovecot`` does not.
+        """
         return self._machine.submitted()
 
     def events(self) -> list[ServerEvent]:
@@ -327,7 +352,7 @@ class Server:
         """End all connections with the words of a shutdown, and go on."""
 
         def end_all() -> None:
-            for reply in self._machine.restart(_now_ms()):
+            for reply in self._machine.restart(now_ms()):
                 self._act(*reply)
 
         self._call(end_all)
@@ -349,7 +374,8 @@ class Server:
 
     def _call(self, function: Callable[[], _T]) -> _T:
         """Run something in the server's thread."""
-        assert self._loop is not None, "the server is not running"
+        if self._loop is None:
+            raise Misuse(_NOT_RUNNING)
         done: Future[_T] = Future()
 
         def run() -> None:
@@ -385,12 +411,14 @@ class Server:
             return
         client.setblocking(False)
         greeting = self._start(self._greet(client, protocol, tls, context))
-        greeting.add_done_callback(functools.partial(_close_if_cancelled, client))
+        greeting.add_done_callback(functools.partial(close_if_cancelled, client))
 
     async def _greet(self, client: socket.socket, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
         with contextlib.suppress(OSError):
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Peer(self, protocol, tls, context), client, ssl=context if tls == "implicit" else None
+                lambda: Peer(self._machine, self._peers, self._act, protocol, tls, context),
+                client,
+                ssl=context if tls == "implicit" else None,
             )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -424,7 +452,7 @@ class Server:
         self._schedule()
 
     def _tick(self) -> None:
-        for reply in self._machine.tick(_now_ms()):
+        for reply in self._machine.tick(now_ms()):
             self._act(*reply)
         self._schedule()
 
@@ -436,80 +464,25 @@ class Server:
             self._timer = None
         wake_ms = self._machine.next_wake_ms()
         if wake_ms is not None:
-            wait = max(0.001, (wake_ms - _now_ms()) / 1000)
+            wait = max(0.001, (wake_ms - now_ms()) / 1000)
             # A year is enough for a test, and below what event loops take.
             self._timer = self._loop.call_later(min(wait, 31_536_000.0), self._tick)
 
 
-class _Peer(asyncio.Protocol):
-    """One connection."""
-
-    def __init__(self, server: Server, protocol: MailProtocol, tls: Tls, context: ssl.SSLContext) -> None:
-        self._server = server
-        self._protocol = protocol
-        self._tls = tls
-        self._context = context
-        self._id = 0
-        self._transport: asyncio.Transport | None = None
-        self._upgrade: asyncio.Task[None] | None = None
-        # A fast client speaks before the task that did the handshake goes on.
-        self._early = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if self._id == 0:
-            self._id, send, then = self._server._machine.open(_now_ms(), self._protocol, self._tls)
-            self._server._peers[self._id] = self
-            self.act(send, then)
-
-    def data_received(self, data: bytes) -> None:
-        if self._upgrade is not None:
-            self._early += data
-            return
-        self._server._act(*self._server._machine.receive(_now_ms(), self._id, data))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._server._machine.closed(_now_ms(), self._id)
-        self._server._peers.pop(self._id, None)
-
-    def act(self, send: bytes, then: str) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        if send:
-            self._transport.write(send)
-        match then:
-            case "close":
-                self._transport.close()
-            case "start_tls":
-                self._transport.pause_reading()
-                self._upgrade = asyncio.get_running_loop().create_task(self._start_tls())
-            case _:
-                return
-
-    async def _start_tls(self) -> None:
-        loop = asyncio.get_running_loop()
-        assert self._transport is not None
-        with contextlib.suppress(OSError, ssl.SSLError):
-            upgraded = await loop.start_tls(self._transport, self, self._context, server_side=True)
-            if upgraded is not None:
-                self._transport = upgraded
-                self._server._act(*self._server._machine.tls_established(self._id))
-        self._upgrade = None
-        if self._early:
-            early, self._early = bytes(self._early), bytearray()
-            self.data_received(early)
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+def _wanted(ports: Mapping[tuple[MailProtocol, Tls], int]) -> dict[tuple[MailProtocol, Tls], int]:
+    places = [(protocol, tls) for protocol in _PROTOCOLS for tls in _TLS]
+    if not isinstance(ports, Mapping) or any(place not in places for place in ports):
+        raise ConfigError('ports must be a dict as {("imap", "implicit"): 10993}, of protocols and kinds of TLS')
+    return {place: _whole("a port", port) for place, port in ports.items()}
 
 
-def _close_if_cancelled(client: socket.socket, greeting: asyncio.Task[None]) -> None:
-    """Close the socket of a client whose handshake may not even have begun."""
-    if greeting.cancelled():
-        client.close()
+def _ms(name: str, seconds: object) -> int:
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
+        raise ConfigError(f"{name} must be a number of seconds, from zero on")
+    return int(seconds * 1000)
 
 
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+def _whole(name: str, number: object) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
+        raise ConfigError(f"{name} must be a whole number, from zero on")
+    return number

@@ -72,10 +72,18 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     return found
 
 
+def _server(options: dict[str, Any]) -> Server:
+    try:
+        return Server(**options)
+    except (TypeError, ValueError) as error:
+        # Who wrote the marker has called no server.
+        raise pytest.UsageError(f"pytest.mark.mailbearer: {error}") from None
+
+
 @pytest.fixture
 def mailbearer_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Start a testing server on loopback, as the marker ``mailbearer`` says, and stop it after the test."""
-    with Server(**_options(request)) as server:
+    with _server(_options(request)) as server:
         yield server
 
 

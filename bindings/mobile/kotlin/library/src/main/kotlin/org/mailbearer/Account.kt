@@ -143,4 +143,13 @@ internal constructor(
     /** How much it matters. */
     public val level: EventLevel
         get() = levelOf(kind)
+
+    /** What is known, and no more: most events say little. */
+    override fun toString(): String {
+        val facts = listOf(
+            "kind" to kind, "protocol" to protocol, "user" to user, "session" to session, "ticket" to ticket, "generation" to generation,
+            "cause" to cause, "duration" to duration, "text" to text, "error" to error,
+        )
+        return facts.filter { it.second != null }.joinToString(", ", "SessionEvent(", ")") { (name, value) -> "$name=$value" }
+    }
 }

@@ -52,6 +52,18 @@ class EventLoggerTest {
     }
 
     @Test
+    fun `an event says of itself what is known`() = test {
+        val events = mutableListOf<SessionEvent>()
+        Server().use { server ->
+            val source = TokenSource { Token(server.issueToken(user)) }
+            val told = AccountOptions { onEvent = { events += it } }
+            sessions(MailProtocol.IMAP, user, source, server.at(MailProtocol.IMAP), told).first().use {}
+        }
+        assertEquals("SessionEvent(kind=FETCHING_TOKEN, user=$user)", "${events.first()}")
+        assertContains(events.map { "$it" }, "SessionEvent(kind=ONLINE, protocol=IMAP, user=$user, session=1, ticket=1, generation=1)")
+    }
+
+    @Test
     fun `no line has a token, whoever repeats it`() = test {
         val token = "ya29.a-token-that-nobody-may-read-0123456789"
         val coded = Base64.getEncoder().encodeToString("user=$user\u0001auth=Bearer $token\u0001\u0001".encodeToByteArray())

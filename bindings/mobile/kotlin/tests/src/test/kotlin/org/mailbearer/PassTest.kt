@@ -13,11 +13,15 @@ import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.mailbearer.sample.Finding
+import org.mailbearer.sample.Headline
 import org.mailbearer.sample.MailPass
 import org.mailbearer.sample.Notice
 import org.mailbearer.sample.Outcome
 import org.mailbearer.sample.Store
+import org.mailbearer.sample.decoded
 import org.mailbearer.sample.diagnose
+import org.mailbearer.sample.headlines
+import org.mailbearer.sample.senderOf
 import org.mailbearer.testing.Server
 
 /** The sample's passes, as WorkManager runs them: each one as in a process of its own. */
@@ -43,7 +47,7 @@ class PassTest {
     }
 
     private suspend fun pass(server: Server, retry: Boolean = false): Outcome =
-        MailPass(user, tokens(server), store, server.at(MailProtocol.IMAP)).run(retry) { told += it }
+        MailPass(user, tokens(server), store, server.at(MailProtocol.IMAP)).run(retry) { new -> told += new.map { it.uid } }
 
     private fun logins(server: Server): Int = server.events().count { it.what == "logged_in" || it.what == "refused" }
 
@@ -64,12 +68,47 @@ class PassTest {
     fun `what comes during the pass is of this pass`() = test { server ->
         pass(server)
         server.deliver(user, "Subject: one\r\n\r\n")
-        val outcome = MailPass(user, tokens(server), store, server.at(MailProtocol.IMAP)).run {
-            told += it
+        val outcome = MailPass(user, tokens(server), store, server.at(MailProtocol.IMAP)).run { new ->
+            told += new.map { it.uid }
             if (told.size == 1) server.deliver(user, "Subject: two\r\n\r\n")
         }
         assertEquals(Outcome.UpToDate(2), outcome)
         assertEquals(listOf(3U, 4U), told)
+    }
+
+    @Test
+    fun `a message is told with its sender and its subject`() = test { server ->
+        pass(server)
+        val letters = listOf(
+            "From: Eve <eve@example.org>\r\nSubject: Lunch\r\n on Friday\r\n\r\nUID 99 {5}\r\n",
+            "Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe_an?=\r\n =?UTF-8?B?IEFkYQ==?=\r\nFrom: \"Ada \\\"A\\\" L.\" <ada@example.org>\r\n\r\n",
+            "From: bob@example.org\r\n\r\n",
+        )
+        letters.forEach { server.deliver(user, it) }
+        val new = mutableListOf<Headline>()
+        MailPass(user, tokens(server), store, server.at(MailProtocol.IMAP)).run { new += it }
+        val expected = listOf(
+            Headline(3U, "Eve", "Lunch on Friday"),
+            Headline(4U, "Ada \"A\" L.", "Grüße an Ada"),
+            Headline(5U, "bob@example.org", "(no subject)"),
+        )
+        assertEquals(expected, new)
+        assertEquals(emptyList(), server.messagesIn(user, "INBOX").filter { "\\Seen" in it.flags && it.uid > 2U })
+    }
+
+    @Test
+    fun `a message that is gone has no headline`() = test { server ->
+        sessions(MailProtocol.IMAP, user, tokens(server), server.at(MailProtocol.IMAP)).first().use { connection ->
+            connection.newMessages(waits = false).toList()
+            assertEquals(listOf(1U, 2U), headlines(listOf(2U, 77U, 1U), connection).map { it.uid })
+        }
+    }
+
+    @Test
+    fun `what cannot be decoded in a header stays as it came`() {
+        for (text in listOf("=?none?Q?a?=", "=?utf-8?B?*?=", "=?utf-8?Q?a", "plain =3D", "")) assertEquals(text, decoded(text))
+        assertEquals("é a_b", decoded("=?ISO-8859-1*fr?q?=E9_a=5Fb?="))
+        assertEquals("Ünal", senderOf("=?UTF-8?Q?=C3=9Cnal?= <u@example.org>"))
     }
 
     @Test

@@ -21,6 +21,7 @@ import com.microsoft.identity.client.IPublicClientApplication
 import com.microsoft.identity.client.exception.MsalUiRequiredException
 import jakarta.mail.MessagingException
 import jakarta.mail.Store
+import jakarta.mail.internet.MimeMessage
 import java.net.InetAddress
 import java.nio.file.Files
 import java.nio.file.Path
@@ -36,13 +37,17 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.suspendCancellableCoroutine
 import kotlinx.coroutines.tasks.await
+import kotlinx.coroutines.test.runTest
 import net.openid.appauth.AuthState
 import net.openid.appauth.AuthorizationException
 import net.openid.appauth.AuthorizationService
+import org.mailbearer.angus.smtpTransport
+import org.mailbearer.testing.Server
 import org.slf4j.LoggerFactory
 import org.slf4j.event.Level
 
@@ -164,6 +169,63 @@ class ReadmeTest {
             val failure = explain(error, MailProtocol.IMAP, user, host)
             println(failure.sentence)
             if (failure.advice == Advice.REFRESH_TOKEN) refreshToken()
+        }
+    }
+
+    @Suppress("unused")
+    suspend fun send(messages: List<MimeMessage>, account: Account) =
+        account.sessions(MailProtocol.SMTP).first().use { connection ->
+            smtpTransport(connection).use { transport ->
+                for (message in messages) transport.sendMessage(message.apply { saveChanges() }, message.allRecipients)
+            }
+        }
+
+    fun whatToDo(error: MailbearerException): String = when (error) {
+        is NeedsUserException -> "ask the person, then account.retry(): ${error.message}"
+        is GaveUpException -> "it does not work as it is set, or not now: ${error.failure.sentence}"
+        is LoginFailedException -> "this login did not work: ${error.failure.cause}, ${error.failure.advice}"
+        is SessionEndedException -> "collect goes on with the next connection: ${error.verdict.cause}"
+        is TokenSourceException -> "there is no token: ${error.cause ?: error.message}"
+        is MailboxRefusedException -> "this mailbox cannot be followed: ${error.message}"
+        is ConfigException -> "mend the settings: ${error.message}"
+        is MisuseException, is CoreException -> "mend the program: ${error.message}"
+    }
+
+    @Test
+    fun `what is to be done is told of each`() {
+        val error = runCatching { sessions(MailProtocol.IMAP, "joe", { Token("t") }) }.exceptionOrNull() as MailbearerException
+        assertContains(whatToDo(error), "mend the settings: host is missing")
+    }
+
+    // ---- Tests of a program ------------------------------------------------------------------------------------------
+
+    @Test
+    fun `new mail is told, also after the token's end`() = runTest {
+        Server(tokenLifetime = 3.seconds, messages = 0).use { server ->
+            val source = TokenSource { Token(server.issueToken("joe@gmail.com"), expiresIn = 3.seconds) }
+            val told = mutableListOf<UInt>()
+            var cursor: String? = null
+            sessions(MailProtocol.IMAP, "joe@gmail.com", source, server.at(MailProtocol.IMAP)).take(2).collect { connection ->
+                connection.use {
+                    connection.newMessages(since = cursor).collect { new ->
+                        told += new.uids
+                        cursor = new.cursor
+                        if (new.uids.isEmpty()) server.deliver("joe@gmail.com", "Subject: lunch\r\n\r\nOn Friday?\r\n")
+                    }
+                }
+            }
+            assertEquals(listOf(1U), told)
+        }
+    }
+
+    @Test
+    fun `an account that is disabled asks for a person`() = runTest {
+        Server().use { server ->
+            server.refuse(Cause.ACCOUNT_DISABLED)
+            Account("joe@gmail.com", { Token(server.issueToken("joe@gmail.com")) }).use { account ->
+                val error = assertFailsWith<NeedsUserException> { account.sessions(MailProtocol.IMAP, server.at(MailProtocol.IMAP)).first() }
+                assertEquals(Cause.ACCOUNT_DISABLED, error.failure.cause)
+            }
         }
     }
 

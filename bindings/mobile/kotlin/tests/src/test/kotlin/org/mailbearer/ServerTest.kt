@@ -2,14 +2,19 @@ package org.mailbearer
 
 import java.net.Socket
 import kotlin.test.Test
+import kotlin.test.assertContains
 import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.hours
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.parallel.Isolated
+import org.mailbearer.testing.FaultKind
 import org.mailbearer.testing.RecipientRefusal
 import org.mailbearer.testing.Server
+import org.mailbearer.testing.Stage
 
 /** The testing server itself. */
 @Isolated("it counts threads")
@@ -75,6 +80,58 @@ class ServerTest {
                 }
             }
             assertEquals('5' to '2', refused.first() to taken.first(), "$refused, $taken")
+        }
+    }
+
+    @Test
+    fun `what cannot be carried out is an illegal argument`() {
+        val words = "gmail has no words for token_expired"
+        assertContains(assertFailsWith<IllegalArgumentException> { Server(refuse = Cause.TOKEN_EXPIRED) }.message.orEmpty(), words)
+        Server().use { server ->
+            assertContains(assertFailsWith<IllegalArgumentException> { server.refuse(Cause.TOKEN_EXPIRED) }.message.orEmpty(), words)
+            server.addUser("joe@gmail.com")
+            assertFailsWith<IllegalArgumentException> { server.deleteMailbox("joe@gmail.com", "None") }
+        }
+    }
+
+    @Test
+    fun `a message has the date that it is given, or now`() {
+        Server(messages = 0).use { server ->
+            val before = System.currentTimeMillis()
+            server.deliver("joe@gmail.com", "Subject: old\r\n\r\n", dateMs = 86_400_000)
+            server.deliver("joe@gmail.com", "Subject: new\r\n\r\n")
+            val (old, new) = server.messagesIn("joe@gmail.com", "INBOX").map { it.dateMs }
+            assertEquals(86_400_000, old)
+            // The server's dates are whole seconds, as IMAP's.
+            assertTrue(new in before - 2_000..System.currentTimeMillis() + 1_000, "$new")
+        }
+    }
+
+    @Test
+    fun `a fault that is taken back does not strike`() = runBlocking {
+        Server().use { server ->
+            server.setFault(Stage.GREETING, FaultKind.DROP)
+            server.clearFault()
+            connect(MailProtocol.IMAP, "joe@gmail.com", { Token(server.issueToken("joe@gmail.com")) }, server.at(MailProtocol.IMAP)).close()
+        }
+    }
+
+    @Test
+    fun `recipients are greylisted and messages limited`() = runBlocking {
+        Server(greylist = 1.hours, messageOctetsMax = 100).use { server ->
+            val user = "joe@gmail.com"
+            connect(MailProtocol.SMTP, user, { Token(server.issueToken(user)) }, server.at(MailProtocol.SMTP)).use { connection ->
+                suspend fun answer(command: String): String {
+                    connection.writeLine(command)
+                    while (true) {
+                        val line = connection.readLine() ?: error("the end")
+                        if (line[3] == ' ') return line
+                    }
+                }
+                assertEquals("552", answer("MAIL FROM:<$user> SIZE=101").take(3))
+                answer("MAIL FROM:<$user>")
+                assertEquals('4', answer("RCPT TO:<eve@example.org>").first())
+            }
         }
     }
 

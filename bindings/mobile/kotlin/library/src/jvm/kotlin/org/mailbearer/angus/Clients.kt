@@ -19,7 +19,9 @@ import org.mailbearer.MailProtocol
 
 /**
  * A store of Angus Mail over a connection that is logged in, of [org.mailbearer.connect] or [org.mailbearer.sessions]. It
- * has this one connection, and so one open folder at a time. Closing it says LOGOUT and closes the connection.
+ * has this one connection, and so one open folder at a time: another one that is opened throws, and nothing is lost. What is asked of
+ * other folders meanwhile, as lists, counts and what is appended, goes over the same connection. Closing it says LOGOUT and closes
+ * the connection.
  *
  * ```
  * sessions(MailProtocol.IMAP, "joe@gmail.com", source).collect { connection ->
@@ -35,7 +37,7 @@ public suspend fun imapStore(connection: Connection): Store {
     // PREAUTH (RFC 9051 section 7.1.4): Angus Mail then does not log in.
     val listed = connection.capabilities.joinToString(" ")
     val greeting = if (listed.isEmpty()) "* PREAUTH ready" else "* PREAUTH [CAPABILITY $listed] ready"
-    val store = sessionOver(connection, MailProtocol.IMAP, greeting).getStore("imap")
+    val store = OneConnectionStore(sessionOver(connection, MailProtocol.IMAP, greeting))
     Stops.add(store, connection::interrupt)
     return store.blocking { store.apply { connect("localhost", "", "") } }
 }
@@ -69,7 +71,7 @@ private class OneSocket(private val connection: Connection, private val greeting
 
     override fun createSocket(): Socket {
         if (!isGiven.compareAndSet(false, true)) {
-            throw IOException("a store over a connection of mailbearer has only this one: close the folder that is open")
+            throw IOException("a store or a transport over a connection of mailbearer has only this one")
         }
         return ConnectedSocket(connection, greeting)
     }

@@ -69,7 +69,7 @@ private class Inbox(private val connection: SessionConnection) {
 
     private fun countIn(line: String): UInt? = Regex("""\* (\d+) EXISTS""").matchEntire(line)?.groupValues?.get(1)?.toUInt()
 
-    private fun announce(count: UInt) = println("$count messages in INBOX")
+    private fun announce(count: UInt) = println(if (count == 1U) "1 message in INBOX" else "$count messages in INBOX")
 }
 
 private fun log(event: SessionEvent) {

@@ -25,6 +25,7 @@ import org.mailbearer.providerNamed
 import org.mailbearer.testing.machine.Behaviour
 import org.mailbearer.testing.machine.Reply
 import org.mailbearer.testing.machine.ServerMachine
+import org.mailbearer.testing.machine.TestingException
 import org.mailbearer.testing.machine.Then
 
 /**
@@ -38,6 +39,7 @@ import org.mailbearer.testing.machine.Then
  * }
  * ```
  *
+<<<<<<< HEAD
  * @param flavour whose words it uses.
  * @param tokenLifetime how long a token lives.
  * @param sessionLimit how long a session may live.
@@ -46,6 +48,21 @@ import org.mailbearer.testing.machine.Then
  * @param connectionsMax most sessions at a time for one user.
  * @param messages messages in a mailbox that is new.
  * @param seed of the tokens, so that runs can be repeated; null: each server issues other ones.
+=======
+ * Each user has an account of its own, which is there with the first token or with [addUser]: an INBOX, and the mailboxes of the flavour.
+ *
+ * @param flavour whose words it uses; by default Gmail's.
+ * @param tokenLifetime how long a token lives; by default an hour.
+ * @param sessionLimit how long a session may live; by default as long as its token.
+ * @param cut what happens to a session whose token or time is over; by default it is ended in the provider's words.
+ * @param refuse every login is refused for this cause, as with [refuse]; by default none is.
+ * @param connectionsMax most sessions at a time for one user; by default any number.
+ * @param messages messages in the INBOX of an account that is new; by default three.
+ * @param seed of the tokens, so that runs can be repeated.
+ * @param messageOctetsMax octets of the largest message that is taken, over SMTP and APPEND; by default 35,882,577.
+ * @param greylist how long a recipient is refused for now after a user's first message to it; by default none is.
+ * @throws IllegalArgumentException the flavour has no words for [refuse].
+>>>>>>> kotlin17
  */
 public class Server(
     private val flavour: Flavour = Flavour.GMAIL,
@@ -55,9 +72,15 @@ public class Server(
     refuse: Cause? = null,
     connectionsMax: Int? = null,
     messages: Int = 3,
+<<<<<<< HEAD
     seed: Long? = null,
+=======
+    seed: Long = 0,
+    messageOctetsMax: Int? = null,
+    greylist: Duration? = null,
+>>>>>>> kotlin17
 ) : Closeable {
-    private var behaviour = Behaviour(
+    private val machine = told { ServerMachine(Behaviour(
         flavour = flavour,
         tokenLifetimeMs = tokenLifetime.inWholeMilliseconds.toULong(),
         sessionLimitMs = sessionLimit?.inWholeMilliseconds?.toULong(),
@@ -65,8 +88,15 @@ public class Server(
         connectionsMax = connectionsMax?.toUInt(),
         refuse = refuse?.name?.lowercase(),
         messages = messages.toUInt(),
+<<<<<<< HEAD
     )
     private val machine = ServerMachine(behaviour, (seed ?: SecureRandom().nextLong()).toULong())
+=======
+        messageOctetsMax = messageOctetsMax?.toUInt(),
+        greylistMs = greylist?.inWholeMilliseconds?.toULong(),
+        unixEpochMs = (System.currentTimeMillis() - nowMs().toLong()).coerceAtLeast(0).toULong(),
+    ), seed.toULong()) }
+>>>>>>> kotlin17
     private val context: SSLContext = serverContext()
     private val peers = HashMap<ULong, Peer>()
 
@@ -103,20 +133,26 @@ public class Server(
     /** The port of a protocol. */
     public fun port(protocol: MailProtocol, tls: Tls = Tls.IMPLICIT): Int = listeners.getValue(protocol to tls).localPort
 
-    /** Issues an access token for a user; [octets] is its length. */
+    /**
+     * Issues an access token for a user.
+     *
+     * @param lifetime as the server's `tokenLifetime` by default; `ZERO`: it is over already.
+     * @param scope one of the provider's; by default all that mail needs.
+     * @param octets its length.
+     */
     public fun issueToken(user: String, lifetime: Duration? = null, scope: String? = null, octets: Int? = null): String =
         machine.issueToken(nowMs(), user, lifetime?.inWholeMilliseconds?.toULong(), scope, octets?.toUInt())
 
     /** Refuses a token from now on. */
     public fun revokeToken(token: String): Unit = machine.revokeToken(token)
 
-    /** Refuses every login for a cause, over [protocol] or, by default, all; `null` ends that. */
-    public fun refuse(cause: Cause?, protocol: MailProtocol? = null): Unit = synchronized(this) {
-        val name = cause?.name?.lowercase()
-        machine.refuse(name, protocol?.name?.lowercase())
-        // What it is told next is not to undo it.
-        if (protocol == null) behaviour = behaviour.copy(refuse = name)
-    }
+    /**
+     * Refuses every login for a cause, over [protocol] or, by default, all; `null` ends that.
+     *
+     * @throws IllegalArgumentException the provider has no words for it: the message says for which it has.
+     */
+    public fun refuse(cause: Cause?, protocol: MailProtocol? = null): Unit =
+        told { machine.refuse(cause?.name?.lowercase(), protocol?.name?.lowercase()) }
 
     /** Refuses a recipient over SMTP; `null` ends that. */
     public fun refuseRecipient(address: String, why: RecipientRefusal?): Unit = machine.refuseRecipient(address, why)
@@ -133,16 +169,40 @@ public class Server(
     /** Makes a mailbox; where it is there, nothing happens. */
     public fun createMailbox(user: String, name: String): Unit = machine.createMailbox(user, name)
 
-    /** Removes a mailbox with its messages. */
-    public fun deleteMailbox(user: String, name: String): Unit = machine.deleteMailbox(user, name)
+    /**
+     * Removes a mailbox with its messages.
+     *
+     * @throws IllegalArgumentException it is not there, or cannot be removed.
+     */
+    public fun deleteMailbox(user: String, name: String): Unit = told { machine.deleteMailbox(user, name) }
 
-    /** Sets a fault that strikes once. */
+    /** Sets a fault that strikes once, on the next connection that comes to that stage. */
     public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
+<<<<<<< HEAD
     /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. A line end of LF alone becomes CRLF. */
     public fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = emptyList()): Unit =
+=======
+    /** Takes a fault back that has not struck. */
+    public fun clearFault(): Unit = machine.clearFault()
+
+    /**
+     * Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told.
+     *
+     * @param message header and body, with CR LF.
+     * @param flags as `\Seen`, or keywords.
+     * @param dateMs when it came, in milliseconds since 1970; by default now.
+     */
+    public fun deliver(
+        user: String,
+        message: String,
+        mailbox: String = "INBOX",
+        flags: List<String> = emptyList(),
+        dateMs: Long? = null,
+    ): Unit =
+>>>>>>> kotlin17
         synchronized(this) {
-            machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, null)
+            machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, dateMs ?: System.currentTimeMillis())
             tick()
         }
 
@@ -314,16 +374,23 @@ public class Server(
         }
     }
 
-    private companion object {
-        const val BACKLOG = 50
-        val THE_END = Reply(connection = 0UL, send = ByteArray(0), then = Then.CLOSE)
-        const val READ_OCTETS = 16_384
-
-        /** Longest sleep of the clock's thread. */
-        const val LOOK_MS = 10_000L
-
-        fun nowMs(): ULong = (System.nanoTime() / 1_000_000).toULong()
-
-        fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).apply { duplicate().put(bytes) }
-    }
 }
+
+private const val BACKLOG = 50
+private val THE_END = Reply(connection = 0UL, send = ByteArray(0), then = Then.CLOSE)
+private const val READ_OCTETS = 16_384
+
+/** Longest sleep of the clock's thread. */
+private const val LOOK_MS = 10_000L
+
+private fun nowMs(): ULong = (System.nanoTime() / 1_000_000).toULong()
+
+private fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).apply { duplicate().put(bytes) }
+
+/** What cannot be carried out is the test's to mend: the machine's own exception is no public one. */
+private fun <T> told(work: () -> T): T =
+    try {
+        work()
+    } catch (error: TestingException) {
+        throw IllegalArgumentException(error.message, error)
+    }

@@ -87,7 +87,7 @@ class MainActivity : ComponentActivity(), Actions {
         lifecycleScope.launch {
             val pass = MailPass(stored.account.address, tokensOf(applicationContext, stored), stored, optionsOf(stored.account))
             // A person has asked for it: whatever stopped the account, they may have mended.
-            val outcome = pass.run(retry = true) { uids -> screen = screen.copy(messages = uids.map { "Message $it" } + screen.messages) }
+            val outcome = pass.run(retry = true) { new -> screen = screen.copy(messages = new.asReversed() + screen.messages) }
             screen = screen.copy(notice = Notice.of(outcome))
             if (outcome is Outcome.UpToDate) MailWorker.start(applicationContext)
         }

@@ -12,8 +12,11 @@ import android.os.Build
 class Notices(private val context: Context) {
     private val manager = context.getSystemService(Context.NOTIFICATION_SERVICE) as NotificationManager
 
-    fun newMail(uids: List<UInt>) =
-        show(NEW_MAIL, if (uids.size == 1) "A new message" else "${uids.size} new messages", "In your inbox")
+    fun newMail(new: List<Headline>) {
+        val only = new.singleOrNull()
+        if (only != null) show(NEW_MAIL, only.sender, only.subject)
+        else show(NEW_MAIL, "${new.size} new messages", new.joinToString("\n") { "${it.sender}: ${it.subject}" })
+    }
 
     fun needsUser(sentence: String) = show(NEEDS_USER, "Your mail needs you", sentence)
 

@@ -48,8 +48,8 @@ class MailPass(
     private val options: LoginOptions = LoginOptions(),
     private val atMost: Duration = 2.minutes,
 ) {
-    /** Runs it. [retry]: a person has acted since. [tell] is told UIDs, and those once more whose end the process did not live to see. */
-    suspend fun run(retry: Boolean = false, tell: suspend (List<UInt>) -> Unit): Outcome {
+    /** Runs it. [retry]: a person has acted since. [tell] is told messages, and those once more whose end the process did not live to see. */
+    suspend fun run(retry: Boolean = false, tell: suspend (List<Headline>) -> Unit): Outcome {
         lateinit var account: Account
         account = Account(user, tokens, AccountOptions {
             snapshot = store.snapshot
@@ -71,7 +71,7 @@ class MailPass(
         }
     }
 
-    private suspend fun pass(account: Account, tell: suspend (List<UInt>) -> Unit): Outcome {
+    private suspend fun pass(account: Account, tell: suspend (List<Headline>) -> Unit): Outcome {
         var messages = 0
         var isThrough = false
         val sessions = account.sessions(MailProtocol.IMAP, options)
@@ -85,12 +85,13 @@ class MailPass(
         return Outcome.UpToDate(messages)
     }
 
-    private suspend fun tellNew(connection: SessionConnection, tell: suspend (List<UInt>) -> Unit): Int {
+    private suspend fun tellNew(connection: SessionConnection, tell: suspend (List<Headline>) -> Unit): Int {
         var messages = 0
         connection.newMessages("INBOX", since = store.cursor, readOnly = true, waits = false).collect { new ->
-            if (new.uids.isNotEmpty()) tell(new.uids)
+            val headlines = headlines(new.uids, connection)
+            if (headlines.isNotEmpty()) tell(headlines)
             store.cursor = new.cursor
-            messages += new.uids.size
+            messages += headlines.size
         }
         return messages
     }

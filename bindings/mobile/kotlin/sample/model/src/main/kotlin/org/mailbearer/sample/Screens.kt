@@ -1,7 +1,7 @@
 package org.mailbearer.sample
 
 /** What the screens show. */
-data class Screen(val page: Page, val account: Setup, val notice: Notice, val messages: List<String>, val findings: List<Finding>)
+data class Screen(val page: Page, val account: Setup, val notice: Notice, val messages: List<Headline>, val findings: List<Finding>)
 
 enum class Page(val title: String) {
     SETUP("Account"),

@@ -71,7 +71,7 @@ private object Desktop : Actions, Store {
         screen = screen.copy(notice = Notice(Notice.Kind.WAITING, "Looking for mail."))
         scope.launch {
             val pass = MailPass(screen.account.address, tokens, this@Desktop, options(MailProtocol.IMAP))
-            val outcome = pass.run(retry = true) { uids -> screen = screen.copy(messages = uids.map { "Message $it" } + screen.messages) }
+            val outcome = pass.run(retry = true) { new -> screen = screen.copy(messages = new.asReversed() + screen.messages) }
             screen = screen.copy(notice = Notice.of(outcome))
         }
     }

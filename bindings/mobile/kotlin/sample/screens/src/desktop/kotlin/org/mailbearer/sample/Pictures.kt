@@ -32,7 +32,7 @@ private val PAGES = listOf(
         Page.MAIL,
         Setup("joe@gmail.com"),
         Notice.of(Outcome.UpToDate(messages = 2)),
-        listOf("Message 42", "Message 41"),
+        listOf(Headline(42U, "Eve Example", "Lunch on Friday?"), Headline(41U, "Bills & Sons", "Your invoice of November")),
         emptyList(),
     ),
     Screen(

@@ -114,7 +114,14 @@ private fun MailPage(screen: Screen, actions: Actions) {
     }
     Text("New", style = MaterialTheme.typography.titleMedium)
     if (screen.messages.isEmpty()) Quiet("Nothing yet.")
-    for (message in screen.messages) Card { Text(message) }
+    for (message in screen.messages) {
+        Card {
+            Column {
+                Text(message.sender, style = MaterialTheme.typography.titleMedium)
+                Quiet(message.subject)
+            }
+        }
+    }
 }
 
 @Composable
