@@ -15,6 +15,9 @@ _PUBLIC = re.compile(
     r"^( *)(?:@\w+(?:\([^)]*\))?\s+)*public (?:[\w()]+ )*?"
     r"(?:(class|struct|enum|protocol|actor|typealias|func|var|let) (`?\w+`?)|(init)\b)"
 )
+# What a protocol wants, and the cases of an enum, are public with it.
+_WANTED = re.compile(r"^    (?:(?:static|mutating) )*(?:func|var|init)\b ?(`?\w+`?)?")
+_CASE = re.compile(r"^    case (`?\w+`?)")
 _EXTENSION = re.compile(r"^(?:public )?extension (\w+)")
 _TYPES = ("class", "struct", "enum", "protocol", "actor", "typealias")
 # They say the same of every type: how it is printed, and what NSError has.
@@ -48,13 +51,14 @@ def declarations() -> list[Declaration]:
 def _read(lines: list[str], top: dict[str, Declaration], extensions: dict[str, list[Declaration]]) -> None:
     said: list[str] = []
     within: list[Declaration] | None = None
+    kind_of = ""
     for number, line in enumerate(lines):
         stripped = line.strip()
         if stripped.startswith("///"):
             said.append(stripped[3:].removeprefix(" "))
             continue
         if line.startswith("}"):
-            within = None
+            within, kind_of = None, ""
         extension = _EXTENSION.match(line)
         if extension:
             within = extensions.setdefault(extension[1], [])
@@ -69,9 +73,13 @@ def _read(lines: list[str], top: dict[str, Declaration], extensions: dict[str, l
                     overload.members.append(one)
                 else:
                     top[one.name + "()" * (kind == "member")] = one
-                within = one.members
+                within, kind_of = one.members, one.kind
             elif len(match[1]) == 4 and within is not None:
                 within.append(one)
+        of_type = {"protocol": _WANTED, "enum": _CASE}.get(kind_of)
+        member = of_type.match(line) if of_type and within is not None and not match else None
+        if member and said:
+            within.append(Declaration(member[1] or "init", "member", "\n".join(said), _code(lines, number)))
         if not stripped.startswith("@"):
             said = []
 

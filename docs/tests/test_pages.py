@@ -184,6 +184,10 @@ def test_what_is_public_in_swift_says_something_of_itself() -> None:
     assert {"Account", "sessions", "connect", "SessionPolicy"} <= names_of
     # Each opens one connection, as the protocol that they keep to says.
     assert swift.undocumented() == []
+    # Whoever writes a connector of his own finds what it must have, and whom TLS may be told to trust.
+    members = {one.name: {member.name for member in one.members} for one in swift.declarations()}
+    assert {"read", "write", "startTls", "close", "abort"} <= members["Transport"]
+    assert {"system", "file", "pem"} <= members["Trust"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-// OpenSSL for Swift: its headers, and functions in place of the macros, which Swift does not see.
+// OpenSSL for Swift: its headers, and functions in place of the macros, which Swift does not see. And epoll(7), which Glibc lacks in Swift.
 #ifndef MAILBEARER_OPENSSL_H
 #define MAILBEARER_OPENSSL_H
 
@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/epoll.h>
 
 static inline int mailbearer_require_tls_1_2(SSL_CTX *context) {
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);

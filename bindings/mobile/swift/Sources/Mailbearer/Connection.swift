@@ -16,7 +16,7 @@ public struct LoginFacts: Sendable {
 
 /// A TLS connection that is logged in.
 ///
-/// Read in one task at a time. Writes are sent in the order in which they come.
+/// Read in one task at a time: a second one throws ``CoreError``. Writes are sent in the order in which they come.
 public class Connection: @unchecked Sendable {
     /// How the login went.
     public let login: LoginFacts
@@ -61,22 +61,38 @@ public class Connection: @unchecked Sendable {
 private actor Inlet {
     private let transport: any Transport
     private var data: Data
+    /// Somebody reads.
+    private var isTaken = false
 
     init(_ transport: any Transport, _ leftover: Data) {
         self.transport = transport
         data = leftover
     }
 
+    /// Two that read would have halves of lines.
+    private func begin() throws {
+        guard !isTaken else {
+            throw CoreError.Misuse(message: "somebody reads from this connection already: read in one task at a time")
+        }
+        isTaken = true
+    }
+
     func read() async throws -> Data {
-        data.isEmpty ? try await transport.read() : take(data.count)
+        try begin()
+        defer { isTaken = false }
+        return data.isEmpty ? try await transport.read() : take(data.count)
     }
 
     func read(exactly count: Int) async throws -> Data {
+        try begin()
+        defer { isTaken = false }
         while data.count < count, try await more() {}
         return take(min(count, data.count))
     }
 
     func readLine(_ limit: Int) async throws -> Data {
+        try begin()
+        defer { isTaken = false }
         var searched = 0
         while true {
             if let end = data.dropFirst(searched).firstIndex(of: UInt8(ascii: "\n")) {

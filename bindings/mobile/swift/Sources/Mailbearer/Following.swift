@@ -34,8 +34,8 @@ public struct MailboxRefused: MailbearerError, CustomStringConvertible {
 }
 
 extension SessionConnection {
-    /// Waits in IMAP's IDLE (RFC 2177) for what changes in the mailbox that is selected. It ends when the connection is due to be
-    /// let go: the next one goes on.
+    /// Waits in IMAP's IDLE (RFC 2177) for what changes in the mailbox that is selected: where none is, a server tells of nothing. It
+    /// ends when the connection is due to be let go: the next one goes on.
     ///
     ///     for try await connection in inbox {
     ///         try await connection.use { connection in
@@ -54,7 +54,8 @@ extension SessionConnection {
     ///   - reissue: IDLE is begun anew after so long, so that a server or a path that is mute is noticed: with 90 seconds,
     ///     within two minutes. Each is a wake of the device.
     ///   - answer: how long IDLE may take to begin and to end.
-    /// - Throws: ``SessionEnded`` at the end of the connection, which ``use(isolation:_:)`` catches.
+    /// - Throws: ``SessionEnded`` at the end of the connection, which ``use(isolation:_:)`` catches; ``CoreError`` where the session
+    ///   is not of IMAP.
     public func idle(
         reissue: Duration = .seconds(90), answer: Duration = .seconds(20)
     ) -> Followed<MailboxChange> {
@@ -86,7 +87,7 @@ extension SessionConnection {
     ///   - answer: how long an answer may take; a search has ten times as long.
     ///   - waits: `false`: it ends when all was told that there is, for one pass in the background.
     /// - Throws: ``MailboxRefused``, and ``SessionEnded`` at the end of the connection, which ``use(isolation:_:)`` catches;
-    ///   ``CoreError`` where `since` is no cursor.
+    ///   ``CoreError`` where `since` is no cursor, and where the session is not of IMAP.
     public func newMessages(
         in mailbox: String = "INBOX", since: String? = nil, readOnly: Bool = false, reissue: Duration = .seconds(90),
         answer: Duration = .seconds(20), waits: Bool = true
@@ -176,6 +177,9 @@ actor Follower {
     func next<Element>(
         _ connection: SessionConnection, _ followed: Followed<Element>, _ number: Int
     ) async throws -> FollowEvent? {
+        guard connection.login.endpoint.protocol == .imap else {
+            throw CoreError.Config(message: "only IMAP has mailboxes that can be followed")
+        }
         guard !isTaken else {
             throw CoreError.Misuse(message: "somebody follows a mailbox on this connection already: wait in one task at a time")
         }

@@ -31,6 +31,8 @@ public final class Server: Sendable {
     ///   - connectionsMax: most sessions at a time for one user; `nil`: any number.
     ///   - messages: messages in a mailbox that is new. A mailbox is made at its first login.
     ///   - seed: of the tokens, so that runs can be repeated; `nil`: each server issues other ones.
+    ///   - messageOctetsMax: octets of the largest message that is taken, over SMTP and APPEND; `nil`: as many as Gmail takes.
+    ///   - greylist: how long a recipient is refused for now after a user's first message to it; `nil`: none is.
     /// - Throws: ``TestingError`` for a cause that no server states, and what the system throws where it cannot listen.
     public init(
         flavour: Flavour = .gmail,
@@ -40,7 +42,9 @@ public final class Server: Sendable {
         refuse: Cause? = nil,
         connectionsMax: UInt32? = nil,
         messages: UInt32 = 3,
-        seed: UInt64? = nil
+        seed: UInt64? = nil,
+        messageOctetsMax: UInt32? = nil,
+        greylist: Duration? = nil
     ) async throws {
         let behaviour = Behaviour(
             flavour: flavour,
@@ -49,7 +53,10 @@ public final class Server: Sendable {
             cut: cut,
             connectionsMax: connectionsMax,
             refuse: refuse.map(name),
-            messages: messages
+            messages: messages,
+            messageOctetsMax: messageOctetsMax,
+            greylistMs: greylist?.milliseconds,
+            unixEpochMs: UInt64(max(0, Date().timeIntervalSince1970 * 1000 - Double(Clock.nowMs)))
         )
         let hub = try Hub(behaviour, seed: seed ?? .random(in: .min ... .max))
         var listeners: [Place: any Listening] = [:]
@@ -174,9 +181,14 @@ public final class Server: Sendable {
     ///   - user: whose.
     ///   - mailbox: which.
     ///   - flags: as in `\\Seen`.
-    public func deliver(_ message: String, to user: String, mailbox: String = "INBOX", flags: [String] = []) throws {
+    ///   - date: when it came.
+    public func deliver(
+        _ message: String, to user: String, mailbox: String = "INBOX", flags: [String] = [], date: Date = Date()
+    ) throws {
         try hub.deliver { machine in
-            try machine.deliverTo(user: user, message: Data(message.utf8), mailbox: mailbox, flags: flags)
+            try machine.deliverTo(
+                user: user, message: Data(message.utf8), mailbox: mailbox, flags: flags,
+                dateMs: Int64(date.timeIntervalSince1970 * 1000))
         }
     }
 
@@ -217,6 +229,18 @@ public final class Server: Sendable {
             await listener.closed()
         }
     }
+}
+
+extension TestingError: LocalizedError, CustomStringConvertible {
+    /// What cannot be, and what can.
+    public var description: String {
+        switch self {
+        case .Unknown(let message), .Unsayable(let message), .NoMailbox(let message): message
+        }
+    }
+
+    /// The same.
+    public var errorDescription: String? { description }
 }
 
 /// One of its ports.

@@ -49,6 +49,9 @@ struct Cost {
     // MARK: - The figures
 
     private static func measure(_ options: LoginOptions, _ token: String) async throws {
+        let seconds = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 300
+        // Dispatch counts its threads once a second, for as long as the process lives.
+        say("wakes an hour of a program that only sleeps", "count", try await wakesAnHour(in: min(60, seconds)))
         let source = TokenSource { _ in try Token(token, expiresIn: .seconds(86_400)) }
         for name in ["first use: an account and its first session", "the same, once more"] {
             let begun = ContinuousClock.now
@@ -58,12 +61,8 @@ struct Cost {
             await account.close()
         }
         let first = try await Online(source, options)
-        let seconds = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 300
         let following = Task { try await first.follow() }
-        try await Task.sleep(for: .seconds(2))
-        let woken = wakes()
-        try await Task.sleep(for: .seconds(seconds))
-        say("wakes an hour of a session in IDLE", "count", Double(wakes() - woken) * 3_600 / Double(seconds))
+        say("wakes an hour of a session in IDLE", "count", try await wakesAnHour(in: seconds))
         following.cancel()
         // What a session has begun is cancelled by its end: so it is counted alone, and first.
         let before = residentKib()
@@ -83,6 +82,13 @@ struct Cost {
         let text = try? JSONSerialization.data(withJSONObject: line, options: .sortedKeys)
         print(String(decoding: text ?? Data(), as: UTF8.self))
         fflush(nil)
+    }
+
+    private static func wakesAnHour(in seconds: Int) async throws -> Double {
+        try await Task.sleep(for: .seconds(2))
+        let woken = wakes()
+        try await Task.sleep(for: .seconds(seconds))
+        return Double(wakes() - woken) * 3_600 / Double(seconds)
     }
 
     private static func residentKib() -> Int {

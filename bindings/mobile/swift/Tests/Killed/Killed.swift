@@ -35,11 +35,11 @@ struct Killed {
         let notifier = MailNotifier(
             AccountSettings(user: "joe@gmail.com"), store: try Store(folder: folder), source: source, options: options,
             policy: policy
-        ) { uids in
+        ) { new in
             say("told")
             let told = try FileHandle(forWritingTo: folder.appendingPathComponent("told"))
             try told.seekToEnd()
-            try told.write(contentsOf: Data(uids.map { "\($0)\n" }.joined().utf8))
+            try told.write(contentsOf: Data(new.map { "\($0.uid)\n" }.joined().utf8))
         }
         Task {
             var seen = 0

@@ -46,6 +46,74 @@ struct AsUsersTests {
         let server = try await Server(messages: 0)
         try server.deliver("Subject: hello\n\nHello!\n", to: Self.user)
         #expect(try server.messages(of: Self.user) == [Data("Subject: hello\r\n\r\nHello!\r\n".utf8)])
+    }
+
+    @Test func whatItCannotSayIsToldWithWhatItCan() async throws {
+        let server = try await Server()
+        do {
+            try server.refuse(.insufficientScope)
+            Issue.record("Gmail has no words for it")
+        } catch let error as TestingError {
+            #expect(error.localizedDescription.hasPrefix("gmail has no words for insufficient_scope"), "\(error.localizedDescription)")
+            #expect("\(error)" == error.localizedDescription)
+        }
+        await server.close()
+    }
+
+    @Test func aMessageMayBeTooLargeOrTooEarly() async throws {
+        let server = try await Server(messageOctetsMax: 2_000, greylist: .seconds(3_600))
+        let connection = try await connect(.smtp, user: Self.user, token: source(server), options: server.at(.smtp))
+        await #expect(throws: NotTaken.self) {
+            try await send("Subject: early\r\n\r\n", from: Self.user, to: ["eve@example.org"], connection)
+        }
+        #expect(try await ask(connection, "RSET").hasPrefix("250"))
+        #expect(try await ask(connection, "MAIL FROM:<\(Self.user)> SIZE=2001").hasPrefix("552"))
+        await connection.close()
+        await server.close()
+    }
+
+    @Test func aMessageHasTheDateThatATestGives() async throws {
+        let server = try await Server(messages: 0)
+        try server.deliver("Subject: now\r\n\r\n", to: Self.user)
+        try server.deliver("Subject: then\r\n\r\n", to: Self.user, date: Date(timeIntervalSince1970: 1_000_000_000))
+        let dates = try server.messages(of: Self.user, in: "INBOX").map(\.dateMs)
+        #expect(abs(dates[0] - Int64(Date().timeIntervalSince1970 * 1000)) < 600_000)
+        #expect(dates[1] == 1_000_000_000_000)
+        await server.close()
+    }
+
+    @Test func aSecondTaskThatReadsIsRefused() async throws {
+        let server = try await Server()
+        let connection = try await connect(.imap, user: Self.user, token: source(server), options: server.at(.imap))
+        let reading = Task { try await connection.readLine() }
+        // Whichever of the two comes second.
+        var refused = 0
+        for _ in 0..<100 where refused == 0 {
+            let second = Task { try await connection.readLine() }
+            try await Task.sleep(for: .milliseconds(20))
+            second.cancel()
+            do { _ = try await second.value } catch let error as CoreError {
+                refused += 1
+                #expect("\(error)".contains("one task at a time"))
+            } catch {}
+        }
+        #expect(refused == 1)
+        try await connection.write(Data("a1 NOOP\r\n".utf8))
+        #expect(try await reading.value.starts(with: Data("a1 OK".utf8)))
+        await connection.close()
+        await server.close()
+    }
+
+    @Test func authoritiesThatCannotBeReadAreNamed() async throws {
+        let server = try await Server()
+        let options = LoginOptions(
+            host: "localhost", port: server.port(.imap), connector: systemConnector(trust: .file("/no/such.pem")))
+        do {
+            _ = try await connect(.imap, user: Self.user, token: source(server), options: options)
+            Issue.record("nobody is to be trusted")
+        } catch let error as LoginFailed {
+            #expect(error.localizedDescription.contains("the certificate authorities in /no/such.pem cannot be read"))
+        }
         await server.close()
     }
 

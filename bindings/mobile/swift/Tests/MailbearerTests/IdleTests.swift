@@ -136,23 +136,42 @@ struct IdleTests {
         let said = Counter()
         let idling = Counter()
         let server = try await server(said, answers: 1, idling: idling)
-        let sessions = try open(server, answer: .seconds(1))
+        let sessions = try open(server, answer: .seconds(5))
         let connection = try #require(try await sessions.makeAsyncIterator().next())
         let waiting = Task { try await connection.idle(reissue: .seconds(600)).first { _ in true } }
-        // Who is not asked yet to say something says nothing: the server has heard of it, and then it waits.
+        // Who does not wait yet says nothing: the server has heard of it, and a little later it waits.
         #expect(try await eventually { idling.value == 1 })
         try await Task.sleep(for: .milliseconds(300))
-        await sessions.networkBack()
-        #expect(try await eventually { said.value == 1 })
-        try await Task.sleep(for: .seconds(2))
-        // It was answered, and so it lives.
+        #expect(try await probed(sessions) { said.value == 1 })
+        // It was answered, and so it waits again, and lives.
+        #expect(try await eventually { idling.value == 2 })
         #expect(connection.verdict == nil)
         // To be told so all day is no reason to ask all day.
-        try await Task.sleep(for: .seconds(9))
         await sessions.networkBack()
+        #expect(said.value == 1)
+        #expect(try await probed(sessions) { said.value == 2 })
         #expect(try await thrown(SessionEnded.self) { try await waiting.value }.verdict.cause == .timedOut)
         #expect(said.value == 2)
         await sessions.close()
+    }
+
+    /// Tells the sessions that there is a network, again and again: one probe in ten seconds comes of it.
+    private func probed(_ sessions: Sessions, _ condition: () -> Bool) async throws -> Bool {
+        try await eventually {
+            await sessions.networkBack()
+            try await Task.sleep(for: .milliseconds(200))
+            return condition()
+        }
+    }
+
+    @Test(arguments: [MailProtocol.pop3, .smtp]) func onlyImapHasMailboxesToFollow(_ mailProtocol: MailProtocol) async throws {
+        let server = try await TestingServer()
+        let source = TokenSource { _ in try Token(try await server.issueToken()) }
+        let all = try sessions(mailProtocol, user: TestingServer.user, token: source, options: try server.options(mailProtocol))
+        let connection = try #require(try await all.makeAsyncIterator().next())
+        #expect("\(try await thrown(CoreError.self) { try await connection.idle().first { _ in true } })".contains("only IMAP"))
+        #expect("\(try await thrown(CoreError.self) { try await connection.newMessages().first { _ in true } })".contains("only IMAP"))
+        await all.close()
     }
 
     // MARK: - New messages

@@ -9,9 +9,14 @@ struct ReadmeTests {
         let file = URL(fileURLWithPath: #filePath)
         let package = file.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         let root = package.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let files = [file, package.appendingPathComponent("Tests/MailbearerTestingTests/PageTests.swift")]
+        let files = [
+            file, package.appendingPathComponent("Tests/MailbearerTestingTests/PageTests.swift"),
+            package.appendingPathComponent("Examples/MailNotifier/App/AppAuthSignIn.swift"),
+        ]
         let here = lines(try files.map { try String(contentsOf: $0, encoding: .utf8) }.joined(separator: "\n"))
-        for page in [root, package].map({ $0.appendingPathComponent("README.md") }) {
+        for page in [root.appendingPathComponent("README.md"), package.appendingPathComponent("README.md")]
+            + ["start/swift.md"].map({ root.appendingPathComponent("docs/\($0)") })
+        {
             let text = try String(contentsOf: page, encoding: .utf8)
             let examples = text.components(separatedBy: "```swift\n").dropFirst()
                 .compactMap { $0.components(separatedBy: "```").first }
@@ -90,6 +95,20 @@ struct ReadmeTests {
         }
     }
 
+    private func frugal(isExpensive: @escaping @Sendable () -> Bool) {
+        let options = LoginOptions(connector: Frugal { !isExpensive() })
+        _ = options
+    }
+
+    @Test func aConnectorOfYourOwnIsExplained() async throws {
+        let options = LoginOptions(host: "mail.example.org", connector: Frugal { false })
+        let error = try await thrown(LoginFailed.self) {
+            try await connect(.imap, user: "joe@example.org", token: .fixed("token"), options: options)
+        }
+        #expect(error.failure.cause == .unreachable)
+        #expect("\(error)".contains("not over this network"))
+    }
+
     private struct Mail {
         func send(_ message: String) async throws {}
     }
@@ -141,9 +160,23 @@ struct ReadmeTests {
     // That of the page is in MailbearerTestingTests/PageTests.swift.
 }
 
+/// Opens connections as the system does, and not over a way that costs.
+struct Frugal: Connector {
+    let system = systemConnector()
+    let mayConnect: @Sendable () -> Bool
+
+    func open(_ endpoint: Endpoint) async throws -> any Transport {
+        guard mayConnect() else {
+            throw TransportError.notConnected("not over this network", error: "ENETUNREACH")
+        }
+        return try await system.open(endpoint)
+    }
+}
+
 final class Keeper: @unchecked Sendable {
     private let file: URL
     private let lock = NSLock()
+    // Weak: the account keeps the keeper.
     private weak var kept: Account?
     var account: Account? {
         get { lock.withLock { kept } }
@@ -158,33 +191,6 @@ final class Keeper: @unchecked Sendable {
 }
 
 // ---- Where tokens come from ------------------------------------------------------------------------------------------
-
-@MainActor
-final class AppAuthSignIn: SignedIn {
-    private let state: OIDAuthState
-
-    init(_ state: OIDAuthState) {
-        self.state = state
-    }
-
-    func accessToken(forceRefresh: Bool) async throws -> Token {
-        if forceRefresh { state.setNeedsTokenRefresh() }
-        return try await withCheckedThrowingContinuation { answer in
-            // Store the state afterwards: a refresh token may be a new one each time.
-            state.performAction { [state] token, _, error in
-                let expires = state.lastTokenResponse?.accessTokenExpirationDate
-                answer.resume(with: Result { try fresh(token, expires, error) })
-            }
-        }
-    }
-}
-
-func fresh(_ token: String?, _ expires: Date?, _ error: (any Error)?) throws -> Token {
-    if let token { return try Token(token, expiresIn: expires.map { .seconds(max(0, $0.timeIntervalSinceNow)) }) }
-    // What the token endpoint refuses, a person must mend; without a network it is an outage.
-    let isRefusal = (error as NSError?)?.domain == OIDOAuthTokenErrorDomain
-    throw TokenSourceFailed(error?.localizedDescription ?? "no token", isPermanent: isRefusal, underlying: error)
-}
 
 struct MsalSignIn: SignedIn {
     let app: MSALPublicClientApplication

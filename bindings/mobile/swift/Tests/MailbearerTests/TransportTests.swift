@@ -26,6 +26,63 @@ struct TransportTests {
         #expect(option(socket, tcp, TCP_USER_TIMEOUT) == 120_000)
     }
 
+    // MARK: - Waiting
+
+    /// How often the threads of a name have waited.
+    private func waits(of name: String) throws -> Int {
+        let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
+        func text(_ task: String, _ file: String) -> String {
+            (try? String(contentsOfFile: "/proc/self/task/\(task)/\(file)", encoding: .utf8)) ?? ""
+        }
+        return tasks.filter { text($0, "comm") == "\(name)\n" }.reduce(0) { sum, task in
+            let line = text(task, "status").split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
+            return sum + (line.flatMap { Int($0.filter(\.isNumber)) } ?? 0)
+        }
+    }
+
+    /// A phone, and a server with many accounts, pays for each wake.
+    @Test func aSocketThatWaitsWakesNothing() async throws {
+        let speaks = DispatchSemaphore(value: 0)
+        let server = RawServer { peer, _ in
+            speaks.wait()
+            peer.say("hi")
+            peer.hearOut()
+        }
+        let socket = try await Socket.connect(host: "127.0.0.1", port: server.port)
+        let readiness = Readiness("waits alone")
+        let number = readiness.number()
+        let waiting = Task { try await readiness.wait(number, socket.descriptor, .read) }
+        #expect(try await eventually { try waits(of: "waits alone") > 0 })
+        let before = try waits(of: "waits alone")
+        try await Task.sleep(for: .seconds(3))
+        #expect(try waits(of: "waits alone") == before)
+        speaks.signal()
+        try await waiting.value
+        #expect(try socket.receive() == Data("hi".utf8))
+    }
+
+    /// Dispatch's own sources were seen to miss this.
+    @Test func aResetIsToldToAllWhoWait() async throws {
+        let resets = DispatchSemaphore(value: 0)
+        let server = RawServer { peer, _ in
+            resets.wait()
+            peer.reset()
+        }
+        let socket = try await Socket.connect(host: "127.0.0.1", port: server.port)
+        while try socket.send(Data(count: 1 << 20)) > 0 {}
+        let (reading, writing) = (Task { try await socket.wait(.read) }, Task { try await socket.wait(.write) })
+        let givenUp = [Socket.Direction.read, .write].map { direction in Task { try await socket.wait(direction) } }
+        try await Task.sleep(for: .milliseconds(100))
+        for task in givenUp {
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+        resets.signal()
+        try await reading.value
+        try await writing.value
+        #expect(throws: TransportError.self) { while try socket.receive() != nil {} }
+    }
+
     // MARK: - Addresses
 
     private func loopback(_ port: UInt16) async throws -> [Address] {

@@ -81,9 +81,9 @@ final class Setup: ObservableObject {
     }
 
     private var notifier: MailNotifier? {
-        guard let settings, let store, let signIn = SignIn(settings.user) else { return nil }
-        return MailNotifier(settings, store: store, source: TokenSource(signIn)) { uids in
-            try await Notifications.newMail(uids)
+        guard let settings, let store, let signIn = AppAuthSignIn(of: settings.user) else { return nil }
+        return MailNotifier(settings, store: store, source: TokenSource(signIn)) { new in
+            try await Notifications.newMail(new)
             try await signIn.keep(for: settings.user)
         }
     }

@@ -1,4 +1,5 @@
 // NOT RUN WHERE THE PROJECT IS TESTED: there is no Apple SDK there. Type-checked against stand-ins: Tests/StandIns.
+import MailNotifierModel
 import UserNotifications
 
 enum Notifications {
@@ -6,10 +7,10 @@ enum Notifications {
         _ = try? await UNUserNotificationCenter.current().requestAuthorization(options: [.alert, .badge])
     }
 
-    static func newMail(_ uids: [UInt32]) async throws {
+    static func newMail(_ new: [Headline]) async throws {
         // By UID: one that is told twice replaces the first.
-        for uid in uids {
-            try await show("mail \(uid)", "New mail", "There is a new message in your inbox.")
+        for headline in new {
+            try await show("mail \(headline.uid)", headline.sender, headline.subject)
         }
     }
 

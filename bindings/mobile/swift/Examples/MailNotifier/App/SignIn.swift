@@ -4,32 +4,14 @@ import Foundation
 import Mailbearer
 import Security
 
-/// Who has signed in, by AppAuth: the README's adapter, and where the grant lies.
-@MainActor
-final class SignIn: SignedIn {
-    private let state: OIDAuthState
-
+/// The README's adapter, and where the grant lies.
+extension AppAuthSignIn {
     /// The grant of before; `nil` where nobody has signed in.
-    init?(_ user: String) {
+    convenience init?(of user: String) {
         guard let data = Keychain.grant(of: user),
             let state = try? NSKeyedUnarchiver.unarchivedObject(ofClass: OIDAuthState.self, from: data)
         else { return nil }
-        self.state = state
-    }
-
-    func accessToken(forceRefresh: Bool) async throws -> Token {
-        if forceRefresh { state.setNeedsTokenRefresh() }
-        return try await withCheckedThrowingContinuation { answer in
-            state.performAction { [state] token, _, error in
-                let expires = state.lastTokenResponse?.accessTokenExpirationDate
-                answer.resume(
-                    with: Result {
-                        if let token { return try Token(token, expiresIn: expires.map { .seconds(max(0, $0.timeIntervalSinceNow)) }) }
-                        let isRefusal = (error as NSError?)?.domain == OIDOAuthTokenErrorDomain
-                        throw TokenSourceFailed(error?.localizedDescription ?? "no token", isPermanent: isRefusal, underlying: error)
-                    })
-            }
-        }
+        self.init(state)
     }
 
     /// A refresh token may be a new one each time.

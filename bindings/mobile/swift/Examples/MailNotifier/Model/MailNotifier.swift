@@ -19,14 +19,14 @@ public actor MailNotifier {
     private let source: TokenSource
     private let options: LoginOptions
     private let policy: SessionPolicy
-    private let notify: @Sendable (_ uids: [UInt32]) async throws -> Void
+    private let notify: @Sendable (_ new: [Headline]) async throws -> Void
 
     /// - Parameters:
     ///   - options: where the server is not the provider's: for tests, as the policy.
-    ///   - notify: shows the user that there are new messages.
+    ///   - notify: shows the user who wrote, and about what.
     public init(
         _ settings: AccountSettings, store: Store, source: TokenSource, options: LoginOptions? = nil,
-        policy: SessionPolicy = SessionPolicy(), notify: @escaping @Sendable (_ uids: [UInt32]) async throws -> Void
+        policy: SessionPolicy = SessionPolicy(), notify: @escaping @Sendable (_ new: [Headline]) async throws -> Void
     ) {
         (self.settings, self.store, self.source, self.policy, self.notify) = (settings, store, source, policy, notify)
         self.options = options ?? LoginOptions(host: settings.host, port: settings.port)
@@ -92,12 +92,13 @@ public actor MailNotifier {
         var count = 0
         try await connection.use { connection in
             for try await new in connection.newMessages(in: "INBOX", since: store.cursor, waits: waits) {
-                if !new.uids.isEmpty {
-                    try await notify(new.uids)
+                let headlines = try await headlines(new.uids, connection)
+                if !headlines.isEmpty {
+                    try await notify(headlines)
                 }
                 // Afterwards: who is killed in between tells it again, and misses none.
                 try store.save(cursor: new.cursor)
-                count += new.uids.count
+                count += headlines.count
             }
         }
         return count

@@ -295,8 +295,8 @@ package struct TlsSettings: @unchecked Sendable {
         (self.host, identity) = (host, nil)
         switch trust {
         case .system: anchors = nil
-        case .file(let path): anchors = try certificates(try? String(contentsOfFile: path, encoding: .utf8))
-        case .pem(let text): anchors = try certificates(text)
+        case .file(let path): anchors = try certificates(try? String(contentsOfFile: path, encoding: .utf8), trust)
+        case .pem(let text): anchors = try certificates(text, trust)
         }
     }
 
@@ -362,13 +362,13 @@ private final class Judged: @unchecked Sendable {
 }
 
 /// The certificates of a PEM file, as DER.
-private func certificates(_ text: String?) throws -> [Data] {
+private func certificates(_ text: String?, _ trust: Trust) throws -> [Data] {
     let blocks = text?.components(separatedBy: "-----BEGIN CERTIFICATE-----").dropFirst() ?? []
     let found = blocks.compactMap { block in
         let lines = block.components(separatedBy: "-----END CERTIFICATE-----").first
         return lines.flatMap { Data(base64Encoded: $0, options: .ignoreUnknownCharacters) }
     }
-    guard !found.isEmpty else { throw TransportError.tls("the certificate authorities cannot be read") }
+    guard !found.isEmpty else { throw trust.unreadable }
     return found
 }
 

@@ -179,7 +179,7 @@ package final class TlsEngine {
         guard isTrusting == 1, mailbearer_require_tls_1_2(context) == 1 else {
             SSL_CTX_free(context)
             ERR_clear_error()
-            throw TransportError.tls("the certificate authorities cannot be read")
+            throw trust.unreadable
         }
         return context
     }

@@ -8,12 +8,11 @@ package final class Socket: Sendable {
     /// Octets that are read at a time: what a TLS record holds.
     static let readOctets = 16_384
 
-    private static let queue = DispatchQueue(label: "mailbearer.sockets")
-
     /// What a descriptor is made to be.
     private static let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
 
     package let descriptor: Int32
+    private let number = Readiness.shared.number()
 
     private convenience init(_ address: Address) throws {
         self.init(socket(address.family, Int32(SOCK_STREAM.rawValue) | Self.flags, Int32(IPPROTO_TCP)))
@@ -25,6 +24,7 @@ package final class Socket: Sendable {
     }
 
     deinit {
+        Readiness.shared.forget(number)
         Glibc.close(descriptor)
     }
 
@@ -191,45 +191,11 @@ package final class Socket: Sendable {
         }
     }
 
-    package enum Direction: Sendable { case read, write }
+    package enum Direction: Sendable, CaseIterable { case read, write }
 
     /// Returns when there is something to read, or room to write.
     func wait(_ direction: Direction) async throws {
-        let event = Pending<Void>()
-        nonisolated(unsafe) let source: any DispatchSourceProtocol =
-            switch direction {
-            case .read: DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: Self.queue)
-            case .write: DispatchSource.makeWriteSource(fileDescriptor: descriptor, queue: Self.queue)
-            }
-        source.setEventHandler {
-            source.cancel()
-            event.resolve(.success(()))
-        }
-        // The descriptor must not be closed, and its number given to another, before the source is done with it.
-        source.setCancelHandler { withExtendedLifetime(self) {} }
-        source.activate()
-        lookAgain(direction, event, after: .milliseconds(50))
-        defer {
-            source.cancel()
-            event.resolve(.failure(CancellationError()))
-        }
-        try await event.value()
-    }
-
-    /// A source was seen to miss a reset that came while another one of this descriptor was being cancelled: libdispatch's epoll
-    /// backend has one one-shot registration for all sources of a descriptor, and reads EPOLLIN and EPOLLOUT from it, but neither
-    /// EPOLLHUP nor EPOLLERR (event_epoll.c). So it is looked again, each time after twice as long.
-    private func lookAgain(_ direction: Direction, _ event: Pending<Void>, after delay: DispatchTimeInterval) {
-        guard case .milliseconds(let ms) = delay else { return }
-        Self.queue.asyncAfter(deadline: .now() + delay) { [weak self] in
-            guard let self, !event.isResolved else { return }
-            var look = pollfd(fd: descriptor, events: Int16(direction == .read ? POLLIN : POLLOUT), revents: 0)
-            if poll(&look, 1, 0) > 0 {
-                event.resolve(.success(()))
-            } else {
-                lookAgain(direction, event, after: .milliseconds(min(ms * 2, 60_000)))
-            }
-        }
+        try await Readiness.shared.wait(number, descriptor, direction)
     }
 }
 

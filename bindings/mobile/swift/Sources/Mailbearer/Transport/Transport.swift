@@ -66,6 +66,14 @@ public enum Trust: Sendable, Equatable {
     case file(String)
     /// The certificate authorities in this text of a PEM file, and no others.
     case pem(String)
+
+    /// Says which file it was; the system's own, or a text, has no name.
+    var unreadable: TransportError {
+        switch self {
+        case .system, .pem: .tls("the certificate authorities cannot be read")
+        case .file(let path): .tls("the certificate authorities in \(path) cannot be read")
+        }
+    }
 }
 
 /// How TCP finds out that a peer is gone: within two minutes.

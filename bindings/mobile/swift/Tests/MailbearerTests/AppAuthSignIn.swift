@@ -1,0 +1,1 @@
+../../Examples/MailNotifier/App/AppAuthSignIn.swift
