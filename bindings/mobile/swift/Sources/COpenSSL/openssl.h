@@ -1,4 +1,4 @@
-// OpenSSL for Swift: its headers, and functions in place of the macros, which Swift does not see. And epoll(7), which Glibc lacks in Swift.
+// OpenSSL for Swift: its headers, and functions in place of the macros, which Swift does not see. And epoll(7) and prctl(2), which Glibc lacks in Swift.
 #ifndef MAILBEARER_OPENSSL_H
 #define MAILBEARER_OPENSSL_H
 
@@ -8,9 +8,14 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 static inline int mailbearer_require_tls_1_2(SSL_CTX *context) {
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+}
+
+static inline void mailbearer_name_thread(const char *name) {
+    prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
 // RFC 9525: a common name is no host name, and a wildcard stands for a whole label.

@@ -12,6 +12,15 @@ package enum Clock {
     }
 }
 
+extension Clock {
+    /// Sleeps, and up to a tenth longer where the system wakes for something else soon after: a phone pays for each wake of its own.
+    /// A task that is cancelled does not sleep on.
+    static func nap(until instant: ContinuousClock.Instant) async {
+        let tolerance = max(.zero, (instant - .now) / 10)
+        try? await Task.sleep(until: instant, tolerance: tolerance, clock: .continuous)
+    }
+}
+
 /// Notices that the device slept between two looks.
 struct SleepDetector {
     /// Longest time between two looks, so that sleep is noticed soon after.

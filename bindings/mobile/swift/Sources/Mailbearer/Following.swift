@@ -299,7 +299,8 @@ actor Follower {
             }
             if let wakeAt {
                 group.addTask {
-                    try await Task.sleep(until: wakeAt, clock: .continuous)
+                    await Clock.nap(until: wakeAt)
+                    try Task.checkCancellation()
                     return .time
                 }
             }

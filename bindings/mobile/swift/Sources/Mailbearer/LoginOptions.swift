@@ -102,8 +102,8 @@ package struct Settings: Sendable {
     let trace: (@Sendable (TraceLine) -> Void)?
 
     package var endpoint: Endpoint { negotiation.endpoint }
-    /// For all of the login. A stage that is late is told before it.
-    var wholeTimeout: Duration { timeout + .milliseconds(500) }
+    /// For all of the login. A stage that is late is told before it, also by a machine that is busy.
+    var wholeTimeout: Duration { timeout + .seconds(3) }
     var user: String { negotiation.identity.user }
 
     /// Gathers the settings and checks them, before any I/O.

@@ -193,7 +193,7 @@ final class NetworkLine: Line, @unchecked Sendable {
     /// The machine is asked only when one may be late: a write is one call, as a read.
     private func expectAnswer() async {
         let soonest = lock.withLock { heardAt } + min(settings.answerTimeout, settings.dataTimeout)
-        try? await Task.sleep(until: soonest, clock: .continuous)
+        await Clock.nap(until: soonest)
         guard !Task.isCancelled else { return }
         while isExpecting() {
             let deadline = lock.withLock { heardAt } + patience

@@ -111,8 +111,12 @@ final class SystemWorld: World, @unchecked Sendable {
 
     private func wait(_ atMs: UInt64, _ driver: @autoclosure () -> Driver?) async {
         while Clock.nowMs < atMs {
-            let look = min(atMs - Clock.nowMs, SleepDetector.look.milliseconds)
-            try? await Task.sleep(until: .now + .milliseconds(look), clock: .continuous)
+            let left = Duration.milliseconds(atMs - Clock.nowMs)
+            if left > SleepDetector.look {
+                await Clock.nap(until: .now + SleepDetector.look)
+            } else {
+                try? await Task.sleep(until: .now + left, clock: .continuous)
+            }
             guard !Task.isCancelled else { return }
             if let slept = lock.withLock({ sleep.happened() }) {
                 await driver()?.slept(ms: slept.milliseconds)

@@ -77,7 +77,7 @@ final class Readiness: @unchecked Sendable {
         guard made >= 0 else { throw TransportError.ofPosix(errno, POSIXError(POSIXErrorCode(rawValue: errno) ?? .EMFILE)) }
         epoll = made
         Thread.detachNewThread { [self] in
-            Thread.current.name = name
+            mailbearer_name_thread(name)
             run(made)
         }
         return made

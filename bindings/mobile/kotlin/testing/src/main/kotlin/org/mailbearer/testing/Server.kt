@@ -165,7 +165,7 @@ public class Server(
     /**
      * Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told.
      *
-     * @param message header and body. A line end of LF alone becomes CR LF.
+     * @param message header and body. A line end of LF alone becomes CRLF.
      * @param flags as `\Seen`, or keywords.
      * @param dateMs when it came, in milliseconds since 1970; by default now.
      */
