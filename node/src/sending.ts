@@ -382,7 +382,8 @@ class Message implements Job {
         const words = isForNow
             ? "The server does not take the message now: send it again in some minutes"
             : "The server refused the message";
-        const sentence = `${words}. It said: ${failure.serverText || responseCode}`;
+        const said = [failure.code ?? responseCode, failure.serverText].join(" ").trim();
+        const sentence = `${words}. It said: ${said}`;
         const outcome = isForNow ? "not_sent" : "refused";
         const told = { cause: error, failure, responseCode, ...(rejected && { rejected }) };
         return new SendFailed(outcome, this.id, failure.cause, sentence, told);

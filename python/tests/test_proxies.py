@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import inspect
@@ -22,7 +23,8 @@ import pytest
 
 import mailbearer
 import mailbearer.aio
-from mailbearer import check, discovery
+from mailbearer import check, discovery, logout, token_command
+from mailbearer.oauth_http import Https
 from mailbearer.proxy import Proxy, proxy_to
 from mailbearer.testing import Server
 
@@ -502,3 +504,28 @@ def test_every_front_door_takes_them() -> None:
         assert names <= told.__annotations__.keys()
     assert callable(check.add_proxy)
     assert Callable is not None
+
+
+def test_the_commands_that_ask_an_authorization_server_go_through_the_proxy_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    def of_store(_user: str, *, proxy: object) -> None:
+        asked.append(proxy)
+        raise mailbearer.ConfigError("it is not stored")
+
+    def taken_back(_account: object, https: Https) -> str:
+        asked.append(https._proxy)
+        return "taken back"
+
+    monkeypatch.setattr(token_command, "stored", of_store)
+    monkeypatch.setattr(logout, "_taken_back", taken_back)
+    monkeypatch.setattr(logout.store, "locked", lambda _user: contextlib.nullcontext())
+    for name in ("need", "forget"):
+        monkeypatch.setattr(logout.store, name, lambda _user: None)
+    for command in (token_command, logout):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        command.run(parser.parse_args([USER, "--proxy", "socks5://127.0.0.1:1080"]))
+    assert [str(proxy) for proxy in asked] == ["socks5://127.0.0.1:1080"] * 2

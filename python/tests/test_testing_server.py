@@ -232,7 +232,8 @@ def test_a_text_and_a_message_are_delivered_as_octets_are() -> None:
         server.deliver(USER, b"Subject: octets\r\n\r\nHello!\r\n")
         text, made, octets = server.messages(USER)
     assert text == "Subject: Grüße\r\n\r\nHello!\r\n".encode()
-    assert made.startswith(b"Subject: a message\r\n") and made.endswith(b"Hello!\r\n")
+    assert made.startswith(b"Subject: a message\r\n")
+    assert made.endswith(b"Hello!\r\n")
     assert octets == b"Subject: octets\r\n\r\nHello!\r\n"
 
 

@@ -7,5 +7,7 @@ try {
 } catch (error) {
     if (error instanceof SendFailed && error.outcome === "unknown") {
         console.log(error.messageId.length, error.code);
+    } else if (error instanceof SendFailed && error.outcome === "refused") {
+        console.log(error.failure?.sentence, error.responseCode, error.rejected.join());
     }
 }

@@ -1,8 +1,10 @@
 import { connect } from "mailbearer";
 import { Server } from "mailbearer/testing";
-const server = await Server.start({ flavour: "outlook", tokenLifetime: 5_000, cut: "silent" });
+const server = await Server.start({ flavour: "outlook", tokenLifetime: 5_000, cut: "silent", seed: 5n });
 const token = server.issueToken("joe@outlook.com", { lifetime: 1_000 });
 await connect({ protocol: "imap", user: "joe@outlook.com", token, ...server.at("imap", "starttls") });
+server.deliver("joe@outlook.com", "Subject: hello\n\nHello!\n", { flags: ["\\Seen"] });
+server.deliver("joe@outlook.com", Buffer.from("Subject: hello\r\n\r\n"), { date: new Date() });
 server.refuse("insufficient_scope");
 server.setFault("after_dot", "drop");
 await server.stop();

@@ -74,12 +74,7 @@ def logged_in(user: str, connection: LoggedIn) -> None:
     """Log a login that worked."""
     if logger.isEnabledFor(logging.INFO):
         place, how = connection.endpoint, connection.mechanism
-<<<<<<< HEAD
-        trips = "1 round trip" if connection.round_trips == 1 else f"{connection.round_trips} round trips"
-        spent = f"{trips} and {connection.seconds:.2f} seconds"
-=======
         spent = f"{counted(connection.round_trips, 'round trip')} and {connection.seconds:.2f} seconds"
->>>>>>> node16
         logger.info("%s %s: logged in to %s with %s, in %s", user, place.protocol, place, how, spent)
 
 

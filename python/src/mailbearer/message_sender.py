@@ -24,11 +24,7 @@ from .outgoing import outgoing
 from .sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, parts
 from .session_connection import SessionConnection
 from .session_iterator import Sessions
-<<<<<<< HEAD
-=======
-from .stored import of_store
 from .words import counted
->>>>>>> node16
 
 _log = logging.getLogger("mailbearer")
 

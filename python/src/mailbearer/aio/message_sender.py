@@ -18,14 +18,8 @@ from ..kinds_of_source import AsyncTokenSource
 from ..link import READ_OCTETS
 from ..options import LoginOptions, LoneOptions
 from ..outgoing import outgoing
-<<<<<<< HEAD
 from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, parts
-=======
-from ..proxy import hide_proxy
-from ..sending import Queue, SenderOptions, SenderSettings, SendOutcome, Transaction, heard, not_done, split
-from ..stored import of_store
 from ..words import counted
->>>>>>> node16
 from .account import Account
 from .session_connection import SessionConnection
 from .session_iterator import Sessions

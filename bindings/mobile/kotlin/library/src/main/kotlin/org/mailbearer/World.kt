@@ -42,7 +42,8 @@ internal open class World(private val clock: ElapsedClock) {
     /** Waits until then, and looks at times whether the machine slept: that counts. */
     suspend fun sleepUntil(atMs: ULong, look: () -> Unit = {}) {
         while (nowMs() < atMs) {
-            delay(minOf(atMs - nowMs(), SleepWatch.LOOK_MS.toULong()).toLong())
+            val now = nowMs()
+            delay(minOf(atMs - minOf(atMs, now), SleepWatch.untilLookMs(now)).toLong())
             look()
         }
     }

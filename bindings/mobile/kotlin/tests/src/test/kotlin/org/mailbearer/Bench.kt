@@ -157,7 +157,7 @@ private fun memory(port: Int, token: String) = runBlocking {
 
 private const val SESSIONS = 50
 
-/** Wakes of threads of coroutines and sockets, as the system counts them: of the JVM's own threads there are twenty a second. */
+/** Wakes of threads of coroutines and sockets, as the system counts them: of the JVM's own threads there are thirty a second. */
 private fun switches(): Map<String, Long> =
     File("/proc/self/task").listFiles().orEmpty().mapNotNull { task ->
         val name = runCatching { task.resolve("comm").readText().trim() }.getOrDefault("")

@@ -39,16 +39,6 @@ import org.mailbearer.testing.machine.Then
  * }
  * ```
  *
-<<<<<<< HEAD
- * @param flavour whose words it uses.
- * @param tokenLifetime how long a token lives.
- * @param sessionLimit how long a session may live.
- * @param cut what happens to a session whose token or time is over.
- * @param refuse every login is refused for this cause.
- * @param connectionsMax most sessions at a time for one user.
- * @param messages messages in a mailbox that is new.
- * @param seed of the tokens, so that runs can be repeated; null: each server issues other ones.
-=======
  * Each user has an account of its own, which is there with the first token or with [addUser]: an INBOX, and the mailboxes of the flavour.
  *
  * @param flavour whose words it uses; by default Gmail's.
@@ -58,11 +48,10 @@ import org.mailbearer.testing.machine.Then
  * @param refuse every login is refused for this cause, as with [refuse]; by default none is.
  * @param connectionsMax most sessions at a time for one user; by default any number.
  * @param messages messages in the INBOX of an account that is new; by default three.
- * @param seed of the tokens, so that runs can be repeated.
+ * @param seed of the tokens, so that runs can be repeated; by default each server issues other ones.
  * @param messageOctetsMax octets of the largest message that is taken, over SMTP and APPEND; by default 35,882,577.
  * @param greylist how long a recipient is refused for now after a user's first message to it; by default none is.
  * @throws IllegalArgumentException the flavour has no words for [refuse].
->>>>>>> kotlin17
  */
 public class Server(
     private val flavour: Flavour = Flavour.GMAIL,
@@ -72,13 +61,9 @@ public class Server(
     refuse: Cause? = null,
     connectionsMax: Int? = null,
     messages: Int = 3,
-<<<<<<< HEAD
     seed: Long? = null,
-=======
-    seed: Long = 0,
     messageOctetsMax: Int? = null,
     greylist: Duration? = null,
->>>>>>> kotlin17
 ) : Closeable {
     private val machine = told { ServerMachine(Behaviour(
         flavour = flavour,
@@ -88,15 +73,10 @@ public class Server(
         connectionsMax = connectionsMax?.toUInt(),
         refuse = refuse?.name?.lowercase(),
         messages = messages.toUInt(),
-<<<<<<< HEAD
-    )
-    private val machine = ServerMachine(behaviour, (seed ?: SecureRandom().nextLong()).toULong())
-=======
         messageOctetsMax = messageOctetsMax?.toUInt(),
         greylistMs = greylist?.inWholeMilliseconds?.toULong(),
         unixEpochMs = (System.currentTimeMillis() - nowMs().toLong()).coerceAtLeast(0).toULong(),
-    ), seed.toULong()) }
->>>>>>> kotlin17
+    ), (seed ?: SecureRandom().nextLong()).toULong()) }
     private val context: SSLContext = serverContext()
     private val peers = HashMap<ULong, Peer>()
 
@@ -179,17 +159,13 @@ public class Server(
     /** Sets a fault that strikes once, on the next connection that comes to that stage. */
     public fun setFault(stage: Stage, kind: FaultKind): Unit = machine.setFault(stage, kind)
 
-<<<<<<< HEAD
-    /** Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told. A line end of LF alone becomes CRLF. */
-    public fun deliver(user: String, message: String, mailbox: String = "INBOX", flags: List<String> = emptyList()): Unit =
-=======
     /** Takes a fault back that has not struck. */
     public fun clearFault(): Unit = machine.clearFault()
 
     /**
      * Puts a message into a mailbox, which is made where it is missing; clients in IDLE are told.
      *
-     * @param message header and body, with CR LF.
+     * @param message header and body. A line end of LF alone becomes CRLF.
      * @param flags as `\Seen`, or keywords.
      * @param dateMs when it came, in milliseconds since 1970; by default now.
      */
@@ -200,7 +176,6 @@ public class Server(
         flags: List<String> = emptyList(),
         dateMs: Long? = null,
     ): Unit =
->>>>>>> kotlin17
         synchronized(this) {
             machine.deliverTo(user, direct(message.encodeToByteArray()), mailbox, flags, dateMs ?: System.currentTimeMillis())
             tick()

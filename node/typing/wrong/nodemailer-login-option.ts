@@ -1,0 +1,2 @@
+import { login } from "mailbearer/nodemailer";
+login({ user: "joe@gmail.com", loger: console }); // wrong

@@ -1,0 +1,2 @@
+import { Server } from "mailbearer/testing";
+(await Server.start()).deliver("joe@gmail.com", { subject: "hello" }); // wrong
