@@ -342,24 +342,27 @@ impl Tokens {
         if self.asked.take_if(|asked| asked.request == word.request).is_none() {
             return Answer::Late;
         }
-        let failure = self.of_source(word.text);
+        let advice = self.advice_without(word);
+        let failure = Failure { advice, ..self.of_source(word.text) };
         self.problem = Some((word.request, Box::new(failure.clone())));
+        if advice == Advice::AskUser {
+            return Answer::Stop(failure);
+        }
+        self.failed(now_ms, config, rng);
         match word.why {
-            NoToken::Outage => {
-                self.failed(now_ms, config, rng);
-                Answer::GoOn
-            }
+            NoToken::Outage | NoToken::Permanent => Answer::GoOn,
+            NoToken::Mistake => Answer::Mistake(failure),
+        }
+    }
+
+    /// What helps. A source that says once that it is for good, while a token works, may be mistaken.
+    const fn advice_without(&mut self, word: &Word<'_>) -> Advice {
+        match word.why {
+            NoToken::Outage => Advice::BackOff,
+            NoToken::Mistake => Advice::FixConfiguration,
             NoToken::Permanent => {
                 self.permanent = self.permanent.saturating_add(1);
-                if word.works && self.permanent < 2 {
-                    self.failed(now_ms, config, rng);
-                    return Answer::GoOn;
-                }
-                Answer::Stop(Failure { advice: Advice::AskUser, ..failure })
-            }
-            NoToken::Mistake => {
-                self.failed(now_ms, config, rng);
-                Answer::Mistake(Failure { advice: Advice::FixConfiguration, ..failure })
+                if word.works && self.permanent < 2 { Advice::BackOff } else { Advice::AskUser }
             }
         }
     }
@@ -648,6 +651,26 @@ mod tests {
         let Answer::Stop(failure) = tokens.none(0, &word, &config(), &mut rng()) else { panic!() };
         assert_eq!(failure.advice, Advice::AskUser);
         assert_eq!(failure.detail, "<token> was cached, POST refresh_token=<secret>");
+    }
+
+    #[test]
+    fn what_is_told_of_the_source_says_what_helps() {
+        let mut tokens = Tokens::default();
+        for (why, works, advice) in [
+            (NoToken::Outage, false, Advice::BackOff),
+            (NoToken::Mistake, false, Advice::FixConfiguration),
+            (NoToken::Permanent, true, Advice::BackOff),
+            (NoToken::Permanent, true, Advice::AskUser),
+        ] {
+            let Ask { request, .. } = ask(&mut tokens, 0);
+            let _ = tokens.none(0, &Word { request, why, text: "", works }, &config(), &mut rng());
+            assert_eq!(
+                tokens.problem().map(|(_, failure)| failure.advice),
+                Some(advice),
+                "{why:?}"
+            );
+            tokens.cooling_until_ms = 0;
+        }
     }
 
     #[test]
