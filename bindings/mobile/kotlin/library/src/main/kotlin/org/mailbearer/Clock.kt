@@ -41,7 +41,8 @@ internal class SleepWatch(private val clock: ElapsedClock) {
         const val LOOK_MS = 30_000L
 
         /** All sessions of a process look at the same moments of their clock: the device wakes once for all of them. */
-        fun untilLookMs(nowMs: ULong): ULong = LOOK_MS.toULong() - nowMs % LOOK_MS.toULong()
+        fun untilLookMs(nowMs: ULong): ULong = (LOOK_MS - nowMs.toLong() % LOOK_MS).toULong()
+
         private const val SLEPT_MS = 5_000L
         private const val STOPPED_MS = 60_000L
     }
