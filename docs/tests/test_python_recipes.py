@@ -315,10 +315,14 @@ def test_a_library_of_ones_own(lasting: Surroundings) -> None:
     module.get_access_token = lambda: lasting.server.issue_token(USER)
     assert module.select_inbox(*imap) == "OK"
     assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "sent"
+    # What a source returns is taken as it is: also the two of `mailbearer.stored`.
+    module.get_access_token = lambda: (mailbearer.AccessToken(lasting.server.issue_token(USER)), 3600.0)
+    assert module.select_inbox(*imap) == "OK"
+    assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "sent"
     module.get_access_token = lambda: lasting.server.issue_token(USER, lifetime=0.0)
     assert module.select_inbox(*imap) == "token_rejected: refresh_token"
     assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "token_rejected: refresh_token"
-    assert len(lasting.server.submitted()) == 1
+    assert len(lasting.server.submitted()) == 2
 
 
 def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -> None:

@@ -20,7 +20,7 @@ from .explaining import explain
 from .settings import Endpoint, MailProtocol, is_to_discover, resolve
 from .sources import command
 from .stored import stored
-from .terminal import has_colours, secret_line, wrapped
+from .terminal import has_colours, secret_line, user_name, wrapped
 from .words import Phase, counted
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
@@ -64,7 +64,7 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", metavar="USER", help="the mailbox, most often a mail address")
+    parser.add_argument("user", type=user_name, metavar="USER", help="the mailbox, most often a mail address")
     add_places(parser)
     # A secret in it is not to be taken for anything, and not to be shown.
     parser.add_argument("--token", nargs="?", action=_NoToken, help=argparse.SUPPRESS)

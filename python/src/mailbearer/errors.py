@@ -92,6 +92,10 @@ def of_same_token(refused: LoginFailed) -> LoginFailed:
 
 def of_second_token(refused: LoginFailed, user: str) -> LoginFailed:
     """Say of a refusal that a fresh token did not help: another one will not, either."""
+    # This module is the first that the core imports.
+    from .hiding import shown_name
+
+    user = shown_name(user)
     told = f"it may be of another user, or {user} is a shared mailbox without rights for it"
     told = f" It is the second one in a row for {user}: {told}."
     return _told(refused, told, advice="ask_user")
