@@ -87,6 +87,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: An
         around = Surroundings(server, monkeypatch)
         mine = types.ModuleType("my_account")
         mine.USER, mine.get_access_token = USER, around.token  # type: ignore[attr-defined]
+        mine.at = lambda protocol: {}  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "my_account", mine)
         monkeypatch.syspath_prepend(str(EXAMPLES))
         yield around
@@ -120,6 +121,46 @@ def test_the_token_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_USER", "ann@example.org")
     module = importlib.import_module("my_account")
     assert (module.USER, module.get_access_token()) == ("ann@example.org", mailbearer.AccessToken("ya29.token"))
+    assert module.at("imap") == {}
+
+
+def test_a_recipe_runs_from_a_shell_without_an_account(tmp_path: pathlib.Path) -> None:
+    """As the page says: `mailbearer-testing --json > server.json &`, and its name in MAIL_SERVER."""
+    import subprocess
+
+    served, python = tmp_path / "server.json", sys.executable
+    with (
+        served.open("w") as file,
+        subprocess.Popen(
+            [python, "-m", "mailbearer.testing", "--json", "--stdin"], stdin=subprocess.PIPE, stdout=file
+        ) as server,
+    ):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not served.read_text().endswith("\n") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        environment = {**os.environ, "MAIL_SERVER": str(served)}
+        ran = subprocess.run(
+            [python, "moving_imaplib.py"], cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False
+        )
+        assert server.stdin is not None
+        server.stdin.close()
+    assert (ran.stdout, ran.stderr) == ("('OK', [b'1 2 3'])\n", "")
+
+
+def test_the_recipes_are_typed_strictly(tmp_path: pathlib.Path) -> None:
+    """They are what people copy: mypy finds nothing in them, but what other packages do not tell."""
+    import subprocess
+
+    flags = ("--strict", "--ignore-missing-imports", "--allow-subclassing-any", "--allow-untyped-decorators")
+    names = sorted(one.name for one in EXAMPLES.glob("*.py"))
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", *flags, "--python-version=3.11", f"--cache-dir={tmp_path}", *names],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_the_archive_goes_on_where_it_stopped(expiring: Surroundings, tmp_path: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 import mailbearer.django
-from my_account import USER
+from my_account import USER, at
 
 settings.configure(
     ROOT_URLCONF=__name__,
@@ -17,7 +17,7 @@ settings.configure(
     EMAIL_BACKEND="mailbearer.django.EmailBackend",
     DEFAULT_FROM_EMAIL=USER,
     # The token is a function, by its dotted path. After `mailbearer login` it can be left out.
-    MAILBEARER={"user": USER, "token": "my_account.get_access_token", "limits": [(30, 60)]},
+    MAILBEARER={"user": USER, "token": "my_account.get_access_token", "limits": [(30, 60)], **at("smtp")},
 )
 
 

@@ -1,5 +1,7 @@
 """Tests of a program of one's own: run with `pytest`, which finds mailbearer's fixtures by itself."""
 
+from typing import Unpack
+
 import pytest
 
 import mailbearer
@@ -7,7 +9,7 @@ from mailbearer.testing import Server
 from mailbearer.testing.pytest_plugin import ServerAccount
 
 
-def unread(user, token, **server) -> int:
+def unread(user: str, token: mailbearer.TokenSource, **server: Unpack[mailbearer.LoginOptions]) -> int:
     """The program that is tested."""
     with mailbearer.imap(user, token, **server) as imap:
         imap.select("INBOX", readonly=True)

@@ -89,9 +89,9 @@ def machine(connection: Any, mailbox: str | None, options: dict[str, Any]) -> Fo
     return Follow(mailbox, has_idle=has_idle, answer_ms=answer_ms, first_tag=connection.follow_tags, **options)
 
 
-def refused(event: FollowEvent) -> MailboxRefused:
+def refused(event: FollowEvent, mailbox: str | None) -> MailboxRefused:
     """Say that a mailbox cannot be followed."""
-    return MailboxRefused(event.text or "", code=event.code)
+    return MailboxRefused(event.text or "", code=event.code, mailbox=mailbox)
 
 
 def late(connection: Any) -> SessionTimedOut:
@@ -100,7 +100,7 @@ def late(connection: Any) -> SessionTimedOut:
     return SessionTimedOut(connection.verdict)
 
 
-def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool) -> Iterator[Told]:
+def follow(connection: SessionConnection[Any], follow: Follow, mailbox: str | None) -> Iterator[Told]:
     """Follow, until the connection is due; while the program has what was told, the connection is the program's."""
     plan = follow.start(now_ms())
     # What a mail client has read already is not said again.
@@ -118,14 +118,14 @@ def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool)
                 case "free":
                     is_free = True
                 case "refused":
-                    raise refused(event)
+                    raise refused(event, mailbox)
                 case "late":
                     raise late(connection)
                 case _:
                     told.append(TELLS[event.kind](event))
         if is_free:
             connection.follow_tags = follow.tags
-            if selects:
+            if mailbox is not None:
                 connection.note_selected()
             yield from told
             told.clear()

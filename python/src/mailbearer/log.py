@@ -89,7 +89,18 @@ def token_failed(user: str, error: Error) -> None:
     """Log that the token source has none, with what it raised."""
     if logger.isEnabledFor(logging.WARNING):
         # The sentence has its words without what looks like a secret.
-        logger.warning("%s: there is no token: %s", shown_name(user), error, exc_info=shown(error.__cause__ or error, str))
+        logger.warning(
+            "%s: there is no token: %s", shown_name(user), error, exc_info=shown(error.__cause__ or error, str)
+        )
+
+
+def in_haste(connections: int) -> None:
+    """Log that a program logs in again and again, and does nothing with it."""
+    logger.warning(
+        "%d connections in a row were let go as soon as they came, with a login for each: "
+        "is `with connection:` missing in the loop, or `connection.wait()` in it?",
+        connections,
+    )
 
 
 def line(endpoint: Endpoint, side: Side, text: str) -> None:

@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _login(arguments: argparse.Namespace) -> int:
+    check.refuse_mistakes(arguments)
     user = store.canonical(arguments.user)
     trusting = check.trusting(arguments.ca_file) if arguments.ca_file else None
     https = Https(trusting, proxy=hidden_proxy(arguments.proxy))

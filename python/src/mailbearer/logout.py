@@ -15,7 +15,9 @@ from .terminal import user_name
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", type=user_name, metavar="USER", help="the mail address, as it was given to `mailbearer login`")
+    parser.add_argument(
+        "user", type=user_name, metavar="USER", help="the mail address, as it was given to `mailbearer login`"
+    )
     add_proxy(parser)
     parser.epilog = (
         "It is forgotten on this machine in any case. Exit status: 0; 1, it could not be taken back at the provider; "

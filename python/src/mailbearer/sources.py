@@ -246,7 +246,11 @@ def _service_account(key_file: str | os.PathLike[str], subject: str, scopes: Seq
             os.fspath(key_file), scopes=list(scopes or ("https://mail.google.com/",)), subject=subject
         )
     except OSError as error:
-        raise ConfigError(f"{without_tokens(str(key_file))} cannot be read: {error.strerror or type(error).__name__}") from None
+        raise ConfigError(
+            f"{without_tokens(str(key_file))} cannot be read: {error.strerror or type(error).__name__}"
+        ) from None
     except ValueError as error:
-        raise ConfigError(f"{without_tokens(str(key_file))} is no key of a service account: {redact_source(str(error))}") from None
+        raise ConfigError(
+            f"{without_tokens(str(key_file))} is no key of a service account: {redact_source(str(error))}"
+        ) from None
     return credentials

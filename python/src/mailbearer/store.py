@@ -165,7 +165,9 @@ def grant_of(account: StoredAccount) -> Grant:
     if account.store == "keyring":
         secret = system_keyring.read(account.user)
         if secret is None:
-            raise ConfigError(f"the system's keyring has nothing for {shown_name(account.user)}: {_again(account.user)}")
+            raise ConfigError(
+                f"the system's keyring has nothing for {shown_name(account.user)}: {_again(account.user)}"
+            )
         members = _object(secret)
     else:
         members = (_members(_path(account.user), account.user) or {}).get("grant")
@@ -174,7 +176,9 @@ def grant_of(account: StoredAccount) -> Grant:
     finally:
         del members
     if grant is None:
-        raise ConfigError(f"what is stored for {shown_name(account.user)} has no grant that can be used: {_again(account.user)}")
+        raise ConfigError(
+            f"what is stored for {shown_name(account.user)} has no grant that can be used: {_again(account.user)}"
+        )
     return grant
 
 
