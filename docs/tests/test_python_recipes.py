@@ -147,6 +147,43 @@ def test_a_recipe_runs_from_a_shell_without_an_account(tmp_path: pathlib.Path) -
     assert (ran.stdout, ran.stderr) == ("('OK', [b'1 2 3'])\n", "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("name", ["stopping", "stopping_asyncio"])
+def test_a_program_is_stopped_by_sigterm_and_goes_on(name: str, tmp_path: pathlib.Path) -> None:
+    import json
+    import subprocess
+
+    folder = tmp_path / "state"
+    with Server() as server:
+        ports = {protocol: {"implicit": server.port(protocol)} for protocol in ("imap", "pop3", "smtp")}
+        users = [{"user": USER, "token": server.issue_token(USER)}]
+        described = tmp_path / "server.json"
+        described.write_text(json.dumps({"host": "localhost", "ports": ports, "users": users}))
+
+        def stopped(until: Callable[[], bool]) -> str:
+            program = subprocess.Popen(
+                [sys.executable, EXAMPLES / f"{name}.py", folder],
+                env={**os.environ, "MAIL_SERVER": str(described)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not until() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            program.terminate()
+            said, _ = program.communicate(timeout=PATIENCE_SECONDS)
+            assert program.returncode == 0, said
+            return said
+
+        cursor = folder / "cursor"
+        assert stopped(lambda: cursor.exists() and cursor.read_text() != "") == ""
+        began = cursor.read_text()
+        assert (folder / "account").read_bytes()
+        server.deliver(USER, b"Subject: while nobody looked\r\n\r\nhello\r\n")
+        assert stopped(lambda: cursor.read_text() not in ("", began)) == "new: 4\n"
+
+
 def test_the_recipes_are_typed_strictly(tmp_path: pathlib.Path) -> None:
     """They are what people copy: mypy finds nothing in them, but what other packages do not tell."""
     import subprocess
