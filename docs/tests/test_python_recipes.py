@@ -308,6 +308,14 @@ def test_a_django_application(lasting: Surroundings) -> None:
     client = Client()
     assert client.get("/send?to=ann@example.org").status_code == 202
     assert [one["recipients"] for one in lasting.server.submitted()] == [["ann@example.org"]]
+    lasting.server.refuse_recipient("bob@example.org", "unknown")
+    sent = client.get("/send?to=ann@example.org&to=bob@example.org")
+    place, deadline = {"message_id": sent.json()["message_id"]}, time.monotonic() + PATIENCE_SECONDS
+    while client.get("/outcome", place).status_code == 404 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    told = client.get("/outcome", place).json()
+    assert (sent.status_code, told["status"], told["accepted"]) == (202, "partly_sent", ["ann@example.org"])
+    assert "does not exist" in told["refused"]["bob@example.org"]
     for sender in mailbearer.django._SENDERS.values():
         sender.close(0.0)
 
@@ -414,7 +422,7 @@ def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -
         text=True,
     )
     assert ran.returncode == 0, ran.stdout
-    assert "5 passed" in ran.stdout
+    assert "6 passed" in ran.stdout
 
 
 def test_logs_and_metrics(
@@ -510,3 +518,23 @@ def test_the_other_examples_of_the_pages(
     exec(testing, names)
     names["test_it_finds_the_messages"]()
     exec(login, names)
+
+
+def test_the_table_of_the_testing_server_is_its_signature() -> None:
+    import inspect
+
+    page = (ROOT / "docs/reference/python.md").read_text()
+    table = page.split("<!-- server -->")[1].split("<!-- end of server -->")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+)`? \|$", table, re.MULTILINE)
+    signature = inspect.signature(Server).parameters.values()
+    defaults = [(one.name, repr(one.default).replace("'", '"')) for one in signature]
+    assert rows == defaults
+
+
+def test_the_times_of_a_login_are_told_alike() -> None:
+    """Python has both times as options of a login: no page says that it has them elsewhere."""
+    times = (ROOT / "docs/reference/timeouts.md").read_text()
+    for name in ("answer_timeout", "data_timeout"):
+        assert name in mailbearer.LoginOptions.__annotations__
+        assert f"| `{name}` |" in times
+        assert f"| `{name}` |" in (ROOT / "docs/reference/settings.md").read_text()

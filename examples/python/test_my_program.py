@@ -50,6 +50,17 @@ def test_two_accounts(mailbearer_accounts: list[ServerAccount], mailbearer_serve
     assert [unread(one.user, one.token, **one.at("imap")) for one in (joe, ann)] == [0, 1]
 
 
+@pytest.mark.mailbearer(users=["joe@gmail.com", "ann@gmail.com"])
+def test_one_of_two_accounts_is_refused(mailbearer_accounts: list[ServerAccount], mailbearer_server: Server) -> None:
+    """Whoever owns it has withdrawn her consent: the other account goes on."""
+    joe, ann = mailbearer_accounts
+    token = mailbearer_server.issue_token(ann.user)
+    mailbearer_server.revoke_token(token)
+    with pytest.raises(mailbearer.LoginFailed):
+        unread(ann.user, token, **ann.at("imap"))
+    assert unread(joe.user, joe.token, **joe.at("imap")) == 3
+
+
 def test_a_server_that_is_down(mailbearer_server: Server) -> None:
     mailbearer_server.set_fault("login", "drop")
     with pytest.raises(mailbearer.LoginFailed) as caught:

@@ -157,7 +157,7 @@ def refuse(*_: object, **__: object) -> Any:
 def test_a_token_in_place_of_an_option(door: str, option: str, canary: str) -> None:
     call, arguments = DOORS[door]
     right = {"p": "smtp", "u": USER, "t": canary}
-    with pytest.raises(mailbearer.ConfigError, match=f"^{option} looks like an access token") as caught:
+    with pytest.raises(mailbearer.ConfigError, match=rf"^{option} looks like an access token") as caught:
         call(*(right[one] for one in arguments), **{option: canary})
     assert not shows(texts(caught.value), canary)
 

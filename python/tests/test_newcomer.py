@@ -172,3 +172,66 @@ def test_an_argument_that_cannot_work_is_told_once_and_before_a_token_is_looked_
     assert main(["check", USER, *given]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n"), err.count(told) >= 1) == ("", 1, True), err
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["check", USER, "--host", "mail.example.org"], "there is no --host: give --imap, --pop3 or --smtp HOST:PORT"),
+        (["chek", USER], "there is no command chek (did you mean check?); there are login, accounts, token, logout, "),
+        (["joe@gmail.com"], "there is no command joe@gmail.com; there are login"),
+    ],
+)
+def test_what_a_command_does_not_know_is_told_with_what_was_meant(
+    given: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(given) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_cause_that_is_none_is_told_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from mailbearer.testing.__main__ import main as testing
+
+    assert testing(["--refuse", "foo"]) == 2
+    said = capsys.readouterr().err
+    assert "foo is no cause" in said
+    assert all(cause in said for cause in mailbearer.CAUSES)
+
+
+def test_what_is_no_cursor_is_named_as_the_argument_that_it_was_given_as(server: Server) -> None:
+    with sessions(server) as imap, next(imap) as connection, pytest.raises(mailbearer.ConfigError, match=r"^since is "):
+        next(iter(connection.new_messages("INBOX", since="soon")))
+
+
+def test_what_is_no_cursor_is_named_with_asyncio(server: Server) -> None:
+    async def follow() -> None:
+        async with sessions(server, mailbearer.aio) as imap, await anext(imap) as connection:
+            await anext(connection.new_messages("INBOX", since="soon"))
+
+    with pytest.raises(mailbearer.ConfigError, match=r"^since is "):
+        asyncio.run(follow())
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("my_project.nowhere.token", "`token` 'my_project.nowhere.token' cannot be imported: No module named"),
+        ("mailbearer.no_such_name", "`token` 'mailbearer.no_such_name' cannot be imported: "),
+        ("ya29.Sesame0penSesame-0pen", "`token` is no dotted path"),
+        ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqb2UifQ.c2ln", "`token` is no dotted path"),
+    ],
+)
+def test_the_path_of_djangos_token_is_told_and_no_token(path: str, told: str) -> None:
+    django = pytest.importorskip("mailbearer.django")
+    with pytest.raises(mailbearer.ConfigError) as caught:
+        django._at(path)
+    assert told in str(caught.value)
+    assert "a token itself is not taken here" in str(caught.value)
+    assert ("'" in str(caught.value)) == ("cannot be imported" in told)
+
+
+@pytest.mark.parametrize("module", [mailbearer, mailbearer.aio])
+def test_help_says_that_idle_needs_a_mailbox(module: Any) -> None:
+    assert "without one IDLE is allowed (RFC 2177), and tells nothing" in " ".join(
+        module.SessionConnection.idle.__doc__.split()
+    )

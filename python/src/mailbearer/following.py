@@ -6,6 +6,7 @@ waits.
 
 from __future__ import annotations
 
+import re
 import select
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._core import Follow, FollowEvent, FollowPlan
 from .clock import now_ms
-from .errors import MailboxRefused, Misuse, SessionTimedOut
+from .errors import ConfigError, MailboxRefused, Misuse, SessionTimedOut
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
@@ -86,7 +87,11 @@ def machine(connection: Any, mailbox: str | None, options: dict[str, Any]) -> Fo
     has_idle = not capabilities or "IDLE" in capabilities
     # A server that is mute is noticed within two minutes, whatever time the program gives it for other answers.
     answer_ms = min(ANSWER_MS_MAX, round(connection.timeout * 1000))
-    return Follow(mailbox, has_idle=has_idle, answer_ms=answer_ms, first_tag=connection.follow_tags, **options)
+    try:
+        return Follow(mailbox, has_idle=has_idle, answer_ms=answer_ms, first_tag=connection.follow_tags, **options)
+    except ConfigError as error:
+        # The program gives a cursor as `since`.
+        raise ConfigError(re.sub(r"^cursor\b", "since", str(error))) from None
 
 
 def refused(event: FollowEvent, mailbox: str | None) -> MailboxRefused:

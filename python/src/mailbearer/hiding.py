@@ -33,7 +33,7 @@ class Hidden:
 # Runs of what tokens are made of (RFC 6750 section 2.1), but for the slash, which parts a path.
 _RUN = re.compile(r"[A-Za-z0-9._~+=-]+")
 # What Google's begin with, and JSON Web Tokens.
-_BEGINS = re.compile(r"ya29\.|eyJ[A-Za-z0-9_-]{8}")
+_BEGINS = re.compile(r"ya29\.|eyJ[A-Za-z0-9_-]{5}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # The shortest part that is no name of a user, a host or a file, where it has capitals, small letters and digits.
 _PART_LEAST = 32

@@ -121,6 +121,9 @@ class SessionConnection(Connection, Generic[ClientT_co]):
     def idle(self, *, reissue: float = 90.0) -> Iterator[following.MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
+        Select one before, as with ``client.select("INBOX")``: without one IDLE is allowed (RFC 2177), and tells
+        nothing.
+
         IDLE is said anew each ``reissue`` seconds, so that a server or a path that is mute is noticed within two
         minutes: the session ends then, and :class:`~mailbearer.SessionEnded` leaves the ``with`` block. A server
         without IDLE is asked with NOOP each minute. Between two changes the mail client may be used.

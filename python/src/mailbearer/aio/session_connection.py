@@ -132,6 +132,8 @@ class SessionConnection(Connection, Generic[ClientT_co]):
     def idle(self, *, reissue: float = 90.0) -> AsyncIterator[MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
 
+        Select one before: without one IDLE is allowed (RFC 2177), and tells nothing.
+
         As in :meth:`mailbearer.SessionConnection.idle`: over ``reader`` and ``writer``, which the program may use
         between two changes, or over aioimaplib, where that is the client.
 
