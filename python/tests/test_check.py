@@ -190,7 +190,7 @@ def test_another_service_and_a_refused_ehlo_name_are_told() -> None:
 def test_a_port_of_the_other_kind_is_refused_unless_it_is_said_to_be_unusual() -> None:
     only = ["--no-pop3", "--no-smtp", "--imap=127.0.0.1:993", "--starttls"]
     done = run("check", USER, *only, token="t" * 40)
-    assert "unusual_port" in done.stdout
+    assert (done.returncode, done.stdout, "unusual_port" in done.stderr) == (2, "", True)
     done = run("check", USER, *only, "--unusual-port", "--timeout=2", token="t" * 40)
     assert "connection_refused" in done.stdout
 
@@ -253,8 +253,8 @@ def test_a_setting_that_cannot_work_is_said(servers: mailservers.RealServers) ->
     assert done.returncode == 1
     assert "give host or provider" in done.stdout
     done = run("check", "joe@gmail.com", "--ca-file", "/nope.pem", token="abc")
-    assert done.returncode == 1
-    assert "--ca-file /nope.pem cannot be read" in done.stdout
+    assert done.returncode == 2
+    assert "--ca-file /nope.pem cannot be read" in done.stderr
 
 
 def test_real_servers(servers: mailservers.RealServers) -> None:

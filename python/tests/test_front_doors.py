@@ -89,6 +89,11 @@ DOORS: dict[str, tuple[Any, str, str]] = {
         "keyfile",
         "key_file",
     ),
+    "mailbearer.initial_response": (
+        lambda **options: mailbearer.initial_response("XOAUTH2", USER, TOKEN, **options),
+        "hostname",
+        "host",
+    ),
     "mailbearer.explain": (lambda **options: mailbearer.explain(OSError(), **options), "hostname", "host"),
     "mailbearer.SessionPolicy": (lambda **options: mailbearer.SessionPolicy(**options), "renew", "renewal"),
     "mailbearer.telemetry.instrument": (

@@ -250,7 +250,7 @@ def test_no_public_stub_has_any() -> None:
     path = pathlib.Path(mailbearer.__file__).with_name("_core.pyi")
     classes = [one for one in ast.parse(path.read_text()).body if isinstance(one, ast.ClassDef | ast.FunctionDef)]
     exported = [one for one in classes if getattr(mailbearer, one.name, None) is getattr(_core, one.name)]
-    assert len(exported) > 15
+    assert len(exported) >= 15
     found = [(one.name, ast.unparse(part)) for one in exported for part in ast.walk(one) if has_name(part, "Any")]
     assert found == []
 
