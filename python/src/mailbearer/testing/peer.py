@@ -12,8 +12,8 @@ from collections.abc import Callable
 from .. import _core
 from ..words import MailProtocol, Tls
 
-# Servers do not wait until a client says that it has read the last words (RFC 8446 section 6.1): one that only waits, and
-# reads nothing, would never see the end.
+# Servers do not wait until a client says that it has read the last words (RFC 8446 section 6.1): a client that only
+# waits, and reads nothing, would never see the end.
 SHUTDOWN_SECONDS = 1.0
 
 
