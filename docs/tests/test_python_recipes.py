@@ -87,6 +87,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, lifetime: float, **options: An
         around = Surroundings(server, monkeypatch)
         mine = types.ModuleType("my_account")
         mine.USER, mine.get_access_token = USER, around.token  # type: ignore[attr-defined]
+        mine.at = lambda protocol: {}  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "my_account", mine)
         monkeypatch.syspath_prepend(str(EXAMPLES))
         yield around
@@ -120,6 +121,83 @@ def test_the_token_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_USER", "ann@example.org")
     module = importlib.import_module("my_account")
     assert (module.USER, module.get_access_token()) == ("ann@example.org", mailbearer.AccessToken("ya29.token"))
+    assert module.at("imap") == {}
+
+
+def test_a_recipe_runs_from_a_shell_without_an_account(tmp_path: pathlib.Path) -> None:
+    """As the page says: `mailbearer-testing --json > server.json &`, and its name in MAIL_SERVER."""
+    import subprocess
+
+    served, python = tmp_path / "server.json", sys.executable
+    with (
+        served.open("w") as file,
+        subprocess.Popen(
+            [python, "-m", "mailbearer.testing", "--json", "--stdin"], stdin=subprocess.PIPE, stdout=file
+        ) as server,
+    ):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not served.read_text().endswith("\n") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        environment = {**os.environ, "MAIL_SERVER": str(served)}
+        ran = subprocess.run(
+            [python, "moving_imaplib.py"], cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False
+        )
+        assert server.stdin is not None
+        server.stdin.close()
+    assert (ran.stdout, ran.stderr) == ("('OK', [b'1 2 3'])\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("name", ["stopping", "stopping_asyncio"])
+def test_a_program_is_stopped_by_sigterm_and_goes_on(name: str, tmp_path: pathlib.Path) -> None:
+    import json
+    import subprocess
+
+    folder = tmp_path / "state"
+    with Server() as server:
+        ports = {protocol: {"implicit": server.port(protocol)} for protocol in ("imap", "pop3", "smtp")}
+        users = [{"user": USER, "token": server.issue_token(USER)}]
+        described = tmp_path / "server.json"
+        described.write_text(json.dumps({"host": "localhost", "ports": ports, "users": users}))
+
+        def stopped(until: Callable[[], bool]) -> str:
+            program = subprocess.Popen(
+                [sys.executable, EXAMPLES / f"{name}.py", folder],
+                env={**os.environ, "MAIL_SERVER": str(described)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not until() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            program.terminate()
+            said, _ = program.communicate(timeout=PATIENCE_SECONDS)
+            assert program.returncode == 0, said
+            return said
+
+        cursor = folder / "cursor"
+        assert stopped(lambda: cursor.exists() and cursor.read_text() != "") == ""
+        began = cursor.read_text()
+        assert (folder / "account").read_bytes()
+        server.deliver(USER, b"Subject: while nobody looked\r\n\r\nhello\r\n")
+        assert stopped(lambda: cursor.read_text() not in ("", began)) == "new: 4\n"
+
+
+def test_the_recipes_are_typed_strictly(tmp_path: pathlib.Path) -> None:
+    """They are what people copy: mypy finds nothing in them, but what other packages do not tell."""
+    import subprocess
+
+    flags = ("--strict", "--ignore-missing-imports", "--allow-subclassing-any", "--allow-untyped-decorators")
+    names = sorted(one.name for one in EXAMPLES.glob("*.py"))
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", *flags, "--python-version=3.11", f"--cache-dir={tmp_path}", *names],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_the_archive_goes_on_where_it_stopped(expiring: Surroundings, tmp_path: pathlib.Path) -> None:
@@ -230,6 +308,14 @@ def test_a_django_application(lasting: Surroundings) -> None:
     client = Client()
     assert client.get("/send?to=ann@example.org").status_code == 202
     assert [one["recipients"] for one in lasting.server.submitted()] == [["ann@example.org"]]
+    lasting.server.refuse_recipient("bob@example.org", "unknown")
+    sent = client.get("/send?to=ann@example.org&to=bob@example.org")
+    place, deadline = {"message_id": sent.json()["message_id"]}, time.monotonic() + PATIENCE_SECONDS
+    while client.get("/outcome", place).status_code == 404 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    told = client.get("/outcome", place).json()
+    assert (sent.status_code, told["status"], told["accepted"]) == (202, "partly_sent", ["ann@example.org"])
+    assert "does not exist" in told["refused"]["bob@example.org"]
     for sender in mailbearer.django._SENDERS.values():
         sender.close(0.0)
 
@@ -315,10 +401,14 @@ def test_a_library_of_ones_own(lasting: Surroundings) -> None:
     module.get_access_token = lambda: lasting.server.issue_token(USER)
     assert module.select_inbox(*imap) == "OK"
     assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "sent"
+    # What a source returns is taken as it is: also the two of `mailbearer.stored`.
+    module.get_access_token = lambda: (mailbearer.AccessToken(lasting.server.issue_token(USER)), 3600.0)
+    assert module.select_inbox(*imap) == "OK"
+    assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "sent"
     module.get_access_token = lambda: lasting.server.issue_token(USER, lifetime=0.0)
     assert module.select_inbox(*imap) == "token_rejected: refresh_token"
     assert module.send("ann@example.org", b"Subject: hello\r\n\r\n", *smtp) == "token_rejected: refresh_token"
-    assert len(lasting.server.submitted()) == 1
+    assert len(lasting.server.submitted()) == 2
 
 
 def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -> None:
@@ -332,7 +422,7 @@ def test_the_tests_of_a_program(lasting: Surroundings, tmp_path: pathlib.Path) -
         text=True,
     )
     assert ran.returncode == 0, ran.stdout
-    assert "5 passed" in ran.stdout
+    assert "6 passed" in ran.stdout
 
 
 def test_logs_and_metrics(
@@ -428,3 +518,23 @@ def test_the_other_examples_of_the_pages(
     exec(testing, names)
     names["test_it_finds_the_messages"]()
     exec(login, names)
+
+
+def test_the_table_of_the_testing_server_is_its_signature() -> None:
+    import inspect
+
+    page = (ROOT / "docs/reference/python.md").read_text()
+    table = page.split("<!-- server -->")[1].split("<!-- end of server -->")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+)`? \|$", table, re.MULTILINE)
+    signature = inspect.signature(Server).parameters.values()
+    defaults = [(one.name, repr(one.default).replace("'", '"')) for one in signature]
+    assert rows == defaults
+
+
+def test_the_times_of_a_login_are_told_alike() -> None:
+    """Python has both times as options of a login: no page says that it has them elsewhere."""
+    times = (ROOT / "docs/reference/timeouts.md").read_text()
+    for name in ("answer_timeout", "data_timeout"):
+        assert name in mailbearer.LoginOptions.__annotations__
+        assert f"| `{name}` |" in times
+        assert f"| `{name}` |" in (ROOT / "docs/reference/settings.md").read_text()

@@ -6,12 +6,12 @@ import sys
 from imap_tools import AND
 
 import mailbearer
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 def archive(folder: pathlib.Path, poll: float = 60.0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for connection in mailbearer.sessions("imap", USER, get_access_token, client="imap_tools"):
+    for connection in mailbearer.sessions("imap", USER, get_access_token, client="imap_tools", **at("imap")):
         with connection:
             mailbox = connection.client  # logged in, with INBOX selected
             while not connection.is_due:

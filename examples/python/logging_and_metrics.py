@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 
 import mailbearer
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 # With prometheus_client: Counter("mail_events_total", "…", ["kind", "protocol", "cause"]), and .labels(…).inc() below.
 events: Counter[tuple[mailbearer.EventKind, mailbearer.MailProtocol | None, mailbearer.Cause | None]] = Counter()
@@ -18,7 +18,7 @@ def on_event(event: mailbearer.SessionEvent) -> None:
 
 
 def main(connections: int = 3) -> None:
-    for connection in mailbearer.sessions("imap", USER, get_access_token, on_event=on_event):
+    for connection in mailbearer.sessions("imap", USER, get_access_token, on_event=on_event, **at("imap")):
         with connection:
             connection.client.select("INBOX")
             connection.wait()

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 
 import mailbearer
 import mailbearer.telemetry
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 def main(connections: int = 2) -> None:
@@ -15,7 +15,7 @@ def main(connections: int = 2) -> None:
     tracer.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
     mailbearer.telemetry.instrument(tracer_provider=tracer, meter_provider=meter)
     try:
-        for connection in mailbearer.sessions("imap", USER, get_access_token):
+        for connection in mailbearer.sessions("imap", USER, get_access_token, **at("imap")):
             with connection:
                 connection.client.select("INBOX")
                 connection.wait()

@@ -11,7 +11,7 @@ import smtplib
 import sys
 
 import mailbearer
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 def send_all(folder: pathlib.Path, poll: float = 5.0) -> None:
@@ -20,7 +20,7 @@ def send_all(folder: pathlib.Path, poll: float = 5.0) -> None:
     # A process that died in the middle: nobody knows what became of what it was sending.
     for left in (folder / "sending").iterdir():
         left.rename(folder / "unknown" / left.name)
-    for connection in mailbearer.sessions("smtp", USER, get_access_token):
+    for connection in mailbearer.sessions("smtp", USER, get_access_token, **at("smtp")):
         if connection.resumed is not None:
             settle(folder, connection.resumed)
         with connection:

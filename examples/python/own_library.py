@@ -10,9 +10,9 @@ from my_account import USER, get_access_token
 
 
 def select_inbox(host: str, port: int = 993, context: ssl.SSLContext | None = None) -> str:
-    token = get_access_token()
+    # It takes whatever a token source returns.
+    first = mailbearer.initial_response("XOAUTH2", USER, get_access_token(), host=host, port=port)
     imap = imaplib.IMAP4_SSL(host, port, ssl_context=context or ssl.create_default_context())
-    first = mailbearer.initial_response("XOAUTH2", USER, token, host=host, port=port)
     asked = []
 
     def answer(challenge: bytes) -> bytes:

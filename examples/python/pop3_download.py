@@ -1,15 +1,16 @@
 """Download a POP3 mailbox and delete what was saved: each message once, and none is lost."""
 
 import pathlib
+import poplib
 import sys
 
 import mailbearer
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 def download(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for connection in mailbearer.sessions("pop3", USER, get_access_token):
+    for connection in mailbearer.sessions("pop3", USER, get_access_token, **at("pop3")):
         with connection:  # when it is left, the client says QUIT: only that deletes (RFC 1939 section 6)
             pop3 = connection.client
             messages = listed(pop3)
@@ -27,7 +28,7 @@ def download(folder: pathlib.Path) -> None:
                 pop3.dele(number)
 
 
-def listed(pop3) -> list[tuple[int, str]]:
+def listed(pop3: poplib.POP3) -> list[tuple[int, str]]:
     """Numbers are of one session alone: a message is known by its UIDL."""
     _, lines, _ = pop3.uidl()
     pairs = (line.decode("ascii").split() for line in lines)

@@ -4,7 +4,7 @@ import sys
 from email.message import EmailMessage
 
 import mailbearer
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 def newsletter(recipient: str) -> EmailMessage:
@@ -17,7 +17,7 @@ def newsletter(recipient: str) -> EmailMessage:
 def send_all(recipients: list[str]) -> list[mailbearer.SendOutcome]:
     # What the provider allows: here at most 30 messages in a minute and 2,000 in a day, over two connections.
     limits = [(30, 60), (2000, 86400)]
-    with mailbearer.sender(USER, get_access_token, connections=2, limits=limits) as sender:
+    with mailbearer.sender(USER, get_access_token, connections=2, limits=limits, **at("smtp")) as sender:
         receipts = [sender.send(newsletter(recipient)) for recipient in recipients]
         outcomes = [receipt.result() for receipt in receipts]
     for outcome in outcomes:

@@ -1,5 +1,7 @@
 """Tests of a program of one's own: run with `pytest`, which finds mailbearer's fixtures by itself."""
 
+from typing import Unpack
+
 import pytest
 
 import mailbearer
@@ -7,7 +9,7 @@ from mailbearer.testing import Server
 from mailbearer.testing.pytest_plugin import ServerAccount
 
 
-def unread(user, token, **server) -> int:
+def unread(user: str, token: mailbearer.TokenSource, **server: Unpack[mailbearer.LoginOptions]) -> int:
     """The program that is tested."""
     with mailbearer.imap(user, token, **server) as imap:
         imap.select("INBOX", readonly=True)
@@ -46,6 +48,17 @@ def test_two_accounts(mailbearer_accounts: list[ServerAccount], mailbearer_serve
     joe, ann = mailbearer_accounts
     mailbearer_server.deliver(ann.user, b"Subject: for ann\r\n\r\n")
     assert [unread(one.user, one.token, **one.at("imap")) for one in (joe, ann)] == [0, 1]
+
+
+@pytest.mark.mailbearer(users=["joe@gmail.com", "ann@gmail.com"])
+def test_one_of_two_accounts_is_refused(mailbearer_accounts: list[ServerAccount], mailbearer_server: Server) -> None:
+    """Whoever owns it has withdrawn her consent: the other account goes on."""
+    joe, ann = mailbearer_accounts
+    token = mailbearer_server.issue_token(ann.user)
+    mailbearer_server.revoke_token(token)
+    with pytest.raises(mailbearer.LoginFailed):
+        unread(ann.user, token, **ann.at("imap"))
+    assert unread(joe.user, joe.token, **joe.at("imap")) == 3
 
 
 def test_a_server_that_is_down(mailbearer_server: Server) -> None:

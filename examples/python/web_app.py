@@ -10,7 +10,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
 import mailbearer.aio
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 class Mail(BaseModel):
@@ -40,7 +40,7 @@ class Outbox:
         self._retried.set()
 
     async def run(self) -> None:
-        sessions = self.account.sessions("smtp", client="aiosmtplib")
+        sessions = self.account.sessions("smtp", client="aiosmtplib", **at("smtp"))
         while True:
             try:
                 async for connection in sessions:
@@ -84,7 +84,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.wait([work])
 
 
-async def token() -> str:
+async def token() -> mailbearer.TokenAnswer:
     return await asyncio.to_thread(get_access_token)
 
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
 import mailbearer.aio
-from my_account import USER, get_access_token
+from my_account import USER, at, get_access_token
 
 
 class Mail(BaseModel):
@@ -18,14 +18,14 @@ class Mail(BaseModel):
     text: str
 
 
-async def token() -> str:
+async def token() -> mailbearer.TokenAnswer:
     return await asyncio.to_thread(get_access_token)
 
 
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     # A refusal for now is told to who asks; with a longer time it is tried again behind the answer.
-    async with mailbearer.aio.sender(USER, token, give_up_after=0) as app.state.sender:
+    async with mailbearer.aio.sender(USER, token, give_up_after=0, **at("smtp")) as app.state.sender:
         yield
 
 

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 import mailbearer.aio
+from my_account import USER, at, get_access_token
 
-Token = Callable[[], Awaitable[str]]
+Token = Callable[[], Awaitable[mailbearer.TokenAnswer]]
 
 # A token endpoint is not asked for ten thousand accounts at once when the process starts.
 AT_ONCE = asyncio.Semaphore(50)
@@ -16,14 +17,14 @@ AT_ONCE = asyncio.Semaphore(50)
 async def watch(user: str, token: Token, folder: pathlib.Path, on_mail: Callable[[str, int], None]) -> None:
     stored, cursor = folder / f"{user}.account", folder / f"{user}.cursor"
 
-    async def gated() -> str:
+    async def gated() -> mailbearer.TokenAnswer:
         async with AT_ONCE:
             return await token()
 
     account = mailbearer.aio.Account(user, gated, snapshot=stored.read_bytes() if stored.exists() else None)
     try:
         async with account:
-            async for connection in account.sessions("imap"):
+            async for connection in account.sessions("imap", **at("imap")):
                 async with connection:
                     since = cursor.read_text() if cursor.exists() else None
                     async for new in connection.new_messages("INBOX", since=since):
@@ -46,9 +47,8 @@ async def main(accounts: Mapping[str, Token], folder: pathlib.Path, on_mail: Cal
 
 
 if __name__ == "__main__":
-    from my_account import USER, get_access_token
 
-    async def token() -> str:
+    async def token() -> mailbearer.TokenAnswer:
         return await asyncio.to_thread(get_access_token)
 
     asyncio.run(main({USER: token}, pathlib.Path(sys.argv[1]), lambda user, uid: print(user, uid, flush=True)))

@@ -1,7 +1,9 @@
 //! Access tokens.
 
 use mailbearer::AccessToken;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::convert::{config_error, guard, text};
 
@@ -30,6 +32,11 @@ impl PyAccessToken {
 pub(crate) fn token(value: &Bound<'_, PyAny>) -> PyResult<AccessToken> {
     if let Ok(token) = value.cast::<PyAccessToken>() {
         return Ok(token.get().0.clone());
+    }
+    if value.is_instance_of::<PyTuple>() {
+        return Err(PyTypeError::new_err(
+            "token must be a str, not tuple: of (token, seconds), as a token source returns it, give its first",
+        ));
     }
     AccessToken::new(&text(value, "token")?).map_err(|error| config_error(&error))
 }

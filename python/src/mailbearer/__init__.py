@@ -28,7 +28,6 @@ from ._core import (
     __version__,
     acknowledgement,
     classify,
-    initial_response,
     read_rejection,
 )
 from .account import Account, sessions
@@ -72,6 +71,7 @@ from .options import LoginOptions, LoneOptions, MachinePolicy, SessionOptions, T
 from .policy import SessionPolicy
 from .proxy import ProxyFailed
 from .route import Sock
+from .sasl import initial_response
 from .sending import OnOutcome, Refusal, SenderOptions, SendOutcome, SendStatus
 from .session_connection import SessionConnection
 from .session_iterator import Sessions

@@ -47,11 +47,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     parser = command_parser()
+    first = next(iter(sys.argv[1:] if arguments is None else arguments), "-")
+    if not first.startswith("-") and first not in _COMMANDS:
+        near = nearest(first, _COMMANDS)
+        meant = f" (did you mean {near}?)" if near else ""
+        parser.error(f"there is no command {first}{meant}; there are {', '.join(_COMMANDS)}")
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         # By name only: a secret may be among them.
         names = [found[0] for one in unknown if (found := re.match(r"--[a-z_-]{1,20}(?==|$)", one))]
         known = [one for command in completion.described(parser) for one in _long(command, parsed.command)]
+        if "--host" in names and "--imap" in known:
+            parser.error("there is no --host: give --imap, --pop3 or --smtp HOST:PORT")
         told = [f"{name}{f' (did you mean {near}?)' if (near := nearest(name, known)) else ''}" for name in names]
         parser.error(f"arguments that are not known: {', '.join(told) or len(unknown)}")
     if parsed.command == "completion":

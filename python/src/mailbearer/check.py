@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import store
-from ._core import AccessToken, Failure, Transcript, failure_of_host
+from ._core import AccessToken, Failure, Provider, Transcript, failure_of_host
 from .connection import Connection, log_in
 from .dialogue import Dialogue
 from .discovery import Discovered, for_login
 from .errors import ConfigError, Error, LoginFailed, TokenSourceFailed
 from .explaining import explain
-from .settings import Endpoint, MailProtocol, is_to_discover, resolve
+from .hiding import looks_like_token, without_tokens
+from .settings import Endpoint, MailProtocol, check_seconds, is_to_discover, resolve
 from .sources import command
 from .stored import stored
-from .terminal import has_colours, secret_line, wrapped
+from .terminal import has_colours, secret_line, user_name, wrapped
 from .words import Phase, counted
 
 _PROTOCOLS: tuple[MailProtocol, ...] = ("imap", "pop3", "smtp")
@@ -64,7 +65,7 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", metavar="USER", help="the mailbox, most often a mail address")
+    parser.add_argument("user", type=user_name, metavar="USER", help="the mailbox, most often a mail address")
     add_places(parser)
     # A secret in it is not to be taken for anything, and not to be shown.
     parser.add_argument("--token", nargs="?", action=_NoToken, help=argparse.SUPPRESS)
@@ -125,8 +126,9 @@ class _WithoutPassword(argparse.Action):
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
+        refuse_mistakes(arguments)
         token = _token(arguments)
-    except (TokenSourceFailed, ConfigError) as error:
+    except (TokenSourceFailed, ConfigError, ArgumentError) as error:
         print(f"mailbearer: {error}", file=sys.stderr)
         return 2
     if not _asked(arguments):
@@ -145,6 +147,28 @@ def run(arguments: argparse.Namespace) -> int:
         worked = sum(result.ok for result in results)
         print(f"{worked} of {len(results)} worked.")
     return 0 if all(result.ok for result in results) else 1
+
+
+def refuse_mistakes(arguments: argparse.Namespace) -> None:
+    """Refuse what can work with no protocol and no token, before one is looked for.
+
+    Raises:
+        ArgumentError: an argument cannot be read.
+        ConfigError: a setting cannot work.
+
+    """
+    check_seconds(timeout=arguments.timeout)
+    for option in ("provider", "ehlo_name"):
+        if looks_like_token(getattr(arguments, option)):
+            raise ArgumentError(f"--{option.replace('_', '-')} looks like an access token, which is no argument")
+    if arguments.provider is not None:
+        try:
+            Provider.named(arguments.provider)
+        except ValueError as error:
+            raise ConfigError(f"--provider: {error}") from None
+    if arguments.ca_file:
+        trusting(arguments.ca_file)
+    places(arguments)
 
 
 def check_all(
@@ -307,11 +331,13 @@ def trusting(ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ArgumentError(f"--ca-file {ca_file} cannot be read: {error.strerror or error}") from None
+        raise ArgumentError(f"--ca-file {without_tokens(ca_file)} cannot be read: {error.strerror or error}") from None
 
 
 def _place(text: str) -> tuple[str, int | None]:
     """Read ``host``, ``host:port`` or ``[v6]:port``."""
+    if looks_like_token(text):
+        raise ArgumentError("HOST looks like an access token, which is no argument")
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         port = rest.removeprefix(":")
@@ -322,7 +348,7 @@ def _place(text: str) -> tuple[str, int | None]:
     try:
         return host, int(port) if port else None
     except ValueError:
-        raise ArgumentError(f"{text} is not HOST or HOST:PORT") from None
+        raise ArgumentError(f"{without_tokens(text)} is not HOST or HOST:PORT") from None
 
 
 class ArgumentError(Error, ValueError):

@@ -10,11 +10,14 @@ import sys
 from .check import add_proxy
 from .discovery import discover
 from .errors import ConfigError
+from .terminal import user_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", metavar="USER", help="the mail address; its local part is told to nobody")
+    parser.add_argument(
+        "user", type=user_name, metavar="USER", help="the mail address; its local part is told to nobody"
+    )
     parser.add_argument("--ca-file", metavar="FILE", help="certificate authorities to trust, in place of the system's")
     parser.add_argument("--timeout", type=float, default=15.0, metavar="SECONDS", help="for all of it (default: 15)")
     add_proxy(parser)

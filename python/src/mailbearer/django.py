@@ -24,9 +24,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ._core import redact_source
 from .errors import ConfigError, Error
 from .extras import need
 from .front_door import hint, takes
+from .hiding import looks_like_token, without_tokens
 from .message_sender import Receipt, Sender, sender
 from .sending import SenderOptions, SendOutcome
 
@@ -166,7 +168,9 @@ class EmailBackend(BaseEmailBackend):
         for name in given:
             if name not in _OPTIONS:
                 known = "see help(mailbearer.SenderOptions), help(mailbearer.LoginOptions)"
-                raise ConfigError(f"MAILBEARER has no option {name!r}{hint(_SETTING, name)}; {known}")
+                raise ConfigError(
+                    f"MAILBEARER has no option {without_tokens(repr(name))}{hint(_SETTING, name)}; {known}"
+                )
         user = given.pop("user", None) or getattr(conf.settings, "EMAIL_HOST_USER", None)
         if not user:
             raise ConfigError("MAILBEARER has no user: give it one in Django's settings")
@@ -186,8 +190,13 @@ def _at(path: str) -> Any:
     """Import what stands at a dotted path. The text may be a token that was put there, and is in no error."""
     try:
         return import_string(path)
-    except ImportError:
-        raise ConfigError("MAILBEARER: `token` is no dotted path of what can be imported: give it a function") from None
+    except ImportError as error:
+        # What has the parts of a path, and not the look of a token.
+        is_path = all(part.isidentifier() for part in path.split(".")) and "." in path
+        is_path = is_path and not looks_like_token(path) and redact_source(path) == path
+        said = f"{path!r} cannot be imported: {redact_source(str(error))}" if is_path else "is no dotted path"
+        do = "give it the dotted path of a function, or the function; a token itself is not taken here"
+        raise ConfigError(f"MAILBEARER: `token` {said}; {do}") from None
 
 
 def retry() -> None:

@@ -94,6 +94,10 @@ class Driver(Host):
             self._show(SessionEvent(kind="discovered", protocol=protocol, user=user, session=key, text=text))
         return key
 
+    def has(self, session: int | None) -> bool:
+        """Whether a session is there, and is not closed."""
+        return not self.is_closed and session in self.sessions
+
     def want(self, session: int) -> Waiter:
         """Wait for a connection; the earlier one has been let go."""
         if self.crash is not None:

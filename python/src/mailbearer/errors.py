@@ -92,6 +92,10 @@ def of_same_token(refused: LoginFailed) -> LoginFailed:
 
 def of_second_token(refused: LoginFailed, user: str) -> LoginFailed:
     """Say of a refusal that a fresh token did not help: another one will not, either."""
+    # This module is the first that the core imports.
+    from .hiding import shown_name
+
+    user = shown_name(user)
     told = f"it may be of another user, or {user} is a shared mailbox without rights for it"
     told = f" It is the second one in a row for {user}: {told}."
     return _told(refused, told, advice="ask_user")
@@ -123,13 +127,25 @@ class MailboxRefused(Error):
     Attributes:
         code: RFC 5530 code such as ``NONEXISTENT``, where the server gave one.
         server_text: what the server said: untrusted, without control characters.
+        mailbox: its name, as the program gave it; ``None``: it is the one that was selected before.
 
     """
 
-    def __init__(self, server_text: str, code: str | None = None) -> None:
-        super().__init__(f"The mailbox cannot be followed; the server said: {server_text}")
+    def __init__(self, server_text: str, code: str | None = None, mailbox: str | None = None) -> None:
+        named = "The mailbox" if mailbox is None else repr(mailbox)
+        told = "" if mailbox is None else " Check the name: the client's list() shows those that there are."
+        said = f"the server said: {server_text.rstrip('.')}" if server_text else "the server did not say why"
+        super().__init__(f"{named} cannot be followed; {said}.{told}")
         self.code = code
         self.server_text = server_text
+        self.mailbox = mailbox
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.server_text, self.code, self.mailbox)
+
+
+# No fault of the session: the program goes on with what it has given back.
+_LET_GO = "This connection was let go, at the end of its with block or by close(): take the next one from the loop."
 
 
 class SessionEnded(Error):
@@ -147,8 +163,7 @@ class SessionEnded(Error):
     def __init__(self, verdict: Verdict) -> None:
         from ._core import failure_of_host
 
-        detail = "the program has let the connection go" if verdict.cause == "no_fault" else ""
-        super().__init__(failure_of_host(verdict.cause, detail).sentence)
+        super().__init__(_LET_GO if verdict.cause == "no_fault" else failure_of_host(verdict.cause, "").sentence)
         self.verdict = verdict
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ waits.
 
 from __future__ import annotations
 
+import re
 import select
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._core import Follow, FollowEvent, FollowPlan
 from .clock import now_ms
-from .errors import MailboxRefused, Misuse, SessionTimedOut
+from .errors import ConfigError, MailboxRefused, Misuse, SessionTimedOut
 
 if TYPE_CHECKING:
     from .session_connection import SessionConnection
@@ -86,12 +87,16 @@ def machine(connection: Any, mailbox: str | None, options: dict[str, Any]) -> Fo
     has_idle = not capabilities or "IDLE" in capabilities
     # A server that is mute is noticed within two minutes, whatever time the program gives it for other answers.
     answer_ms = min(ANSWER_MS_MAX, round(connection.timeout * 1000))
-    return Follow(mailbox, has_idle=has_idle, answer_ms=answer_ms, first_tag=connection.follow_tags, **options)
+    try:
+        return Follow(mailbox, has_idle=has_idle, answer_ms=answer_ms, first_tag=connection.follow_tags, **options)
+    except ConfigError as error:
+        # The program gives a cursor as `since`.
+        raise ConfigError(re.sub(r"^cursor\b", "since", str(error))) from None
 
 
-def refused(event: FollowEvent) -> MailboxRefused:
+def refused(event: FollowEvent, mailbox: str | None) -> MailboxRefused:
     """Say that a mailbox cannot be followed."""
-    return MailboxRefused(event.text or "", code=event.code)
+    return MailboxRefused(event.text or "", code=event.code, mailbox=mailbox)
 
 
 def late(connection: Any) -> SessionTimedOut:
@@ -100,7 +105,7 @@ def late(connection: Any) -> SessionTimedOut:
     return SessionTimedOut(connection.verdict)
 
 
-def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool) -> Iterator[Told]:
+def follow(connection: SessionConnection[Any], follow: Follow, mailbox: str | None) -> Iterator[Told]:
     """Follow, until the connection is due; while the program has what was told, the connection is the program's."""
     plan = follow.start(now_ms())
     # What a mail client has read already is not said again.
@@ -118,14 +123,14 @@ def follow(connection: SessionConnection[Any], follow: Follow, *, selects: bool)
                 case "free":
                     is_free = True
                 case "refused":
-                    raise refused(event)
+                    raise refused(event, mailbox)
                 case "late":
                     raise late(connection)
                 case _:
                     told.append(TELLS[event.kind](event))
         if is_free:
             connection.follow_tags = follow.tags
-            if selects:
+            if mailbox is not None:
                 connection.note_selected()
             yield from told
             told.clear()

@@ -8,8 +8,12 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
+
+from .errors import ConfigError
+from .hiding import looks_like_token, without_tokens
 
 DoorT = TypeVar("DoorT", bound=Callable[..., Any])
 
@@ -52,7 +56,7 @@ def front_door(name: str, *options: type) -> Callable[[DoorT], DoorT]:
                 if option not in known:
                     raise TypeError(_unknown(name, option, told))
 
-        checked = _checking(call, check)
+        checked = _checking(call, check, [*inspect.signature(call).parameters])
         if inspect.isclass(door):
             setattr(door, "__init__", checked)  # noqa: B010 - what mypy does not allow
             return door
@@ -83,16 +87,20 @@ class _Call(functools.partial[Any]):
     __str__ = __repr__
 
 
-def _checking(call: Callable[..., Any], check: Callable[[Iterable[str]], None]) -> Callable[..., Any]:
+def _checking(
+    call: Callable[..., Any], check: Callable[[Iterable[str]], None], parameters: list[str]
+) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(call):
 
         @functools.wraps(call)
         async def later(*arguments: Any, **options: Any) -> Any:
             __tracebackhide__ = True
             made = _Call(call, *arguments, **options)
-            names = list(options)
+            names, misplaced = list(options), _misplaced(parameters, arguments, options)
             del arguments, options
             check(names)
+            if misplaced is not None:
+                raise ConfigError(misplaced)
             return await made()
 
         return later
@@ -101,16 +109,53 @@ def _checking(call: Callable[..., Any], check: Callable[[Iterable[str]], None]) 
     def now(*arguments: Any, **options: Any) -> Any:
         __tracebackhide__ = True
         made = _Call(call, *arguments, **options)
-        names = list(options)
+        names, misplaced = list(options), _misplaced(parameters, arguments, options)
         del arguments, options
         check(names)
+        if misplaced is not None:
+            raise ConfigError(misplaced)
         return made()
 
     return now
 
 
 def _unknown(door: str, option: str, told: str) -> str:
-    return f"{door}() got an unexpected keyword argument {option!r}{hint(door, option)}; see {told}"
+    named = without_tokens(repr(option))
+    return f"{door}() got an unexpected keyword argument {named}{hint(door, option)}; see {told}"
+
+
+# What is a name, and may stand in a text: a token in its place must not.
+_NAMES = ("user", "host", "provider", "authzid", "client", "tls", "ehlo_name", "local_address", "username")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+
+
+def _misplaced(parameters: list[str], arguments: tuple[Any, ...], options: dict[str, Any]) -> str | None:
+    """Tell which argument is in the place of another one, and nothing of its value."""
+    given = {**dict(zip(parameters, arguments, strict=False)), **options}
+    try:
+        if parameters[0] in ("self", "protocol") and "protocol" in given and (wrong := _no_protocol(given["protocol"])):
+            return wrong
+        for name in _NAMES:
+            if looks_like_token(given.get(name)):
+                return f"{name} looks like an access token: the user comes first, then the token"
+        token = given.get("token")
+        if isinstance(token, str) and _ADDRESS.fullmatch(token):
+            return "token looks like a mail address: the user comes first, then the token"
+        return None
+    finally:
+        given.clear()
+
+
+def _no_protocol(value: object) -> str | None:
+    if isinstance(value, str) and value in ("imap", "pop3", "smtp"):
+        return None
+    if isinstance(value, str) and value.isalnum() and len(value) <= _PROTOCOL_MOST:
+        return "protocol is none of the known values: imap, pop3, smtp"
+    return "protocol is missing: give imap, pop3 or smtp first"
+
+
+# What is longer is no misspelt name of one.
+_PROTOCOL_MOST = 8
 
 
 def hint(door: str, option: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from ._core import redact_source
+from .hiding import shown_name
 from .words import EventKind, Mechanism, Side, counted
 
 if TYPE_CHECKING:
@@ -75,20 +76,31 @@ def logged_in(user: str, connection: LoggedIn) -> None:
     if logger.isEnabledFor(logging.INFO):
         place, how = connection.endpoint, connection.mechanism
         spent = f"{counted(connection.round_trips, 'round trip')} and {connection.seconds:.2f} seconds"
-        logger.info("%s %s: logged in to %s with %s, in %s", user, place.protocol, place, how, spent)
+        logger.info("%s %s: logged in to %s with %s, in %s", shown_name(user), place.protocol, place, how, spent)
 
 
 def login_failed(user: str, endpoint: Endpoint, error: Error) -> None:
     """Log a login that did not work; the program may be told nothing, where another one follows."""
     if logger.isEnabledFor(logging.WARNING):
-        logger.warning("%s %s: could not log in to %s: %s", user, endpoint.protocol, endpoint, error)
+        logger.warning("%s %s: could not log in to %s: %s", shown_name(user), endpoint.protocol, endpoint, error)
 
 
 def token_failed(user: str, error: Error) -> None:
     """Log that the token source has none, with what it raised."""
     if logger.isEnabledFor(logging.WARNING):
         # The sentence has its words without what looks like a secret.
-        logger.warning("%s: there is no token: %s", user, error, exc_info=shown(error.__cause__ or error, str))
+        logger.warning(
+            "%s: there is no token: %s", shown_name(user), error, exc_info=shown(error.__cause__ or error, str)
+        )
+
+
+def in_haste(connections: int) -> None:
+    """Log that a program logs in again and again, and does nothing with it."""
+    logger.warning(
+        "%d connections in a row were let go as soon as they came, with a login for each: "
+        "is `with connection:` missing in the loop, or `connection.wait()` in it?",
+        connections,
+    )
 
 
 def line(endpoint: Endpoint, side: Side, text: str) -> None:

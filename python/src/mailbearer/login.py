@@ -17,6 +17,7 @@ from .login_plan import Missing, Plan, make_plan
 from .loopback import Loopback, wait_for_code
 from .oauth_http import Https
 from .proxy import hidden_proxy
+from .terminal import user_name
 
 # Their consoles take no address with numbers for a native client.
 _WANT_LOCALHOST = {"microsoft": "", "microsoft-us": "", "microsoft-china": "", "fastmail": "/"}
@@ -24,7 +25,7 @@ _WANT_LOCALHOST = {"microsoft": "", "microsoft-us": "", "microsoft-china": "", "
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", metavar="USER", help="the mail address")
+    parser.add_argument("user", type=user_name, metavar="USER", help="the mail address")
     parser.add_argument("--issuer", metavar="URL", help="the authorization server, where the address does not tell it")
     parser.add_argument("--client-id", metavar="ID", help="your OAuth client; without one you are told how to make it")
     parser.add_argument("--client-secret-file", metavar="FILE", help="a file that holds the client's secret")
@@ -68,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _login(arguments: argparse.Namespace) -> int:
+    check.refuse_mistakes(arguments)
     user = store.canonical(arguments.user)
     trusting = check.trusting(arguments.ca_file) if arguments.ca_file else None
     https = Https(trusting, proxy=hidden_proxy(arguments.proxy))

@@ -10,11 +10,14 @@ from .check import add_proxy
 from .errors import ConfigError, Error
 from .oauth_http import Https
 from .proxy import hidden_proxy
+from .terminal import user_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", metavar="USER", help="the mail address, as it was given to `mailbearer login`")
+    parser.add_argument(
+        "user", type=user_name, metavar="USER", help="the mail address, as it was given to `mailbearer login`"
+    )
     add_proxy(parser)
     parser.epilog = (
         "It is forgotten on this machine in any case. Exit status: 0; 1, it could not be taken back at the provider; "

@@ -26,13 +26,13 @@ from .words import Cause
 if TYPE_CHECKING:
     from .threads import ThreadDriver
 
-ClientT = TypeVar("ClientT")
+ClientT_co = TypeVar("ClientT_co", covariant=True)
 
 # For the goodbye of a mail client, when its connection is let go.
 _GOODBYE_SECONDS = 5.0
 
 
-class SessionConnection(Connection, Generic[ClientT]):
+class SessionConnection(Connection, Generic[ClientT_co]):
     """A connection that an account keeps an eye on.
 
     Attributes:
@@ -64,7 +64,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         given: Delivery,
         link: Link,
         settings: Settings,
-        make: Callable[[Connection], ClientT],
+        make: Callable[[Connection], ClientT_co],
     ) -> None:
         self.ticket, self.session = given.ticket or 0, given.session or 0
         self.generation = given.generation or 0
@@ -74,7 +74,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.machine = driver.machine
         self._driver = driver
         self._make = make
-        self._client: ClientT | None = None
+        self._client: ClientT_co | None = None
         self._is_open = True
         self.is_asked = False
         # The last tag of who followed a mailbox over it.
@@ -88,7 +88,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.leftover = given.leftover or b""
 
     @property
-    def client(self) -> ClientT:
+    def client(self) -> ClientT_co:
         """The mail client, logged in."""
         if self._client is None:
             self._client = self._make(self)
@@ -120,6 +120,9 @@ class SessionConnection(Connection, Generic[ClientT]):
     @front_door("mailbearer.SessionConnection.idle")
     def idle(self, *, reissue: float = 90.0) -> Iterator[following.MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
+
+        Select one before, as with ``client.select("INBOX")``: without one IDLE is allowed (RFC 2177), and tells
+        nothing.
 
         IDLE is said anew each ``reissue`` seconds, so that a server or a path that is mute is noticed within two
         minutes: the session ends then, and :class:`~mailbearer.SessionEnded` leaves the ``with`` block. A server
@@ -162,7 +165,7 @@ class SessionConnection(Connection, Generic[ClientT]):
     def _follow(self, mailbox: str | None, options: dict[str, Any]) -> Iterator[Any]:
         # What cannot work is raised here, and not with the first message.
         machine = following.machine(self, mailbox, options)
-        return following.follow(self, machine, selects=mailbox is not None)
+        return following.follow(self, machine, mailbox)
 
     def note_selected(self) -> None:
         """Let the mail client know that a mailbox was selected past it."""

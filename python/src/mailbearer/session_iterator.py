@@ -9,14 +9,15 @@ from typing import Any, Generic, Self, TypeVar
 
 from . import clients
 from .connection import Connection
-from .errors import ConfigError
+from .errors import ConfigError, Misuse
 from .extras import need_client
 from .facts import SessionStatus
+from .haste import Haste
 from .session_connection import SessionConnection
 from .threads import ThreadDriver
 from .words import MailProtocol
 
-ClientT = TypeVar("ClientT")
+ClientT_co = TypeVar("ClientT_co", covariant=True)
 
 _CLIENTS: dict[str, dict[str, Callable[[Connection], Any]]] = {
     "imap": {"imaplib": clients.Imap, "imapclient": clients.imapclient_over, "imap_tools": clients.mailbox_over},
@@ -36,7 +37,10 @@ def client_of(protocol: MailProtocol, name: str | None) -> Callable[[Connection]
     return names[name]
 
 
-class Sessions(Generic[ClientT]):
+CLOSED = "the sessions are closed, or their account is: make new ones"
+
+
+class Sessions(Generic[ClientT_co]):
     """The connections of one session, one after the other: what :meth:`Account.sessions` and :func:`sessions` give.
 
     Its end, or :meth:`close`, ends the session, and the account where it is an account of one.
@@ -48,13 +52,22 @@ class Sessions(Generic[ClientT]):
         self._protocol = protocol
         # The account lives as long as its sessions are used.
         self._account = account
-        self._given: SessionConnection[ClientT] | None = None
+        self._given: SessionConnection[ClientT_co] | None = None
+        self._haste = Haste()
         self._process = os.getpid()
 
-    def __iter__(self) -> Iterator[SessionConnection[ClientT]]:
+    def __iter__(self) -> Iterator[SessionConnection[ClientT_co]]:
+        """Begin a loop; one that runs when the sessions are closed just ends.
+
+        Raises:
+            Misuse: they are closed already, or their account is.
+
+        """
+        if not self._driver.has(self._session):
+            raise Misuse(CLOSED)
         return self
 
-    def __next__(self) -> SessionConnection[ClientT]:
+    def __next__(self) -> SessionConnection[ClientT_co]:
         """Let the last connection go, if it is there still, and wait for the next.
 
         Raises:
@@ -65,11 +78,13 @@ class Sessions(Generic[ClientT]):
 
         """
         if self._given is not None:
+            self._haste.back(self._given)
             self._given.let_go()
         self._given = None
         self._given = self._driver.next(self._session)
         if self._given is None:
             raise StopIteration
+        self._haste.given()
         return self._given
 
     def status(self) -> SessionStatus:

@@ -14,7 +14,7 @@ from ._core import AccessToken, redact_source
 from .errors import ConfigError, TokenSourceFailed
 from .extras import need
 from .front_door import front_door
-from .hiding import Hidden, error_of, hidden
+from .hiding import Hidden, error_of, hidden, without_tokens
 from .kinds_of_source import GoogleCredentials, TokenSource
 from .settings import check_seconds
 
@@ -65,7 +65,7 @@ class _Command:
         self._timeout = timeout
 
     def __call__(self) -> AccessToken:
-        name = self._words[0]
+        name = without_tokens(self._words[0])
         try:
             done = subprocess.run(
                 self._words,
@@ -93,7 +93,7 @@ class _Command:
             del done
 
     def __repr__(self) -> str:
-        return f"<the command {Path(self._words[0]).name}>"
+        return f"<the command {without_tokens(Path(self._words[0]).name)}>"
 
 
 def _without(words: list[str], text: str) -> str:
@@ -124,6 +124,8 @@ def token_file(path: str | os.PathLike[str]) -> Callable[[], AccessToken]:
 class _TokenFile:
     def __init__(self, path: Path) -> None:
         self._path = path
+        # A token may stand in its place.
+        self._name = without_tokens(str(path))
 
     def __call__(self) -> AccessToken:
         try:
@@ -131,16 +133,16 @@ class _TokenFile:
                 mode = os.fstat(file.fileno()).st_mode
                 text = Hidden(file.read(_TOKEN_OCTETS_MAX))
         except OSError as error:
-            raise TokenSourceFailed(f"{self._path} cannot be read: {error.strerror or error}") from None
+            raise TokenSourceFailed(f"{self._name} cannot be read: {error.strerror or type(error).__name__}") from None
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            problem = f"{self._path} may be read by others: run chmod 600 {self._path}"
+            problem = f"{self._name} may be read by others: run chmod 600 {self._name}"
             raise TokenSourceFailed(problem, permanent=True)
         if len(text.reveal().split()) != 1:
-            raise TokenSourceFailed(f"{self._path} must hold one token, and nothing else")
+            raise TokenSourceFailed(f"{self._name} must hold one token, and nothing else")
         return AccessToken(text.reveal().strip())
 
     def __repr__(self) -> str:
-        return f"<the file {self._path}>"
+        return f"<the file {self._name}>"
 
 
 @front_door("mailbearer.client_credentials")
@@ -244,7 +246,11 @@ def _service_account(key_file: str | os.PathLike[str], subject: str, scopes: Seq
             os.fspath(key_file), scopes=list(scopes or ("https://mail.google.com/",)), subject=subject
         )
     except OSError as error:
-        raise ConfigError(f"{key_file} cannot be read: {error.strerror or error}") from None
+        raise ConfigError(
+            f"{without_tokens(str(key_file))} cannot be read: {error.strerror or type(error).__name__}"
+        ) from None
     except ValueError as error:
-        raise ConfigError(f"{key_file} is no key of a service account: {redact_source(str(error))}") from None
+        raise ConfigError(
+            f"{without_tokens(str(key_file))} is no key of a service account: {redact_source(str(error))}"
+        ) from None
     return credentials

@@ -16,7 +16,7 @@ from . import system_keyring
 from ._core import Provider
 from .errors import ConfigError, TokenSourceFailed
 from .grant import Grant
-from .hiding import Hidden
+from .hiding import Hidden, shown_name
 from .private_files import data_folder, private_folder, read_private, remove_stale, sync_folder, write_private
 from .words import MailProtocol
 
@@ -52,7 +52,7 @@ class StoredAccount:
             base = None if self.provider is None else Provider.named(self.provider)
         except ValueError as error:
             raise ConfigError(
-                f"what is stored for {self.user} names a provider that is not known here: {error}"
+                f"what is stored for {shown_name(self.user)} names a provider that is not known here: {error}"
             ) from None
         if not self.services:
             return base
@@ -130,7 +130,7 @@ def need(user: str) -> StoredAccount:
     """
     account = find(user)
     if account is None:
-        name = canonical(user)
+        name = shown_name(canonical(user))
         raise ConfigError(f"{name} is not stored on this machine: run `mailbearer login {name}`, or give a token")
     return account
 
@@ -165,7 +165,9 @@ def grant_of(account: StoredAccount) -> Grant:
     if account.store == "keyring":
         secret = system_keyring.read(account.user)
         if secret is None:
-            raise ConfigError(f"the system's keyring has nothing for {account.user}: {_again(account.user)}")
+            raise ConfigError(
+                f"the system's keyring has nothing for {shown_name(account.user)}: {_again(account.user)}"
+            )
         members = _object(secret)
     else:
         members = (_members(_path(account.user), account.user) or {}).get("grant")
@@ -174,7 +176,9 @@ def grant_of(account: StoredAccount) -> Grant:
     finally:
         del members
     if grant is None:
-        raise ConfigError(f"what is stored for {account.user} has no grant that can be used: {_again(account.user)}")
+        raise ConfigError(
+            f"what is stored for {shown_name(account.user)} has no grant that can be used: {_again(account.user)}"
+        )
     return grant
 
 
@@ -270,7 +274,7 @@ def _path(user: str) -> Path:
 
 
 def _again(user: str) -> str:
-    return f"run `mailbearer login {user}`"
+    return f"run `mailbearer login {shown_name(user)}`"
 
 
 def _damaged(path: Path, user: str) -> ConfigError:

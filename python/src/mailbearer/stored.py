@@ -10,7 +10,7 @@ from ._core import AccessToken, Provider
 from .errors import ConfigError, TokenSourceFailed
 from .front_door import front_door
 from .grant import Grant
-from .hiding import Hidden
+from .hiding import Hidden, shown_name
 from .proxy import Proxy, hidden_proxy
 from .tokens import STORED
 from .words import ProviderName
@@ -107,13 +107,14 @@ class StoredLogin:
     def _told(self, refusal: Refused) -> TokenSourceFailed:
         if not refusal.permanent:
             return TokenSourceFailed(f"the authorization server has no token just now: {refusal}")
+        user = shown_name(self._user)
         return TokenSourceFailed(
-            f"the provider does not renew the login of {self._user}: {refusal}; run `mailbearer login {self._user}`",
+            f"the provider does not renew the login of {user}: {refusal}; run `mailbearer login {user}`",
             permanent=True,
         )
 
     def __repr__(self) -> str:
-        return f"<the stored login of {self._user}>"
+        return f"<the stored login of {shown_name(self._user)}>"
 
 
 @front_door("mailbearer.stored")

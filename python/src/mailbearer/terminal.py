@@ -11,7 +11,9 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
+
+from .hiding import looks_like_token, without_tokens
 
 # What a shell reports of a program that SIGPIPE has ended.
 _PIPE_CLOSED = 141
@@ -25,9 +27,27 @@ class Parser(argparse.ArgumentParser):
         options["allow_abbrev"] = False
         super().__init__(*arguments, **options)
 
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, without what looks like a token, and end."""
+        super().error(without_tokens(message))
+
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
             (file or sys.stderr).write(message)
+
+
+def user_name(text: str) -> str:
+    """Read the argument that says whose mailbox it is: what looks like a token is refused, and not repeated.
+
+    Raises:
+        argparse.ArgumentTypeError: it looks like one.
+
+    """
+    if looks_like_token(text):
+        raise argparse.ArgumentTypeError(
+            "this looks like an access token: give the mail address. Others on this machine can read arguments"
+        )
+    return text
 
 
 def guarded(run: Callable[[], int]) -> int:

@@ -8,11 +8,14 @@ import sys
 from .check import add_proxy
 from .errors import ConfigError, Error
 from .stored import stored
+from .terminal import user_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("user", metavar="USER", help="the mail address, as it was given to `mailbearer login`")
+    parser.add_argument(
+        "user", type=user_name, metavar="USER", help="the mail address, as it was given to `mailbearer login`"
+    )
     add_proxy(parser)
     parser.epilog = (
         "The token lives for a minute at least, as far as the provider's tokens do. Nothing else is printed. Exit "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .session_connection import SessionConnection
 
 
-async def follow(connection: SessionConnection[Any], follow: Follow) -> AsyncIterator[Told]:
+async def follow(connection: SessionConnection[Any], follow: Follow, mailbox: str | None) -> AsyncIterator[Told]:
     """Follow, until the connection is due; while the program has what was told, the connection is the program's."""
     plan = follow.start(now_ms())
     told: list[Told] = []
@@ -31,7 +31,7 @@ async def follow(connection: SessionConnection[Any], follow: Follow) -> AsyncIte
                     case "free":
                         is_free = True
                     case "refused":
-                        raise refused(event)
+                        raise refused(event, mailbox)
                     case "late":
                         raise late(connection)
                     case _:

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from .session_iterator import Clients
     from .tasks import TaskDriver
 
-ClientT = TypeVar("ClientT")
+ClientT_co = TypeVar("ClientT_co", covariant=True)
 
 # For the goodbye of a mail client, when its connection is let go.
 _GOODBYE_SECONDS = 5.0
 
 
-class SessionConnection(Connection, Generic[ClientT]):
+class SessionConnection(Connection, Generic[ClientT_co]):
     """A connection that an account keeps an eye on.
 
     Attributes:
@@ -87,7 +87,7 @@ class SessionConnection(Connection, Generic[ClientT]):
         self.tap = Tap(self, real)
 
     @property
-    def client(self) -> ClientT:
+    def client(self) -> ClientT_co:
         """The mail client, logged in. It is made when it is first asked for, and then reads from the connection.
 
         Raises:
@@ -101,7 +101,7 @@ class SessionConnection(Connection, Generic[ClientT]):
             if self.verdict is not None:
                 raise SessionEnded(self.verdict)
             self._client = self.clients.over(self)
-        client: ClientT = self._client
+        client: ClientT_co = self._client
         return client
 
     @property
@@ -131,6 +131,8 @@ class SessionConnection(Connection, Generic[ClientT]):
     @front_door("mailbearer.aio.SessionConnection.idle")
     def idle(self, *, reissue: float = 90.0) -> AsyncIterator[MailboxChange]:
         """Wait in IDLE, and tell what changes in the mailbox that is selected; until the connection is due.
+
+        Select one before: without one IDLE is allowed (RFC 2177), and tells nothing.
 
         As in :meth:`mailbearer.SessionConnection.idle`: over ``reader`` and ``writer``, which the program may use
         between two changes, or over aioimaplib, where that is the client.
@@ -168,7 +170,7 @@ class SessionConnection(Connection, Generic[ClientT]):
     def _follow(self, mailbox: str | None, options: dict[str, Any]) -> AsyncIterator[Any]:
         if self._client is not None:
             raise Misuse("a mail client reads from this connection: use its own IDLE, or do not ask for client before")
-        return following.follow(self, machine(self, mailbox, options))
+        return following.follow(self, machine(self, mailbox, options), mailbox)
 
     async def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close."""

@@ -10,6 +10,8 @@ from typing import Any, Generic, Self, TypeVar
 from ..errors import ConfigError, Misuse, SessionEnded
 from ..extras import need_client
 from ..facts import SessionStatus
+from ..haste import Haste
+from ..session_iterator import CLOSED
 from ..words import MailProtocol
 from . import clients
 from .connection import Connection
@@ -17,7 +19,7 @@ from .later import Later
 from .session_connection import SessionConnection
 from .tasks import TaskDriver
 
-ClientT = TypeVar("ClientT")
+ClientT_co = TypeVar("ClientT_co", covariant=True)
 
 # Stands for: the usual one of the protocol, made when it is first asked for.
 DEFAULT_CLIENT = "default"
@@ -72,7 +74,7 @@ def client_of(protocol: MailProtocol, name: str | None) -> Clients:
     return Clients(name, names[name], True)
 
 
-class Sessions(Generic[ClientT]):
+class Sessions(Generic[ClientT_co]):
     """The connections of one session, one after the other: what :meth:`Account.sessions` and :func:`sessions` give.
 
     Its end, or :meth:`aclose`, ends the session, and the account where it is an account of one.
@@ -95,12 +97,21 @@ class Sessions(Generic[ClientT]):
         # The account lives as long as its sessions are used.
         self._account = account
         self._clients = made_by
-        self._given: SessionConnection[ClientT] | None = None
+        self._given: SessionConnection[ClientT_co] | None = None
+        self._haste = Haste()
 
-    def __aiter__(self) -> AsyncIterator[SessionConnection[ClientT]]:
+    def __aiter__(self) -> AsyncIterator[SessionConnection[ClientT_co]]:
+        """Begin a loop; one that runs when the sessions are closed just ends.
+
+        Raises:
+            Misuse: they are closed already, or their account is.
+
+        """
+        if not (self._driver.has(self._session) if self._later is None else not self._driver.is_closed):
+            raise Misuse(CLOSED)
         return self
 
-    async def __anext__(self) -> SessionConnection[ClientT]:
+    async def __anext__(self) -> SessionConnection[ClientT_co]:
         """Let the last connection go, if it is there still, and wait for the next.
 
         Raises:
@@ -113,6 +124,7 @@ class Sessions(Generic[ClientT]):
         """
         given, self._given = self._given, None
         if given is not None:
+            self._haste.back(given)
             await given.let_go()
         if (later := self._later) is not None:
             session = await later.add()
@@ -136,6 +148,7 @@ class Sessions(Generic[ClientT]):
                 connection.close()
                 raise
             self._given = connection
+            self._haste.given()
             return connection
         raise StopAsyncIteration
 

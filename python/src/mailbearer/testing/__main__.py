@@ -116,7 +116,7 @@ def _server(arguments: argparse.Namespace) -> Server:
     if arguments.refuse:
         cause, _, protocol = arguments.refuse.partition(":")
         if cause not in CAUSES:
-            raise ValueError(f"--refuse: {cause} is no cause")
+            raise ValueError(f"--refuse: {cause} is no cause; there are {', '.join(CAUSES)}")
         server.refuse(cause, protocol or None)
     return server
 
