@@ -71,6 +71,9 @@ describe("mailbearer check", () => {
         assert.match(done.out, /cause {4}token_rejected \(/);
         assert.match(done.out, /advice {3}refresh_token/);
         assert.match(done.out, /0 of 2 worked/);
+        // Who sits at a shell has no function to give.
+        assert.match(done.out.replace(/\s+/g, " "), /Get a new access token for this user/);
+        assert.doesNotMatch(done.out, /function/);
         assert.ok(!(done.out + done.err).includes(token));
     });
 

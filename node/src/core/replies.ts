@@ -74,7 +74,17 @@ export function initialResponse(
     const [name, user] = [text(mechanism, "mechanism"), text(identity.user, "user")];
     const [host, port] = [optionalText(identity.host, "host"), optionalNumeric(identity.port, "port")];
     const authzid = optionalText(identity.authzid, "authzid");
-    return enter(() => native.initialResponse(name, user, secret, host, port, authzid));
+    return ofMechanism(() => native.initialResponse(name, user, secret, host, port, authzid));
+}
+
+/** The core knows them as a setting of a login, of which there may be several. */
+function ofMechanism<T>(call: () => T): T {
+    try {
+        return enter(call);
+    } catch (error) {
+        const words = error instanceof ConfigError ? error.message : "";
+        throw words.startsWith("mechanisms ") ? new ConfigError(words.replace("mechanisms ", "mechanism ")) : error;
+    }
 }
 
 /** The answer to an error challenge, before base64. */
