@@ -43,7 +43,7 @@ export interface AccountOptions extends RouteOptions, WatchOptions {
     signal?: AbortSignal | undefined;
 }
 
-const ACCOUNT_OPTIONS: OptionsOf<AccountOptions> = takes("Account", {
+const ACCOUNT_OPTIONS: OptionsOf<AccountOptions> = takes("new Account", {
     user: "string",
     token: "own",
     provider: "own",

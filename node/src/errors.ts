@@ -170,7 +170,11 @@ export class SendFailed extends MailbearerError {
         messageId: string,
         code: Cause,
         sentence: string,
-        options: ErrorOptions & SendFailedOptions = {},
+        options: ErrorOptions & {
+            failure?: Failure | undefined;
+            responseCode?: number | undefined;
+            rejected?: readonly string[] | undefined;
+        } = {},
     ) {
         super(sentence, options);
         this.code = code;
@@ -180,13 +184,6 @@ export class SendFailed extends MailbearerError {
         this.responseCode = options.responseCode;
         this.rejected = options.rejected ?? [];
     }
-}
-
-/** What is known of a message that was not sent. */
-interface SendFailedOptions {
-    failure?: Failure | undefined;
-    responseCode?: number | undefined;
-    rejected?: readonly string[] | undefined;
 }
 
 /** What somebody else's error says, and where it was thrown. */

@@ -99,9 +99,10 @@ const USUAL = ["sessions", "connect"];
 function elsewhere(what: string, option: string): string | undefined {
     const door = what.replace(/^options of /, "");
     const [, module] = / of (mailbearer\/\w+)/.exec(door) ?? [];
-    const ofAccount = door.endsWith("with an account") ? "Account" : door === "Account" ? "account.sessions" : "";
+    const isOfAccount = door === "account.sessions" || door.endsWith("with an account");
+    const near = isOfAccount ? "new Account" : door === "Account" ? "account.sessions" : "";
     const rank = (other: string): number =>
-        other === ofAccount ? 0 : module !== undefined && other.endsWith(` of ${module}`) ? 1 : 2 + usual(other);
+        other === near ? 0 : module !== undefined && other.endsWith(` of ${module}`) ? 1 : 2 + usual(other);
     const isOfTests = (one: string): boolean => one.startsWith("server.") || one.startsWith("Server.");
     const [best] = [...doors]
         // Who needs a protocol has it already. What a server for tests is told is no option of a login.

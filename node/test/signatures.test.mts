@@ -19,17 +19,15 @@ const PAGE = readFileSync(join(ROOT, "docs/reference/node.md"), "utf8");
 function cells(name: string): string[][] {
     const [, block] = new RegExp(`<!-- ${name} -->([^]*?)<!-- end of ${name} -->`).exec(PAGE) ?? [];
     const rows = (block ?? "").split("\n").filter((line) => line.startsWith("| `"));
-    return rows.map((row) => [...row.matchAll(/`([^`]+)`/g)].map(([, code]) => code as string));
+    return rows.map((row) =>
+        [...row.matchAll(/`([^`]+)`/g)].map(([, code]) => (code as string).replaceAll("\\|", "|")),
+    );
 }
 
-/** The signature, or the type of what is read, of each call. */
-function signatures(calls: readonly string[]): Map<string, string> {
+/** Types of the installed package. */
+function compiled(types: readonly string[]): [ts.SourceFile, ts.TypeChecker] {
+    // In the project, so that its packages are found from there.
     const file = join(import.meta.dirname, "signatures.mts");
-    const types = calls.map((call, at) => {
-        const [object, member] = call.split(".") as [string, string | undefined];
-        const path = member === undefined ? `typeof M.${object}` : `${OBJECTS[object] as string}["${member}"]`;
-        return `export type C${at}<Client> = ${path};`;
-    });
     writeFileSync(file, [`import type * as M from "mailbearer";`, ...types].join("\n"));
     const program = ts.createProgram([file], {
         strict: true,
@@ -41,18 +39,43 @@ function signatures(calls: readonly string[]): Map<string, string> {
     const source = program.getSourceFile(file) as ts.SourceFile;
     const checker = program.getTypeChecker();
     rmSync(file);
-    const flags = ts.TypeFormatFlags.NoTruncation;
+    return [source, checker];
+}
+
+/** The signature, or the type of what is read, of each call. */
+function signatures(calls: readonly string[]): Map<string, string> {
+    const types = calls.map((call, at) => {
+        const [object, member] = call.split(".") as [string, string | undefined];
+        const path = member === undefined ? `typeof M.${object}` : `${OBJECTS[object] as string}["${member}"]`;
+        return `export type C${at}<Client> = ${path};`;
+    });
+    const [source, checker] = compiled(types);
     return new Map(
         source.statements.filter(ts.isTypeAliasDeclaration).map((alias, at) => {
             const type = checker.getTypeAtLocation(alias.type);
             const [signature] = type.getCallSignatures();
-            const said =
-                signature === undefined
-                    ? `: ${checker.typeToString(type, undefined, flags)}`
-                    : checker.signatureToString(signature, undefined, flags);
-            return [calls[at] as string, said];
+            const said = signature === undefined ? `: ${checker.typeToString(type)}` : declared(signature);
+            return [calls[at] as string, said.replace(/\s+/g, " ").replaceAll("; }", " }")];
         }),
     );
+}
+
+/** The names that types are unions of. */
+function unions(types: readonly string[]): string[][] {
+    const [source, checker] = compiled(types.map((type, at) => `export type U${at} = ${type};`));
+    return source.statements.filter(ts.isTypeAliasDeclaration).map((alias) => {
+        const type = checker.getTypeAtLocation(alias);
+        const all = type.isUnion() ? type.types : [type];
+        return all.map((one) => (one as ts.StringLiteralType).value).sort();
+    });
+}
+
+/** As it is written in the declarations. */
+function declared({ declaration }: ts.Signature): string {
+    const { typeParameters = [], parameters, type } = declaration as ts.MethodDeclaration;
+    const names = [...typeParameters].map((one) => one.getText()).join(", ");
+    const taken = [...parameters].map((one) => one.getText()).join(", ");
+    return `${names && `<${names}>`}(${taken}): ${type?.getText() ?? "void"}`;
 }
 
 describe("the tables of the reference", () => {
@@ -60,6 +83,14 @@ describe("the tables of the reference", () => {
     const nameOf = (code: string): string => /^[\w.]+/.exec(code)?.[0] ?? "";
     let all: Map<string, string>;
     before(() => (all = signatures(rows.map(nameOf))));
+
+    it("list the options of each type", () => {
+        const types = cells("options of calls");
+        assert.ok(types.length >= 5);
+        const listed = types.map(([name]) => `keyof M.${name}`);
+        const known = unions(listed);
+        types.forEach(([name, ...options], at) => assert.deepEqual(options.sort(), known[at], name));
+    });
 
     it("have calls", () => assert.ok(rows.length > 20, String(rows.length)));
 

@@ -1,4 +1,5 @@
 /** What replies mean, and what SASL says. */
+import { ConfigError } from "../errors";
 import { enter, native, optionalNumeric, optionalText, text, texts } from "../native";
 import { known, type OptionsOf } from "../options";
 import type { MailProtocol, Mechanism } from "./login";
@@ -90,5 +91,5 @@ function ofMechanism<T>(call: () => T): T {
 /** The answer to an error challenge, before base64. */
 export function acknowledgement(mechanism: Mechanism): Buffer {
     const name = text(mechanism, "mechanism");
-    return enter(() => native.acknowledgement(name));
+    return ofMechanism(() => native.acknowledgement(name));
 }
