@@ -84,7 +84,7 @@ function meant(name: string, all: readonly string[], what: string): string {
     const then = `${list[0]?.toUpperCase()}${list.slice(1)}`;
     const called = CALLED[name.toLowerCase().replace(/[^a-z]/g, "")];
     const known = called !== undefined && all.includes(called) ? called : undefined;
-    const other = known === undefined ? elsewhere(what, name) : undefined;
+    const other = known === undefined ? (elsewhere(what, name) ?? elsewhere(what, called, ` as ${called}`)) : undefined;
     if (other !== undefined) {
         return `: give it to ${other}. ${then}`;
     }
@@ -96,7 +96,10 @@ function meant(name: string, all: readonly string[], what: string): string {
 const USUAL = ["sessions", "connect"];
 
 /** Another front door that takes it: of the same account, else of the same module, else a usual one. */
-function elsewhere(what: string, option: string): string | undefined {
+function elsewhere(what: string, option: string | undefined, as = ""): string | undefined {
+    if (option === undefined) {
+        return undefined;
+    }
     const door = what.replace(/^options of /, "");
     const [, module] = / of (mailbearer\/\w+)/.exec(door) ?? [];
     const isOfAccount = door === "account.sessions" || door.endsWith("with an account");
@@ -110,7 +113,7 @@ function elsewhere(what: string, option: string): string | undefined {
         .map(([other]) => other)
         .sort((a, b) => rank(a) - rank(b));
     const [name, where] = best?.split(/(?= of )/) ?? [];
-    return name && (name === "policy" ? "policy: { … }" : `${name}({ … })${where ?? ""}`);
+    return name && (name === "policy" ? "policy: { … }" : `${name}({ … })${where ?? ""}${as}`);
 }
 
 function usual(door: string): number {

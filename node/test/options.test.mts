@@ -293,7 +293,7 @@ describe("the options of each front door", () => {
             ...said("connect", "tokenLifetime", ": they are "),
             ...said("connect", "email", ", did you mean user?"),
             ...said("connect", "access_token", ", did you mean token?"),
-            ...said("Account", "server", ", did you mean user?"),
+            ...said("Account", "server", ": give it to account.sessions({ … }) as host. They are "),
         ];
         assert.equal(all.length, 15);
         await Promise.all(all);

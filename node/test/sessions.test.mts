@@ -101,6 +101,22 @@ class Log {
 }
 
 describe("the end of a session", () => {
+    it("that is closed from outside ends its loop without an error", async () => {
+        const made = sessions({
+            protocol: "imap",
+            user: USER,
+            token: () => server.issueToken(USER),
+            ...server.at("imap"),
+        });
+        let given = 0;
+        for await (const connection of made) {
+            given += 1;
+            setImmediate(() => void made.close());
+            assert.equal(await connection.use(() => connection.wait()), true);
+        }
+        assert.equal(given, 1);
+    });
+
     it("over sockets has no client, and says so; and a time is a number", async () => {
         const made = sessions({
             protocol: "imap",
