@@ -384,9 +384,12 @@ $(DIST)/python/built: $(VENV)/packages $(PYTHON_SOURCES)
 	cd python && $(ZIG) maturin build -q --locked --release --zig --target $(HOST) --compatibility manylinux2014 \
 	    --interpreter $(abspath $(VENV)/bin/python) --out ../$(DIST)/python
 	cd python && $(ZIG) maturin sdist --out ../$(DIST)/python
-	@# A user's machine builds it with optimisation; that it holds all that it needs shows without.
+	@# A user's machine builds it with optimisation; that it holds all that it needs shows without. Its files are of today (-m):
+	@# cargo takes those of the archive, which are all of one date, for what it has built before.
+	rm -rf target/from-sdist && mkdir -p target/from-sdist
+	tar -xmzf $(DIST)/python/*.tar.gz -C target/from-sdist
 	MATURIN_PEP517_ARGS="--profile dev" CARGO_TARGET_DIR=$(abspath target) $(ZIG) pip wheel -q --no-build-isolation --no-deps \
-	    --no-cache-dir --wheel-dir target/from-sdist $(DIST)/python/*.tar.gz
+	    --no-cache-dir --wheel-dir target/from-sdist ./target/from-sdist/mailbearer-*/
 	touch $@
 
 # Not part of make test: half an hour, with std from source.

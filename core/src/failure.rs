@@ -460,6 +460,9 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
         (Cause::TokenRejected, Advice::RefreshToken) => {
             "Get a new access token for this user, with the provider's mail scope, and log in again."
         }
+        (Cause::TokenRejected | Cause::TokenExpired, Advice::AskUser) => {
+            "The user must log in with a browser again; or the function that gives the token must give new ones."
+        }
         (Cause::InsufficientScope, _) => {
             "Ask the user to consent again, with the provider's mail scope."
         }
@@ -485,6 +488,9 @@ const fn counsel(cause: Cause, advice: Advice) -> &'static str {
         }
         (Cause::ClientNameRefused, Advice::FixConfiguration) => {
             "Set the client's name (ehlo_name) to this machine's full domain name, as in client.example.org."
+        }
+        (Cause::TokenUnavailable, Advice::AskUser) => {
+            "The user must log in with a browser again, and allow the program to use the mailbox."
         }
         (Cause::TokenUnavailable, Advice::FixConfiguration) => {
             "Mend the function that gives the token."

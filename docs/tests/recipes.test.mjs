@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -17,23 +18,17 @@ const USER = "joe@gmail.com";
 const PATIENCE_MS = 30_000;
 const require = createRequire(import.meta.url);
 
-// Loaded before a recipe: the server in place of the provider's. The recipe's own account asks a command for tokens.
-const AROUND = `
-    import { createRequire } from "node:module";
-    import { readFileSync } from "node:fs";
-    const require = createRequire(process.env.RECIPE_FOLDER + "/");
-    const dist = require.resolve("mailbearer").replace("index.js", "");
-    const settings = require(dist + "settings.js");
-    const { Provider } = require(dist + "core/index.js");
-    const { caFile } = require(dist + "testing.js");
-    const ports = JSON.parse(process.env.RECIPE_PORTS);
-    const ca = readFileSync(caFile);
-    const resolve = settings.resolve;
-    settings.resolve = (protocol, options) => resolve(protocol, {
-        ...options, host: "localhost", port: ports[protocol], tls: "implicit", tlsOptions: { ca },
-        provider: Provider.named(process.env.RECIPE_PROVIDER),
-    });
-`;
+// What `mailbearer-testing --json` would print of a server, in a file: the examples read it where MAIL_SERVER names it.
+function described(server) {
+    const ports = Object.fromEntries(
+        ["imap", "pop3", "smtp"].map((protocol) => [protocol, { implicit: server.port(protocol) }]),
+    );
+    const { flavour = "gmail" } = server;
+    const file = join(folder, `server-${server.port("imap")}.json`);
+    const users = [{ user: USER, token: server.issueToken(USER) }];
+    writeFileSync(file, JSON.stringify({ host: "localhost", ports, ca_file: caFile, flavour, users }));
+    return file;
+}
 
 const children = [];
 after(() => children.forEach((child) => child.kill("SIGKILL")));
@@ -41,7 +36,6 @@ after(() => children.forEach((child) => child.kill("SIGKILL")));
 let folder;
 before(() => {
     folder = mkdtempSync(join(tmpdir(), "recipes-"));
-    writeFileSync(join(folder, "around.mjs"), AROUND);
 });
 
 // A recipe as a process. Its tokens are of this server: a file has the one that is good now.
@@ -50,25 +44,18 @@ function started(name, server, ...args) {
     const issue = () => writeFileSync(tokens, server.issueToken(USER));
     issue();
     const timer = setInterval(issue, 300);
-    const ports = Object.fromEntries(["imap", "pop3", "smtp"].map((protocol) => [protocol, server.port(protocol)]));
     const env = {
         ...process.env,
         NODE_TEST_CONTEXT: undefined,
         MAIL_USER: USER,
         MAIL_TOKEN_COMMAND: `cat ${tokens}`,
-        RECIPE_FOLDER: HERE,
-        RECIPE_PORTS: JSON.stringify(ports),
-        RECIPE_PROVIDER: server.flavour === "outlook" ? "microsoft" : "gmail",
+        MAIL_SERVER: described(server),
         PORT: "0",
     };
     for (const variable of Object.keys(env).filter((one) => env[one] === undefined)) {
         delete env[variable];
     }
-    const child = spawn(
-        process.execPath,
-        ["--import", join(folder, "around.mjs"), join(HERE, `${name}.mjs`), ...args],
-        { env },
-    );
+    const child = spawn(process.execPath, [join(HERE, `${name}.mjs`), ...args], { env });
     const run = { out: "", child };
     child.stdout.on("data", (data) => (run.out += data));
     child.stderr.on("data", (data) => (run.out += data));
@@ -81,7 +68,7 @@ function started(name, server, ...args) {
     };
     run.stop = async () => {
         child.kill("SIGTERM");
-        await run.over;
+        return await run.over;
     };
     return run;
 }
@@ -172,11 +159,20 @@ describe("the recipes", { timeout: 120_000 }, () => {
         const mail = { to: "ann@example.org", subject: "hello", text: "..." };
         assert.equal((await post("/mails", mail)).status, 202);
         assert.equal(steady.submitted().length, 1);
+        const broken = await fetch(`http://127.0.0.1:${port}/mails`, { method: "POST", body: '{"to":', headers });
+        assert.equal(broken.status, 400);
+        steady.refuseRecipient("nobody@example.org");
+        const half = await post("/mails", { ...mail, to: "ann@example.org, nobody@example.org" });
+        assert.deepEqual([half.status, (await half.json()).rejected], [207, ["nobody@example.org"]]);
+        if (name === "express-app") {
+            const none = await post("/mails", { ...mail, to: "nobody@example.org" });
+            assert.deepEqual([none.status, (await none.json()).rejected], [422, ["nobody@example.org"]]);
+        }
         assert.deepEqual(await (await fetch(`http://127.0.0.1:${port}/health`)).json(), {
             sessions: ["given"],
             needs: [],
         });
-        await run.stop();
+        assert.equal(await run.stop(), 0, run.out);
         steady.refuse("account_disabled");
         const stopped = started(name, steady);
         const other = await listening(stopped.child.pid);
@@ -200,23 +196,18 @@ describe("the recipes", { timeout: 120_000 }, () => {
     });
 
     it("a worker keeps its accounts apart", async () => {
-        const { watch } = await import("./worker.mjs");
         const steady = await serve();
+        process.env.MAIL_SERVER = described(steady);
+        const { watch } = await import("./worker.mjs");
         const accounts = join(folder, "worker");
         await mkdir(accounts);
-        // What the recipe does with its own provider: the settings of the server stand in.
-        const settings = require(join(require.resolve("mailbearer"), "../settings.js"));
-        const resolve = settings.resolve;
-        settings.resolve = (protocol, options) => resolve(protocol, { ...options, ...steady.at(protocol) });
         const told = [];
         const ended = new AbortController();
         const { TokenSourceFailed } = await import("mailbearer");
         const bad = async () => Promise.reject(new TokenSourceFailed("invalid_grant", { permanent: true }));
         const onMail = (user, uid) => told.push([user, uid]);
         const common = { folder: accounts, onMail, signal: ended.signal };
-        const good = watch({ user: USER, token: async () => steady.issueToken(USER), ...common }).catch(
-            (error) => error,
-        );
+        const good = watch({ user: USER, token: async () => steady.issueToken(USER), ...common });
         await watch({ user: "ann@gmail.com", token: bad, ...common });
         const holds = async (what) => {
             for (const end = Date.now() + PATIENCE_MS; !what(); await pause(20)) {
@@ -230,8 +221,49 @@ describe("the recipes", { timeout: 120_000 }, () => {
         ended.abort();
         await good;
         assert.deepEqual(there(accounts, ".account"), ["ann@gmail.com.account", `${USER}.account`]);
-        settings.resolve = resolve;
         await steady.stop();
+    });
+
+    it("a worker that is told to stop ends without an error", async () => {
+        const steady = await serve();
+        const accounts = join(folder, "one worker");
+        const run = started("worker", steady, accounts);
+        await run.until(() => there(folder).includes("one worker") && there(accounts, ".cursor").length === 1);
+        steady.deliver(USER, Buffer.from("Subject: hello\r\n\r\n"));
+        await run.until(() => run.out === `${USER} 4\n`);
+        assert.equal(await run.stop(), 0, run.out);
+        assert.equal(run.out, `${USER} 4\n`);
+        assert.deepEqual(there(accounts), [`${USER}.account`, `${USER}.cursor`]);
+        await steady.stop();
+    });
+
+    it("POP3 is downloaded and deleted", async () => {
+        const steady = await serve();
+        steady.deliver(USER, Buffer.from("Subject: one more\r\n\r\n.hidden\r\n"));
+        const before = steady.messages(USER).map(String);
+        const saved = join(folder, "pop3");
+        const run = started("pop3-download", steady, saved);
+        assert.equal(await run.over, 0, run.out);
+        const found = there(saved).map((name) => readFileSync(join(saved, name), "latin1"));
+        assert.deepEqual(found.sort(), before.sort());
+        assert.deepEqual(steady.messages(USER), []);
+        await steady.stop();
+    });
+
+    it("one runs against the command that anybody can start", async () => {
+        const command = join(require.resolve("mailbearer"), "../testing_command.js");
+        const server = spawn(process.execPath, [command, "--json", "--stdin"], { stdio: ["pipe", "pipe", "inherit"] });
+        children.push(server);
+        const [printed] = await once(server.stdout, "data");
+        const file = join(folder, "server.json");
+        writeFileSync(file, printed);
+        const { MAIL_USER: _user, MAIL_TOKEN_COMMAND: _command, NODE_TEST_CONTEXT: _context, ...env } = process.env;
+        const program = join(HERE, "moving-node-imap.mjs");
+        const out = await new Promise((resolve) =>
+            execFile(process.execPath, [program], { env: { ...env, MAIL_SERVER: file } }, (_, said) => resolve(said)),
+        );
+        assert.equal(out, "Message 1\nMessage 2\nMessage 3\n");
+        server.stdin.end();
     });
 
     it("a library of one's own", async () => {

@@ -2,13 +2,13 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sessions } from "mailbearer/imapflow";
-import { token, user } from "./my-account.mjs";
+import { at, token, user } from "./my-account.mjs";
 
 const folder = process.argv[2];
 const stored = join(folder, "cursor");
 await mkdir(folder, { recursive: true });
 
-for await (const connection of sessions({ user, token })) {
+for await (const connection of sessions({ user, token, ...at("imap") })) {
     // An end of the session in here is no error: the loop goes on.
     await connection.use(async ({ client }) => {
         const since = await readFile(stored, "utf8").catch(() => firstCursor(client));

@@ -4,7 +4,7 @@ import express from "express";
 import { Account, LoginFailed } from "mailbearer";
 import { SendFailed, transport } from "mailbearer/nodemailer";
 import nodemailer from "nodemailer";
-import { token, user } from "./my-account.mjs";
+import { at, token, user } from "./my-account.mjs";
 
 // The library logs by itself: `pino()` does as well as the console.
 const account = new Account({
@@ -14,14 +14,15 @@ const account = new Account({
 });
 // At most 20 messages a minute, and nobody waits for longer than half a minute.
 const limits = { maxConnections: 2, rateLimit: 20, rateDelta: 60_000, sendTimeout: 30_000 };
-const outgoing = nodemailer.createTransport(transport({ account, ...limits }));
+const outgoing = nodemailer.createTransport(transport({ account, ...at("smtp"), ...limits }));
 
 const app = express();
 app.use(express.json());
 
 app.post("/mails", async ({ body: { to, subject, text } }, response) => {
-    const { messageId } = await outgoing.sendMail({ from: user, to, subject, text });
-    response.status(202).json({ messageId });
+    const { messageId, rejected } = await outgoing.sendMail({ from: user, to, subject, text });
+    // 207: some recipients have it, and those of `rejected` do not.
+    response.status(rejected.length > 0 ? 207 : 202).json({ messageId, rejected });
 });
 
 app.get("/health", (_, response) => {
@@ -36,15 +37,15 @@ app.post("/retry", (_, response) => {
 });
 
 app.use((error, _request, response, _next) => {
-    const { message, messageId, outcome } = error;
+    const { message, messageId, outcome, rejected } = error;
     if (error instanceof LoginFailed) {
         response.status(503).json({ error: message }); // a person must act: at once and without a login, until /retry
     } else if (error instanceof SendFailed) {
         // `not_sent`: send it again, later. `refused`: never. `unknown`: look for the Message-ID first.
         const status = { not_sent: 503, refused: 422, unknown: 504 }[outcome];
-        response.status(status).json({ error: message, outcome, messageId });
+        response.status(status).json({ error: message, outcome, messageId, rejected });
     } else {
-        response.status(400).json({ error: message }); // Nodemailer's own, of a message that is none
+        response.status(400).json({ error: message }); // what is no JSON; Nodemailer's own, of a message that is none
     }
 });
 

@@ -2,7 +2,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { CHANNELS } from "mailbearer";
 import { sessions } from "mailbearer/imapflow";
-import { token, user } from "./my-account.mjs";
+import { at, token, user } from "./my-account.mjs";
 
 // In place of `pino()`: fields first, then a line. At `debug` it would have the dialogue of each login, too.
 const write = (level) => (fields, line) => console.log(level, line, fields.err?.message ?? "");
@@ -15,7 +15,7 @@ subscribe(CHANNELS.event, ({ kind, protocol = "account", cause = "" }) => {
     counts.set(labels, (counts.get(labels) ?? 0) + 1);
 });
 
-for await (const connection of sessions({ user, token, logger })) {
+for await (const connection of sessions({ user, token, logger, ...at("imap") })) {
     await connection.use(async ({ client }) => {
         await client.mailboxOpen("INBOX");
         await connection.wait();

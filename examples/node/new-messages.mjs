@@ -1,12 +1,12 @@
 // Tells each new message once: while this runs, and also those that came while it did not.
 import { readFile, writeFile } from "node:fs/promises";
 import { sessions } from "mailbearer/imapflow";
-import { token, user } from "./my-account.mjs";
+import { at, token, user } from "./my-account.mjs";
 
 const stored = process.argv[2];
 let since = await readFile(stored, "utf8").catch(() => undefined); // undefined: what comes from now on
 
-for await (const connection of sessions({ user, token })) {
+for await (const connection of sessions({ user, token, ...at("imap") })) {
     await connection.use(async ({ client }) => {
         for await (const event of connection.newMessages("INBOX", { since, readOnly: true })) {
             for (const uid of event.kind === "messages" ? event.uids : []) {

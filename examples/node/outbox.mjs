@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { LoginFailed } from "mailbearer";
 import { SendFailed, transport } from "mailbearer/nodemailer";
 import nodemailer from "nodemailer";
-import { token, user } from "./my-account.mjs";
+import { at, token, user } from "./my-account.mjs";
 
 const [, , folder, poll = "5000"] = process.argv;
 const FOLDERS = ["queued", "sending", "sent", "refused", "unknown"];
@@ -21,7 +21,8 @@ for (const name of await readdir(join(folder, "sending"))) {
 }
 
 // A connection that a session keeps. What the server has not taken is sent again by itself; at most 20 messages a minute.
-const outgoing = nodemailer.createTransport(transport({ user, token, rateLimit: 20, rateDelta: 60_000 }));
+const limits = { rateLimit: 20, rateDelta: 60_000 };
+const outgoing = nodemailer.createTransport(transport({ user, token, ...at("smtp"), ...limits }));
 for (;;) {
     for (const name of (await readdir(join(folder, "queued"))).sort()) {
         await move(name, "queued", "sending");
@@ -34,7 +35,9 @@ async function send(file) {
     const raw = await readFile(file);
     const to = /^to: *(.*?)\r?$/im.exec(raw.toString("latin1"))?.[1];
     try {
-        await outgoing.sendMail({ envelope: { from: user, to }, raw });
+        const { rejected } = await outgoing.sendMail({ envelope: { from: user, to }, raw });
+        // Of several recipients some may be refused: the others have it, and it must not be sent again as it is.
+        rejected.forEach((address) => console.log(`${file}: not taken for ${address}`));
         return "sent";
     } catch (error) {
         console.log(error.message);

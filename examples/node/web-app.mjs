@@ -5,16 +5,17 @@ import { json } from "node:stream/consumers";
 import { Account, LoginFailed } from "mailbearer";
 import { transport } from "mailbearer/nodemailer";
 import nodemailer from "nodemailer";
-import { token, user } from "./my-account.mjs";
+import { at, token, user } from "./my-account.mjs";
 
 const account = new Account({ user, token });
-const outgoing = nodemailer.createTransport(transport({ account }));
+const outgoing = nodemailer.createTransport(transport({ account, ...at("smtp") }));
 
 const handlers = {
     "POST /mails": async (request) => {
         const { to, subject, text } = await json(request);
-        await outgoing.sendMail({ from: user, to, subject, text });
-        return [202, { status: "accepted" }];
+        const { messageId, rejected } = await outgoing.sendMail({ from: user, to, subject, text });
+        // 207: some recipients have it, and those of `rejected` do not.
+        return [rejected.length > 0 ? 207 : 202, { messageId, rejected }];
     },
     "GET /health": async () => {
         const { sessions, stops } = account.status();
@@ -29,11 +30,19 @@ const handlers = {
 
 export const server = createServer(async (request, response) => {
     const handler = handlers[`${request.method} ${request.url}`] ?? (async () => [404, { error: "not found" }]);
-    // A person must act: 503, at once and without a login, until /retry.
-    const failed = (error) => [error instanceof LoginFailed ? 503 : 502, { error: error.message }];
-    const [status, body] = await handler(request).catch(failed);
+    const [status, body] = await handler(request).catch((error) => [statusOf(error), { error: error.message }]);
     response.writeHead(status, { "content-type": "application/json" }).end(body && JSON.stringify(body));
 });
 
+// A person must act: 503, at once and without a login, until /retry. What is no JSON is the caller's mistake.
+function statusOf(error) {
+    if (error instanceof LoginFailed) {
+        return 503;
+    }
+    return error instanceof SyntaxError ? 400 : 502;
+}
+
+// At SIGTERM, which ends a container: no new requests, those under way are answered, and the connections say goodbye.
 server.on("close", () => account.close());
+process.once("SIGTERM", () => server.close());
 server.listen(Number(process.env.PORT ?? 8080));

@@ -16,7 +16,7 @@ import { ConfigError, Misuse } from "./errors";
 import { kindOf } from "./foreign";
 import type { Adapter } from "./kept";
 import { octets, text } from "./native";
-import { type Kind, known, type OptionsOf } from "./options";
+import { type Kind, known, type OptionsOf, takes } from "./options";
 import { accountSettings, inWordsOfPolicy, type SessionPolicy, sessionSettings } from "./policy";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type Member, Sessions } from "./sessions";
@@ -43,7 +43,7 @@ export interface AccountOptions extends RouteOptions, WatchOptions {
     signal?: AbortSignal | undefined;
 }
 
-const ACCOUNT_OPTIONS: OptionsOf<AccountOptions> = {
+const ACCOUNT_OPTIONS: OptionsOf<AccountOptions> = takes("new Account", {
     user: "string",
     token: "own",
     provider: "own",
@@ -52,7 +52,7 @@ const ACCOUNT_OPTIONS: OptionsOf<AccountOptions> = {
     signal: "signal",
     ...WATCH_OPTIONS,
     ...ROUTE_OPTIONS,
-};
+});
 
 /** The options of {@link Account.sessions}, but for the protocol. What is left out is as for the account. */
 export interface AccountSessionOptions extends Omit<LoginOptions, "user">, WatchOptions {
@@ -74,7 +74,11 @@ const ACCOUNT_SESSION_OPTIONS: OptionsOf<AccountSessionOptions> = {
 /** The options of {@link sessions}, but for the protocol: those of an account, and of its one session. */
 export interface SessionOptions extends AccountOptions, LoginOptions {}
 
-const SESSION_OPTIONS: OptionsOf<SessionOptions> = { ...LOGIN_OPTIONS, ...ACCOUNT_OPTIONS };
+/** @internal */
+export const SESSION_OPTIONS: OptionsOf<SessionOptions> = { ...LOGIN_OPTIONS, ...ACCOUNT_OPTIONS };
+
+const SOCKET_SESSION_OPTIONS = takes("sessions", { protocol: "string", ...SESSION_OPTIONS } as const);
+const SOCKETS_OF_ACCOUNT = takes("account.sessions", { protocol: "string", ...ACCOUNT_SESSION_OPTIONS } as const);
 
 /** Without a mail client: the program speaks the protocol itself. */
 const NO_CLIENT: Adapter<undefined> = {
@@ -120,7 +124,7 @@ export class Account {
     /** An account of one session, whose settings are these. @internal */
     constructor(options: AccountOptions, ofOne: Settings);
     constructor(options: AccountOptions, ofOne?: Settings) {
-        known(options, ACCOUNT_OPTIONS, "options");
+        known(options, ACCOUNT_OPTIONS, "options of Account");
         this.#user = text(options.user, "user");
         this.#token = checkedSource(sourceFor(options));
         this.#provider = options.provider;
@@ -148,7 +152,7 @@ export class Account {
 
     /** Adds a session over sockets: iterate over what this gives, and get a connection each time that one is due. */
     sessions(options: AccountSessionOptions & { protocol: MailProtocol }): Sessions<undefined> {
-        known(options, { protocol: "string", ...ACCOUNT_SESSION_OPTIONS }, "options");
+        known(options, SOCKETS_OF_ACCOUNT, "options of account.sessions");
         const { protocol, ...others } = options;
         return this.add(protocol, others, NO_CLIENT);
     }
@@ -273,7 +277,7 @@ export class Account {
  * Leaving the loop closes all. With a mail client: `mailbearer/imapflow` and `mailbearer/nodemailer`.
  */
 export function sessions(options: SessionOptions & { protocol: MailProtocol }): Sessions<undefined> {
-    known(options, { protocol: "string", ...SESSION_OPTIONS }, "options");
+    known(options, SOCKET_SESSION_OPTIONS, "options of sessions");
     const { protocol, ...others } = options;
     return sessionsOf(protocol, others, NO_CLIENT);
 }
@@ -295,15 +299,15 @@ export function sessionsOf<Client>(
 type Others = Readonly<Record<string, Kind>>;
 
 /** Checks the options of a front door that takes those of sessions, and `others`. @internal */
-export function checkedOptions(options: unknown, others: Others = {}): void {
+export function checkedOptions(options: unknown, door: string, others: Others): void {
     if (typeof options === "object" && options !== null && "account" in options) {
         const whole = { account: "own", ...ACCOUNT_SESSION_OPTIONS, ...others } as const;
-        known(options, whole, "options of a session of an account");
+        known(options, whole, `options of ${door} with an account`);
         if (!(options.account instanceof Account)) {
             throw new ConfigError(`account must be an Account, not ${kindOf(options.account)}`);
         }
     } else {
-        known(options, { ...SESSION_OPTIONS, ...others }, "options");
+        known(options, { ...SESSION_OPTIONS, ...others }, `options of ${door}`);
     }
 }
 

@@ -50,8 +50,16 @@ export function readAnswer(answer: unknown): Token {
     if (typeof fields["error"] === "string") {
         throw noTokenOf(answer);
     }
-    throw mistake(`gave ${offered(answer)} in place of a token`);
+    const members = Object.keys(fields).slice(0, MEMBERS_SHOWN).map(shown).join(", ");
+    const told =
+        "then" in fields || members === ""
+            ? ""
+            : ` with ${members}: the token is in token, access_token or accessToken`;
+    throw mistake(`gave ${offered(answer)} in place of a token${told}`);
 }
+
+/** No more names of members are told. */
+const MEMBERS_SHOWN = 8;
 
 /** The forms of an answer, by the member that holds the token. */
 const FORMS: ReadonlyArray<{ holds: string; read: (fields: Fields) => Token }> = [

@@ -245,7 +245,8 @@ async function check(
         result.endpoint = settings.endpoint;
         const secret = new AccessToken(token);
         const trace = (side: string, line: string) => void result.trace.push(`${side}: ${line}`);
-        const connection = await connectTo(settings, { token: secret, signal: undefined, trace });
+        // A function: who sits at a shell is not told to write one.
+        const connection = await connectTo(settings, { token: () => secret, signal: undefined, trace });
         result.loggedIn = true;
         result.tlsVersion = connection.tlsVersion;
         result.mechanism = connection.mechanism;

@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { CHECK } from "./check";
 import { ACCOUNTS } from "./commands/accounts";
-import { type Command, WrongUse } from "./commands/arguments";
+import { type Command, echoed, mayBe, misread, WrongUse } from "./commands/arguments";
 import { completionOf } from "./commands/completion";
 import { LOGIN } from "./commands/login";
 import { LOGOUT } from "./commands/logout";
@@ -13,6 +13,7 @@ import { DISCOVER } from "./discover_command";
 import { ConfigError, TokenSourceFailed } from "./errors";
 import { LoginRefused } from "./login/consent";
 import { Missing } from "./login/plan";
+import { nearest } from "./options";
 import { fitted, guardOutput, Interrupted } from "./terminal";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -25,13 +26,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     completion: completionOf(() => COMMANDS),
 };
 
+const COLUMN = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
+
 const HELP = `usage: mailbearer [--help] [--version] COMMAND ...
 
 Log in to mail with OAuth 2.0, and know why it fails.
 
 commands:
 ${Object.values(COMMANDS)
-    .map(({ usage, summary }) => `  ${usage.padEnd(13)} ${summary}`)
+    .map(({ usage, summary }) => `  ${usage.padEnd(COLUMN)} ${summary}`)
     .join("\n")}
 
 See mailbearer COMMAND --help.
@@ -49,8 +52,7 @@ async function main(words: string[]): Promise<number> {
     }
     const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (name === undefined || command === undefined) {
-        const help = fitted(HELP);
-        console.error(name === undefined ? help : `mailbearer: there is no command ${echoed(name)}\n\n${help}`);
+        console.error(name === undefined ? fitted(HELP) : `mailbearer: ${noCommand(name)}; see mailbearer --help`);
         return 2;
     }
     try {
@@ -66,7 +68,7 @@ async function run(command: Command, words: string[]): Promise<number> {
     try {
         parsed = parseArgs({ args: words, options, allowPositionals: true });
     } catch (error) {
-        throw new WrongUse(misread(error));
+        throw new WrongUse(misread(error, Object.keys(options)));
     }
     if (parsed.values.help === true) {
         console.log(fitted(command.help));
@@ -75,10 +77,18 @@ async function run(command: Command, words: string[]): Promise<number> {
     return command.run(parsed.positionals, parsed.values);
 }
 
+function noCommand(name: string): string {
+    if (name === "demo") {
+        return "there is no command demo here: it is in pip's package of the same name (pip install mailbearer)";
+    }
+    return `there is no command ${echoed(name)}${mayBe(nearest(name, Object.keys(COMMANDS)))}`;
+}
+
 /** Says what went wrong, and gives the exit status. */
 function told(error: unknown, name: string, { help }: Command): number {
     if (error instanceof WrongUse) {
-        console.error(`${fitted(help)}\nmailbearer ${name}: ${error.message}`);
+        const [usage] = help.split("\n");
+        console.error(`${usage}\nmailbearer ${name}: ${error.message}; see mailbearer ${name} --help`);
         return 2;
     }
     if (error instanceof Interrupted) {
@@ -93,32 +103,6 @@ function told(error: unknown, name: string, { help }: Command): number {
         return error instanceof ConfigError ? 2 : 1;
     }
     throw error;
-}
-
-/** What is wrong with an option. Options are never abbreviated, and their values never repeated: one may be a token. */
-function misread(error: unknown): string {
-    const said = error instanceof Error ? error.message : "";
-    const [, option] = /'([^']*)'/.exec(said) ?? [];
-    if (option === "--token") {
-        return (
-            "there is no --token: others on this machine can read arguments. " +
-            "Use --token-command, MAILBEARER_TOKEN or standard input"
-        );
-    }
-    if (option === "--client-secret") {
-        return "there is no --client-secret: others on this machine can read arguments. Use --client-secret-file";
-    }
-    if (said.startsWith("Unknown option")) {
-        return `there is no option ${echoed(option ?? "")}`;
-    }
-    return option === undefined
-        ? "the arguments cannot be read"
-        : `the value of ${echoed(option)} is missing or too much`;
-}
-
-/** A word of the command line, unless it is none of a command's. */
-function echoed(word: string): string {
-    return /^[a-z<> -]{1,30}$/.test(word) ? word : "of this name";
 }
 
 guardOutput("mailbearer");

@@ -17,7 +17,7 @@ import { counted } from "./counting";
 import { discoveredFor } from "./discover";
 import { LoginFailed } from "./errors";
 import { Link } from "./link";
-import { known, type OptionsOf } from "./options";
+import { known, type OptionsOf, takes } from "./options";
 import { placed, sourceFor } from "./sources";
 import { type Endpoint, LOGIN_OPTIONS, type LoginOptions, resolve, type Settings } from "./settings";
 import { hinted, sourceOf, tokenInTime, type TokenSource } from "./tokens";
@@ -38,14 +38,14 @@ export interface ConnectOptions extends LoginOptions {
 }
 
 /** @internal */
-export const CONNECT_OPTIONS: OptionsOf<ConnectOptions> = {
+export const CONNECT_OPTIONS: OptionsOf<ConnectOptions> = takes("connect", {
     protocol: "string",
     ...LOGIN_OPTIONS,
     token: "own",
     signal: "signal",
     trace: "function",
     logger: "own",
-};
+});
 
 /** A TLS socket that is logged in. */
 export class Connection {
@@ -129,7 +129,7 @@ export async function hangUp(socket: TLSSocket): Promise<void> {
  * where there is no token, and with {@link ConfigError} where a setting cannot work, and nothing was sent.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-    known(options, CONNECT_OPTIONS, "options");
+    known(options, CONNECT_OPTIONS, "options of connect");
     const token = sourceFor(options);
     const where = placed(options.protocol, options, token);
     const discovered = await discoveredFor(where, options.signal);

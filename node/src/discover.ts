@@ -3,7 +3,7 @@ import { Discovered, DiscoveryMachine, type Lookup, type Trouble } from "./core"
 import { ConfigError } from "./errors";
 import { httpsOpener, LookupFailed, noResolver, type Opener, type Resolver, systemResolver } from "./lookups";
 import { numeric } from "./native";
-import { known, type OptionsOf } from "./options";
+import { known, type OptionsOf, takes } from "./options";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { isToDiscover, type LoginOptions, type TlsOptions } from "./settings";
 
@@ -24,14 +24,14 @@ export interface DiscoverOptions extends RouteOptions {
     signal?: AbortSignal | undefined;
 }
 
-const OPTIONS: OptionsOf<DiscoverOptions> = {
+const OPTIONS: OptionsOf<DiscoverOptions> = takes("discover", {
     timeout: "number",
     tlsOptions: "object",
     resolver: "object",
     opener: "function",
     signal: "signal",
     ...ROUTE_OPTIONS,
-};
+});
 
 /**
  * Finds the servers of a mail address, and where their tokens come from.
@@ -47,7 +47,7 @@ const OPTIONS: OptionsOf<DiscoverOptions> = {
  * nothing was found is no error: see {@link Discovered}'s `outcome`.
  */
 export async function discover(user: string, options: DiscoverOptions = {}): Promise<Discovered> {
-    known(options, OPTIONS, "options");
+    known(options, OPTIONS, "options of discover");
     const { timeout = 15_000, signal } = options;
     if (!(numeric(timeout, "timeout") > 0)) {
         throw new ConfigError("timeout must be a number of milliseconds above zero");

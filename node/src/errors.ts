@@ -39,7 +39,7 @@ export class TokenSourceFailed extends MailbearerError {
     /** Whether asking again is in vain until the user acts. */
     readonly permanent: boolean;
 
-    constructor(message: string, options: ErrorOptions & { permanent?: boolean } = {}) {
+    constructor(message: string, options: ErrorOptions & { permanent?: boolean | undefined } = {}) {
         super(message, options);
         this.permanent = options.permanent ?? false;
     }
@@ -100,13 +100,25 @@ export class ProxyFailed extends MailbearerError {
 /** A mailbox cannot be followed: the server does not select or search it. */
 export class MailboxRefused extends MailbearerError {
     override code = "mailbox_refused" as const;
+    /** Its name, where the program gave one. */
+    readonly mailbox: string | undefined;
     /** RFC 5530 code such as `NONEXISTENT`, where the server gave one. */
     readonly serverCode: string | undefined;
     /** What the server said: untrusted, without control characters. */
     readonly serverText: string;
 
-    constructor(serverText: string, serverCode?: string, options?: ErrorOptions) {
-        super(`The mailbox cannot be followed; the server said: ${serverText}`, options);
+    constructor(
+        serverText: string,
+        serverCode?: string,
+        options: ErrorOptions & { mailbox?: string | undefined } = {},
+    ) {
+        const { mailbox } = options;
+        const what =
+            mailbox === undefined
+                ? "The mailbox cannot be followed"
+                : `The mailbox ${JSON.stringify(mailbox)} cannot be followed (check the name with client.list())`;
+        super(`${what}; the server said: ${serverText}`, options);
+        this.mailbox = mailbox;
         this.serverCode = serverCode;
         this.serverText = serverText;
     }
@@ -158,7 +170,11 @@ export class SendFailed extends MailbearerError {
         messageId: string,
         code: Cause,
         sentence: string,
-        options: ErrorOptions & { failure?: Failure; responseCode?: number; rejected?: readonly string[] } = {},
+        options: ErrorOptions & {
+            failure?: Failure | undefined;
+            responseCode?: number | undefined;
+            rejected?: readonly string[] | undefined;
+        } = {},
     ) {
         super(sentence, options);
         this.code = code;

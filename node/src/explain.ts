@@ -16,7 +16,7 @@ import {
 } from "./core";
 import { ConfigError, LoginFailed, MailbearerError, MailboxRefused, SessionEnded, TokenSourceFailed } from "./errors";
 import { saidBy, shown, withoutTokens } from "./foreign";
-import { known, type OptionsOf } from "./options";
+import { known, type OptionsOf, takes } from "./options";
 import { codeOf, connectFailure, handshakeFailure, isOfTls } from "./system";
 
 /** As in the core: no server makes anybody wait for longer than a day. */
@@ -30,7 +30,12 @@ export interface ExplainOptions extends Names {
     readonly phase?: Phase | undefined;
 }
 
-const OPTIONS: OptionsOf<ExplainOptions> = { protocol: "string", phase: "string", user: "string", host: "string" };
+const OPTIONS: OptionsOf<ExplainOptions> = takes("explain", {
+    protocol: "string",
+    phase: "string",
+    user: "string",
+    host: "string",
+});
 
 /** What an error stands for. */
 export interface Explanation {
@@ -66,7 +71,7 @@ export interface Explanation {
  * `unrecognized`; nothing is claimed that the error does not tell.
  */
 export function explain(error: unknown, options: ExplainOptions = {}): Explanation {
-    known(options, OPTIONS, "options");
+    known(options, OPTIONS, "options of explain");
     const found = failureOf(error, options);
     // An error is a fault, whatever its text begins with: `250 items were lost`.
     const isClaim = found.cause === "no_fault" && error instanceof Error && !(error instanceof MailbearerError);

@@ -32,6 +32,7 @@ export interface Ground {
 export class Follower<E extends MailboxEvent> implements AsyncIterableIterator<E> {
     readonly #ground: Ground;
     readonly #follow: Follow;
+    readonly #mailbox: string | undefined;
     readonly #events: E[] = [];
     #began = false;
     #isEnding = false;
@@ -43,6 +44,7 @@ export class Follower<E extends MailboxEvent> implements AsyncIterableIterator<E
     constructor(ground: Ground, options: native.JsFollowOptions) {
         this.#ground = ground;
         this.#follow = new Follow(options);
+        this.#mailbox = options.mailbox;
     }
 
     /** The last number of its tags. */
@@ -148,7 +150,7 @@ export class Follower<E extends MailboxEvent> implements AsyncIterableIterator<E
                     this.#free?.();
                     break;
                 case "refused":
-                    this.#error = new MailboxRefused(event.text, event.code);
+                    this.#error = new MailboxRefused(event.text, event.code, { mailbox: this.#mailbox });
                     this.#free?.();
                     break;
             }

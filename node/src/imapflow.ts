@@ -17,8 +17,15 @@ import { connect as connectSocket, CONNECT_OPTIONS, type Connection, type Connec
 import { ConfigError, LoginFailed, MailboxRefused, Misuse, SessionEnded } from "./errors";
 import { explain, failureOf } from "./explain";
 import { saidBy } from "./foreign";
-import { known, type OptionsOf } from "./options";
-import { type Account, type AccountSessionOptions, checkedOptions, type SessionOptions, sessionsOf } from "./account";
+import { known, type OptionsOf, takes } from "./options";
+import {
+    type Account,
+    type AccountSessionOptions,
+    checkedOptions,
+    SESSION_OPTIONS,
+    type SessionOptions,
+    sessionsOf,
+} from "./account";
 import type { Adapter, SessionConnection } from "./kept";
 import { installed } from "./peers";
 import type { Sessions } from "./sessions";
@@ -50,7 +57,10 @@ const OF_CLIENT = { imapflow: "object" } as const;
 
 const { protocol: _, ...CONNECT_OTHERS } = CONNECT_OPTIONS;
 
-const IMAP_CONNECT_OPTIONS: OptionsOf<ImapConnectOptions> = { ...CONNECT_OTHERS, ...OF_CLIENT };
+const [CONNECT, SESSIONS] = ["connect of mailbearer/imapflow", "sessions of mailbearer/imapflow"];
+
+const IMAP_CONNECT_OPTIONS: OptionsOf<ImapConnectOptions> = takes(CONNECT, { ...CONNECT_OTHERS, ...OF_CLIENT });
+takes(SESSIONS, { ...SESSION_OPTIONS, ...OF_CLIENT });
 
 /** What ImapFlow could be told, and would not heed: each is said in another place. */
 const NOT_THE_CLIENTS: Readonly<Record<string, string>> = {
@@ -80,7 +90,7 @@ function checkedClient(imapflow: ClientOptions | undefined): void {
  */
 export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
     library();
-    known(options, IMAP_CONNECT_OPTIONS, "options");
+    known(options, IMAP_CONNECT_OPTIONS, `options of ${CONNECT}`);
     const { imapflow, ...login } = options;
     checkedClient(imapflow);
     const connection = await connectSocket({ ...login, protocol: "imap" });
@@ -103,7 +113,7 @@ export async function connect(options: ImapConnectOptions): Promise<ImapFlow> {
  */
 export function sessions(options: ImapSessionOptions): Sessions<ImapFlow> {
     library();
-    checkedOptions(options, OF_CLIENT);
+    checkedOptions(options, SESSIONS, OF_CLIENT);
     const { imapflow, ...session } = options;
     checkedClient(imapflow);
     return sessionsOf("imap", session, new ImapFlowAdapter(imapflow));
@@ -146,7 +156,7 @@ class ImapFlowAdapter implements Adapter<ImapFlow> {
         try {
             return await silenced(client, path, readOnly);
         } catch (error) {
-            throw isRefusal(error) ? mailboxRefused(error) : error;
+            throw isRefusal(error) ? mailboxRefused(error, path) : error;
         }
     }
 
@@ -197,10 +207,10 @@ async function silenced(client: ImapFlow, path: string, readOnly: boolean): Prom
 }
 
 /** As where mailbearer opens the mailbox itself. */
-function mailboxRefused(error: unknown): MailboxRefused {
+function mailboxRefused(error: unknown, mailbox: string): MailboxRefused {
     const { serverResponseCode: code } = error as Fields;
     const { serverText } = explain(error, { protocol: "imap", phase: "mid_session" });
-    return new MailboxRefused(serverText, typeof code === "string" ? code : undefined, { cause: error });
+    return new MailboxRefused(serverText, typeof code === "string" ? code : undefined, { cause: error, mailbox });
 }
 
 /** ImapFlow, where it is there: where it is missing, that is told before any login. */

@@ -3,11 +3,11 @@ import { Connection, hangUp } from "./connection";
 import { type Aftermath, failureOfHost, type MailboxEvent, type Mechanism, type Verdict } from "./core";
 import { nowMs } from "./clock";
 import type { Driver } from "./driver";
-import { LoginFailed, MailbearerError, Misuse, SessionEnded } from "./errors";
+import { ConfigError, LoginFailed, MailbearerError, Misuse, SessionEnded } from "./errors";
 import { failureOf } from "./explain";
 import { Follower, type Ground, type IdleOptions } from "./follower";
-import { text } from "./native";
-import { known, type OptionsOf } from "./options";
+import { numeric, text } from "./native";
+import { known, type OptionsOf, takes } from "./options";
 import type { Settings } from "./settings";
 import { type Listener, Tap } from "./tap";
 import type { LinkWire } from "./wire";
@@ -41,21 +41,26 @@ export interface NewMessagesOptions extends IdleOptions {
     readOnly?: boolean | undefined;
 }
 
-const IDLE_OPTIONS: OptionsOf<IdleOptions> = { reissue: "number", answer: "number", poll: "number" };
+const IDLE_OPTIONS: OptionsOf<IdleOptions> = takes("connection.idle", {
+    reissue: "number",
+    answer: "number",
+    poll: "number",
+});
 
-const NEW_MESSAGES_OPTIONS: OptionsOf<NewMessagesOptions> = {
+const NEW_MESSAGES_OPTIONS: OptionsOf<NewMessagesOptions> = takes("connection.newMessages", {
     since: "string",
     readOnly: "boolean",
     ...IDLE_OPTIONS,
-};
+});
+
+/** What Node's timers take: a longer one would ring at once. */
+const TIMER_MS_MAX = 2_147_483_647;
 
 /** For the goodbye of a mail client, when its connection is let go. */
 const GOODBYE_MS = 5_000;
 
 /** A connection that a session keeps an eye on. */
 export class SessionConnection<Client> extends Connection {
-    /** The mail client, logged in, with the adapters; else `undefined`. */
-    client!: Client;
     /** The number of the connection attempt. */
     readonly ticket: number;
     /** Counts the connections of the session, from one. */
@@ -68,6 +73,7 @@ export class SessionConnection<Client> extends Connection {
     readonly #adapter: Adapter<Client>;
     readonly #tap: Tap;
     readonly #due = new AbortController();
+    #client: Client | undefined;
     #verdict: Verdict | undefined;
     #aftermath: Aftermath | undefined;
     #renewBy: Date | undefined;
@@ -101,6 +107,25 @@ export class SessionConnection<Client> extends Connection {
         this.putBack(given.leftover);
     }
 
+    /**
+     * The mail client, logged in, with the adapters. A session over sockets has none: it is a {@link Misuse}, for the program speaks
+     * the protocol itself over `socket`.
+     */
+    get client(): Client {
+        if (this.#client === undefined) {
+            throw new Misuse(
+                "a session over sockets has no client: take sessions of mailbearer/imapflow or transport of " +
+                    "mailbearer/nodemailer, or speak the protocol yourself over connection.socket",
+            );
+        }
+        return this.#client;
+    }
+
+    /** Makes the mail client. @internal */
+    async begin(): Promise<void> {
+        this.#client = await this.#adapter.make(this);
+    }
+
     /** Why it ended; `undefined` while it lives. */
     get verdict(): Verdict | undefined {
         return this.#verdict;
@@ -131,7 +156,7 @@ export class SessionConnection<Client> extends Connection {
             await this.letGo();
             return result;
         } catch (error) {
-            await this.#inTime(() => this.#adapter.askAgain(this.client, error));
+            await this.#inTime(() => this.#adapter.askAgain(this.#client as Client, error));
             const isEnd = error instanceof SessionEnded || this.#adapter.isLost(error);
             const isTold = this.#verdict !== undefined;
             await this.close();
@@ -142,8 +167,14 @@ export class SessionConnection<Client> extends Connection {
         }
     }
 
-    /** Sleeps, and wakes early when the connection is due to be let go, or has ended. True in these two cases. */
+    /**
+     * Sleeps, and wakes early when the connection is due to be let go, or has ended. True in these two cases. Without a number it
+     * sleeps until one of them.
+     */
     async wait(milliseconds?: number): Promise<boolean> {
+        if (milliseconds !== undefined && !(numeric(milliseconds, "milliseconds") <= TIMER_MS_MAX)) {
+            throw new ConfigError(`milliseconds must be a number up to ${TIMER_MS_MAX}: left out, it waits for ever`);
+        }
         const { signal } = this.#due;
         if (!signal.aborted) {
             await new Promise<void>((resolve) => {
@@ -169,7 +200,7 @@ export class SessionConnection<Client> extends Connection {
      * that a server or a path that is mute is noticed within two minutes. Where the server has no IDLE, it is asked with NOOP.
      */
     idle(options: IdleOptions = {}): AsyncIterableIterator<MailboxEvent & { kind: "changed" }> {
-        known(options, IDLE_OPTIONS, "options");
+        known(options, IDLE_OPTIONS, "options of idle");
         return this.#followed(undefined, false, options, {});
     }
 
@@ -188,7 +219,7 @@ export class SessionConnection<Client> extends Connection {
         mailbox: string,
         options: NewMessagesOptions = {},
     ): AsyncIterableIterator<MailboxEvent & { kind: "messages" | "reset" }> {
-        known(options, NEW_MESSAGES_OPTIONS, "options");
+        known(options, NEW_MESSAGES_OPTIONS, "options of newMessages");
         const { since, readOnly = false, ...times } = options;
         const name = text(mailbox, "mailbox");
         return this.#followed(name, readOnly, times, { mailbox: name, since, readOnly, tellsMessages: true });
@@ -238,7 +269,7 @@ export class SessionConnection<Client> extends Connection {
     /** The mail client's silence; nothing, where the connection ended meanwhile: that is told as its end, in our words. */
     async #quiet(mailbox: string | undefined, readOnly: boolean): Promise<(() => void) | undefined> {
         try {
-            return await this.#adapter.quiet(this.client, mailbox, readOnly);
+            return await this.#adapter.quiet(this.#client as Client, mailbox, readOnly);
         } catch (error) {
             const isEnd = !(error instanceof MailbearerError) && this.#adapter.isLost(error);
             if (isEnd && (await this.wait(GOODBYE_MS))) {
@@ -250,13 +281,13 @@ export class SessionConnection<Client> extends Connection {
 
     /** Says goodbye, if a mail client is there, and closes. POP3 and SMTP clients commit by that. */
     async letGo(): Promise<void> {
-        await this.#inTime(() => this.#adapter.goodbye(this.client));
+        await this.#inTime(() => this.#adapter.goodbye(this.#client as Client));
         await this.close();
     }
 
     /** Lets the mail client say something before the end, if it is there still. */
     async #inTime(say: () => Promise<void>): Promise<void> {
-        if (!this.#isOpen || this.#verdict !== undefined || this.client === undefined) {
+        if (!this.#isOpen || this.#verdict !== undefined || this.#client === undefined) {
             return;
         }
         let late: NodeJS.Timeout | undefined;
@@ -295,8 +326,8 @@ export class SessionConnection<Client> extends Connection {
         if (this.#follower?.ask() === true) {
             return;
         }
-        if (this.#isOpen && this.client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
-            this.#adapter.ask(this.client);
+        if (this.#isOpen && this.#client !== undefined && this.#driver.machine.isQuiet(this.ticket)) {
+            this.#adapter.ask(this.#client);
         }
     }
 

@@ -15,7 +15,7 @@ import { logFailure, logSuccess, secureSocket } from "./connection";
 import { type AccessToken, type Failure, Negotiation } from "./core";
 import { ConfigError, LoginFailed } from "./errors";
 import type { Logger } from "./logger";
-import { known, type OptionsOf } from "./options";
+import { known, type OptionsOf, takes } from "./options";
 import { refuseOpenSocket } from "./route";
 import { SessionTransport, type TransportOptions } from "./sending";
 import { placed, sourceFor } from "./sources";
@@ -62,12 +62,14 @@ export interface NodemailerLoginOptions extends LoginOptions {
     logger?: Logger | undefined;
 }
 
-const OPTIONS: OptionsOf<NodemailerLoginOptions> = {
+const LOGIN = "login of mailbearer/nodemailer";
+
+const OPTIONS: OptionsOf<NodemailerLoginOptions> = takes(LOGIN, {
     ...LOGIN_OPTIONS,
     token: "own",
     trace: "function",
     logger: "own",
-};
+});
 
 type SocketCallback = (error: Error | null, socket?: object) => void;
 
@@ -85,7 +87,7 @@ const METHOD = "MAILBEARER";
  * Nodemailer, put beside these; those of the way and of the login are given here, and cannot be put there.
  */
 export function login(options: NodemailerLoginOptions): NodemailerOptions {
-    known(options, OPTIONS, "options");
+    known(options, OPTIONS, `options of ${LOGIN}`);
     refuseOpenSocket(options, "Nodemailer's connections");
     const token = sourceFor(options);
     const settings = resolve("smtp", placed("smtp", options, token));
@@ -111,7 +113,7 @@ export function login(options: NodemailerLoginOptions): NodemailerOptions {
 /** Of another connection nobody can tell here whether it is encrypted. */
 const NOT_OURS =
     "the connection is not the one that mailbearer opens over TLS, and the token was not sent: " +
-    "leave getSocket, proxy and customAuth out";
+    "leave getSocket, proxy and customAuth out, and give a proxy to login({ … })";
 
 /** The logins of one transporter, each over a connection that mailbearer opens. */
 class Logins {
@@ -276,4 +278,4 @@ export { SendFailed } from "./errors";
 export { SessionTransport } from "./sending";
 export type { TransportOptions } from "./sending";
 export type { SendingOptions } from "./sending_limits";
-export type { MailMessage, SentInfo } from "./submission";
+export type { MailMessage, RecipientError, SentInfo } from "./submission";

@@ -32,6 +32,32 @@ const WORDS: Readonly<Record<Kind, string>> = {
     own: "",
 };
 
+/** What other libraries call them. */
+const CALLED: Readonly<Record<string, string>> = {
+    accesstoken: "token",
+    address: "user",
+    ca: "tlsOptions",
+    email: "user",
+    flavor: "flavour",
+    hostname: "host",
+    login: "user",
+    rejectunauthorized: "tlsOptions",
+    secure: "tls",
+    server: "host",
+    ssl: "tls",
+    starttls: "tls",
+    username: "user",
+};
+
+/** Each front door, and what it takes, in the order in which modules define them. */
+const doors = new Map<string, readonly string[]>();
+
+/** Notes what a front door takes, under the name that a program calls it by. */
+export function takes<T extends Readonly<Record<string, Kind>>>(door: string, all: T): T {
+    doors.set(door, Object.keys(all));
+    return all;
+}
+
 /** An object with options: one that is not known is an error, not a wish, and so is one of another kind. */
 export function known(options: unknown, all: Readonly<Record<string, Kind>>, what: string): void {
     if (!IS.object(options)) {
@@ -40,7 +66,7 @@ export function known(options: unknown, all: Readonly<Record<string, Kind>>, wha
     for (const [name, value] of Object.entries(options as object)) {
         const kind = Object.hasOwn(all, name) ? all[name] : undefined;
         if (kind === undefined) {
-            throw new ConfigError(`${what} has no option ${name}${meant(name, Object.keys(all))}`);
+            throw new ConfigError(`${what} has no option ${name}${meant(name, Object.keys(all), what)}`);
         }
         if (value !== undefined && !IS[kind](value)) {
             throw new ConfigError(`${name} must be ${WORDS[kind]}, not ${kindOf(value)}`);
@@ -53,10 +79,46 @@ export function defined<T extends object>(options: T): Partial<T> {
     return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-function meant(name: string, all: readonly string[]): string {
-    const near = nearest(name, all);
+function meant(name: string, all: readonly string[], what: string): string {
     const list = all.length === 0 ? "there are none" : `they are ${all.join(", ")}`;
-    return near === undefined ? `: ${list}` : `, did you mean ${near}? ${list[0]?.toUpperCase()}${list.slice(1)}`;
+    const then = `${list[0]?.toUpperCase()}${list.slice(1)}`;
+    const called = CALLED[name.toLowerCase().replace(/[^a-z]/g, "")];
+    const known = called !== undefined && all.includes(called) ? called : undefined;
+    const other = known === undefined ? (elsewhere(what, name) ?? elsewhere(what, called, ` as ${called}`)) : undefined;
+    if (other !== undefined) {
+        return `: give it to ${other}. ${then}`;
+    }
+    const near = known ?? nearest(name, all);
+    return near === undefined ? `: ${list}` : `, did you mean ${near}? ${then}`;
+}
+
+/** In these the most options of their kind are told. */
+const USUAL = ["sessions", "connect"];
+
+/** Another front door that takes it: of the same account, else of the same module, else a usual one. */
+function elsewhere(what: string, option: string | undefined, as = ""): string | undefined {
+    if (option === undefined) {
+        return undefined;
+    }
+    const door = what.replace(/^options of /, "");
+    const [, module] = / of (mailbearer\/\w+)/.exec(door) ?? [];
+    const isOfAccount = door === "account.sessions" || door.endsWith("with an account");
+    const near = isOfAccount ? "new Account" : door === "Account" ? "account.sessions" : "";
+    const rank = (other: string): number =>
+        other === near ? 0 : module !== undefined && other.endsWith(` of ${module}`) ? 1 : 2 + usual(other);
+    const isOfTests = (one: string): boolean => one.startsWith("server.") || one.startsWith("Server.");
+    const [best] = [...doors]
+        // Who needs a protocol has it already. What a server for tests is told is no option of a login.
+        .filter(([other, all]) => all.includes(option) && option !== "protocol" && isOfTests(other) === isOfTests(door))
+        .map(([other]) => other)
+        .sort((a, b) => rank(a) - rank(b));
+    const [name, where] = best?.split(/(?= of )/) ?? [];
+    return name && (name === "policy" ? "policy: { … }" : `${name}({ … })${where ?? ""}${as}`);
+}
+
+function usual(door: string): number {
+    const at = USUAL.indexOf(door);
+    return at < 0 ? USUAL.length : at;
 }
 
 /** The name that was meant, where one is near: other case, other separators, or one slip in three characters. */

@@ -10,6 +10,17 @@ export function installed<T>(name: string, load: () => T): T {
     }
 }
 
+/** The same where it is loaded later: what is there, and has no part for CommonJS, is not missing. */
+export function required(name: string): void {
+    try {
+        require.resolve(name);
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND") {
+            throw notInstalled(name, error);
+        }
+    }
+}
+
 /** Says how to install a library. */
 export function notInstalled(name: string, cause: unknown): ConfigError {
     return new ConfigError(`${name} is not installed: npm install ${name}`, { cause });

@@ -1,7 +1,7 @@
 /** How long connections live, what is done before their end, and how long is waited for them. */
 import type { AccountSettings, SessionSettings } from "./core";
 import { ConfigError } from "./errors";
-import { defined, known, type OptionsOf } from "./options";
+import { defined, known, type OptionsOf, takes } from "./options";
 import type { Settings } from "./settings";
 
 /**
@@ -85,7 +85,7 @@ const OF_SESSION: OptionsOf<Omit<SessionPolicy, keyof typeof OF_ACCOUNT>> = {
     loginInterval: "number",
 };
 
-const ALL: OptionsOf<SessionPolicy> = { ...OF_SESSION, ...OF_ACCOUNT };
+const ALL: OptionsOf<SessionPolicy> = takes("policy", { ...OF_SESSION, ...OF_ACCOUNT });
 
 /** Checks the policy of an account. */
 export function accountSettings(policy: SessionPolicy, tokenLifetimeMs: number | undefined): AccountSettings {

@@ -19,7 +19,7 @@ export async function tokenPrinted(
         ({ stdout: output } = await promisify(execFile)(program, parameters, options));
     } catch (error) {
         signal?.throwIfAborted();
-        throw notPrinted(error, name);
+        throw notPrinted(error, name, program);
     }
     const tokens = wordsOf(output);
     if (tokens.length !== 1) {
@@ -28,15 +28,26 @@ export async function tokenPrinted(
     return tokens[0] as string;
 }
 
-function notPrinted(error: unknown, name: string): TokenSourceFailed {
+function notPrinted(error: unknown, name: string, program: string): TokenSourceFailed {
     const { code, killed, stdout, stderr } = error as Partial<ExecFileException & Record<"stdout" | "stderr", string>>;
     if (typeof code === "number") {
         const said = shown(withoutTokensOf(stdout ?? "", stderr ?? ""));
-        return new TokenSourceFailed(`${name} failed with status ${code}: ${said}`, { cause: standIn(error, said) });
+        const words = said === "" ? ", and said nothing on standard error" : `: ${said}`;
+        return new TokenSourceFailed(`${name} failed with status ${code}${words}`, { cause: standIn(error, said) });
     }
-    const why = typeof code === "string" ? code : killed === true ? "it did not end in time" : "it was ended";
+    const why =
+        typeof code === "string"
+            ? notFound(code, program)
+            : killed === true
+              ? "it did not end in time"
+              : "it was ended";
     // What it printed is not handed on.
     return new TokenSourceFailed(`${name} could not be run: ${why}`, { cause: standIn(error, why) });
+}
+
+/** A name without a slash is looked for in PATH. */
+function notFound(code: string, program: string): string {
+    return code !== "ENOENT" ? code : /[/\\]/.test(program) ? "there is no such file" : "it was not found in PATH";
 }
 
 function wordsOf(output: string): string[] {

@@ -8,6 +8,7 @@ import {
     type AccountSessionOptions,
     checkedOptions,
     type OwnedSessionOptions,
+    SESSION_OPTIONS,
     type SessionOptions,
 } from "./account";
 import { counted } from "./counting";
@@ -17,6 +18,7 @@ import { failureOf } from "./explain";
 import type { SessionEvent } from "./events";
 import type { SessionConnection } from "./kept";
 import { Lane } from "./lane";
+import { takes } from "./options";
 import { Limits, SENDING_OPTIONS, type SendingOptions } from "./sending_limits";
 import type { Sessions } from "./sessions";
 import {
@@ -32,6 +34,9 @@ import {
 
 /** The options of a transport: those of its sessions, of their account or with an `account`, and how messages are sent. */
 export type TransportOptions = (SessionOptions | (AccountSessionOptions & { account: Account })) & SendingOptions;
+
+const TRANSPORT = "transport of mailbearer/nodemailer";
+takes(TRANSPORT, { ...SESSION_OPTIONS, ...SENDING_OPTIONS });
 
 type Callback<T> = (error: Error | null, result?: T) => void;
 type Client = SMTPConnection;
@@ -79,7 +84,7 @@ export class SessionTransport extends EventEmitter {
         super();
         // Where it is missing, that is told before any login.
         library();
-        checkedOptions(options, SENDING_OPTIONS);
+        checkedOptions(options, TRANSPORT, SENDING_OPTIONS);
         const { maxConnections, maxMessages, rateLimit, rateDelta, sendTimeout, ...others } = options;
         this.#limits = new Limits({ maxConnections, maxMessages, rateLimit, rateDelta, sendTimeout });
         const onEvent = (event: SessionEvent): void => {

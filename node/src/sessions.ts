@@ -114,7 +114,7 @@ export class Sessions<Client> implements AsyncIterableIterator<SessionConnection
     /** Makes the mail client; false where the connection ended meanwhile. */
     async #hasClient(connection: SessionConnection<Client>): Promise<boolean> {
         try {
-            connection.client = await this.#adapter.make(connection);
+            await connection.begin();
             return connection.verdict === undefined;
         } catch (error) {
             connection.brokenBy(error);

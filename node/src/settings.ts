@@ -159,7 +159,9 @@ export function isToDiscover(options: Pick<LoginOptions, "user" | "host" | "prov
 /** Gathers the settings of a login and checks them, before any I/O; with what was looked up for it, if something was. */
 export function resolve(protocol: MailProtocol, given: LoginOptions, discovered?: Discovered): Settings {
     if (!Object.hasOwn(PORTS, protocol)) {
-        throw new ConfigError("protocol is none of the known values: imap, pop3, smtp");
+        throw new ConfigError(
+            `protocol is ${protocol === undefined ? "missing" : "none of the known values"}: imap, pop3, smtp`,
+        );
     }
     const options = discovered === undefined ? given : { ...given, ...discovered.login(protocol) };
     const profile = profileOf(options);

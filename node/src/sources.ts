@@ -7,8 +7,8 @@ import { readPrivate } from "./login/folder";
 import { asNoToken, StoredGrant } from "./login/grant";
 import { AccountFile, type StoredAccount } from "./login/store";
 import { numeric, optionalText, optionalTexts, text } from "./native";
-import { defined, known, type OptionsOf } from "./options";
-import { isMissing } from "./peers";
+import { defined, known, type OptionsOf, takes } from "./options";
+import { required } from "./peers";
 import { tokenPrinted, wordsOfCommand } from "./program";
 import { hasRoute, refuseOpenSocket, ROUTE_OPTIONS, type RouteOptions, routeOptionsOf, routeTo } from "./route";
 import { type LoginOptions, type TlsOptions, verifying } from "./settings";
@@ -22,7 +22,7 @@ export interface StoredOptions extends RouteOptions {
     tlsOptions?: TlsOptions | undefined;
 }
 
-const STORED_OPTIONS: OptionsOf<StoredOptions> = { tlsOptions: "object", ...ROUTE_OPTIONS };
+const STORED_OPTIONS: OptionsOf<StoredOptions> = takes("stored", { tlsOptions: "object", ...ROUTE_OPTIONS });
 
 /** One source for each account, so that its calls are joined. */
 const sources = new Map<string, TokenFunction>();
@@ -41,7 +41,7 @@ const files = new WeakMap<object, AccountFile>();
  * the provider has taken back is a {@link NeedsUser}, with the provider's words.
  */
 export function stored(user: string, options: StoredOptions = {}): TokenFunction {
-    known(options, STORED_OPTIONS, "options");
+    known(options, STORED_OPTIONS, "options of stored");
     const tlsOptions = verifying(options.tlsOptions);
     refuseOpenSocket(options, "stored");
     // What is wrong with it is told now.
@@ -114,7 +114,7 @@ export interface CommandOptions {
     timeout?: number | undefined;
 }
 
-const COMMAND_OPTIONS: OptionsOf<CommandOptions> = { timeout: "number" };
+const COMMAND_OPTIONS: OptionsOf<CommandOptions> = takes("command", { timeout: "number" });
 
 /**
  * The token that a program prints, run at every login: without a shell, and ended when it takes too long. What it says on
@@ -127,7 +127,7 @@ const COMMAND_OPTIONS: OptionsOf<CommandOptions> = { timeout: "number" };
  * is run again later.
  */
 export function command(words: string | readonly string[], options: CommandOptions = {}): TokenFunction {
-    known(options, COMMAND_OPTIONS, "options");
+    known(options, COMMAND_OPTIONS, "options of command");
     const timeout = numeric(options.timeout ?? 60_000, "timeout");
     const list = typeof words === "string" ? wordsOfCommand(words) : words;
     if (!Array.isArray(list) || list.length === 0 || list.some((word) => typeof word !== "string")) {
@@ -203,7 +203,7 @@ export interface GoogleServiceAccountOptions {
  *     clientCredentials({ provider: "microsoft", tenant: "example.com", clientId, clientSecret: process.env.SECRET });
  *     clientCredentials({ provider: "gmail", keyFile: "key.json", subject: "joe@example.com" });
  *
- * A library that is missing is told when the first token is asked for, as a {@link TokenSourceFailed} with the line for npm.
+ * A library that is missing is told at once, as a {@link ConfigError} with the line for npm.
  */
 export function clientCredentials(options: MicrosoftAppOptions | GoogleServiceAccountOptions): TokenFunction {
     const provider: unknown = (options as { provider?: unknown } | undefined)?.provider;
@@ -216,7 +216,8 @@ export function clientCredentials(options: MicrosoftAppOptions | GoogleServiceAc
             return microsoftApp(options as MicrosoftAppOptions);
         default:
             throw new ConfigError(
-                "provider is none of the known values: gmail, microsoft, microsoft-us, microsoft-china",
+                `provider is ${provider === undefined ? "missing" : "none of the known values"}: ` +
+                    "gmail, microsoft, microsoft-us, microsoft-china",
             );
     }
 }
@@ -255,8 +256,9 @@ function microsoftApp(options: MicrosoftAppOptions): TokenFunction {
         ...defined({ clientSecret, clientCertificate }),
     };
     const scopes = [...(optionalTexts(options.scopes, "scopes") ?? [appScope(services[0]?.scopes ?? [])])];
+    required("@azure/msal-node");
     const application = once(async () => {
-        const { ConfidentialClientApplication } = await installed(LIBRARIES.msal, () => import("@azure/msal-node"));
+        const { ConfidentialClientApplication } = await import("@azure/msal-node");
         return new ConfidentialClientApplication({ auth });
     });
     return async ({ forceRefresh }) => {
@@ -272,8 +274,9 @@ function serviceAccount(options: GoogleServiceAccountOptions): TokenFunction {
     known(options, GOOGLE_OPTIONS, "options of clientCredentials");
     const [keyFile, subject] = [text(options.keyFile, "keyFile"), text(options.subject, "subject")];
     const scopes = [...(optionalTexts(options.scopes, "scopes") ?? Provider.named("gmail").services[0]?.scopes ?? [])];
+    required("google-auth-library");
     const client = once(async () => {
-        const { GoogleAuth } = await installed(LIBRARIES.google, () => import("google-auth-library"));
+        const { GoogleAuth } = await import("google-auth-library");
         return (await new GoogleAuth({ keyFile, scopes, clientOptions: { subject } }).getClient()) as JWT;
     });
     return async ({ forceRefresh }) => {
@@ -286,9 +289,6 @@ function serviceAccount(options: GoogleServiceAccountOptions): TokenFunction {
     };
 }
 
-/** Node's names of the libraries. */
-const LIBRARIES = { msal: "@azure/msal-node", google: "google-auth-library" } as const;
-
 /** Makes it when it is first asked for; again, where that failed. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
     let made: Promise<T> | undefined;
@@ -299,16 +299,4 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
         });
         return made;
     };
-}
-
-async function installed<T>(name: string, load: () => Promise<T>): Promise<T> {
-    try {
-        return await load();
-    } catch (error) {
-        if (isMissing(error)) {
-            const words = `${name} is not installed: npm install ${name}`;
-            throw new TokenSourceFailed(words, { permanent: true, cause: error });
-        }
-        throw error;
-    }
 }

@@ -21,24 +21,54 @@ export interface MailMessage {
     };
 }
 
-/** What became of a message. */
+/** What became of a message: Nodemailer's own account of it. */
 export interface SentInfo {
     envelope: object;
+    /** As it stands in the message. */
     messageId: string;
+    /** The recipients that the server took. */
     accepted: string[];
+    /** Those that it did not take, for now or for good: nobody sends them the message. */
     rejected: string[];
+    /** What it said of each of these; left out where there are none. */
+    rejectedErrors?: RecipientError[] | undefined;
+    /** What the server can do, as EHLO said. */
+    ehlo?: string[] | undefined;
+    /** Milliseconds that sender and recipients took. */
+    envelopeTime: number;
+    /** Milliseconds that the content took, with the answer to its end. */
+    messageTime: number;
+    /** Octets of the content. */
+    messageSize: number;
+    /** What the server said when it took the message. */
     response: string;
+}
+
+/** Nodemailer's error of a recipient that the server does not take. */
+export interface RecipientError extends Error {
+    code?: string | undefined;
+    /** The address, as it was given. */
+    recipient?: string | undefined;
+    /** The reply code, as in 550. */
+    responseCode?: number | undefined;
+    /** The whole reply. */
+    response?: string | undefined;
 }
 
 /** What Nodemailer gives or throws, without the token that a server may have repeated in it. */
 export function withoutToken<T>(given: T, connection: SessionConnection<SMTPConnection>): T {
-    const fields = given as { message?: unknown; response?: unknown; stack?: unknown };
+    type Fields = { message?: unknown; response?: unknown; stack?: unknown; rejectedErrors?: unknown };
+    const fields = given as Fields;
     for (const name of ["message", "response", "stack"] as const) {
         const text = typeof given === "object" && given !== null ? fields[name] : undefined;
         const masked = typeof text === "string" ? connection.redact(text) : text;
         if (masked !== text) {
             fields[name] = masked;
         }
+    }
+    const { rejectedErrors } = (given ?? {}) as Fields;
+    if (Array.isArray(rejectedErrors)) {
+        rejectedErrors.forEach((error) => withoutToken(error, connection));
     }
     return given;
 }

@@ -18,43 +18,43 @@ import * as net from "node:net";
 import { join } from "node:path";
 import * as tls from "node:tls";
 import { type Cause, type MailProtocol, Provider, type Tls } from "./core";
-import { ConfigError } from "./errors";
+import { ConfigError, Misuse } from "./errors";
 import { kindOf } from "./foreign";
 import { enter, native, numeric, optionalNumeric, optionalText, text, texts } from "./native";
-import { defined, known, type OptionsOf } from "./options";
+import { defined, known, type OptionsOf, takes } from "./options";
 import type { TlsOptions } from "./settings";
 
 /** How the server behaves. */
 export interface ServerOptions {
     /** Whose words it uses. Default: `gmail`. */
-    flavour?: "gmail" | "outlook" | "dovecot";
+    flavour?: "gmail" | "outlook" | "dovecot" | undefined;
     /** Milliseconds that a token lives. Default: an hour. */
-    tokenLifetime?: number;
+    tokenLifetime?: number | undefined;
     /** Milliseconds that a session may live. */
-    sessionLimit?: number;
+    sessionLimit?: number | undefined;
     /**
      * What happens to a session whose token or time is over: `words` (the provider's own, the default), `silent`,
      * `vanish` (the connection stays open and nothing is answered) or `never`.
      */
-    cut?: "words" | "silent" | "vanish" | "never";
+    cut?: "words" | "silent" | "vanish" | "never" | undefined;
     /** Every login is refused for this; see {@link Server.refuse}. */
-    refuse?: Cause;
+    refuse?: Cause | undefined;
     /** How many connections one user may have logged in at once. */
-    connectionsMax?: number;
+    connectionsMax?: number | undefined;
     /** How many messages each user finds in the INBOX. Default: 3. */
-    messages?: number;
+    messages?: number | undefined;
     /** Octets of the largest message that is taken over SMTP and APPEND. Default: 35,882,577. */
-    messageOctetsMax?: number;
+    messageOctetsMax?: number | undefined;
     /** Milliseconds that a recipient is refused for now (450, 451) after a user's first message to it. */
-    greylist?: number;
+    greylist?: number | undefined;
     /** Accounts that are there from the beginning. */
-    users?: readonly string[];
+    users?: readonly string[] | undefined;
     /** Of the tokens, so that runs can be repeated. Default: each server issues other ones. */
-    seed?: bigint;
+    seed?: bigint | undefined;
     /** The address that it listens on; its certificate is for `localhost` and `127.0.0.1`. Default: `127.0.0.1`. */
-    host?: string;
+    host?: string | undefined;
     /** Ports in place of free ones, by protocol and TLS: `{ "imap implicit": 10993 }`. */
-    ports?: Readonly<Partial<Record<`${MailProtocol} ${Tls}`, number>>>;
+    ports?: Readonly<Partial<Record<`${MailProtocol} ${Tls}`, number | undefined>>> | undefined;
 }
 
 /** Why a recipient is refused: 550, 452, 550 or 554, 450 or 451. */
@@ -70,14 +70,24 @@ export interface StoredMessage {
     readonly content: Buffer;
 }
 
+/** What a token is like. */
+export interface IssueOptions {
+    /** Milliseconds that it lives; 0: it is over. Default: as {@link ServerOptions.tokenLifetime} says. */
+    lifetime?: number | undefined;
+    /** The scope that it is for. Default: the whole mailbox. */
+    scope?: string | undefined;
+    /** Its length in octets. Default: 200. */
+    octets?: number | undefined;
+}
+
 /** How a message is put into a mailbox. */
 export interface DeliverOptions {
     /** The mailbox, which is made where it is missing. Default: `INBOX`. */
-    mailbox?: string;
+    mailbox?: string | undefined;
     /** `\\Seen`, `\\Flagged`, …, and keywords. Default: none. */
-    flags?: readonly string[];
+    flags?: readonly string[] | undefined;
     /** When it came, for SINCE and BEFORE. Default: now. */
-    date?: Date;
+    date?: Date | undefined;
 }
 
 /** Where a fault strikes. */
@@ -136,9 +146,10 @@ export class Server {
     readonly #peers = new Map<number, Peer>();
     readonly #accepted = new Set<net.Socket>();
     #timer: NodeJS.Timeout | undefined;
+    #isStopped = false;
 
     private constructor(options: ServerOptions) {
-        known(options, OPTIONS, "options");
+        known(options, OPTIONS, "options of Server.start");
         const { seed = randomBytes(8).readBigUInt64LE() } = options;
         const given = { ...DEFAULTS, ...defined(options) };
         this.#flavour = given.flavour;
@@ -180,8 +191,12 @@ export class Server {
         return server;
     }
 
-    /** Closes all connections and stops listening. */
+    /**
+     * Closes all connections and stops listening. What was there can be read still ({@link submitted}, {@link messages},
+     * {@link events}, …); what would change it, and {@link at} and {@link port}, are a {@link Misuse} then.
+     */
     async stop(): Promise<void> {
+        this.#isStopped = true;
         clearTimeout(this.#timer);
         const closed = this.#listeners.map((one) => new Promise<void>((resolve) => one.close(() => resolve())));
         for (const socket of this.#accepted) {
@@ -208,6 +223,7 @@ export class Server {
 
     /** The port of a protocol. */
     port(protocol: MailProtocol, mode: Tls = "implicit"): number {
+        this.#running();
         const port = this.#ports.get(`${protocol} ${mode}`);
         if (port === undefined) {
             const words = "a protocol is imap, pop3 or smtp, and the mode implicit or starttls";
@@ -216,9 +232,10 @@ export class Server {
         return port;
     }
 
-    /** Issues an access token for a user; `lifetime` is in milliseconds, `octets` the length of the token. */
-    issueToken(user: string, options: { lifetime?: number; scope?: string; octets?: number } = {}): string {
-        known(options, TOKEN_OPTIONS, "options");
+    /** Issues an access token for a user, who has an account then. */
+    issueToken(user: string, options: IssueOptions = {}): string {
+        this.#running();
+        known(options, TOKEN_OPTIONS, "options of server.issueToken");
         const { lifetime, scope, octets: length } = options;
         const name = text(user, "user");
         return enter(() => this.#machine.issueToken(now(), name, lifetime, scope, length));
@@ -226,6 +243,7 @@ export class Server {
 
     /** Refuses a token from now on. */
     revokeToken(token: string): void {
+        this.#running();
         const given = text(token, "token");
         enter(() => this.#machine.revokeToken(given));
     }
@@ -237,29 +255,34 @@ export class Server {
      * locks a mailbox over POP3 only, and never says that a scope is missing.
      */
     refuse(cause?: Cause, protocol?: MailProtocol): void {
+        this.#running();
         const [given, over] = [optionalText(cause, "cause"), optionalText(protocol, "protocol")];
         enter(() => this.#machine.refuse(given, over));
     }
 
     /** Refuses a recipient over SMTP, in the flavour's words; `null` ends that. */
     refuseRecipient(address: string, why: RecipientRefusal | null = "unknown"): void {
+        this.#running();
         const [name, reason] = [text(address, "address"), why === null ? undefined : text(why, "why")];
         enter(() => this.#machine.refuseRecipient(name, reason));
     }
 
     /** Sets a fault that strikes once. */
     setFault(stage: Stage, kind: FaultKind): void {
+        this.#running();
         const [where, what] = [text(stage, "stage"), text(kind, "kind")];
         enter(() => this.#machine.setFault(where, what));
     }
 
     /** Takes a fault back that has not struck. */
     clearFault(): void {
+        this.#running();
         enter(() => this.#machine.clearFault());
     }
 
     /** Makes an account, where there is none; {@link issueToken} does it too. */
     addUser(user: string): void {
+        this.#running();
         const name = text(user, "user");
         enter(() => this.#machine.addUser(name));
     }
@@ -277,12 +300,14 @@ export class Server {
 
     /** Makes a mailbox; where it is there, nothing happens. */
     createMailbox(user: string, mailbox: string): void {
+        this.#running();
         const [whose, name] = [text(user, "user"), text(mailbox, "mailbox")];
         enter(() => this.#machine.createMailbox(whose, name));
     }
 
     /** Removes a mailbox with its messages; a `ConfigError` where it is not there. */
     deleteMailbox(user: string, mailbox: string): void {
+        this.#running();
         const [whose, name] = [text(user, "user"), text(mailbox, "mailbox")];
         enter(() => this.#machine.deleteMailbox(whose, name));
         this.#tick();
@@ -295,7 +320,8 @@ export class Server {
      *     server.deliver("joe@gmail.com", "From: ann@example.org\nSubject: hello\n\nHello!\n");
      */
     deliver(user: string, message: string | Uint8Array, options: DeliverOptions = {}): void {
-        known(options, DELIVER_OPTIONS, "options");
+        this.#running();
+        known(options, DELIVER_OPTIONS, "options of server.deliver");
         const name = text(user, "user");
         const content = contentOf(message);
         const { mailbox, date = new Date() } = options;
@@ -331,12 +357,20 @@ export class Server {
 
     /** Ends all connections with the words of a shutdown, and goes on. */
     restart(): void {
+        this.#running();
         this.#act(enter(() => this.#machine.restart(now())));
     }
 
     /** Connections that are logged in. */
     get sessions(): number {
         return enter(() => this.#machine.sessions());
+    }
+
+    /** What is said to a server that nobody can reach is a mistake. */
+    #running(): void {
+        if (this.#isStopped) {
+            throw new Misuse("the server is stopped: start another");
+        }
     }
 
     async #listen(protocol: MailProtocol, mode: Tls): Promise<void> {
@@ -397,7 +431,7 @@ export class Server {
     }
 }
 
-const OPTIONS: OptionsOf<ServerOptions> = {
+const OPTIONS: OptionsOf<ServerOptions> = takes("Server.start", {
     flavour: "string",
     tokenLifetime: "number",
     sessionLimit: "number",
@@ -411,7 +445,7 @@ const OPTIONS: OptionsOf<ServerOptions> = {
     seed: "bigint",
     host: "string",
     ports: "object",
-};
+});
 
 const PORTS: OptionsOf<NonNullable<ServerOptions["ports"]>> = {
     "imap implicit": "number",
@@ -422,13 +456,17 @@ const PORTS: OptionsOf<NonNullable<ServerOptions["ports"]>> = {
     "smtp starttls": "number",
 };
 
-const TOKEN_OPTIONS: OptionsOf<NonNullable<Parameters<Server["issueToken"]>[1]>> = {
+const TOKEN_OPTIONS: OptionsOf<IssueOptions> = takes("server.issueToken", {
     lifetime: "number",
     scope: "string",
     octets: "number",
-};
+});
 
-const DELIVER_OPTIONS: OptionsOf<DeliverOptions> = { mailbox: "string", flags: "own", date: "own" };
+const DELIVER_OPTIONS: OptionsOf<DeliverOptions> = takes("server.deliver", {
+    mailbox: "string",
+    flags: "own",
+    date: "own",
+});
 
 const DEFAULTS = {
     flavour: "gmail" as const,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `mailbearer-testing`: the testing server from a shell, for programs in other languages. */
 import { parseArgs } from "node:util";
+import { misread, WrongUse } from "./commands/arguments";
 import { type Cause, type MailProtocol, type Tls, version } from "./core";
 import { MailbearerError } from "./errors";
 import { fitted, guardOutput } from "./terminal";
@@ -62,15 +63,13 @@ const OPTIONS = {
     version: { type: "boolean" },
 } as const;
 
-class WrongUse extends Error {}
-
 type Values = ReturnType<typeof read>;
 
 function read(words: string[]) {
     try {
         return parseArgs({ args: words, options: OPTIONS }).values;
     } catch (error) {
-        throw new WrongUse(error instanceof Error ? error.message : "the arguments cannot be read");
+        throw new WrongUse(misread(error, Object.keys(OPTIONS)));
     }
 }
 
@@ -217,7 +216,8 @@ main(process.argv.slice(2)).then(
     (status) => process.exit(status),
     (error: unknown) => {
         const isWrong = error instanceof WrongUse;
-        console.error(`mailbearer-testing: ${error instanceof Error ? error.message : "it broke"}`);
+        const help = isWrong ? "; see mailbearer-testing --help" : "";
+        console.error(`mailbearer-testing: ${error instanceof Error ? error.message : "it broke"}${help}`);
         process.exit(isWrong ? 2 : 1);
     },
 );

@@ -6,7 +6,7 @@
  */
 import { once } from "node:events";
 import { NoToken, noTokenOf, offered, readAnswer, type Token } from "./answers";
-import { AccessToken, type Failure } from "./core";
+import { AccessToken, type Failure, failureOfHost } from "./core";
 import { ConfigError, TokenSourceFailed } from "./errors";
 
 /** What a token function is told. */
@@ -21,7 +21,8 @@ export interface TokenRequest {
 
 /**
  * What a token function gives: a token, a token and the milliseconds that it still lives, or the answer of a token endpoint
- * as it came (RFC 6749 section 5.1). `expires_in` is seconds, `expires_at` seconds since 1970, or a Date.
+ * as it came (RFC 6749 section 5.1). `expires_in` is seconds, `expires_at` seconds since 1970, or a Date. What
+ * `acquireTokenSilent` and the like of @azure/msal-node answer is taken as it comes, too: `accessToken`, with `expiresOn`.
  */
 export type TokenAnswer =
     | string
@@ -31,7 +32,8 @@ export type TokenAnswer =
           access_token: string;
           expires_in?: number | string | null | undefined;
           expires_at?: number | string | Date | null | undefined;
-      };
+      }
+    | { accessToken: string; expiresOn?: Date | null | undefined };
 
 /** A function of the program, asked at every login. */
 export type TokenFunction = (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
@@ -106,8 +108,13 @@ export function hinted(failure: Failure, source: Source): Failure {
     if (source.canRefresh || !isOfToken) {
         return failure;
     }
-    const hint = "The token is a fixed string, which ends with its hour: give a function that gets a fresh one.";
-    return { ...failure, sentence: `${failure.sentence} ${hint}` };
+    const why = "the token is a fixed string, which ends with its hour: give a function that gets a fresh one";
+    // Where the server is not quoted, the core tells of a source that could have given another.
+    const sentence =
+        failure.serverText === ""
+            ? failureOfHost(failure.cause, why).sentence
+            : `${failure.sentence} T${why.slice(1)}.`;
+    return { ...failure, sentence };
 }
 
 /** Gets a token within this many milliseconds. */

@@ -72,6 +72,29 @@ describe("the command's arguments", () => {
         });
     }
 
+    for (const [command, words, said] of [
+        [COMMAND, ["chek", USER], "there is no command chek, did you mean check?; see mailbearer --help"],
+        [COMMAND, ["demo"], "it is in pip's package of the same name (pip install mailbearer); see mailbearer --help"],
+        [COMMAND, ["check", "--jsno", USER], "there is no option --jsno, did you mean --json?; see mailbearer check"],
+        [COMMAND, ["check", USER, "--mechanism", "PLAIN"], "--mechanism is XOAUTH2 or OAUTHBEARER; see mailbearer"],
+        [TESTING, ["--ports", "1"], "there is no option --ports, did you mean --port?; see mailbearer-testing --help"],
+        [TESTING, ["--flavour", "x"], "--flavour is one of gmail, outlook, dovecot; see mailbearer-testing --help"],
+    ] as const) {
+        it(`is short where it is used wrongly: ${words.join(" ")}`, () => {
+            const { status, stderr } = spawnSync(process.execPath, [command, ...words], { encoding: "utf8" });
+            assert.equal(status, 2);
+            assert.ok(stderr.includes(said), stderr);
+            assert.ok(stderr.trim().split("\n").length <= 2, stderr);
+        });
+    }
+
+    it("has its commands in columns", async () => {
+        const { out } = await run(["--help"], { env: { COLUMNS: "200" } });
+        const rows = out.split("\n").filter((line) => /^ {2}[a-z]/.test(line));
+        assert.ok(rows.length >= 7, out);
+        assert.equal(new Set(rows.map((row) => /^ {2}[a-z]+( [A-Z]+)? +/.exec(row)?.[0].length)).size, 1, out);
+    });
+
     it("takes the ports of STARTTLS for STARTTLS", async () => {
         for (const [protocol, port, tls] of [
             ["smtp", 587, "starttls"],

@@ -198,7 +198,12 @@ describe("a mailbox that is followed", { concurrency: true }, () => {
     it("is refused with the server's words where it does not exist", async () => {
         for await (const connection of sessions({ protocol: "imap", user: USER, token, ...servers.at("imap") })) {
             const error = await rejection(MailboxRefused, connection.newMessages("Nope").next());
+            assert.match(
+                error.message,
+                /^The mailbox "Nope" cannot be followed \(check the name with client.list\(\)\)/,
+            );
             assert.match(error.message, /Mailbox doesn't exist: Nope/);
+            assert.equal(error.mailbox, "Nope");
             assert.throws(() => connection.newMessages("INBOX", { since: "soon" }), ConfigError);
             break;
         }

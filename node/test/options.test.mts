@@ -40,6 +40,7 @@ interface Door {
 }
 
 const account = new Account(OWN);
+let testing: Server;
 const DOORS: readonly Door[] = [
     { name: "connect", type: "M.ConnectOptions", good: { ...OWN, protocol: "imap" }, enter: connect },
     {
@@ -148,19 +149,49 @@ const DOORS: readonly Door[] = [
         enter: (options) => Server.start(options),
         bigints: ["seed"],
     },
+    {
+        name: "testing.Server.issueToken",
+        type: "T.IssueOptions",
+        good: {},
+        enter: (options) => testing.issueToken(USER, options),
+    },
+    {
+        name: "testing.Server.deliver",
+        type: "T.DeliverOptions",
+        good: {},
+        enter: (options) => testing.deliver(USER, "Subject: hello\n\n", options),
+    },
+];
+
+/** Further types of what a program gives, as an argument or in an option. */
+const GIVEN = [
+    "M.Service",
+    "M.OAuth",
+    "M.NewMessagesOptions",
+    "M.IdleOptions",
+    "M.NextOptions",
+    "NonNullable<ConstructorParameters<typeof M.TokenSourceFailed>[1]>",
+    "NonNullable<T.ServerOptions['ports']>",
 ];
 
 /** What the compiler says of the types of the installed package: the names of the members of each door's options. */
 function namesOfTypes(): Map<string, string[]> {
+    const all = namesIn(DOORS.map(({ type }) => `keyof (${type})`));
+    return new Map(DOORS.map(({ name }, at) => [name, all[at] as string[]]));
+}
+
+/** The names that types of the installed package are unions of. */
+function namesIn(types: readonly string[]): string[][] {
     // In the project, so that its packages are found from there.
     const file = join(import.meta.dirname, "option_doors.mts");
-    const keys = DOORS.map(({ type }, at) => `export type D${at} = keyof (${type});`);
+    const keys = types.map((type, at) => `export type D${at} = ${type};`);
     const modules = { M: "mailbearer", I: "mailbearer/imapflow", N: "mailbearer/nodemailer", T: "mailbearer/testing" };
     const imports = Object.entries(modules).map(([name, path]) => `import type * as ${name} from "${path}";`);
     writeFileSync(file, [...imports, ...keys].join("\n"));
     const [module, moduleResolution] = [ts.ModuleKind.NodeNext, ts.ModuleResolutionKind.NodeNext];
     const program = ts.createProgram([file], {
         strict: true,
+        exactOptionalPropertyTypes: true,
         module,
         moduleResolution,
         skipLibCheck: true,
@@ -170,13 +201,16 @@ function namesOfTypes(): Map<string, string[]> {
     const checker = program.getTypeChecker();
     rmSync(file);
     const aliases = source.statements.filter(ts.isTypeAliasDeclaration);
-    return new Map(
-        aliases.map((alias, at) => {
-            const type = checker.getTypeAtLocation(alias);
-            const all = type.isUnion() ? type.types : [type];
-            return [(DOORS[at] as Door).name, all.map((one) => (one as ts.StringLiteralType).value).sort()];
-        }),
-    );
+    return aliases.map((alias) => {
+        const type = checker.getTypeAtLocation(alias);
+        const all = type.isUnion() ? type.types : (type.flags & ts.TypeFlags.Never) > 0 ? [] : [type];
+        return all.map((one) => (one as ts.StringLiteralType).value).sort();
+    });
+}
+
+/** The names of optional members that may not be `undefined`. */
+function strict(type: string): string {
+    return `{ [K in keyof (${type})]-?: undefined extends Required<${type}>[K] ? never : {} extends Pick<${type}, K> ? K : never }[keyof (${type})]`;
 }
 
 async function refused({ enter }: Door, options: object): Promise<string> {
@@ -186,8 +220,24 @@ async function refused({ enter }: Door, options: object): Promise<string> {
 
 describe("the options of each front door", () => {
     let names: Map<string, string[]>;
-    before(() => (names = namesOfTypes()));
-    after(() => account.close());
+    before(async () => {
+        names = namesOfTypes();
+        testing = await Server.start();
+    });
+    after(() => Promise.all([account.close(), testing.stop()]));
+
+    it("may be undefined where they may be left out", () => {
+        const types = [...DOORS.map(({ type }) => type), ...GIVEN];
+        const [known, ...found] = namesIn([
+            strict("{ a?: string; b?: string | undefined; c: string }"),
+            ...types.map(strict),
+        ]);
+        assert.deepEqual(known, ["a"], "the test sees nothing");
+        assert.deepEqual(
+            types.map((type, at) => [type, ...(found[at] as string[])]).filter(({ length }) => length > 1),
+            [],
+        );
+    });
 
     for (const door of DOORS) {
         it(`of ${door.name} are all listed where one is unknown, as its types have them`, async () => {
@@ -219,6 +269,42 @@ describe("the options of each front door", () => {
                     `${name} ${value}`,
                 );
             }
+        }
+    });
+
+    it("of another front door are sent there", async () => {
+        const said = (what: string, option: string, door: string, good: object = {}) =>
+            DOORS.filter(({ name }) => name === what).map(async (one) => {
+                const words = await refused(one, { ...one.good, ...good, [option]: 1 });
+                assert.ok(words.includes(`has no option ${option}${door}`), words);
+            });
+        const all = [
+            ...said("Account", "host", ": give it to account.sessions({ … }). They are user, "),
+            ...said("Account", "maxConnections", ": give it to transport({ … }) of mailbearer/nodemailer. They are "),
+            ...said("Account.sessions", "token", ": give it to new Account({ … })"),
+            ...said("connect", "onEvent", ": give it to sessions({ … })"),
+            ...said("connect", "renewal", ": give it to policy: { … }"),
+            ...said("imapflow.connect", "policy", ": give it to sessions({ … }) of mailbearer/imapflow"),
+            ...said("imapflow.sessions", "since", ": give it to connection.newMessages({ … })"),
+            ...said("imapflow.sessions of an account", "user", ": give it to new Account({ … })"),
+            ...said("nodemailer.login", "rateLimit", ": give it to transport({ … }) of mailbearer/nodemailer"),
+            ...said("nodemailer.transport of an account", "token", ": give it to new Account({ … })"),
+            ...said("testing.Server.issueToken", "flags", ": give it to server.deliver({ … })"),
+            ...said("connect", "tokenLifetime", ": they are "),
+            ...said("connect", "email", ", did you mean user?"),
+            ...said("connect", "access_token", ", did you mean token?"),
+            ...said("Account", "server", ": give it to account.sessions({ … }) as host. They are "),
+        ];
+        assert.equal(all.length, 15);
+        await Promise.all(all);
+    });
+
+    it("are said to be of their front door", async () => {
+        for (const door of DOORS) {
+            const said = await refused(door, { ...door.good, nonsense: 1 });
+            const name = door.name.replace(/^(imapflow|nodemailer|testing)\./, "").split(" ")[0] as string;
+            const plain = /policy|profile|Machine|^Session\b|Negotiation/.test(door.name);
+            assert.ok(plain || said.toLowerCase().startsWith(`options of ${name.toLowerCase()}`), said);
         }
     });
 

@@ -1,6 +1,7 @@
 /** The package as npm installed it from its tarball: in ES modules, CommonJS and TypeScript; and the documentation. */
 import assert from "node:assert/strict";
-import { execFile, spawnSync } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -183,6 +184,7 @@ describe("the documentation", () => {
         "README.md",
         "node/README.md",
         "docs/start/node.md",
+        "docs/reference/node.md",
         "docs/recipes/proxies.md",
         "docs/recipes/logs.md",
     ]) {
@@ -199,8 +201,23 @@ describe("the documentation", () => {
                     `example${index}-${file.length}.mjs`,
                     `${imports.join("\n")}\n${around}\n${body}\nawait server.stop();`,
                 );
-                assert.match(out, example.includes("test(") ? /^ok 1 - /m : /^happened .*logged_in/m);
+                // What only makes sessions logs in nowhere.
+                const logsIn = /for await|connect\(|sendMail/.test(example);
+                const happened = logsIn ? /^happened .*logged_in/m : /^happened$/m;
+                assert.match(out, example.includes("test(") ? /^ok 1 - /m : happened);
             });
         }
     }
+
+    it("of docs/recipes/tests.md: what the command prints leads a login there", async () => {
+        const command = join(INSTALLED, "dist/testing_command.js");
+        const server = spawn(process.execPath, [command, "--json", "--stdin"], { stdio: ["pipe", "pipe", "inherit"] });
+        const [printed] = (await once(server.stdout, "data")) as [Buffer];
+        writeFileSync(join(FOLDER, "server.json"), printed);
+        const text = readFileSync(join(ROOT, "docs/recipes/tests.md"), "utf8");
+        const [, example] = /```js\n([^`]*server\.json[^`]*)```/.exec(text) ?? [];
+        const out = await run("from-json.mjs", example ?? "");
+        assert.match(out, /messages: 3/);
+        server.stdin.end();
+    });
 });

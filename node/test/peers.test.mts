@@ -62,17 +62,17 @@ describe("a library that is missing", () => {
         assert.equal(said(program), "all is well\n");
     });
 
-    it("of a token source is named when the first token is asked for", () => {
+    it("of a token source is named at once", () => {
         for (const [library, options] of [
             ["@azure/msal-node", `{ provider: "microsoft", tenant: "t", clientId: "c", clientSecret: "s" }`],
             ["google-auth-library", `{ provider: "gmail", keyFile: "k", subject: "joe@example.com" }`],
         ] as const) {
             const program = `
                 import { clientCredentials, connect } from "mailbearer";
-                connect({ ...${AT}, protocol: "imap", token: clientCredentials(${options}) })${TOLD}`;
+                (async () => connect({ ...${AT}, protocol: "imap", token: clientCredentials(${options}) }))()${TOLD}`;
             assert.match(
                 said(program),
-                new RegExp(`^TokenSourceFailed .*${library} is not installed: npm install ${library}`),
+                new RegExp(`^ConfigError .*${library} is not installed: npm install ${library}`),
             );
         }
     });

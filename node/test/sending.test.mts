@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import nodemailer from "nodemailer";
 import { Account, ConfigError, Misuse, NeedsUser, SendFailed, SessionEnded } from "mailbearer";
-import { type SessionTransport, transport, type TransportOptions } from "mailbearer/nodemailer";
+import { type SentInfo, type SessionTransport, transport, type TransportOptions } from "mailbearer/nodemailer";
 import { Server, type ServerOptions } from "mailbearer/testing";
 import { certificate } from "./certificates.mjs";
 import { Counted, rejection, until } from "./waiting.mjs";
@@ -275,6 +275,21 @@ describe("what the server refuses", () => {
         const never = await rejection(SendFailed, outgoing.sendMail({ ...mail("never"), messageId: "<n@x.example>" }));
         assert.deepEqual([never.outcome, never.responseCode, never.messageId], ["refused", 550, "<n@x.example>"]);
         assert.deepEqual(subjects(), []);
+    });
+
+    it("of some recipients is told with the others' success, recipient by recipient", async () => {
+        await started();
+        server.refuseRecipient("nobody@example.org");
+        const to = ["ann@example.org", "nobody@example.org"];
+        const sent: SentInfo = await sender(made()).sendMail({ ...mail("half"), to });
+        assert.deepEqual([sent.accepted, sent.rejected], [["ann@example.org"], ["nobody@example.org"]]);
+        const [told] = sent.rejectedErrors ?? [];
+        assert.deepEqual([told?.recipient, told?.responseCode], ["nobody@example.org", 550]);
+        assert.ok(sent.messageSize > 100 && sent.messageTime >= 0 && sent.envelopeTime >= 0);
+        assert.ok(
+            sent.ehlo?.some((line) => line.startsWith("SIZE")),
+            sent.ehlo?.join(),
+        );
     });
 });
 

@@ -101,6 +101,41 @@ class Log {
 }
 
 describe("the end of a session", () => {
+    it("that is closed from outside ends its loop without an error", async () => {
+        const made = sessions({
+            protocol: "imap",
+            user: USER,
+            token: () => server.issueToken(USER),
+            ...server.at("imap"),
+        });
+        let given = 0;
+        for await (const connection of made) {
+            given += 1;
+            setImmediate(() => void made.close());
+            assert.equal(await connection.use(() => connection.wait()), true);
+        }
+        assert.equal(given, 1);
+    });
+
+    it("over sockets has no client, and says so; and a time is a number", async () => {
+        const made = sessions({
+            protocol: "imap",
+            user: USER,
+            token: () => server.issueToken(USER),
+            ...server.at("imap"),
+        });
+        const connection = await next(made);
+        assert.throws(
+            () => (connection.client as unknown as { noop(): void }).noop(),
+            (error) => error instanceof Misuse && /has no client: .*connection\.socket/.test(error.message),
+        );
+        await assert.rejects(connection.wait("60" as never), /milliseconds must be a number, not a string/);
+        await assert.rejects(connection.wait(Number.NaN), ConfigError);
+        await assert.rejects(connection.wait(Infinity), /left out, it waits for ever/);
+        assert.equal(await connection.wait(-5), false);
+        await made.close();
+    });
+
     it("is an error in the middle of the work, and the next connection says what was in flight", async () => {
         const made = stay("imap", { policy: AT_END });
         const first = await next(made);

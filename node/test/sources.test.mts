@@ -55,7 +55,14 @@ describe("command", () => {
         assert.ok(!error.message.includes(secret) && !error.message.includes("hunter2"), error.message);
         assert.equal(error.permanent, false);
         const missing = Promise.resolve(command("no-such-program-here")(request));
-        assert.match((await rejection(TokenSourceFailed, missing)).message, /could not be run: ENOENT/);
+        assert.match(
+            (await rejection(TokenSourceFailed, missing)).message,
+            /could not be run: it was not found in PATH$/,
+        );
+        const nowhere = Promise.resolve(command("/nowhere/at-all")(request));
+        assert.match((await rejection(TokenSourceFailed, nowhere)).message, /could not be run: there is no such file$/);
+        const mute = await rejection(TokenSourceFailed, Promise.resolve(command("false")(request)));
+        assert.equal(mute.message, "the command false failed with status 1, and said nothing on standard error");
         const slow = Promise.resolve(command("sleep 60", { timeout: 50 })(request));
         assert.match((await rejection(TokenSourceFailed, slow)).message, /did not end in time/);
         const given = new AbortController();
@@ -213,14 +220,16 @@ describe("clientCredentials", () => {
         }
         const program = join(folder, "bare/program.cjs");
         const text = `
-            const { clientCredentials, TokenSourceFailed } = require("mailbearer");
+            const { clientCredentials, ConfigError } = require("mailbearer");
             for (const options of [
                 { provider: "microsoft", tenant: "example.com", clientId: "a", clientSecret: "b" },
                 { provider: "gmail", keyFile: "key.json", subject: "${USER}" },
             ])
-                clientCredentials(options)({ forceRefresh: false }).catch((error) =>
-                    console.log(error instanceof TokenSourceFailed, error.permanent, error.message),
-                );
+                try {
+                    clientCredentials(options);
+                } catch (error) {
+                    console.log(error instanceof ConfigError, error.message);
+                }
         `;
         writeFileSync(program, text);
         const { stdout, stderr } = spawnSync(
@@ -231,7 +240,7 @@ describe("clientCredentials", () => {
             },
         );
         const said = ["@azure/msal-node", "google-auth-library"].map(
-            (name) => `true true ${name} is not installed: npm install ${name}`,
+            (name) => `true ${name} is not installed: npm install ${name}`,
         );
         assert.deepEqual(stdout.trim().split("\n").sort(), said, stderr);
     });
@@ -239,7 +248,7 @@ describe("clientCredentials", () => {
     it("is told what is missing or unknown", () => {
         for (const [options, said] of [
             [{ provider: "yahoo" }, /provider is none of the known values/],
-            [undefined, /provider is none of the known values/],
+            [undefined, /provider is missing: gmail, microsoft/],
             [{ provider: "microsoft", tenant: "a", clientId: "b" }, /one of clientSecret and certificate/],
             [{ provider: "microsoft", clientId: "b", clientSecret: "c" }, /tenant must be a string/],
             [{ provider: "gmail", keyFile: "a" }, /subject must be a string/],

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { ImapFlow } from "imapflow";
 import { createTransport } from "nodemailer";
-import { connect, ConfigError, LoginFailed } from "mailbearer";
+import { connect, ConfigError, LoginFailed, Misuse } from "mailbearer";
 import { caFile, Server } from "mailbearer/testing";
 
 const USER = "joe@gmail.com";
@@ -45,6 +45,31 @@ it("the testing server takes a text as a message, with whatever line ends, and i
     assert.throws(() => one.deliver(USER, "x", { date: new Date("never") }), ConfigError);
     assert.throws(() => one.deliver(USER, "x", { flag: [] } as never), /did you mean flags\?/);
     await Promise.all([one, other, third, fourth].map((server) => server.stop()));
+});
+
+it("a testing server that is stopped can be read, and is told nothing", async () => {
+    const server = await Server.start({ users: [USER] });
+    const token = server.issueToken(USER);
+    await server.stop();
+    for (const call of [
+        () => server.at("imap"),
+        () => server.port("imap"),
+        () => server.issueToken(USER),
+        () => server.revokeToken(token),
+        () => server.addUser("eve@gmail.com"),
+        () => server.deliver(USER, "Subject: hello\n\n"),
+        () => server.refuse("account_disabled"),
+        () => server.refuseRecipient("ann@example.org"),
+        () => server.setFault("login", "drop"),
+        () => server.clearFault(),
+        () => server.createMailbox(USER, "More"),
+        () => server.deleteMailbox(USER, "More"),
+        () => server.restart(),
+    ]) {
+        assert.throws(call, (error) => error instanceof Misuse && /is stopped/.test(error.message), String(call));
+    }
+    assert.deepEqual([server.messages(USER).length, server.submitted().length, server.users.length], [3, 0, 1]);
+    await server.stop();
 });
 
 for (const flavour of ["gmail", "outlook", "dovecot"] as const) {

@@ -88,6 +88,16 @@ describe("a fixed token that is over", () => {
         await made.close();
     });
 
+    it("is told once, and nobody is sent to the administrator", async () => {
+        const token = server.issueToken(USER, { lifetime: 0 });
+        const made = sessions({ protocol: "imap", user: USER, token, ...server.at("imap") });
+        const { message } = await rejection(NeedsUser, made.next());
+        await made.close();
+        assert.equal(message.split("give a function").length, 2, message);
+        assert.match(message, /the token is a fixed string/);
+        assert.doesNotMatch(message, /administrator|gave back/);
+    });
+
     it("is not the fault of a function, nor of another cause", async () => {
         const refused = await rejection(
             LoginFailed,
@@ -117,6 +127,12 @@ describe("what is no token", () => {
             assert.match(error.message, words);
             assert.ok(!error.message.includes("secret"));
         }
+        const misspelt = await rejection(
+            Misuse,
+            logIn(() => ({ tokn: "ya29.secret", other: 1 }) as never),
+        );
+        assert.match(misspelt.message, /with tokn, other: the token is in token, access_token or accessToken/);
+        assert.ok(!misspelt.message.includes("secret"));
         const error = await rejection(
             Misuse,
             logIn(() => ({ token: Promise.resolve("ya29.secret") }) as never),
@@ -124,6 +140,12 @@ describe("what is no token", () => {
         assert.match(error.message, /Promise: await it/);
         assert.ok(!error.message.includes("secret"));
     });
+});
+
+it("what MSAL answers is a token", async () => {
+    const expiresOn = new Date(Date.now() + 3_600_000);
+    await logIn(() => ({ accessToken: server.issueToken(USER), expiresOn }));
+    await logIn(() => ({ accessToken: server.issueToken(USER) }));
 });
 
 describe("what a token source throws", () => {

@@ -754,7 +754,6 @@ def test_a_network_that_comes_back_ends_a_wait_and_no_connection_that_works(serv
     ("options", "words"),
     [
         ({"client": "imapclient", "protocol": "pop3"}, "client"),
-        ({"policy": SessionPolicy(backoff_base=10.0, backoff_max=1.0)}, "backoff_max"),
         ({"policy": SessionPolicy(renewal="overlap"), "protocol": "smtp"}, "overlap"),
         ({"snapshot": b"no snapshot"}, "snapshot"),
         ({"timeout": 0}, "timeout"),
@@ -787,6 +786,11 @@ def test_a_setting_that_cannot_work_is_an_error_at_once(server: Server, options:
 def test_a_policy_that_cannot_work_is_an_error_at_once(name: str, value: object) -> None:
     with pytest.raises(mailbearer.ConfigError, match=name):
         SessionPolicy(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_longest_wait_below_the_first_one_is_an_error_at_once() -> None:
+    with pytest.raises(mailbearer.ConfigError, match="backoff_max must not be less than backoff_base"):
+        SessionPolicy(backoff_base=10.0, backoff_max=1.0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 import mailbearer
 import mailbearer.aio
 from mailbearer.testing import Server, client_context
+from mailbearer.words import Tls
 
 USER = "joe@gmail.com"
 REASONS = ["protocol_disabled", "too_many_connections", "rate_limited", "unavailable", "interaction_required"]
@@ -244,3 +245,13 @@ def test_the_tokens_of_two_servers_differ_unless_they_have_one_seed() -> None:
             tokens.append(server.issue_token(USER))
     assert len(set(tokens)) == 3
     assert tokens[2] == tokens[3]
+
+
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+def test_a_client_that_only_waits_sees_the_end(tls: Tls) -> None:
+    with Server() as server:
+        options = server.at("imap", tls)
+        with mailbearer.sessions("imap", USER, lambda: server.issue_token(USER), **options) as sessions:
+            connection = next(sessions)
+            server.restart()
+            assert connection.wait(30)

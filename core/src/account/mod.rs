@@ -129,6 +129,10 @@ pub struct Account {
     closed: bool,
     /// Sessions of a snapshot that were not added yet.
     remembered: Vec<snapshot::Remembered>,
+    /// Whose sessions it has had, without saying it.
+    users: Vec<String>,
+    /// It comes from a snapshot, and has no session yet that shows whose it is.
+    awaits_owner: bool,
     dead_ms: u64,
     /// What the host said of the end that is being handled.
     problem: Option<Box<Failure>>,
@@ -190,6 +194,8 @@ impl Account {
             back_at_ms: None,
             closed: false,
             remembered: Vec::new(),
+            users: Vec::new(),
+            awaits_owner: false,
             dead_ms: 0,
             problem: None,
         })
@@ -216,6 +222,7 @@ impl Account {
         for member in &self.members {
             session.share_config(&member.session);
         }
+        self.belongs_to(session.config());
         self.keys = self.keys.saturating_add(1);
         let key = SessionKey::new(self.keys);
         // Accounts are many and sessions few: no room is kept for more.

@@ -22,6 +22,9 @@ const HEADER: &str = "mailbearer-account 1 ";
 /// Octets of a snapshot, for each of its sessions: see `session/snapshot.rs`.
 const SNAPSHOT_OCTETS_MAX: usize = 64 << 20;
 
+/// Users of one account that are remembered: its own, and those of mailboxes that are shared.
+const USERS_MAX: usize = 64;
+
 const FOREIGN: &str = "it is of another user or server; one of a single session is for the session that is added first";
 
 /// A session of a snapshot that was not added yet.
@@ -31,16 +34,6 @@ pub(super) struct Remembered {
     /// `None`: the snapshot was a session's, which does not say it.
     user: Option<String>,
     state: String,
-}
-
-impl Remembered {
-    /// Whether it is of this user, as far as can be told.
-    fn is_of(&self, owner: &str, user: &str) -> bool {
-        match &self.user {
-            Some(known) => known == user,
-            None => self.owner == owner,
-        }
-    }
 }
 
 impl Account {
@@ -68,6 +61,7 @@ impl Account {
         let sessions: Vec<Value> = sessions.into_iter().chain(waiting).collect();
         let content = json!({
             "wall_ms": wall_ms,
+            "users": self.users,
             "sessions": sessions,
             "stops": self.stops.all().iter().map(stop_to_json).collect::<Vec<_>>(),
             "tokens": tokens_to_json(&self.tokens.memory(self.now_ms)),
@@ -94,6 +88,7 @@ impl Account {
         seed: u64,
     ) -> Result<Self, ConfigError> {
         let mut account = Self::new(config, seed)?;
+        account.awaits_owner = true;
         if let Some(owner) = owner_of(snapshot)? {
             account.now_ms = now_ms;
             let state = String::from_utf8_lossy(snapshot).into_owned();
@@ -104,6 +99,7 @@ impl Account {
         let dead_ms = wall_ms.saturating_sub(content.number("wall_ms")?);
         account.now_ms = now_ms;
         account.dead_ms = dead_ms;
+        account.users = content.list("users", |user| user.as_str().map(ToString::to_string))?;
         account.remembered = content.list("sessions", remembered_from_json)?;
         for stop in content.list("stops", stop_from_json)? {
             account.stops.add(stop);
@@ -123,10 +119,7 @@ impl Account {
         seed: u64,
     ) -> Result<Option<Session>, ConfigError> {
         let (owner, user) = (owner(config), user(config));
-        let foreign = !self.remembered.is_empty()
-            && self.members.is_empty()
-            && !self.remembered.iter().any(|one| one.is_of(&owner, &user));
-        if foreign {
+        if self.awaits_owner && self.is_foreign(&owner, &user) {
             return Err(ConfigError::Snapshot { problem: FOREIGN });
         }
         let Some(at) = self.remembered.iter().position(|one| one.owner == owner) else {
@@ -139,6 +132,23 @@ impl Account {
             self.inherit(&session);
         }
         Ok(Some(session))
+    }
+
+    /// Whether the snapshot is of others. What a session wrote says of which server it is, and not of whom.
+    fn is_foreign(&self, owner: &str, user: &str) -> bool {
+        match self.users.as_slice() {
+            [] => self.remembered.iter().any(|one| one.user.is_none() && one.owner != owner),
+            users => !users.iter().any(|one| one == user),
+        }
+    }
+
+    /// Notes whose session it has: another one of theirs may come back with the snapshot, also when none was there at the end.
+    pub(super) fn belongs_to(&mut self, config: &SessionConfig) {
+        let user = user(config);
+        self.awaits_owner = false;
+        if self.users.len() < USERS_MAX && !self.users.contains(&user) {
+            self.users.push(user);
+        }
     }
 
     /// What a bare session knew and an account knows for all: its stop, and the tokens that its server refused.
@@ -310,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_member_that_is_missing_or_of_another_kind_is_damage() {
-        for key in ["wall_ms", "sessions", "stops", "tokens", "services"] {
+        for key in ["wall_ms", "users", "sessions", "stops", "tokens", "services"] {
             let without = with(|content| {
                 content.as_object_mut().unwrap().remove(key);
             });
@@ -429,6 +439,28 @@ mod tests {
         // It is remembered once: the next one of the same kind is new.
         account.add(session(Protocol::Imap, "joe@gmail.com")).unwrap();
         assert_eq!(account.tokens.memory(5).of_day_ms.len(), 1);
+    }
+
+    #[test]
+    fn an_account_without_a_session_is_still_its_users() {
+        let mut account = Account::new(AccountConfig::default(), 1).unwrap();
+        assert!(account.users.is_empty());
+        let session_of = |user| session(Protocol::Imap, user);
+        for user in ["joe@gmail.com", "team@gmail.com", "joe@gmail.com"] {
+            let key = account.add(session_of(user)).unwrap();
+            let _ = account.handle(0, Fact::Remove { session: key }).unwrap();
+        }
+        assert_eq!(account.users.len(), 2);
+        let snapshot = account.snapshot(0);
+        let mut other = restored(&snapshot, 0).unwrap();
+        let foreign = ConfigError::Snapshot { problem: FOREIGN };
+        assert_eq!(other.add(session_of("eve@gmail.com")).unwrap_err(), foreign);
+        other.add(session_of("team@gmail.com")).unwrap();
+        // It is known now whose it is: whoever comes later is of the same account.
+        other.add(session_of("eve@gmail.com")).unwrap();
+        // Nobody's is anybody's.
+        let nobodys = Account::new(AccountConfig::default(), 1).unwrap().snapshot(0);
+        restored(&nobodys, 0).unwrap().add(session_of("eve@gmail.com")).unwrap();
     }
 
     #[test]

@@ -152,7 +152,8 @@ impl Provider {
     #[must_use]
     pub fn of_address(address: &str) -> Option<Self> {
         let (_, domain) = address.rsplit_once('@')?;
-        let owns = |domains: &[&str]| domains.iter().any(|one| one.eq_ignore_ascii_case(domain));
+        let owns =
+            |domains: &str| domains.split_whitespace().any(|one| one.eq_ignore_ascii_case(domain));
         if let Some(profile) = PROFILES.iter().find(|profile| owns(profile.domains)) {
             return Some(profile.to_provider());
         }
@@ -212,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_domain_belongs_to_one_provider() {
-        let profiles = PROFILES.iter().flat_map(|profile| profile.domains.iter().copied());
-        let without = WITHOUT.iter().flat_map(|one| one.domains.iter().copied());
+        let profiles = PROFILES.iter().flat_map(|profile| profile.domains.split_whitespace());
+        let without = WITHOUT.iter().flat_map(|one| one.domains.split_whitespace());
         let domains: Vec<&str> = profiles.chain(without).collect();
         for (index, domain) in domains.iter().enumerate() {
             assert!(!domains[index + 1..].contains(domain), "{domain}");
@@ -221,6 +222,8 @@ mod tests {
         assert_eq!(Provider::of_address("x@GMAIL.com").unwrap().name, "gmail");
         assert_eq!(Provider::of_address("x@notgmail.com"), None);
         assert_eq!(Provider::of_address("gmail.com"), None);
+        assert_eq!(Provider::of_address("x@"), None);
+        assert_eq!(Provider::of_address("x@gmail.com googlemail.com"), None);
     }
 
     #[test]

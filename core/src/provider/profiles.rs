@@ -14,7 +14,8 @@ const MINUTE_MS: u64 = 60 * 1000;
 /// A profile as it is written down here.
 pub(super) struct Profile {
     pub(super) name: &'static str,
-    pub(super) domains: &'static [&'static str],
+    /// With a space between them.
+    pub(super) domains: &'static str,
     token_lifetime_ms: Option<u64>,
     services: &'static [Row],
     oauth: Option<&'static Server>,
@@ -35,7 +36,7 @@ impl Profile {
     pub(super) fn to_provider(&self) -> Provider {
         Provider {
             name: self.name.to_string(),
-            domains: owned(self.domains),
+            domains: self.domains.split_whitespace().map(ToString::to_string).collect(),
             token_lifetime_ms: self.token_lifetime_ms,
             services: self.services.iter().map(Row::to_service).collect(),
             oauth: self.oauth.map(Server::to_oauth),
@@ -135,7 +136,7 @@ pub(super) const PROFILES: [&Profile; 11] = [
 /// XOAUTH2 first: it is the mechanism that Google documents. Tokens live 3,599 s.
 pub(super) const GMAIL: Profile = Profile {
     name: "gmail",
-    domains: &["gmail.com", "googlemail.com"],
+    domains: "gmail.com googlemail.com",
     token_lifetime_ms: Some(HOUR_MS),
     services: &[
         Row {
@@ -211,7 +212,7 @@ pub(super) const MICROSOFT: Profile = Profile {
 /// deployments, scopes of the same names at its own resource. No domain is its own.
 const MICROSOFT_US: Profile = Profile {
     name: "microsoft-us",
-    domains: &[],
+    domains: "",
     token_lifetime_ms: Some(HOUR_MS),
     services: &[
         Row::microsoft(
@@ -236,7 +237,7 @@ const MICROSOFT_US: Profile = Profile {
 /// The cloud that 21Vianet runs in China: as above.
 const MICROSOFT_CHINA: Profile = Profile {
     name: "microsoft-china",
-    domains: &[],
+    domains: "",
     token_lifetime_ms: Some(HOUR_MS),
     services: &[
         Row::microsoft(
@@ -372,7 +373,7 @@ const MAILRU: Profile = Profile {
 /// need an app password.
 const ICLOUD: Profile = Profile {
     name: "icloud",
-    domains: &["icloud.com", "me.com", "mac.com"],
+    domains: "icloud.com me.com mac.com",
     token_lifetime_ms: None,
     services: &[
         Row::plain(Protocol::Imap, "imap.mail.me.com", XOAUTH2_ONLY, &[]),
@@ -393,7 +394,7 @@ const ICLOUD: Profile = Profile {
 /// hosts are another profile.
 const COMCAST: Profile = Profile {
     name: "comcast",
-    domains: &["comcast.net"],
+    domains: "comcast.net",
     token_lifetime_ms: None,
     services: &[
         Row::plain(Protocol::Imap, "imap.comcast.net", XOAUTH2_ONLY, COMCAST_SCOPES),

@@ -4,14 +4,14 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::profiles::owned;
 use super::{Provider, SessionLimits};
 use crate::config::{Endpoint, InitialResponse, Protocol, Tls};
 
 /// A provider that takes no tokens from programs.
 pub(super) struct Without {
     pub(super) name: &'static str,
-    pub(super) domains: &'static [&'static str],
+    /// With a space between them.
+    pub(super) domains: &'static str,
     /// Under the ports for implicit TLS.
     hosts: &'static [(Protocol, &'static str)],
     instead: &'static str,
@@ -29,7 +29,7 @@ impl Without {
         };
         Provider {
             name: self.name.to_string(),
-            domains: owned(self.domains),
+            domains: self.domains.split_whitespace().map(ToString::to_string).collect(),
             token_lifetime_ms: None,
             services: self.hosts.iter().map(service).collect(),
             oauth: None,
@@ -42,7 +42,7 @@ pub(super) const WITHOUT: [Without; 5] = [
     // hilfe.gmx.net, "POP3 & IMAP": to be switched on; with two factors an application's own password.
     Without {
         name: "gmx",
-        domains: &["gmx.net", "gmx.de", "gmx.at", "gmx.ch", "gmx.com", "gmx.co.uk", "gmx.us"],
+        domains: "gmx.net gmx.de gmx.at gmx.ch gmx.com gmx.co.uk gmx.us",
         hosts: &[
             (Protocol::Imap, "imap.gmx.net"),
             (Protocol::Pop3, "pop.gmx.net"),
@@ -54,7 +54,7 @@ pub(super) const WITHOUT: [Without; 5] = [
     // hilfe.web.de, as GMX.
     Without {
         name: "webde",
-        domains: &["web.de"],
+        domains: "web.de",
         hosts: &[
             (Protocol::Imap, "imap.web.de"),
             (Protocol::Pop3, "pop3.web.de"),
@@ -66,7 +66,7 @@ pub(super) const WITHOUT: [Without; 5] = [
     // help.mail.163.com: the authorization code takes the password's place, and IMAP wants an ID command.
     Without {
         name: "netease",
-        domains: &["163.com", "126.com", "yeah.net"],
+        domains: "163.com 126.com yeah.net",
         hosts: &[
             (Protocol::Imap, "imap.163.com"),
             (Protocol::Pop3, "pop.163.com"),
@@ -78,7 +78,7 @@ pub(super) const WITHOUT: [Without; 5] = [
     // service.mail.qq.com: the same.
     Without {
         name: "qq",
-        domains: &["qq.com", "foxmail.com"],
+        domains: "qq.com foxmail.com",
         hosts: &[
             (Protocol::Imap, "imap.qq.com"),
             (Protocol::Pop3, "pop.qq.com"),
@@ -90,7 +90,7 @@ pub(super) const WITHOUT: [Without; 5] = [
     // proton.me/support/imap-smtp-and-pop3-setup: the bridge on one's own machine, with a password of its own.
     Without {
         name: "proton",
-        domains: &["proton.me", "protonmail.com", "protonmail.ch", "pm.me"],
+        domains: "proton.me protonmail.com protonmail.ch pm.me",
         hosts: &[],
         instead: "Proton Mail has no IMAP or SMTP but through Proton Mail Bridge on the user's own machine, which has \
                   passwords of its own and takes no tokens",

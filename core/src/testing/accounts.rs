@@ -143,8 +143,9 @@ impl Server {
 
     pub(super) fn account(&mut self, user: &str) -> &mut Account {
         let (count, special) = (self.config.messages, self.config.flavour.mailboxes());
+        let uid_validity = self.uid_validity;
         self.accounts.entry(user.to_string()).or_insert_with(|| {
-            let mut account = Account::new(special);
+            let mut account = Account::new(special, uid_validity);
             if let Some(inbox) = account.get_mut("INBOX") {
                 (1..=count)
                     .for_each(|number| inbox.deliver(&first_message(user, number), SOME_DATE_MS));

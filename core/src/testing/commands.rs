@@ -154,7 +154,7 @@ fn searches_find_what_they_ask_for() {
 #[test]
 fn messages_are_copied_moved_and_expunged_by_uid() {
     let (mut server, id) = selected();
-    let validity = 1_700_000_004;
+    let validity = 1_700_007_004;
     assert_eq!(
         talk(&mut server, id, "a UID COPY 1:2 Trash\r\n"),
         std::format!("a OK [COPYUID {validity} 1:2 1:2] (Success)\r\n")
@@ -239,7 +239,7 @@ fn sections_are_fetched_as_asked() {
 fn a_message_is_appended_with_flags_and_date() {
     let (mut server, id) = selected();
     let line = "a APPEND Sent (\\Seen) \"01-Jan-2026 00:00:00 +0100\" {5+}\r\na\r\nb\n\r\n";
-    assert_eq!(talk(&mut server, id, line), "a OK [APPENDUID 1700000003 1] (Success)\r\n");
+    assert_eq!(talk(&mut server, id, line), "a OK [APPENDUID 1700007003 1] (Success)\r\n");
     let stored = server.messages_in(USER, "Sent");
     assert_eq!((stored[0].flags[0].as_str(), stored[0].date_ms), ("\\Seen", 1_767_222_000_000));
     assert!(
@@ -248,7 +248,7 @@ fn a_message_is_appended_with_flags_and_date() {
     assert!(talk(&mut server, id, "c APPEND INBOX {40000000}\r\n").starts_with("c NO [TOOBIG]"));
     assert_eq!(
         talk(&mut server, id, "d APPEND INBOX {1+}\r\nx\r\n"),
-        "* 4 EXISTS\r\nd OK [APPENDUID 1700000000 4] (Success)\r\n"
+        "* 4 EXISTS\r\nd OK [APPENDUID 1700007000 4] (Success)\r\n"
     );
     let output = server.receive(0, id, b"e APPEND INBOX {40000000+}\r\n");
     assert_eq!(output.next, Then::Close);

@@ -48,7 +48,7 @@ pub use refusal::Unsayable;
 use crate::config::{Protocol, Tls};
 use crate::failure::{Cause, spelled_enum};
 use connection::Connection;
-use mail::Account;
+use mail::{Account, uid_validity};
 
 spelled_enum! {
     /// How a session ends whose time is over.
@@ -233,6 +233,7 @@ pub struct Server {
     recipients: BTreeMap<String, RecipientRefusal>,
     greylisted: BTreeMap<(String, String), u64>,
     rng: fastrand::Rng,
+    uid_validity: u32,
     tokens: BTreeMap<String, Issued>,
     accounts: BTreeMap<String, Account>,
     connections: BTreeMap<u64, Connection>,
@@ -254,6 +255,7 @@ impl Server {
             recipients: BTreeMap::new(),
             greylisted: BTreeMap::new(),
             rng: fastrand::Rng::with_seed(seed),
+            uid_validity: uid_validity(seed),
             tokens: BTreeMap::new(),
             accounts: BTreeMap::new(),
             connections: BTreeMap::new(),

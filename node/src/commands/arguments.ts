@@ -1,5 +1,6 @@
 /** What the commands have in common: how they are described, and what goes wrong with their arguments. */
 import type { ParseArgsConfig } from "node:util";
+import { nearest } from "../options";
 import type { RouteOptions } from "../route";
 
 /** What `util.parseArgs` has read. */
@@ -57,4 +58,36 @@ export function proxyOf(values: Values): string | undefined {
         );
     }
     return proxy;
+}
+
+/** What is wrong with an option. Options are never abbreviated, and their values never repeated: one may be a token. */
+export function misread(error: unknown, options: readonly string[]): string {
+    const said = error instanceof Error ? error.message : "";
+    const [, option] = /'([^']*)'/.exec(said) ?? [];
+    if (option === "--token") {
+        return (
+            "there is no --token: others on this machine can read arguments. " +
+            "Use --token-command, MAILBEARER_TOKEN or standard input"
+        );
+    }
+    if (option === "--client-secret") {
+        return "there is no --client-secret: others on this machine can read arguments. Use --client-secret-file";
+    }
+    if (said.startsWith("Unknown option")) {
+        const meant = nearest(option ?? "", options);
+        return `there is no option ${echoed(option ?? "")}${mayBe(meant && `--${meant}`)}`;
+    }
+    return option === undefined
+        ? "the arguments cannot be read"
+        : `the value of ${echoed(option)} is missing or too much`;
+}
+
+/** A word of the command line, unless it is none of a command's. */
+export function echoed(word: string): string {
+    return /^[a-z<> -]{1,30}$/.test(word) ? word : "of this name";
+}
+
+/** What may have been meant. */
+export function mayBe(meant: string | undefined): string {
+    return meant === undefined ? "" : `, did you mean ${meant}?`;
 }

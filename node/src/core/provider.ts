@@ -6,26 +6,26 @@ import type { InitialResponse, MailProtocol, Mechanism, Tls } from "./login";
 export interface Service {
     readonly protocol: MailProtocol;
     readonly host: string;
-    readonly port?: number;
-    readonly tls?: Tls;
-    readonly mechanisms?: readonly Mechanism[];
-    readonly scopes?: readonly string[];
-    readonly initialResponse?: InitialResponse;
-    readonly assumedCapabilities?: readonly string[];
-    readonly sessionMs?: number;
-    readonly endsWithToken?: boolean;
-    readonly idleMs?: number;
-    readonly connections?: number;
+    readonly port?: number | undefined;
+    readonly tls?: Tls | undefined;
+    readonly mechanisms?: readonly Mechanism[] | undefined;
+    readonly scopes?: readonly string[] | undefined;
+    readonly initialResponse?: InitialResponse | undefined;
+    readonly assumedCapabilities?: readonly string[] | undefined;
+    readonly sessionMs?: number | undefined;
+    readonly endsWithToken?: boolean | undefined;
+    readonly idleMs?: number | undefined;
+    readonly connections?: number | undefined;
 }
 
 /** Where a provider's tokens come from: for OAuth libraries, as `mailbearer login` has one. Nothing else asks any of these. */
 export interface OAuth {
-    readonly issuer?: string;
+    readonly issuer?: string | undefined;
     readonly authorizationEndpoint: string;
     readonly tokenEndpoint: string;
-    readonly deviceAuthorizationEndpoint?: string;
-    readonly revocationEndpoint?: string;
-    readonly registrationEndpoint?: string;
+    readonly deviceAuthorizationEndpoint?: string | undefined;
+    readonly revocationEndpoint?: string | undefined;
+    readonly registrationEndpoint?: string | undefined;
     /** Whether it wants a secret from an app that cannot keep one. */
     readonly needsClientSecret: boolean;
     /** What an authorization request needs besides, as `access_type: "offline"`. */
@@ -38,11 +38,11 @@ export interface OAuth {
 export interface Provider {
     readonly name: string;
     readonly domains: readonly string[];
-    readonly tokenLifetimeMs?: number;
+    readonly tokenLifetimeMs?: number | undefined;
     readonly services: readonly Service[];
-    readonly oauth?: OAuth;
+    readonly oauth?: OAuth | undefined;
     /** What to do in place of OAuth, where it has none for mail. */
-    readonly instead?: string;
+    readonly instead?: string | undefined;
 }
 
 /** The providers that mailbearer knows. */

@@ -1,4 +1,5 @@
 /** What replies mean, and what SASL says. */
+import { ConfigError } from "../errors";
 import { enter, native, optionalNumeric, optionalText, text, texts } from "../native";
 import { known, type OptionsOf } from "../options";
 import type { MailProtocol, Mechanism } from "./login";
@@ -74,11 +75,21 @@ export function initialResponse(
     const [name, user] = [text(mechanism, "mechanism"), text(identity.user, "user")];
     const [host, port] = [optionalText(identity.host, "host"), optionalNumeric(identity.port, "port")];
     const authzid = optionalText(identity.authzid, "authzid");
-    return enter(() => native.initialResponse(name, user, secret, host, port, authzid));
+    return ofMechanism(() => native.initialResponse(name, user, secret, host, port, authzid));
+}
+
+/** The core knows them as a setting of a login, of which there may be several. */
+function ofMechanism<T>(call: () => T): T {
+    try {
+        return enter(call);
+    } catch (error) {
+        const words = error instanceof ConfigError ? error.message : "";
+        throw words.startsWith("mechanisms ") ? new ConfigError(words.replace("mechanisms ", "mechanism ")) : error;
+    }
 }
 
 /** The answer to an error challenge, before base64. */
 export function acknowledgement(mechanism: Mechanism): Buffer {
     const name = text(mechanism, "mechanism");
-    return enter(() => native.acknowledgement(name));
+    return ofMechanism(() => native.acknowledgement(name));
 }

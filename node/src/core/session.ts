@@ -133,7 +133,12 @@ export class Session {
 
     constructor(
         settings: LoginSettings,
-        options: { seed: bigint; policy?: SessionSettings; snapshot?: Uint8Array | undefined; nowMs?: number },
+        options: {
+            seed: bigint;
+            policy?: SessionSettings | undefined;
+            snapshot?: Uint8Array | undefined;
+            nowMs?: number | undefined;
+        },
     ) {
         known(settings, LOGIN_SETTINGS, "settings");
         known(options, OPTIONS, "options");

@@ -6,5 +6,7 @@ export const answers: TokenAnswer[] = [
     { token: "abc", expiresInMs: null },
     { access_token: "abc", expires_in: "3600" },
     { access_token: "abc", expires_at: new Date() },
+    { accessToken: "abc" },
+    { accessToken: "abc", expiresOn: new Date() },
 ];
 export const sources: TokenSource[] = ["abc", new AccessToken("abc"), () => "abc", async () => ({ token: "abc" })];

@@ -48,7 +48,8 @@ class Account:
             no ``token``, for the requests of the login that is stored.
 
     Raises:
-        ConfigError: a setting cannot work, or the snapshot is damaged, of another version or of another user.
+        ConfigError: a setting cannot work, or the snapshot is damaged or of another version; one of
+            another user is told by the first session that is asked for.
 
     >>> import mailbearer, mailbearer.testing
     >>> with mailbearer.testing.Server() as server:

@@ -10,8 +10,15 @@ use super::{Mailbox, Message};
 /// Mailboxes that one account may have: more than a test needs.
 pub(in crate::testing) const MAILBOXES_MAX: usize = 1_000;
 
-/// UIDVALIDITY of the first mailbox; each one that is made later has a greater one.
+/// The least UIDVALIDITY.
 const UID_VALIDITY: u32 = 1_700_000_000;
+
+/// UIDVALIDITY of a user's first mailbox: another one at each server, so that what was kept of one is not taken for another's. Each
+/// mailbox that is made later has a greater one.
+#[allow(clippy::cast_possible_truncation, reason = "below a million")]
+pub(in crate::testing) const fn uid_validity(seed: u64) -> u32 {
+    UID_VALIDITY.saturating_add((seed % 1_000_000) as u32 * MAILBOXES_MAX as u32)
+}
 
 /// What a user has.
 #[derive(Debug, Clone)]
@@ -23,9 +30,9 @@ pub(in crate::testing) struct Account {
 
 impl Account {
     /// An account with an INBOX, and with the mailboxes of a flavour: their names and special uses (RFC 6154).
-    pub(in crate::testing) fn new(special: &[(&str, &'static str)]) -> Self {
+    pub(in crate::testing) fn new(special: &[(&str, &'static str)], uid_validity: u32) -> Self {
         let mut account =
-            Self { mailboxes: BTreeMap::new(), subscribed: BTreeSet::new(), uid_validity: 0 };
+            Self { mailboxes: BTreeMap::new(), subscribed: BTreeSet::new(), uid_validity };
         for (name, attribute) in [("INBOX", "")].iter().chain(special) {
             account.add(name, attribute);
             account.subscribed.insert((*name).to_string());
@@ -34,9 +41,8 @@ impl Account {
     }
 
     fn add(&mut self, name: &str, attribute: &'static str) {
-        let uid_validity = UID_VALIDITY.saturating_add(self.uid_validity);
+        self.mailboxes.insert(name.to_string(), Mailbox::new(self.uid_validity, attribute));
         self.uid_validity = self.uid_validity.saturating_add(1);
-        self.mailboxes.insert(name.to_string(), Mailbox::new(uid_validity, attribute));
     }
 
     /// Makes a mailbox, and those above it that are missing; `None` where it is there.
@@ -136,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_is_made_with_those_above_it_and_goes_alone() {
-        let mut account = Account::new(&[]);
+        let mut account = Account::new(&[], UID_VALIDITY);
         account.create("a/b/c").unwrap();
         assert_eq!(names(&account), ["INBOX", "a", "a/b", "a/b/c"]);
         assert_eq!(account.create("a/b"), None);
@@ -148,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_rename_takes_along_what_is_below_it() {
-        let mut account = Account::new(&[]);
+        let mut account = Account::new(&[], UID_VALIDITY);
         account.create("a/b").unwrap();
         account.create("ab").unwrap();
         account.rename("a", "c").unwrap();
@@ -161,11 +167,19 @@ mod tests {
 
     #[test]
     fn what_is_made_anew_has_another_uid_validity() {
-        let mut account = Account::new(&[]);
+        let mut account = Account::new(&[], UID_VALIDITY);
         account.create("a").unwrap();
         let before = account.get("a").unwrap().uid_validity;
         account.delete("a").unwrap();
         account.create("a").unwrap();
         assert!(account.get("a").unwrap().uid_validity > before);
+    }
+
+    #[test]
+    fn each_server_has_a_uid_validity_of_its_own() {
+        assert_eq!(uid_validity(0), UID_VALIDITY);
+        assert_eq!(uid_validity(7), uid_validity(7));
+        assert!(uid_validity(1) > uid_validity(0).saturating_add(999));
+        assert!(uid_validity(u64::MAX) > UID_VALIDITY && uid_validity(999_999) < u32::MAX);
     }
 }

@@ -8,7 +8,7 @@ mod mailbox;
 mod name;
 mod part;
 
-pub(super) use account::{Account, MAILBOXES_MAX};
+pub(super) use account::{Account, MAILBOXES_MAX, uid_validity};
 pub(super) use date::{day, internal_date, read_day, read_header_date, read_internal_date};
 pub(super) use encoded::{body_text, header_text};
 pub(super) use header::{addresses, field, lines_of, split, without_folds};

@@ -41,7 +41,7 @@ from ..facts import Submitted
 from ..front_door import front_door
 from ..options import LoginOptions
 from ..words import Cause, MailProtocol, Tls
-from .peer import Peer, close_if_cancelled, now_ms
+from .peer import SHUTDOWN_SECONDS, Peer, close_if_cancelled, now_ms
 
 __all__ = ["Server", "ServerEvent", "StoredMessage", "Submitted", "ca_file", "client_context"]
 
@@ -419,6 +419,7 @@ class Server:
                 lambda: Peer(self._machine, self._peers, self._act, protocol, tls, context),
                 client,
                 ssl=context if tls == "implicit" else None,
+                ssl_shutdown_timeout=SHUTDOWN_SECONDS if tls == "implicit" else None,
             )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

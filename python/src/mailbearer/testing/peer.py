@@ -12,6 +12,10 @@ from collections.abc import Callable
 from .. import _core
 from ..words import MailProtocol, Tls
 
+# Servers do not wait until a client says that it has read the last words (RFC 8446 section 6.1): a client that only
+# waits, and reads nothing, would never see the end.
+SHUTDOWN_SECONDS = 1.0
+
 
 class Peer(asyncio.Protocol):
     """One connection: it gives octets to the machine, and does what that says."""
@@ -78,7 +82,9 @@ class Peer(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         assert self._transport is not None
         with contextlib.suppress(OSError, ssl.SSLError):
-            upgraded = await loop.start_tls(self._transport, self, self._context, server_side=True)
+            upgraded = await loop.start_tls(
+                self._transport, self, self._context, server_side=True, ssl_shutdown_timeout=SHUTDOWN_SECONDS
+            )
             if upgraded is not None:
                 self._transport = upgraded
                 self._act(*self._machine.tls_established(self._id))
