@@ -290,7 +290,7 @@ describe("the options of each front door", () => {
             ...said("nodemailer.login", "rateLimit", ": give it to transport({ … }) of mailbearer/nodemailer"),
             ...said("nodemailer.transport of an account", "token", ": give it to new Account({ … })"),
             ...said("testing.Server.issueToken", "flags", ": give it to server.deliver({ … })"),
-            ...said("connect", "tokenLifetime", ": they are "),
+            ...said("connect", "greylist", ": they are "),
             ...said("connect", "email", ", did you mean user?"),
             ...said("connect", "access_token", ", did you mean token?"),
             ...said("Account", "server", ": give it to account.sessions({ … }) as host. They are "),
