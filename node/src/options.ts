@@ -1,6 +1,7 @@
 /** The options of the front doors: which there are, what each must be, and what is said of one that is none. */
 import { ConfigError } from "./errors";
 import { kindOf } from "./foreign";
+import { checkName, looksLikeToken } from "./misplaced";
 
 /** What an option must be; `own`: where it is used, it is looked at more closely. */
 export type Kind = "string" | "number" | "boolean" | "object" | "function" | "signal" | "bigint" | "array" | "own";
@@ -65,12 +66,16 @@ export function known(options: unknown, all: Readonly<Record<string, Kind>>, wha
     }
     for (const [name, value] of Object.entries(options as object)) {
         const kind = Object.hasOwn(all, name) ? all[name] : undefined;
+        if (kind === undefined && looksLikeToken(name)) {
+            throw new ConfigError(`${what}: the name of one looks like an access token: give that as token`);
+        }
         if (kind === undefined) {
             throw new ConfigError(`${what} has no option ${name}${meant(name, Object.keys(all), what)}`);
         }
         if (value !== undefined && !IS[kind](value)) {
             throw new ConfigError(`${name} must be ${WORDS[kind]}, not ${kindOf(value)}`);
         }
+        checkName(name, value);
     }
 }
 

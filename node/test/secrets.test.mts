@@ -8,14 +8,18 @@ import * as tls from "node:tls";
 import { inspect } from "node:util";
 import nodemailer from "nodemailer";
 import {
+    Account,
     connect,
     ConfigError,
+    discover,
+    explain,
     LoginFailed,
     MailbearerError,
     type MailProtocol,
     NeedsUser,
     Session,
     sessions,
+    stored,
     TokenSourceFailed,
     Transcript,
 } from "mailbearer";
@@ -244,5 +248,46 @@ describe("a transcript", () => {
         assert.throws(() => transcript.received("text" as never), ConfigError);
         assert.throws(() => new Transcript("two words"), ConfigError);
         assertHidden(inspect(transcript, { depth: 9, showHidden: true }), "Transcript");
+    });
+});
+
+describe("a token in the place of a name", () => {
+    const own = { protocol: "imap", user: USER, token: "short" } as const;
+    const doors: Record<string, () => unknown> = {
+        "connect, user": () => connect({ protocol: "imap", user: TOKEN } as never),
+        "connect, user and token swapped": () => connect({ ...own, user: TOKEN, token: USER }),
+        "connect, host": () => connect({ ...own, host: TOKEN }),
+        "connect, provider": () => connect({ ...own, provider: TOKEN as never }),
+        "connect, protocol": () => connect({ ...own, protocol: TOKEN as never }),
+        "connect, ehloName": () => connect({ ...own, ehloName: TOKEN }),
+        "connect, the name of an option": () => connect({ ...own, [TOKEN]: 1 } as never),
+        "connect, in place of options": () => connect(TOKEN as never),
+        sessions: () => sessions({ protocol: "imap", user: TOKEN } as never),
+        Account: () => new Account({ user: TOKEN } as never),
+        stored: () => stored(TOKEN),
+        "discover, user": () => discover(TOKEN),
+        "explain, user": () => explain("A1 NO no", { protocol: "imap", user: TOKEN }),
+        login: () => login({ user: TOKEN } as never),
+    };
+    for (const [name, enter] of Object.entries(doors)) {
+        it(`is refused and not shown: ${name}`, async () => {
+            const error = await rejection(ConfigError, Promise.resolve().then(enter));
+            assertHidden(
+                [String(error), error.stack, JSON.stringify(error), inspect(error, { depth: 9 })].join("\n"),
+                name,
+            );
+        });
+    }
+
+    it("is not taken for one that is a name", () => {
+        for (const user of [
+            USER,
+            "joe",
+            "eyJ@example.org",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "svc-mail-archive-2026-production-eu",
+        ]) {
+            assert.doesNotThrow(() => new Account({ user, token: "short" }), user);
+        }
     });
 });

@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import type { Tls } from "../core";
 import { ConfigError } from "../errors";
 import { standIn } from "../foreign";
+import { checkName } from "../misplaced";
 import { dataFolder, fileName, normalAddress, readPrivate, removeFile, writePrivate } from "./folder";
 import { forget, keep, recall } from "./keyring";
 import { withLock } from "./lock";
@@ -62,6 +63,7 @@ export class AccountFile {
     readonly #lock: string;
 
     constructor(user: string, folder: string = dataFolder()) {
+        checkName("user", user);
         this.user = normalAddress(user);
         const name = join(folder, "accounts", fileName(user));
         this.path = `${name}.json`;
