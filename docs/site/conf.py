@@ -29,7 +29,7 @@ nitpick_ignore_regex = [
         r"|time|builtins|google|concurrent|http|email)\b.*",
     ),
     # Type variables, and aliases that a signature names.
-    ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T"),
+    ("py:.*", r"(.*\.)?[A-Z][a-zA-Z]*T(_co)?"),
     ("py:.*", r"(mailbearer\.proxy\.)?Proxy|WatchedSocket|MailBox|TracerProvider|MeterProvider"),
     ("py:.*", r"AioImap|AioSmtp|os\.PathLike"),
     ("py:.*", r"OnEvent|Flavour|Cut|mailbearer\.options\..*|mailbearer\.watched_socket\..*"),
