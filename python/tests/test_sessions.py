@@ -911,3 +911,34 @@ def test_a_source_that_fails_at_once_keeps_nobody(monkeypatch: pytest.MonkeyPatc
     with Server() as server, pytest.raises(mailbearer.NeedsUser):
         # It is closed by nobody: that it ends is what `nothing_is_left` sees.
         next(mailbearer.sessions("imap", USER, revoked, **server.at("imap")))
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of a peer that has closed its side")
+@pytest.mark.parametrize("protocol", ["imap", "pop3", "smtp"])
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("speaks", [True, False])
+def test_an_end_while_nobody_reads_is_told_and_is_no_error(protocol: Any, waits: bool, speaks: bool) -> None:
+    """It was an endless loop over `is_due`, the end of POP3 an error of poplib's, and the end called no fault."""
+    events: list[mailbearer.SessionEvent] = []
+    # Gmail's POP3 says it with SYS/TEMP.
+    cause = "unavailable" if protocol == "pop3" else "shutdown"
+    with Server() as server:
+        options = server.at(protocol)
+        sessions = mailbearer.sessions(protocol, USER, source(server, 60), on_event=events.append, **options)
+        with sessions:
+            for connection in sessions:
+                if connection.generation == 2:
+                    break
+                with connection:
+                    if speaks:
+                        connection.client.noop()
+                    server.restart()
+                    if waits:
+                        assert connection.wait(30)
+                        assert connection.is_due
+                        assert connection.verdict is not None
+                        assert connection.verdict.cause == cause
+                    else:
+                        while not connection.sock.is_hung_up:
+                            time.sleep(0.01)
+    assert cause in [event.cause for event in events if event.kind == "ended"]

@@ -76,6 +76,7 @@ class SessionConnection(Connection, Generic[ClientT_co]):
         self._make = make
         self._client: ClientT_co | None = None
         self._is_open = True
+        self._is_hung_up = False
         self.is_asked = False
         # The last tag of who followed a mailbox over it.
         self.follow_tags = 0
@@ -99,7 +100,7 @@ class SessionConnection(Connection, Generic[ClientT_co]):
     @property
     def is_due(self) -> bool:
         """Whether it is to be let go, or has ended."""
-        return self.renew_by_ms is not None or self.verdict is not None
+        return self.renew_by_ms is not None or self.verdict is not None or self._is_hung_up
 
     @property
     def renew_by(self) -> float | None:
@@ -111,9 +112,9 @@ class SessionConnection(Connection, Generic[ClientT_co]):
     def wait(self, seconds: float | None = None) -> bool:
         """Sleep, and wake early when the connection is due to be let go, or has ended. True in these two cases.
 
-        Nobody reads from the server meanwhile. A server that closes the connection is noticed (on Linux); what it says
-        in words is seen with the next command. Where it is the time to keep an idle connection alive, the client says
-        NOOP, if this thread is the one that made or used it last.
+        Nobody reads from the server meanwhile. A server that closes the connection is noticed (on Linux), and with a
+        mail client what it said: ``verdict`` has it. Where it is the time to keep an idle connection alive, the client
+        says NOOP, if this thread is the one that made or used it last.
         """
         return self._driver.wait_for_renewal(self, seconds)
 
@@ -196,8 +197,14 @@ class SessionConnection(Connection, Generic[ClientT_co]):
     def let_go(self) -> None:
         """Say goodbye, if a mail client is there, and close. POP3 commits its deletions by that."""
         try:
+            self.notice_the_end()
             if self._is_open and self.verdict is None and self._client is not None and not self.sock.is_foreign:
                 _say_goodbye(self._client, self.sock)
+        except poplib.error_proto:
+            # A refusal is told: the deletions were not committed. What was no answer to QUIT ended the session.
+            self.notice_the_end()
+            if self.verdict is None:
+                raise
         finally:
             self.close()
 
@@ -213,6 +220,17 @@ class SessionConnection(Connection, Generic[ClientT_co]):
         self._driver.let_go(self)
 
     # ---- For the driver, and the socket --------------------------------------------------------------------------
+
+    def notice_the_end(self) -> None:
+        """Take note of a peer that has closed its side while nobody read.
+
+        A program that speaks without a mail client reads by itself what came.
+        """
+        if not self._is_open or self.verdict is not None or self.sock.is_foreign or not self.sock.is_hung_up:
+            return
+        self._is_hung_up = True
+        if self._client is not None or self.sock.writer is None:
+            self.sock.hear_the_end()
 
     def received(self, data: bytes) -> int:
         """Show what has come; returns how many octets need not be shown that come next."""
@@ -294,7 +312,6 @@ def _say_goodbye(client: Any, sock: WatchedSocket) -> None:
     timer.start()
     try:
         if isinstance(client, poplib.POP3):
-            # A refusal is told: the deletions were not committed.
             with contextlib.suppress(SessionEnded, OSError):
                 client.quit()
             return

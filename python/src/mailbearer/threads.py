@@ -95,6 +95,7 @@ class ThreadDriver(Driver):
             with self._turn:
                 if not connection.is_due and not connection.is_asked and not self.is_closed:
                     self._turn.wait(min(left, _LOOK_SECONDS))
+        connection.notice_the_end()
         return True
 
     def let_go(self, connection: SessionConnection[Any]) -> None:

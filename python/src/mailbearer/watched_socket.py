@@ -112,6 +112,11 @@ class WatchedSocket(SocketShell):
         poll.register(self._sock.fileno(), select.POLLRDHUP)
         return bool(poll.poll(0))
 
+    def hear_the_end(self) -> None:
+        """Read what a peer that has closed its side said before, and tell the account of the end."""
+        with contextlib.suppress(SessionEnded):
+            self._hear_last_words()
+
     def hang_up(self) -> None:
         """End the connection under whoever reads from it."""
         if not self._is_closed:
