@@ -43,7 +43,15 @@ BLOCKING_ONLY = {
     # asyncio has a transport with streams in its place; octets that came behind the login are in the reader.
     "Connection": {"sock", "leftover", "greeted", "said_goodbye"},
     # For IDLE over imaplib, which reads ahead, and for threads that wait.
-    "SessionConnection": {"note_selected", "patience_of", "read_ahead", "answer", "is_delivering", "expects_by"},
+    "SessionConnection": {
+        "note_selected",
+        "patience_of",
+        "read_ahead",
+        "answer",
+        "is_delivering",
+        "expects_by",
+        "notice_the_end",
+    },
 }
 ASYNC_ONLY = {
     "": {"AsyncTokenSource"},
