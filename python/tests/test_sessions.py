@@ -942,3 +942,28 @@ def test_an_end_while_nobody_reads_is_told_and_is_no_error(protocol: Any, waits:
                         while not connection.sock.is_hung_up:
                             time.sleep(0.01)
     assert cause in [event.cause for event in events if event.kind == "ended"]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_refused_quit_is_told_unless_it_is_the_end_of_the_session(ends: bool, monkeypatch: Any) -> None:
+    """RFC 1939 section 6: deletions that were not committed are the program's to know."""
+    if ends and not hasattr(select, "POLLRDHUP"):
+        pytest.skip("only Linux tells of a peer that has closed its side")
+    with Server() as server:
+        sessions = mailbearer.sessions("pop3", USER, source(server, 60), **server.at("pop3"))
+        with sessions:
+            connection = next(sessions)
+
+            def refused() -> None:
+                if ends:
+                    server.restart()
+                    while not connection.sock.is_hung_up:
+                        time.sleep(0.01)
+                raise poplib.error_proto(b"-ERR some deleted messages not removed")
+
+            monkeypatch.setattr(connection.client, "quit", refused)
+            if ends:
+                connection.let_go()
+            else:
+                with pytest.raises(poplib.error_proto, match="not removed"):
+                    connection.let_go()

@@ -134,11 +134,12 @@ impl Account {
         Ok(Some(session))
     }
 
-    /// Whether the snapshot is of others. What a session wrote says of which server it is, and not of whom.
+    /// Whether the snapshot is of others. What a session wrote says of which server it is, and not of whom; of more users than
+    /// are remembered, any may come.
     fn is_foreign(&self, owner: &str, user: &str) -> bool {
         match self.users.as_slice() {
             [] => self.remembered.iter().any(|one| one.user.is_none() && one.owner != owner),
-            users => !users.iter().any(|one| one == user),
+            users => users.len() < USERS_MAX && !users.iter().any(|one| one == user),
         }
     }
 
@@ -445,7 +446,7 @@ mod tests {
     fn an_account_without_a_session_is_still_its_users() {
         let mut account = Account::new(AccountConfig::default(), 1).unwrap();
         assert!(account.users.is_empty());
-        let session_of = |user| session(Protocol::Imap, user);
+        let session_of = |user: &str| session(Protocol::Imap, user);
         for user in ["joe@gmail.com", "team@gmail.com", "joe@gmail.com"] {
             let key = account.add(session_of(user)).unwrap();
             let _ = account.handle(0, Fact::Remove { session: key }).unwrap();
@@ -458,6 +459,15 @@ mod tests {
         other.add(session_of("team@gmail.com")).unwrap();
         // It is known now whose it is: whoever comes later is of the same account.
         other.add(session_of("eve@gmail.com")).unwrap();
+        // Of more than are remembered, one that is not refuses nothing.
+        let mut many = Account::new(AccountConfig::default(), 1).unwrap();
+        let users = (0..=USERS_MAX).map(|number| format!("joe{number}@gmail.com"));
+        for user in users {
+            many.add(session_of(&user)).unwrap();
+        }
+        assert_eq!(many.users.len(), USERS_MAX);
+        let last = format!("joe{USERS_MAX}@gmail.com");
+        restored(&many.snapshot(0), 0).unwrap().add(session_of(&last)).unwrap();
         // Nobody's is anybody's.
         let nobodys = Account::new(AccountConfig::default(), 1).unwrap().snapshot(0);
         restored(&nobodys, 0).unwrap().add(session_of("eve@gmail.com")).unwrap();

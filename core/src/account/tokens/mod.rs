@@ -355,7 +355,7 @@ impl Tokens {
         }
     }
 
-    /// What helps. A source that says once that it is for good, while a token works, may be mistaken.
+    /// What helps; it counts how often the source said that it is for good: once, while a token works, may be a mistake.
     const fn advice_without(&mut self, word: &Word<'_>) -> Advice {
         match word.why {
             NoToken::Outage => Advice::BackOff,

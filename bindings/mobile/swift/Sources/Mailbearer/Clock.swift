@@ -13,12 +13,15 @@ package enum Clock {
 }
 
 extension Clock {
-    /// Sleeps, and up to a tenth longer where the system wakes for something else soon after: a phone pays for each wake of its own.
-    /// Never more than ten seconds, for an IDLE of 29 minutes must begin anew before the server's half an hour is over. A task that is
-    /// cancelled does not sleep on.
+    /// Sleeps, and up to its tolerance longer where the system wakes for something else soon after: a phone pays for each wake of its
+    /// own. A task that is cancelled does not sleep on.
     static func nap(until instant: ContinuousClock.Instant) async {
-        let tolerance = min(max(.zero, (instant - .now) / 10), .seconds(10))
-        try? await Task.sleep(until: instant, tolerance: tolerance, clock: .continuous)
+        try? await Task.sleep(until: instant, tolerance: tolerance(of: instant - .now), clock: .continuous)
+    }
+
+    /// A tenth, and never more than ten seconds: an IDLE of 29 minutes must begin anew before the server's half an hour is over.
+    static func tolerance(of nap: Duration) -> Duration {
+        min(max(.zero, nap / 10), .seconds(10))
     }
 }
 

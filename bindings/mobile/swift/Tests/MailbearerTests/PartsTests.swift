@@ -16,6 +16,11 @@ struct PartsTests {
         #expect(looks == [nil, .seconds(40), nil, .seconds(170)])
     }
 
+    @Test func noToleranceMakesAnIdleLate() {
+        let tolerances: [Duration] = [.seconds(-1), .zero, .seconds(30), .seconds(29 * 60)].map(Clock.tolerance(of:))
+        #expect(tolerances == [.zero, .zero, .seconds(3), .seconds(10)])
+    }
+
     @Test func theClockIsTheMachines() {
         let now = Clock.nowMs
         #expect(Clock.instant(now) <= .now)
